@@ -1,0 +1,40 @@
+"""What every test shares: the choice of database, and the positions in which an app is served."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+
+import pytest
+from harness import postgres
+
+_stack = contextlib.ExitStack()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--db", choices=("sqlite", "postgres"), default="sqlite", help="the database of the test project")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Here and not in pyproject.toml: the database must be up, and named, before the settings are read.
+    scratch = tempfile.mkdtemp(prefix="djfast-mount-tests-")
+    _stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+    os.environ["TEST_SCRATCH"] = scratch
+    if config.getoption("--db") == "postgres" and "DATABASE_URL" not in os.environ:
+        os.environ["DATABASE_URL"] = _stack.enter_context(postgres())
+    os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+    from django.conf import settings  # noqa: PLC0415
+
+    assert settings.configured or settings.DATABASES
+
+
+def pytest_unconfigure() -> None:
+    _stack.close()
+
+
+@pytest.fixture(params=["", "/pre"], ids=["bare", "root_path"])
+def root_path(request: pytest.FixtureRequest) -> str:
+    """Every request test runs twice: at the root of the host, and under an outer prefix."""
+    return str(request.param)

@@ -1,0 +1,10 @@
+from django.contrib import admin
+from django.urls import path
+
+from project import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("admin/", admin.site.urls),
+    path("echo/", views.echo, name="echo"),
+]
