@@ -1,0 +1,7 @@
+from django.views.generic import ListView
+
+from notes.models import Note
+
+
+class NoteList(ListView):
+    model = Note
