@@ -8,6 +8,7 @@ import shutil
 import tempfile
 
 import pytest
+
 from harness import postgres
 
 _stack = contextlib.ExitStack()

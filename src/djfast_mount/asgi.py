@@ -1,0 +1,221 @@
+"""`mount()`: the composition. The only module that knows the order of the layers.
+
+root middleware, if there is any
+  the dispatcher: lifespan, websockets, http
+    a prefix of ours       Host check, body limit, the mounted app
+    all else               body limit, static files (Host check), Django
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import django as django_package
+from django.apps import apps as installed_apps
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+
+from djfast_mount.conf import with_settings
+from djfast_mount.hosts import HostCheck
+from djfast_mount.lifespan import Lifespans, Participant
+from djfast_mount.limits import CountedBody, declared_too_large, needs_counting, too_large
+from djfast_mount.loading import load_app, load_apps
+from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, split_root_path
+
+__all__ = ["MountedApplication", "mount"]
+
+_not_found = PlainTextResponse("Not Found", status_code=404)
+_bad_request = PlainTextResponse("Bad Request", status_code=400)
+
+
+class MountedApplication(Starlette):
+    """The root: what `mount()` returns.
+
+    A Starlette whose `routes`, `url_path_for`, `add_middleware` and `add_exception_handler` work as usual. Its dispatch
+    is its own.
+    """
+
+    def __init__(
+        self,
+        apps: Mapping[str, ASGIApp],
+        elsewhere: ASGIApp,
+        *,
+        websocket_app: ASGIApp | None = None,
+        middleware: Sequence[Middleware] = (),
+        lifespan: Lifespan[Any] | None = None,
+        debug: bool = False,
+        hosts: HostCheck | None = None,
+        max_body_size: int | None = None,
+    ) -> None:
+        routes = [Mount(prefix, app=app, name=prefix.strip("/").replace("/", "-")) for prefix, app in apps.items()]
+        super().__init__(debug=debug, routes=routes, middleware=middleware)
+        # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
+        self.body_limit = max_body_size
+        self._hosts = hosts
+        self._elsewhere = elsewhere
+        self._websocket_app = websocket_app
+        participants = {id(app): Participant(f"the app at {prefix!r}", app) for prefix, app in apps.items()}
+        self._prefixes = PrefixRouter({prefix: participants[id(app)] for prefix, app in apps.items()})
+        everyone = list(participants.values())
+        if websocket_app is not None and id(websocket_app) not in participants:
+            everyone.append(Participant("websocket_app", websocket_app))
+        if lifespan is not None:
+            everyone.insert(0, Participant("the root's lifespan", Router(lifespan=lifespan), shared=True))
+        self._lifespans = Lifespans(everyone)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
+        if not self.user_middleware and not self.exception_handlers:
+            return self._dispatch
+        errors = {key: handler for key, handler in self.exception_handlers.items() if key in (500, Exception)}
+        handlers = {key: handler for key, handler in self.exception_handlers.items() if key not in errors}
+        app: ASGIApp = ExceptionMiddleware(self._dispatch, handlers=handlers, debug=self.debug)
+        for cls, args, kwargs in reversed(self.user_middleware):
+            app = cls(app, *args, **kwargs)
+        return ServerErrorMiddleware(app, handler=next(iter(errors.values()), None), debug=self.debug)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            # A client that leaves in mid-upload: nobody to answer, and no fault of ours.
+            with contextlib.suppress(ClientDisconnect):
+                await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespans(scope, receive, send)
+        else:
+            raise ValueError(
+                f"djfast_mount serves the scope types 'http', 'websocket' and 'lifespan', not {kind!r} "
+                "(ASGI asks an app to raise for a type it does not know)."
+            )
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outer, path = self._position(scope)
+        match = self._prefixes.match(path)
+        if match is None:
+            await self._to_django(scope, outer, path, receive, send)
+            return
+        prefix, participant = match
+        headers = scope["headers"]
+        if has_control_character(path) or not (self._hosts is None or self._hosts.allows(headers)):
+            await _bad_request(scope, receive, send)
+            return
+        child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
+        await self._limited(participant.app, child, receive, send)
+
+    async def _to_django(self, scope: Scope, outer: str, path: str, receive: Receive, send: Send) -> None:
+        # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
+        script_name = settings.FORCE_SCRIPT_NAME
+        outer = script_name.rstrip("/") if script_name else outer
+        await self._limited(self._elsewhere, child_scope(scope, outer, path), receive, send)
+
+    async def _limited(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = self.body_limit
+        if limit is None:
+            await app(scope, receive, send)
+            return
+        content_length = transfer_encoding = None
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                content_length = value
+            elif name == b"transfer-encoding":
+                transfer_encoding = value
+        if declared_too_large(content_length, limit):
+            await too_large(scope, receive, send)
+        elif needs_counting(scope, content_length, transfer_encoding):
+            await CountedBody(limit, receive, send)(app, scope)
+        else:
+            await app(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outer, path = self._position(scope)
+        match = self._prefixes.match(path)
+        allowed = self._hosts is None or self._hosts.allows(scope["headers"])
+        if allowed and match is not None and not has_control_character(path):
+            prefix, participant = match
+            child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
+            await participant.app(child, receive, send)
+        elif allowed and match is None and self._websocket_app is not None:
+            await self._websocket_app(child_scope(scope, outer, path), receive, send)
+        else:
+            # Closed before it was accepted: the server answers 403 (ASGI specification, "Websocket Close").
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    @staticmethod
+    def _position(scope: Scope) -> tuple[str, str]:
+        """The outer prefix, and the path inside of it."""
+        outer = scope.get("root_path") or settings.FORCE_SCRIPT_NAME
+        return split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
+
+    @staticmethod
+    def _child_of(participant: Participant, scope: Scope, root_path: str, path: str) -> Scope:
+        child = child_scope(scope, root_path, path)
+        if participant.state:
+            child["state"] = {**scope.get("state", {}), **participant.state}
+        return child
+
+
+def _django() -> ASGIApp:
+    return ASGIHandler()
+
+
+@with_settings
+def mount(
+    prefix: str | Mapping[str, ASGIApp | str] = "/api",
+    app: ASGIApp | str | None = None,
+    *,
+    django: bool = True,
+    static: bool = True,
+    websocket_app: ASGIApp | str | None = None,
+    middleware: Sequence[Middleware] = (),
+    lifespan: Lifespan[Any] | None = None,
+    debug: bool | None = None,
+    host_check: bool = True,
+    max_body_size: int | None = 100 * 2**20,
+) -> MountedApplication:
+    """Joins FastAPI and Django in one ASGI app. Call it once, in asgi.py, at import; it runs `django.setup()` itself.
+
+    Every argument can be given in ``settings.DJFAST_MOUNT`` instead, under its name; the argument wins.
+
+    Args:
+        prefix: The path under which `app` is served, or a mapping of prefixes to apps. The longest prefix wins.
+        app: An ASGI app, ``"module:attribute"``, or None: a FastAPI made of every installed Django app's ``api.py``.
+        django: Whether Django answers what is under no prefix. False leaves its ORM and settings only.
+        static: Whether static files are served, by WhiteNoise's rules and settings.
+        websocket_app: The ASGI app for websockets under no prefix. None: they are refused with 403.
+        middleware: Starlette middleware around both halves.
+        lifespan: The root's own lifespan context. It starts before every app's, and all of them see its state.
+        debug: Whether an error in root middleware, and a FastAPI made here, show a traceback. None: ``settings.DEBUG``.
+        host_check: Whether the API, static files and websockets are held to ``ALLOWED_HOSTS``. Django does it itself.
+        max_body_size: The most bytes of a request body, in both halves; more is answered 413. None: no limit.
+
+    Raises:
+        ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
+    """
+    if not installed_apps.ready:
+        # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
+        django_package.setup(set_prefix=False)
+    debug = settings.DEBUG if debug is None else debug
+    apps = load_apps(prefix, app, debug=debug)
+    return MountedApplication(
+        apps,
+        _django() if django else _not_found,
+        websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),
+        middleware=middleware,
+        lifespan=lifespan,
+        debug=debug,
+        hosts=HostCheck() if host_check else None,
+        max_body_size=max_body_size,
+    )

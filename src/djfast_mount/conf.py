@@ -1,0 +1,58 @@
+"""The settings of djfast_mount: one dict, ``DJFAST_MOUNT``, keys named as `mount()`'s arguments. Arguments win.
+
+DJFAST_MOUNT = {"max_body_size": 10 * 2**20}
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from django.conf import settings
+
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["SETTING", "with_settings"]
+
+SETTING = "DJFAST_MOUNT"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def with_settings(function: Callable[P, R]) -> Callable[P, R]:
+    """Fills the arguments that a call leaves out from ``settings.DJFAST_MOUNT``.
+
+    The decorated function raises ConfigurationError when Django has no settings, or the dict has a key that is no
+    argument.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs).arguments
+        return function(**{**_read(set(signature.parameters)), **given})  # type: ignore[call-arg]
+
+    return call
+
+
+def _read(known: set[str]) -> dict[str, Any]:
+    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        raise ConfigurationError(
+            "DJANGO_SETTINGS_MODULE is not set, so Django has no settings. Above mount() in asgi.py, write "
+            'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myproject.settings").'
+        )
+    options = getattr(settings, SETTING, {})
+    if not isinstance(options, dict):
+        raise ConfigurationError(f"settings.{SETTING} is {options!r}. Make it a dict of options.")
+    for key in options:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, 1) or sorted(known)
+            raise ConfigurationError(
+                f"settings.{SETTING} has the key {key!r}, which is no option. Did you mean {near[0]!r}?"
+            )
+    return options

@@ -1,0 +1,195 @@
+"""One lifespan in, many out. ASGI words only.
+
+1. The whole lifespan protocol of every app is driven, in a task of its own: an app may do more in its ``__call__`` than
+   its lifespan context shows (FastAPI's telemetry does).
+2. Apps start in their order and stop in reverse. An app that fails to start stops those that are up; its message is
+   sent on, so that the server ends (uvicorn: with status 3).
+3. An app that raises or returns before it answered ``lifespan.startup`` does not support lifespan. That is no fault.
+4. Every app has a state of its own, and sees that of the root's lifespan beneath it.
+5. Every message of the server is answered, whatever the apps do.
+
+Where an app stands:
+
+    state        on startup.complete  on startup.failed  on its task's end
+    STARTING     UP                   FAILED             UNSUPPORTED
+    UP           -                    -                  ENDED
+    STOPPING     -                    -                  ENDED
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Lifespans", "Participant"]
+
+logger = logging.getLogger("djfast_mount.lifespan")
+
+
+class Phase(enum.Enum):
+    """Where an app stands in the protocol."""
+
+    STARTING = enum.auto()
+    UP = enum.auto()
+    FAILED = enum.auto()
+    UNSUPPORTED = enum.auto()
+    STOPPING = enum.auto()
+    ENDED = enum.auto()
+
+
+class Participant:
+    """One app's lifespan: a task in which the app runs, and the messages to and from it.
+
+    Args:
+        name: What the log and the failure message call it, such as its prefix.
+        app: The ASGI app.
+        shared: Whether its state is the root's own, seen by every other app.
+
+    `state` is what the app added to the root's state, or changed in it, once `Lifespans` has started the app.
+    """
+
+    def __init__(self, name: str, app: ASGIApp, *, shared: bool = False) -> None:
+        self.name = name
+        self.app = app
+        self.shared = shared
+        self.state: dict[str, Any] = {}
+        self.message = ""
+
+    async def start(self, scope: Scope) -> Phase:
+        """Sends ``lifespan.startup`` and waits for the answer. Returns UP, FAILED or UNSUPPORTED."""
+        self.phase = Phase.STARTING
+        self.message = ""
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._answered = asyncio.Event()
+        self._inbox.put_nowait({"type": "lifespan.startup"})
+        self._task = asyncio.create_task(self._run(scope), name=f"lifespan of {self.name}")
+        try:
+            await self._answered.wait()
+        except asyncio.CancelledError:
+            await self._cancel()
+            raise
+        return self.phase
+
+    async def stop(self) -> str:
+        """Sends ``lifespan.shutdown`` and waits for the app's end. Returns the app's failure message, or ``""``."""
+        if self.phase is not Phase.UP:
+            return self.message
+        self.phase = Phase.STOPPING
+        self._answered.clear()
+        self._inbox.put_nowait({"type": "lifespan.shutdown"})
+        try:
+            await self._answered.wait()
+        finally:
+            await self._cancel()
+        return self.message
+
+    async def _run(self, scope: Scope) -> None:
+        try:
+            await self.app(scope, self._inbox.get, self._send)
+        except Exception as error:
+            self._end(error)
+        else:
+            self._end(None)
+        finally:
+            self._answered.set()
+
+    def _end(self, error: Exception | None) -> None:
+        if self.phase is Phase.STARTING:
+            self.phase = Phase.UNSUPPORTED
+            logger.info("%s does not support lifespan%s.", self.name, f": {error!r}" if error else "")
+        elif self.phase is not Phase.FAILED:
+            if error is not None and not self.message:
+                self.message = repr(error)
+            if error is not None and self.phase is Phase.UP:
+                logger.error("The lifespan of %s ended before shutdown: %r", self.name, error, exc_info=error)
+            self.phase = Phase.ENDED
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "lifespan.startup.complete" and self.phase is Phase.STARTING:
+            self.phase = Phase.UP
+        elif kind == "lifespan.startup.failed" and self.phase is Phase.STARTING:
+            self.phase = Phase.FAILED
+            self.message = message.get("message") or "startup failed without a message"
+        elif kind == "lifespan.shutdown.failed" and self.phase is Phase.STOPPING:
+            self.message = message.get("message") or "shutdown failed without a message"
+        elif kind != "lifespan.shutdown.complete" or self.phase is not Phase.STOPPING:
+            raise RuntimeError(f"{self.name} sent {kind!r} out of turn; its lifespan is {self.phase.name}.")
+        self._answered.set()
+
+    async def _cancel(self) -> None:
+        # An app that has answered has at most its own clean-up left. Let it end; it must not outlive us.
+        if not self._task.done():
+            done, _ = await asyncio.wait([self._task], timeout=1)
+            if not done:
+                self._task.cancel()
+                await asyncio.wait([self._task], timeout=1)
+
+
+class Lifespans:
+    """ASGI lifespan for a group of apps. Runs on the event loop; one server drives it at a time.
+
+    Args:
+        participants: In the order in which they start. Those with `shared` state come first.
+    """
+
+    def __init__(self, participants: Iterable[Participant]) -> None:
+        self.participants = list(participants)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        up: list[Participant] = []
+        try:
+            failure = await self._start(scope, up)
+            if failure:
+                await send({"type": "lifespan.startup.failed", "message": failure})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        finally:
+            failures = await self._stop(up)
+        if failures:
+            await send({"type": "lifespan.shutdown.failed", "message": "\n".join(failures)})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self, scope: Scope, up: list[Participant]) -> str:
+        root_state: dict[str, Any] = scope.get("state", {})
+        for participant in self.participants:
+            state = root_state if participant.shared else dict(root_state)
+            phase = await participant.start({**scope, "state": state})
+            if phase is Phase.FAILED:
+                return f"Startup of {participant.name} failed: {participant.message}"
+            if phase is Phase.UP:
+                up.append(participant)
+            participant.state = {
+                key: value for key, value in state.items() if key not in root_state or root_state[key] is not value
+            }
+            self._report_collisions(participant, root_state)
+        return ""
+
+    @staticmethod
+    def _report_collisions(participant: Participant, shared: dict[str, Any]) -> None:
+        taken = sorted(shared.keys() & participant.state.keys())
+        if taken:
+            logger.warning(
+                "The lifespan of %s sets state that the root's lifespan has set already: %s. "
+                "%s sees its own values, the others the root's. Rename one of them.",
+                participant.name,
+                ", ".join(map(repr, taken)),
+                participant.name,
+            )
+
+    @staticmethod
+    async def _stop(up: list[Participant]) -> list[str]:
+        failures = []
+        while up:
+            participant = up.pop()
+            if message := await participant.stop():
+                failures.append(f"Shutdown of {participant.name} failed: {message}")
+        return failures

@@ -1,0 +1,75 @@
+"""The size of a request's body, bounded before either half reads it.
+
+A body whose Content-Length is over the limit is refused unread. One without a Content-Length is counted as it comes;
+past the limit the app is told that the client has gone, what it still sends is dropped, and the client gets 413.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["CountedBody", "declared_too_large", "needs_counting", "too_large"]
+
+
+async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: answers 413, and closes the connection, for the rest of the body stays unread."""
+    # HTTP/2 has no such header, and closes streams by itself (RFC 9113, section 8.2.2).
+    headers = {"connection": "close"} if scope.get("http_version", "").startswith("1.") else None
+    await PlainTextResponse("Content Too Large", status_code=413, headers=headers)(scope, receive, send)
+
+
+def declared_too_large(content_length: bytes | None, limit: int) -> bool:
+    """Whether the Content-Length header says more than `limit` bytes."""
+    return content_length is not None and content_length.isdigit() and int(content_length) > limit
+
+
+def needs_counting(scope: Scope, content_length: bytes | None, transfer_encoding: bytes | None) -> bool:
+    """Whether the server may pass on more bytes than a Content-Length has announced.
+
+    HTTP/1.1 has no body without one of the two headers (RFC 9112, section 6.3), and its servers keep to Content-Length.
+    """
+    if transfer_encoding is not None or not scope.get("http_version", "").startswith("1."):
+        return True
+    return content_length is not None and not content_length.isdigit()
+
+
+class CountedBody:
+    """Serves one request with its body counted.
+
+    Args:
+        limit: The most bytes the app may receive.
+    """
+
+    def __init__(self, limit: int, receive: Receive, send: Send) -> None:
+        self._left = limit
+        self._receive = receive
+        self._send = send
+        self._started = False
+
+    async def __call__(self, app: ASGIApp, scope: Scope) -> None:
+        """Runs `app`, then answers 413 when the body went over the limit before the app had answered."""
+        try:
+            await app(scope, self.receive, self.send)
+        except Exception:
+            # What an app makes of a client that left in mid-body is no fault when it was us who said so.
+            if self._left >= 0:
+                raise
+        if self._left < 0 and not self._started:
+            await too_large(scope, self._receive, self._send)
+
+    async def receive(self) -> Message:
+        if self._left < 0:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                return {"type": "http.disconnect"}
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._left < 0 and not self._started:
+            return
+        self._started = True
+        await self._send(message)
