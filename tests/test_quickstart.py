@@ -1,0 +1,194 @@
+"""examples/quickstart, served by uvicorn in a process of its own and asked over real sockets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from harness import Server
+from quickstart_site import PASSWORD, Site, add_note, installed, log_in
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with installed(tmp_path_factory.mktemp("quickstart")) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def servers(site: Site) -> Iterator[dict[str, Server]]:
+    """One server at the root of its host, one behind a proxy that strips /pre."""
+    with site.serve() as bare, site.serve("--root-path", "/pre") as prefixed:
+        yield {"": bare, "/pre": prefixed}
+
+
+@pytest.fixture
+def server(servers: dict[str, Server], root_path: str) -> Server:
+    return servers[root_path]
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def session(servers: dict[str, Server]) -> httpx.Cookies:
+    """The cookies of a logged-in admin; to hash a password takes a second."""
+    with servers[""].client() as client:
+        log_in(client)
+        return client.cookies
+
+
+@pytest.fixture
+def admin(client: httpx.Client, session: httpx.Cookies) -> httpx.Client:
+    client.cookies.update(session)
+    return client
+
+
+@pytest.fixture
+def title() -> str:
+    return f"note {uuid4().hex}"
+
+
+def create(client: httpx.Client, *titles: str) -> httpx.Response:
+    return client.post("/api/notes", json=[{"title": title} for title in titles])
+
+
+def events(response: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in response.iter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+def test_a_note_of_the_admin_is_in_the_api(client: httpx.Client, root_path: str, title: str) -> None:
+    """A note that a logged-in user adds in the admin is answered by the API's sync and async endpoints."""
+    assert log_in(client).headers["location"] == f"{root_path}/admin/"
+    assert add_note(client, title).headers["location"] == f"{root_path}/admin/notes/note/"
+    [note] = client.get("/api/notes", params={"search": title}).json()
+    assert client.get(f"/api/notes/{note['id']}").json() == note
+    assert note["title"] == title
+
+
+def test_a_note_of_the_api_is_on_the_page_and_in_the_admin(admin: httpx.Client, title: str) -> None:
+    """A note posted to the API is listed by Django's page and by the admin."""
+    assert create(admin, title).status_code == 201
+    assert title in admin.get("/").text
+    assert f">{title}</a>" in admin.get("/admin/notes/note/", params={"q": title}).text
+
+
+def test_the_admin_wants_a_login(client: httpx.Client, root_path: str) -> None:
+    """The admin's index sends a stranger to its login page, under the outer prefix where there is one."""
+    answer = client.get("/admin/")
+    assert (answer.status_code, answer.headers["location"]) == (
+        302,
+        f"{root_path}/admin/login/?next={root_path}/admin/",
+    )
+
+
+def test_a_login_without_the_csrf_token_is_refused(client: httpx.Client) -> None:
+    """Django's CSRF check stands before the admin's login."""
+    assert client.post("/admin/login/", data={"username": "demo", "password": "any"}).status_code == 403
+
+
+def test_the_dependency_rolls_all_notes_back(client: httpx.Client, title: str) -> None:
+    """Where one title is there already none of the posted notes is kept."""
+    answer = create(client, title, f"{title} too", title)
+    assert (answer.status_code, title in answer.json()["detail"]) == (409, True)
+    assert client.get("/api/notes", params={"search": title}).json() == []
+
+
+def test_a_missing_note_is_404(client: httpx.Client) -> None:
+    """The async endpoint answers 404 in FastAPI's words for a note that is not there."""
+    answer = client.get("/api/notes/999999999")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "There is no note 999999999."})
+
+
+def test_a_bad_title_is_422(client: httpx.Client) -> None:
+    """FastAPI validates what is posted."""
+    assert create(client, "").status_code == 422
+
+
+def test_the_websocket_searches(client: httpx.Client, server: Server, title: str) -> None:
+    """Every text sent is answered with the titles that contain it, on one connection."""
+    create(client, title)
+    with connect(f"ws://127.0.0.1:{server.port}/api/notes/search", proxy=None) as websocket:
+        for text, titles in ((title, [title]), (f"{title} not", [])):
+            websocket.send(text)
+            assert json.loads(websocket.recv(timeout=10)) == {"search": text, "titles": titles}
+
+
+def test_events_bring_what_comes_later(client: httpx.Client, title: str) -> None:
+    """A stream open since before a note was made brings that note, and only those after Last-Event-ID."""
+    [first] = create(client, title).json()
+    headers = {"last-event-id": str(first["id"] - 1)}
+    with client.stream("GET", "/api/notes/changes", headers=headers) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        stream = events(response)
+        assert next(stream) == first
+        [second] = create(client, f"{title} later").json()
+        assert next(stream) == second
+
+
+def test_the_docs_lead_to_the_schema(client: httpx.Client, root_path: str) -> None:
+    """The docs page asks for the schema where the browser will find it, and the schema names the prefix."""
+    assert f"url: '{root_path}/api/openapi.json'" in client.get("/api/docs").text
+    schema = client.get("/api/openapi.json").json()
+    assert schema["servers"] == [{"url": f"{root_path}/api"}]
+    assert set(schema["paths"]) == {"/notes", "/notes/changes", "/notes/{note_id}"}
+
+
+def test_the_admin_is_styled(client: httpx.Client, root_path: str) -> None:
+    """The stylesheets of the login page are served compressed, and for ever since their names hold a hash."""
+    page = client.get("/admin/login/").text
+    links = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page)
+    assert links
+    for link in links:
+        answer = client.get(link.removeprefix(root_path))
+        assert (answer.status_code, answer.headers["content-type"]) == (200, 'text/css; charset="utf-8"')
+        assert link.startswith(f"{root_path}/static/admin/css/")
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.headers["vary"] == "Accept-Encoding"
+
+
+def test_migrations_are_complete(site: Site) -> None:
+    """The migrations of the notes say what their models say."""
+    assert "No changes detected" in site.manage("makemigrations", "--check", "--dry-run").stdout
+
+
+@pytest.mark.parametrize(("debug", "status"), [("", 1), ("1", 0)])
+def test_the_demonstration_key_needs_debug(site: Site, debug: str, status: int) -> None:
+    """Without a SECRET_KEY the project starts with DEBUG=1 alone, and says so."""
+    done = site.manage("check", check=False, SECRET_KEY="", DEBUG=debug)
+    assert (done.returncode, "SECRET_KEY is not set" in done.stderr) == (status, bool(status))
+
+
+def test_nothing_is_left_to_warn_of_behind_tls(site: Site) -> None:
+    """Django's deployment checks are content with the settings once HTTPS=1 and a long key are set."""
+    key = "".join(chr(ord("!") + n) for n in range(80))
+    done = site.manage("check", "--deploy", "--fail-level=WARNING", check=False, HTTPS="1", SECRET_KEY=key)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def old_password(site: Site) -> Iterator[None]:
+    yield
+    site.manage("demo_admin", f"--password={PASSWORD}")
+
+
+@pytest.mark.usefixtures("old_password")
+def test_demo_admin_may_run_again(site: Site, servers: dict[str, Server]) -> None:
+    """A second demo_admin prints a password that works, for the one user there is."""
+    printed = re.search(r"Password: +(\S+)", site.manage("demo_admin").stdout)
+    assert printed is not None
+    with servers[""].client() as client:
+        assert log_in(client, printed[1]).status_code == 302
+        assert "1 user" in client.get("/admin/auth/user/").text
