@@ -1,0 +1,107 @@
+"""The checks of this project, each in an environment of its own: `nox` for the daily ones, `nox --list` for all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.default_venv_backend = "uv|venv"
+nox.options.download_python = "never"
+# A missing interpreter is reported as a skipped session; that all are missing is an error (see `tests`).
+nox.options.error_on_missing_interpreters = False
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+LINT = nox.project.dependency_groups(PYPROJECT, "lint")
+DJANGO = {"3.11": "django~=5.2.0", "3.12": "django~=6.0.0", "3.13": "django~=6.1.0"}
+
+
+def answers(python: str) -> bool:
+    """Whether there is such an interpreter: pyenv puts commands on the PATH that start none."""
+    command = shutil.which(f"python{python}")
+    return command is not None and subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+@nox.session(python=list(DJANGO) if any(map(answers, DJANGO)) else False)
+def tests(session: nox.Session) -> None:
+    """The fast suite on SQLite and on PostgreSQL, one Django to a Python."""
+    if not session.python:
+        session.error(f"None of {', '.join(f'python{python}' for python in DJANGO)} starts: nothing was tested.")
+    session.install("-e", ".[test]", DJANGO[str(session.python)])
+    session.run("pytest", *session.posargs)
+    session.run("pytest", "--db", "postgres", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and format, by ruff."""
+    session.install(*(name for name in LINT if name.startswith("ruff")))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """The types, by mypy in its strict mode."""
+    session.install("-e", ".[test]", *LINT)
+    session.run("mypy", *session.posargs, env={"PYTHONPATH": os.path.abspath("tests")})
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The quickstart in a real browser, bare and behind nginx. Needs chromium, nginx and npm."""
+    session.install("-e", ".[test]", "playwright>=1.50")
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
+def servers(session: nox.Session) -> None:
+    """The quickstart under every ASGI server that docs/servers.md speaks of."""
+    session.install("-e", ".[test]", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn-worker")
+    session.run("pytest", "tests/servers", *session.posargs)
+
+
+@nox.session
+def stress(session: nox.Session) -> None:
+    """Load and faults, on PostgreSQL."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/stress", "--db", "postgres", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks behind every number in the documentation."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def whitenoise(session: nox.Session) -> None:
+    """WhiteNoise's own tests against our static files."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/suites/whitenoise/run.py", *session.posargs)
+
+
+@nox.session
+def fastapi_suite(session: nox.Session) -> None:
+    """FastAPI's own tests against a mounted FastAPI."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/suites/fastapi/run.py", *session.posargs)
+
+
+@nox.session
+def starlette_suite(session: nox.Session) -> None:
+    """Starlette's own tests against a mounted Starlette."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/suites/starlette/run.py", *session.posargs)
+
+
+@nox.session
+def django_suite(session: nox.Session) -> None:
+    """Django's own tests against Django's half."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/suites/django/run.py", *session.posargs)
