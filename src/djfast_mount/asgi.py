@@ -2,15 +2,16 @@
 
 root middleware, if there is any
   the dispatcher: lifespan, websockets, http
-    a prefix of ours       Host check, body limit, the mounted app
-    all else               body limit, static files (Host check), Django
+    a prefix of ours       Host check, body limit, request thread, the mounted app
+    all else               body limit, static files (Host check), request thread, Django
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import django as django_package
 from django.apps import apps as installed_apps
@@ -25,14 +26,21 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
+from djfast_mount import offload
 from djfast_mount.conf import with_settings
+from djfast_mount.connections import PoolThread
+from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.hosts import HostCheck
 from djfast_mount.lifespan import Lifespans, Participant
 from djfast_mount.limits import CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
+from djfast_mount.request_thread import RequestThreads
 from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, split_root_path
+from djfast_mount.threads import Pool
 
 __all__ = ["MountedApplication", "mount"]
+
+_THREADS = 8
 
 _not_found = PlainTextResponse("Not Found", status_code=404)
 _bad_request = PlainTextResponse("Bad Request", status_code=400)
@@ -50,6 +58,7 @@ class MountedApplication(Starlette):
         apps: Mapping[str, ASGIApp],
         elsewhere: ASGIApp,
         *,
+        threads: RequestThreads,
         websocket_app: ASGIApp | None = None,
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan[Any] | None = None,
@@ -62,16 +71,22 @@ class MountedApplication(Starlette):
         # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
         self.body_limit = max_body_size
         self._hosts = hosts
+        self._threads = threads
         self._elsewhere = elsewhere
         self._websocket_app = websocket_app
-        participants = {id(app): Participant(f"the app at {prefix!r}", app) for prefix, app in apps.items()}
-        self._prefixes = PrefixRouter({prefix: participants[id(app)] for prefix, app in apps.items()})
-        everyone = list(participants.values())
-        if websocket_app is not None and id(websocket_app) not in participants:
-            everyone.append(Participant("websocket_app", websocket_app))
+        # By identity: an app under two prefixes has one lifespan.
+        live = {
+            id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
+            for prefix, app in apps.items()
+        }
+        self._prefixes = PrefixRouter({prefix: (app, live[id(app)]) for prefix, app in apps.items()})
+        if websocket_app is not None and id(websocket_app) not in live:
+            live[id(websocket_app)] = Participant("websocket_app", threads.outside_requests(websocket_app))
+        first = [Participant("the thread pool", threads.lifespan)]
         if lifespan is not None:
-            everyone.insert(0, Participant("the root's lifespan", Router(lifespan=lifespan), shared=True))
-        self._lifespans = Lifespans(everyone)
+            root = threads.outside_requests(Router(lifespan=lifespan))
+            first.append(Participant("the root's lifespan", root, shared=True))
+        self._lifespans = Lifespans([*first, *live.values()])
 
     def build_middleware_stack(self) -> ASGIApp:
         """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
@@ -106,13 +121,12 @@ class MountedApplication(Starlette):
         if match is None:
             await self._to_django(scope, outer, path, receive, send)
             return
-        prefix, participant = match
-        headers = scope["headers"]
-        if has_control_character(path) or not (self._hosts is None or self._hosts.allows(headers)):
+        prefix, (app, participant) = match
+        if has_control_character(path) or not (self._hosts is None or self._hosts.allows(scope["headers"])):
             await _bad_request(scope, receive, send)
             return
         child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
-        await self._limited(participant.app, child, receive, send)
+        await self._limited(partial(self._threads.http, app), child, receive, send)
 
     async def _to_django(self, scope: Scope, outer: str, path: str, receive: Receive, send: Send) -> None:
         # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
@@ -143,11 +157,11 @@ class MountedApplication(Starlette):
         match = self._prefixes.match(path)
         allowed = self._hosts is None or self._hosts.allows(scope["headers"])
         if allowed and match is not None and not has_control_character(path):
-            prefix, participant = match
+            prefix, (app, participant) = match
             child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
-            await participant.app(child, receive, send)
+            await self._threads.websocket(app, child, receive, send)
         elif allowed and match is None and self._websocket_app is not None:
-            await self._websocket_app(child_scope(scope, outer, path), receive, send)
+            await self._threads.websocket(self._websocket_app, child_scope(scope, outer, path), receive, send)
         else:
             # Closed before it was accepted: the server answers 403 (ASGI specification, "Websocket Close").
             await receive()
@@ -167,8 +181,24 @@ class MountedApplication(Starlette):
         return child
 
 
-def _django() -> ASGIApp:
-    return ASGIHandler()
+def _pool(threads: int | None, wait_timeout: float) -> Pool:
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ConfigurationError(
+            f"mount() got threads={threads!r}. Give a whole number from 1 up, or None for {_THREADS}."
+        )
+    if not wait_timeout > 0:
+        raise ConfigurationError(f"mount() got wait_timeout={wait_timeout!r}. Give the seconds to wait for a thread.")
+    return Pool(
+        threads or _THREADS,
+        PoolThread(MountedApplication),
+        wait_timeout=wait_timeout,
+        timeout_error=partial(PoolTimeout, wait_timeout),
+    )
+
+
+def _django(threads: RequestThreads) -> ASGIApp:
+    handler = cast(ASGIApp, ASGIHandler())
+    return partial(threads.http, handler, announces=False)
 
 
 @with_settings
@@ -184,6 +214,8 @@ def mount(
     debug: bool | None = None,
     host_check: bool = True,
     max_body_size: int | None = 100 * 2**20,
+    threads: int | None = None,
+    wait_timeout: float = 10.0,
 ) -> MountedApplication:
     """Joins FastAPI and Django in one ASGI app. Call it once, in asgi.py, at import; it runs `django.setup()` itself.
 
@@ -200,6 +232,8 @@ def mount(
         debug: Whether an error in root middleware, and a FastAPI made here, show a traceback. None: ``settings.DEBUG``.
         host_check: Whether the API, static files and websockets are held to ``ALLOWED_HOSTS``. Django does it itself.
         max_body_size: The most bytes of a request body, in both halves; more is answered 413. None: no limit.
+        threads: The most threads for sync work, and so the most connections for each database alias. None: 8.
+        wait_timeout: Seconds that a request waits for a thread; then it is answered 503 with ``Retry-After``.
 
     Raises:
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
@@ -207,15 +241,18 @@ def mount(
     if not installed_apps.ready:
         # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
         django_package.setup(set_prefix=False)
+    offload.install()
     debug = settings.DEBUG if debug is None else debug
-    apps = load_apps(prefix, app, debug=debug)
+    request_threads = RequestThreads(_pool(threads, wait_timeout), MountedApplication)
+    hosts = HostCheck() if host_check else None
     return MountedApplication(
-        apps,
-        _django() if django else _not_found,
+        load_apps(prefix, app, debug=debug),
+        _django(request_threads) if django else _not_found,
+        threads=request_threads,
         websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),
         middleware=middleware,
         lifespan=lifespan,
         debug=debug,
-        hosts=HostCheck() if host_check else None,
+        hosts=hosts,
         max_body_size=max_body_size,
     )

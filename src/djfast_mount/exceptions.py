@@ -2,8 +2,10 @@
 
 MountError
 ├── ConfigurationError      the call of mount(), a setting or an installed app is wrong: raised at start-up
-└── PoolTimeout             no thread came free in time: 503 with Retry-After (see djfast_mount.threads)
+└── PoolTimeout             no thread came free in time: 503 with Retry-After
 """
+
+from starlette.exceptions import HTTPException
 
 __all__ = ["ConfigurationError", "MountError", "PoolTimeout"]
 
@@ -16,5 +18,14 @@ class ConfigurationError(MountError):
     """The arguments of `mount()`, or what they name, are wrong. Raised at start-up, never during a request."""
 
 
-class PoolTimeout(MountError):
-    """No thread of the pool came free within `wait_timeout` seconds."""
+class PoolTimeout(MountError, HTTPException):
+    """No thread of the pool came free within `seconds`.
+
+    FastAPI and Starlette answer it as the HTTPException that it is: 503 with ``Retry-After``.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        HTTPException.__init__(
+            self, 503, f"The server is busy: no thread came free within {seconds:g} s.", headers={"Retry-After": "1"}
+        )
+        self.seconds = seconds

@@ -1,0 +1,64 @@
+"""The thread of sync code that waits above the root, in the place of a pool: a test's, mostly.
+
+Django runs an ``async def`` test, and `async_to_sync` any coroutine, while the calling thread waits and does the sync
+work. Requests served there must see the caller's connection and its transaction, so they run on that very thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.current_thread_executor import CurrentThreadExecutor
+
+from djfast_mount.threads import Hooks, Lease, Pool, Worker
+
+__all__ = ["BorrowedThread"]
+
+
+class _Offered:
+    """The queue of a waiting thread."""
+
+    def __init__(self, executor: CurrentThreadExecutor) -> None:
+        self._executor = executor
+        self._waiting = 0
+
+    def put(self, item: tuple[Callable[[Lease, Any], None], Lease, Any] | None, /) -> None:
+        if item is not None:
+            self._waiting += 1
+            self._executor.submit(self._do, *item)
+
+    def empty(self) -> bool:
+        return not self._waiting
+
+    def _do(self, action: Callable[[Lease, Any], None], lease: Lease, argument: Any) -> None:
+        self._waiting -= 1
+        action(lease, argument)
+
+
+class BorrowedThread(Pool):
+    """A pool of one worker that is never hired, never waited for and never handed on.
+
+    Args:
+        executor: The waiting thread, as asgiref offers it.
+        hooks: What happens around the calls of a spell.
+        pool: For tasks that outlive their request.
+    """
+
+    def __init__(self, executor: CurrentThreadExecutor, hooks: Hooks, pool: Pool) -> None:
+        super().__init__(1, hooks, wait_timeout=pool.wait_timeout, timeout_error=pool.timeout_error)
+        self._worker = Worker(_Offered(executor))
+        self._pool = pool
+
+    def take(self, lease: Lease) -> Worker:
+        self._worker.lease = lease
+        return self._worker
+
+    def give_back(self, worker: Worker) -> None:
+        worker.lease = None
+
+    async def enter_stream(self, lease: Lease) -> None:
+        """Returns at once: nobody else wants the thread."""
+
+    def outlast(self) -> Pool:
+        return self._pool

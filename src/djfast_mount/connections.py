@@ -1,0 +1,176 @@
+"""Django's two signals around each spell, and the thread left as it was found.
+
+1. `request_started` comes first, `request_finished` last, both on the worker, whatever the request does.
+2. A worker goes back only clean. `close_old_connections`, `request_finished` and even `connections.close_all()` do not
+   heal a connection whose transaction was never left (Django's `close()` keeps it, marked as closed in transaction);
+   `close()` and `del connections[alias]` together do.
+3. Otherwise Django's own rules decide on the connections: CONN_MAX_AGE and CONN_HEALTH_CHECKS.
+4. On a thread that the pool did not lend nothing is closed: it is a test's, whose transaction must go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from asgiref.sync import SyncToAsync
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from djfast_mount.exceptions import MountError
+from djfast_mount.offload import current_lease, settle
+from djfast_mount.threads import Lease
+
+__all__ = ["OwnThread", "PoolThread", "endpoint_name"]
+
+logger = logging.getLogger("djfast_mount.connections")
+
+
+class PoolThread:
+    """The hooks of a spell on a worker of the pool.
+
+    Args:
+        sender: The sender of the signals.
+    """
+
+    def __init__(self, sender: object) -> None:
+        self._sender = sender
+
+    def begin(self, lease: Lease) -> None:
+        settle(lease.loop)
+        if lease.announces and not lease.open:
+            lease.open = True
+            request_started.send(sender=self._sender, scope=lease.scope)
+
+    def busy(self, lease: Lease) -> bool:
+        return any(_in_transaction(connection) for connection in connections.all(initialized_only=True))
+
+    def end(self, lease: Lease) -> None:
+        # Before the signal, so that what a receiver writes is not lost with the request's transaction; and after it.
+        _heal(lease)
+        if lease.open:
+            lease.open = False
+            request_finished.send_robust(sender=self._sender)
+        _heal(lease)
+
+    def leave(self) -> None:
+        connections.close_all()
+
+
+class OwnThread:
+    """The hooks of a spell on a thread that the pool did not lend."""
+
+    def __init__(self, sender: object) -> None:
+        self._sender = sender
+        self._depths: dict[str, int] = {}
+        self._loop: Any = None
+
+    def begin(self, lease: Lease) -> None:
+        self._loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+        settle(lease.loop)
+        self._depths = {
+            connection.alias: len(connection.atomic_blocks) for connection in connections.all(initialized_only=True)
+        }
+        if lease.announces and not lease.open:
+            lease.open = True
+            with _connections_kept():
+                request_started.send(sender=self._sender, scope=lease.scope)
+
+    def busy(self, lease: Lease) -> bool:
+        return True  # The thread is the request's for as long as it runs.
+
+    def end(self, lease: Lease) -> None:
+        for connection in connections.all(initialized_only=True):
+            self._unwind(connection, lease)
+        if lease.open:
+            lease.open = False
+            with _connections_kept():
+                request_finished.send_robust(sender=self._sender)
+        SyncToAsync.threadlocal.main_event_loop = self._loop
+
+    def leave(self) -> None:
+        """Nothing: the thread goes on."""
+
+    def _unwind(self, connection: BaseDatabaseWrapper, lease: Lease) -> None:
+        blocks = connection.atomic_blocks
+        depth = self._depths.get(connection.alias, 0)
+        if len(blocks) > depth:
+            error = MountError(_left_open(connection.alias, lease))
+            logger.error("%s", error)
+            while len(blocks) > depth:
+                blocks[-1].__exit__(MountError, error, None)
+
+
+def endpoint_name(scope: Any) -> str:
+    """Returns what the log calls a request: method, path and, where the router has set it, the endpoint."""
+    name = f"{scope.get('method', scope['type'])} {scope['path']}"
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return name
+    return f"{name} ({getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', repr(endpoint))})"
+
+
+def _left_open(alias: str, lease: Lease) -> str:
+    return (
+        f"{endpoint_name(lease.scope)} left a transaction open on the database {alias!r}; it was rolled back. Leave every "
+        "atomic() that you enter, and set autocommit back."
+    )
+
+
+def _heal(lease: Lease) -> None:
+    for connection in connections.all(initialized_only=True):
+        if _in_transaction(connection):
+            logger.error("%s", _left_open(connection.alias, lease))
+            with contextlib.suppress(Exception):  # The connection is thrown away, whatever state it is in.
+                connection.close()
+            del connections[connection.alias]
+
+
+def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    if connection.in_atomic_block:
+        return True
+    raw = connection.connection
+    if raw is None:
+        return False
+    if connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
+        return True
+    return bool(connection.autocommit) and _driver_in_transaction(raw)
+
+
+def _driver_in_transaction(raw: Any) -> bool:
+    """Whether the driver knows of a transaction that Django does not: a BEGIN sent as SQL."""
+    if (in_transaction := getattr(raw, "in_transaction", None)) is not None:  # sqlite3
+        return bool(in_transaction)
+    info = getattr(raw, "info", None)  # psycopg; its IDLE is 0, and a closed connection's UNKNOWN is not our concern
+    return info is not None and getattr(info, "transaction_status", 0) in (1, 2, 3)
+
+
+@contextlib.contextmanager
+def _connections_kept() -> Iterator[None]:
+    """As Django's test client does around the signals of its requests."""
+    kept = [signal for signal in (request_started, request_finished) if signal.disconnect(close_old_connections)]
+    try:
+        yield
+    finally:
+        for signal in kept:
+            signal.connect(close_old_connections)
+
+
+def _note_started(**_: object) -> None:
+    lease = current_lease()
+    if lease is not None and not lease.announces:
+        lease.open = True
+
+
+def _note_finished(**_: object) -> None:
+    lease = current_lease()
+    if lease is not None:
+        lease.open = False
+
+
+# Django's own handler, and every response that it closes, send the signals themselves.
+request_started.connect(_note_started, dispatch_uid="djfast_mount.connections")
+request_finished.connect(_note_finished, dispatch_uid="djfast_mount.connections")

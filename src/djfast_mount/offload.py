@@ -1,0 +1,381 @@
+"""The doors by which sync code reaches a thread, led to the lease of the request.
+
+asgiref's door is its map from the current thread-sensitive context to an executor: every request of ours shares one
+context, whose executor hands each call to the lease of the request that makes it. AnyIO's door is the name ``anyio`` in
+``starlette.concurrency`` and ``fastapi.concurrency``: a stand-in there, set once, sends what those modules call through
+the lease, and is inert where there is none.
+
+1. Calls of one task share one `contextvars.Context` for the whole request, so that what a sync dependency sets is seen by
+   the endpoint, and a token can be reset where the dependency ends.
+2. What sync code sets flows back to the task that called it; asgiref's `Local`s are moved along, both ways.
+3. Sync code that goes back to the loop waits there as a worker for the sync code below it: it never waits for itself.
+4. A call that has begun is waited for, whatever cancels its caller; the caller meets the cancellation right after.
+   One that has not begun is dropped.
+5. Where sync code above the loop waits and offers its thread (a test), that thread is the request's: no worker is taken.
+
+Names used here that are not public, each with a canary test:
+
+    asgiref.sync       SyncToAsync.thread_sensitive_context, .context_to_thread_executor, .threadlocal;
+                       AsyncToSync.executors and the ContextVar in it; _restore_context
+    anyio              _core._eventloop.threadlocals, .set_current_async_library; _backends._asyncio.AsyncIOBackend,
+                       ._task_states
+    starlette.concurrency, fastapi.concurrency     the global ``anyio``; starlette.concurrency._next
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import functools
+import io
+import os
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import fastapi.concurrency
+import starlette.concurrency
+from anyio._backends._asyncio import AsyncIOBackend, _task_states
+from anyio._core._eventloop import set_current_async_library, threadlocals
+from anyio.lowlevel import EventLoopToken
+from asgiref.current_thread_executor import CurrentThreadExecutor
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
+from starlette.staticfiles import StaticFiles
+
+from djfast_mount.threads import FutureCall, Lease
+
+__all__ = ["current_lease", "enter", "install", "leave", "outlive", "settle", "waiting_thread"]
+
+_lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("djfast_mount_lease")
+_next = starlette.concurrency._next
+# The storage of AsyncToSync.executors. Local itself takes a lock and, where nothing is set, formats an error.
+_executors: contextvars.ContextVar[Any] = AsyncToSync.executors._storage._data
+
+Entered = tuple[contextvars.Token[Lease], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None]
+
+
+def current_lease() -> Lease | None:
+    """Returns the lease of the request that the caller belongs to; None outside of one."""
+    return _lease.get(None)
+
+
+def enter(lease: Lease, hidden: CurrentThreadExecutor | None = None) -> Entered:
+    """Leads both doors to `lease` in the current context. `leave()` must be given what this returns.
+
+    `hidden` is the thread that waits above us, where there is one: asgiref would send its calls there past the lease.
+    """
+    if hidden is not None:
+        AsyncToSync.executors.current = None
+    return _lease.set(lease), SyncToAsync.thread_sensitive_context.set(_context), hidden
+
+
+def leave(entered: Entered) -> None:
+    """Leads the doors back to where they led before."""
+    lease, context, hidden = entered
+    _lease.reset(lease)
+    SyncToAsync.thread_sensitive_context.reset(context)
+    if hidden is not None:
+        AsyncToSync.executors.current = hidden
+
+
+def install() -> None:
+    """Opens both doors. Called by `mount()`; a second call changes nothing."""
+    for module in (starlette.concurrency, fastapi.concurrency):
+        vars(module)["anyio"] = _stand_in
+
+
+def waiting_thread() -> CurrentThreadExecutor | None:
+    """Returns the executor of the sync code above the caller that waits and offers its thread, if there is any."""
+    if _executors.get(None) is None:
+        return None
+    executor: CurrentThreadExecutor | None = getattr(AsyncToSync.executors, "current", None)
+    return executor
+
+
+def settle(loop: asyncio.AbstractEventLoop) -> None:
+    """Tells asgiref and AnyIO which loop the code on this thread goes back to. Runs on a worker."""
+    SyncToAsync.threadlocal.main_event_loop = loop
+    SyncToAsync.threadlocal.main_event_loop_pid = os.getpid()
+    SyncToAsync.threadlocal.task_context = None
+    threadlocals.current_token = EventLoopToken(_Backend, loop)
+
+
+async def outlive(future: asyncio.Future[Any]) -> None:
+    """Waits for `future` through any cancellation; the caller meets the cancellation at its next await."""
+    cancelled: asyncio.CancelledError | None = None
+    # AnyIO would cancel again with every turn of the loop.
+    with anyio.CancelScope(shield=True):
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        _cancel_again(cancelled)
+
+
+def _cancel_again(error: asyncio.CancelledError) -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        # The count must not grow: asyncio.timeout() tells by it whose cancellation it meets. Nor may the message be lost,
+        # by which AnyIO knows its own.
+        task.uncancel()
+        task.cancel(*error.args)
+
+
+def _lease_for_call(lease: Lease) -> Lease:
+    # A task that outlives its request has a lease of its own for each call.
+    return Lease(lease.pool.outlast(), lease.scope, lingers=False) if lease.closed else lease
+
+
+# asgiref's door ----------------------------------------------------------------------------------------------------
+
+
+class _LeaseExecutor(Executor):
+    """Hands each call to the lease of the request that makes it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        call = FutureCall(fn, args, kwargs)
+        lease = _lease_for_call(_lease.get())
+        if lease.context is None:
+            lease.context = contextvars.copy_context()
+        lease.submit(call)
+        return call.future
+
+
+_context = ThreadSensitiveContext()
+SyncToAsync.context_to_thread_executor[_context] = _LeaseExecutor()
+
+
+# AnyIO's door ------------------------------------------------------------------------------------------------------
+
+
+class _LoopCall:
+    """A call that reports to a task of an event loop.
+
+    Args:
+        context: Where the function runs.
+        seen: What the caller's context holds now.
+    """
+
+    __slots__ = ("_ticket", "args", "context", "function", "future", "loop", "seen", "task", "tasks")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        context: contextvars.Context,
+        seen: contextvars.Context,
+        task: asyncio.Task[Any] | None,
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.context = context
+        self.seen = seen
+        self.task = task
+        self.tasks: list[asyncio.Task[Any]] = []  # what asgiref's async_to_sync runs for the function
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self._ticket = [None]
+
+    def claim(self) -> bool:
+        """Whether the caller of this is the one to settle the call's fate: to begin it, or to drop it."""
+        try:
+            self._ticket.pop()  # Atomic: the worker and the loop may both be here.
+        except IndexError:
+            return False
+        return True
+
+    def run(self) -> None:
+        if not self.claim():
+            return
+        local = SyncToAsync.threadlocal
+        outer, local.task_context = getattr(local, "task_context", None), self.tasks
+        outer_call, _thread.call = getattr(_thread, "call", None), self
+        try:
+            result, error = self.context.run(self._run), None
+        except BaseException as raised:
+            result, error = None, raised
+        finally:
+            local.task_context = outer
+            _thread.call = outer_call
+        self._report(result, error)
+
+    def fail(self, error: BaseException) -> None:
+        if self.claim():
+            self._report(None, error)
+
+    async def outcome(self) -> Any:
+        """Returns or raises what the function did. Runs on the loop, in the task that made the call."""
+        try:
+            return await self.future
+        except asyncio.CancelledError as error:
+            if self.future.done() and not self.future.cancelled():
+                raise  # The function itself raised it.
+            if self.claim():
+                raise
+            for task in self.tasks[:1]:
+                task.cancel()
+            self.future = self.loop.create_future()
+            await outlive(self.future)
+            _cancel_again(error)
+            return self.future.result()
+        finally:
+            _restore_context(self.context)
+
+    def _run(self) -> Any:
+        _restore_context(self.seen)
+        set_current_async_library(None)
+        return self.function(*self.args)
+
+    def _report(self, result: Any, error: BaseException | None) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self._settle, result, error)
+        except RuntimeError:
+            if not self.loop.is_closed():
+                raise
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+            return
+        if isinstance(error, StopIteration):
+            # A future takes no StopIteration; AnyIO's own thread turns it into this.
+            replaced = RuntimeError("coroutine raised StopIteration")
+            replaced.__cause__ = error
+            error = replaced
+        self.future.set_exception(error)
+
+
+_thread = threading.local()
+
+
+class _Backend(AsyncIOBackend):
+    """AnyIO's way back from our threads to the loop: the same as asgiref's, so that law 3 holds for both."""
+
+    @classmethod
+    def run_async_from_thread(cls, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...], token: object) -> Any:
+        async def call() -> Any:
+            return await func(*args)
+
+        try:
+            return async_to_sync(call)()
+        except asyncio.CancelledError as error:
+            raise concurrent.futures.CancelledError(str(error)) from None
+
+    @classmethod
+    def check_cancelled(cls) -> None:
+        call: _LoopCall | None = getattr(_thread, "call", None)
+        state = _task_states.get(call.task) if call is not None and call.task is not None else None
+        threadlocals.current_cancel_scope = state.cancel_scope if state is not None else None
+        super().check_cancelled()
+
+
+async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    lease = _lease.get(None)
+    if lease is None or _is_file_access(function):
+        return await anyio.to_thread.run_sync(function, *args, **options)
+    lease = _lease_for_call(lease)
+    if function is _next:
+        await lease.pool.enter_stream(lease)
+        lease.iterators[id(args[0])] = args[0]
+        function, args = _draw, (lease, *args)
+    elif (name := _name_of(function)) == "__enter__":
+        function, args = _enter_context, (lease, function, *args)
+    elif name == "__exit__":
+        function, args = _exit_context, (lease, function, *args)
+    call = _call(lease, function, args)
+    if not _offer(call):
+        lease.submit(call)
+    return await call.outcome()
+
+
+def _call(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> _LoopCall:
+    task = asyncio.current_task()
+    seen = contextvars.copy_context()
+    if lease.owner is None:
+        lease.owner = task
+        lease.context = seen
+    context = lease.context if lease.owner is task and lease.context is not None else seen
+    return _LoopCall(function, args, context, seen, task)
+
+
+def _offer(call: _LoopCall) -> bool:
+    """Gives `call` to the sync code of this request that waits above us, if there is any."""
+    executor = waiting_thread()
+    if executor is None:
+        return False
+    # Its context may be the very one that the code above us runs in.
+    call.context = call.seen
+    try:
+        executor.submit(call.run)
+    except RuntimeError:  # It waits no more: we are a task that has outlived it.
+        return False
+    return True
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    if isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", "")
+
+
+def _is_file_access(function: Callable[..., Any]) -> bool:
+    """Whether `function` is file access of UploadFile or of a static file app, which is not the request thread's."""
+    if isinstance(function, functools.partial):
+        function = function.func
+    return isinstance(getattr(function, "__self__", None), _FILES)
+
+
+_FILES = (tempfile.SpooledTemporaryFile, io.IOBase, StaticFiles)
+
+
+def _draw(lease: Lease, iterator: Any) -> Any:
+    try:
+        return _next(iterator)
+    except BaseException:
+        lease.iterators.pop(id(iterator), None)
+        raise
+
+
+def _enter_context(lease: Lease, enter_context: Any, *args: Any) -> Any:
+    entered = enter_context(*args)
+    lease.pins.add(id(_context_of(enter_context)))
+    return entered
+
+
+def _exit_context(lease: Lease, exit_context: Any, *args: Any) -> Any:
+    try:
+        return exit_context(*args)
+    finally:
+        lease.pins.discard(id(_context_of(exit_context)))
+
+
+def _context_of(method: Any) -> Any:
+    return getattr(method.func if isinstance(method, functools.partial) else method, "__self__", None)
+
+
+class _ToThread:
+    run_sync = staticmethod(_run_sync)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(anyio.to_thread, name)
+
+
+class _StandIn:
+    """The module anyio, but for `to_thread.run_sync`."""
+
+    to_thread = _ToThread()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(anyio, name)
+
+
+_stand_in = _StandIn()

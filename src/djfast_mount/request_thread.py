@@ -1,0 +1,200 @@
+"""One request and its lease: the doors led to it, its response watched, its spell ended.
+
+A response that is no single message turns the request into a stream, which gives its worker back between calls, unless
+something of the request lives there (design: a client that reads slowly must not hold a thread that others wait for).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from asgiref.current_thread_executor import CurrentThreadExecutor
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from djfast_mount.borrowing import BorrowedThread
+from djfast_mount.connections import OwnThread, endpoint_name
+from djfast_mount.exceptions import PoolTimeout
+from djfast_mount.offload import enter, leave, outlive, waiting_thread
+from djfast_mount.threads import Lease, Pool
+
+__all__ = ["RequestThreads"]
+
+logger = logging.getLogger("djfast_mount.threads")
+
+
+class RequestThreads:
+    """Runs apps so that all sync work of a request goes to one worker of `pool`.
+
+    Args:
+        pool: Where the workers come from.
+        sender: The sender of Django's signals.
+        send_timeout: Seconds that a client may take to accept one part of a stream that holds a worker.
+    """
+
+    def __init__(self, pool: Pool, sender: object, *, send_timeout: float = 30.0) -> None:
+        self.pool = pool
+        self._sender = sender
+        self._send_timeout = send_timeout
+
+    async def http(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, announces: bool = True) -> None:
+        """Serves one request. `announces`: whether the lease sends Django's signals, or `app` does."""
+        executor = waiting_thread()
+        lease = Lease(self._pool_for(executor), scope)
+        lease.announces = announces
+        response = _Response(lease, send, self._send_timeout)
+        entered = enter(lease, executor)
+        try:
+            await app(scope, receive, response.send)
+        except Exception as error:
+            timeout = _timeout_in(error)
+            if timeout is None or response.started:
+                raise
+            await _unavailable(timeout)(scope, receive, send)
+        finally:
+            leave(entered)
+            response.over = True
+            ended = lease.close()
+            if ended is not None:
+                await outlive(ended)
+
+    async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection; each sync call of it is a spell of its own."""
+        executor = waiting_thread()
+        lease = Lease(self._pool_for(executor), scope, lingers=False)
+        entered = enter(lease, executor)
+        try:
+            await app(scope, receive, send)
+        finally:
+            leave(entered)
+            ended = lease.close()
+            if ended is not None:
+                await outlive(ended)
+
+    def _pool_for(self, executor: CurrentThreadExecutor | None) -> Pool:
+        return self.pool if executor is None else BorrowedThread(executor, OwnThread(self._sender), self.pool)
+
+    def outside_requests(self, app: ASGIApp) -> ASGIApp:
+        """Returns `app` with each sync call of its lifespan, and of the tasks begun there, as a spell of its own."""
+
+        async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+            lease = Lease(self.pool, scope, lingers=False)
+            lease.closed = True
+            entered = enter(lease)
+            try:
+                await app(scope, receive, send)
+            finally:
+                leave(entered)
+
+        return lifespan
+
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: the lifespan of the pool. Ends when every worker has closed its connections and gone."""
+        await receive()
+        self.pool.reopen()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        loop = asyncio.get_running_loop()
+        emptied = asyncio.Event()
+
+        def report() -> None:
+            loop.call_soon_threadsafe(emptied.set)
+
+        self.pool.shutdown(report)
+        await emptied.wait()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Response:
+    """Watches what one request sends."""
+
+    __slots__ = ("_held", "_lease", "_send", "_streams", "_timeout", "over", "started")
+
+    def __init__(self, lease: Lease, send: Send, timeout: float) -> None:
+        self._lease = lease
+        self._send = send
+        self._timeout = timeout
+        self._streams = False
+        self._held: Message | None = None
+        self.started = False
+        self.over = False
+
+    async def send(self, message: Message) -> None:
+        if self._streams:
+            await self._send_part(message)
+        elif message["type"] == "http.response.start":
+            if any(name.lower() == b"content-length" for name, _ in message.get("headers", ())):
+                self.started = True
+                await self._send(message)
+            else:
+                await self._begin(message)
+        elif message.get("more_body"):
+            self._become_stream()
+            await self._send_part(message)
+        else:
+            await self._send(message)
+
+    async def _begin(self, message: Message) -> None:
+        loop = self._lease.loop
+        self._streams = True
+        if self._lease.pool.streams_full:
+            # The first part may have to wait for a worker in vain, and 503 is an answer only if none was begun.
+            self._held = message
+            loop.call_later(self._lease.pool.wait_timeout, self._release)
+        else:
+            self.started = True
+            await self._send(message)
+        # Not now: where a sync iterator is to be drawn, its first call comes before the loop turns.
+        loop.call_soon(self._become_stream)
+
+    def _become_stream(self) -> None:
+        self._streams = True
+        lease = self._lease
+        if not self.over and lease.lingers and not lease.iterators:
+            lease.lingers = False
+            lease.rest()
+
+    def _release(self) -> None:
+        if self._held is not None and not self.over:
+            self._lease.loop.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self.started = True
+            await self._send(held)
+
+    async def _send_part(self, message: Message) -> None:
+        lease = self._lease
+        pinned = message.get("more_body") and lease.pinned
+        if pinned:
+            await lease.pool.enter_stream(lease)
+        if self._held is not None:
+            await self._flush()
+        if not pinned or lease.worker is None:
+            await self._send(message)
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._send(message)
+        except TimeoutError:
+            logger.warning(
+                "%s was cut off: its client took no data for %g s while the stream held a thread.",
+                endpoint_name(lease.scope),
+                self._timeout,
+            )
+            raise ClientDisconnect from None
+
+
+def _timeout_in(error: BaseException | None) -> PoolTimeout | None:
+    """The PoolTimeout that `error` is, or was raised from (Starlette wraps what it meets after a response's start)."""
+    while error is not None and not isinstance(error, PoolTimeout):
+        error = error.__cause__
+    return error
+
+
+def _unavailable(timeout: PoolTimeout) -> Any:
+    return JSONResponse({"detail": timeout.detail}, status_code=timeout.status_code, headers=timeout.headers)
