@@ -115,8 +115,8 @@ def endpoint_name(scope: Any) -> str:
 
 def _left_open(alias: str, lease: Lease) -> str:
     return (
-        f"{endpoint_name(lease.scope)} left a transaction open on the database {alias!r}; it was rolled back. Leave every "
-        "atomic() that you enter, and set autocommit back."
+        f"{endpoint_name(lease.scope)} left a transaction open on the database {alias!r}; it was rolled back. "
+        "Leave every atomic() that you enter, and set autocommit back."
     )
 
 

@@ -5,13 +5,14 @@ context, whose executor hands each call to the lease of the request that makes i
 ``starlette.concurrency`` and ``fastapi.concurrency``: a stand-in there, set once, sends what those modules call through
 the lease, and is inert where there is none.
 
-1. Calls of one task share one `contextvars.Context` for the whole request, so that what a sync dependency sets is seen by
-   the endpoint, and a token can be reset where the dependency ends.
+1. Calls of one task share one `contextvars.Context` for the whole request, so that what a sync dependency sets is seen
+   by the endpoint, and a token can be reset where the dependency ends.
 2. What sync code sets flows back to the task that called it; asgiref's `Local`s are moved along, both ways.
 3. Sync code that goes back to the loop waits there as a worker for the sync code below it: it never waits for itself.
 4. A call that has begun is waited for, whatever cancels its caller; the caller meets the cancellation right after.
    One that has not begun is dropped.
-5. Where sync code above the loop waits and offers its thread (a test), that thread is the request's: no worker is taken.
+5. Where sync code above the loop waits and offers its thread (a test), that thread is the request's: no worker is
+   taken.
 
 Names used here that are not public, each with a canary test:
 
@@ -122,8 +123,8 @@ async def outlive(future: asyncio.Future[Any]) -> None:
 def _cancel_again(error: asyncio.CancelledError) -> None:
     task = asyncio.current_task()
     if task is not None:
-        # The count must not grow: asyncio.timeout() tells by it whose cancellation it meets. Nor may the message be lost,
-        # by which AnyIO knows its own.
+        # The count must not grow: asyncio.timeout() tells by it whose cancellation it meets. Nor may the message be
+        # lost, # by which AnyIO knows its own.
         task.uncancel()
         task.cancel(*error.args)
 

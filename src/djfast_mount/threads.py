@@ -3,13 +3,13 @@
 A spell is the time from taking a worker to giving it back.
 
 1. Lazy: a lease takes a worker with its first call, never before.
-2. Within a spell all calls of a lease run on one worker, in the order in which they were made. A worker serves one lease
-   at a time.
-3. `Hooks.begin` is the first thing that a spell does on its worker, `Hooks.end` the last, whatever happens in between. A
-   worker is handed on only after that; as its queue is served in order, never before a running call has ended.
+2. Within a spell all calls of a lease run on one worker, in the order in which they were made. A worker serves one
+   lease at a time.
+3. `Hooks.begin` is the first thing that a spell does on its worker, `Hooks.end` the last, whatever happens in between.
+   A worker is handed on only after that; as its queue is served in order, never before a running call has ended.
 4. Never more workers than `size`. Leases that find none wait in order of arrival, at most `wait_timeout` seconds.
-5. A lease that `lingers` keeps its worker from call to call, until `close()`. One that does not gives it back after each
-   call, unless something lives on the worker that must go on there (`Lease.pinned`, `Hooks.busy`).
+5. A lease that `lingers` keeps its worker from call to call, until `close()`. One that does not gives it back after
+   each call, unless something lives on the worker that must go on there (`Lease.pinned`, `Hooks.busy`).
 6. Streams whose iterator lives on a worker hold at most `Pool.stream_limit` workers: see `Pool.enter_stream`.
 7. Workers are daemon threads: they never hold the interpreter. `Pool.shutdown` lets each finish what it does.
 
@@ -37,8 +37,8 @@ __all__ = ["Call", "FutureCall", "Hooks", "Lease", "Pool", "Worker"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
-# Seconds that a stream beyond the limit keeps its worker while it waits: most streams in front of it end sooner, and then
-# it goes on where it began.
+# Seconds that a stream beyond the limit keeps its worker while it waits: most streams in front of it end sooner, and
+# then # it goes on where it began.
 _PATIENCE = 0.05
 
 
