@@ -22,8 +22,6 @@ REPOSITORY = TESTS.parent
 QUICKSTART = REPOSITORY / "examples" / "quickstart"
 APP = "mysite.asgi:app"
 PASSWORD = "correct horse battery staple"
-# One for all the tests of a run: to hash and compress the admin's files takes longer than most of them.
-STATIC_ROOT = Path(os.environ["TEST_SCRATCH"]) / "quickstart-static"
 
 
 @contextlib.contextmanager
@@ -65,6 +63,8 @@ class Site:
 @contextlib.contextmanager
 def installed(folder: Path) -> Iterator[Site]:
     """Migrated, with the demo admin and collected static files; DEBUG is off."""
+    # One for all the tests of a run: to hash and compress the admin's files takes longer than most of them.
+    static_root = Path(os.environ["TEST_SCRATCH"]) / "quickstart-static"
     with fresh_database(folder) as database_url:
         site = Site(
             {
@@ -73,12 +73,12 @@ def installed(folder: Path) -> Iterator[Site]:
                 "DEBUG": "",
                 "DJANGO_SETTINGS_MODULE": "mysite.settings",
                 "SECRET_KEY": "not a secret: this installation serves tests alone",
-                "STATIC_ROOT": str(STATIC_ROOT),
+                "STATIC_ROOT": str(static_root),
             }
         )
         site.manage("migrate", "--verbosity=0")
         site.manage("demo_admin", f"--password={PASSWORD}")
-        if not STATIC_ROOT.exists():
+        if not static_root.exists():
             site.manage("collectstatic", "--verbosity=0", "--no-input")
         yield site
 
