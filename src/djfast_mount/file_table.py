@@ -1,0 +1,263 @@
+"""Which file answers which path, and with which headers: WhiteNoise's table, filled with ASGI apps.
+
+All that WhiteNoise decides stays with its own code and settings; overridden is how files are found safely, and what an
+entry of the table is.
+
+Django caches a relative STATIC_URL together with the script prefix of its first reader, in the settings and again in
+the storage, and at start-up no request is there that could tell the prefix. So the table reads settings as they are
+written, has a storage of its own, and leaves no reading behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from urllib.parse import urlparse
+
+from django.conf import STATICFILES_STORAGE_ALIAS, UserSettingsHolder, settings
+from django.contrib.staticfiles import finders
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+from django.core.files.storage import FileSystemStorage, Storage, storages
+from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
+from whitenoise.responders import (  # type: ignore[import-untyped]
+    MissingFileError,
+    NotARegularFileError,
+    StaticFile,
+)
+
+from djfast_mount.file_contents import FileMemory, RawHeaders, Variant
+from djfast_mount.file_responses import FileResponse, RedirectResponse
+
+__all__ = ["FileTable", "urls_left_open"]
+
+logger = logging.getLogger("djfast_mount")
+
+_URL_SETTINGS = ("MEDIA_URL", "STATIC_URL")
+
+
+@contextlib.contextmanager
+def urls_left_open() -> Iterator[None]:
+    """Settings that are read inside keep no script prefix: whoever reads STATIC_URL next decides on it."""
+    cache = vars(settings)
+    before = {name: cache[name] for name in _URL_SETTINGS if name in cache}
+    try:
+        yield
+    finally:
+        for name in _URL_SETTINGS:
+            cache.pop(name, None)
+        cache.update(before)
+
+
+class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
+    """WhiteNoise's table: which file answers which path, and with which headers. Its entries are ASGI apps.
+
+    Args:
+        memory: Keeps the contents of the small ones among the files that are known from the start.
+    """
+
+    files: dict[str, FileResponse | RedirectResponse]
+
+    def __init__(self, memory: FileMemory) -> None:
+        self._memory = memory
+        self._storage = _static_storage()
+        self._roots: tuple[str, ...] = ()
+        self._prefixes: tuple[str, ...] = ()
+        super().__init__(settings=_settings_as_written())
+        if self.autorefresh:
+            prefixes = {prefix for _, prefix in self.directories} | (
+                {self.static_prefix} if self.use_finders else set()
+            )
+            self._prefixes = tuple(prefixes)
+            self._roots = _real(root for root, _ in self.directories) + _real(_folders(_known_storages()))
+        elif not self.static_root and not self.use_finders and isinstance(self._storage, FileSystemStorage):
+            logger.warning("STATIC_ROOT is not set: no static files are served. Set it, and run collectstatic.")
+
+    def could_find(self, path: str) -> bool:
+        """Whether autorefresh has to ask the disk for `path`, which the event loop must not do."""
+        return path.startswith(self._prefixes) and "\0" not in path and (self.index_file or not path.endswith("/"))
+
+    def find(self, path: str) -> FileResponse | RedirectResponse | None:
+        """What answers `path` by what is on the disk now. For a worker thread."""
+        try:
+            if self.autorefresh:
+                return self.find_file(path)  # type: ignore[no-any-return]
+            known = self.files[path]
+            return self.get_static_file(known.path, path) if isinstance(known, FileResponse) else known
+        except NotARegularFileError:
+            return None
+
+    def add_files(self, root: str | os.PathLike[str], prefix: str | None = None) -> None:
+        """As WhiteNoise's, but a missing folder is logged and not warned of: warnings may be errors."""
+        if not self.autorefresh and not os.path.isdir(root):
+            logger.warning("There is no folder %r to serve static files from. Did collectstatic run?", os.fspath(root))
+            return
+        super().add_files(root, prefix)
+
+    def update_files_dictionary(self, root: str, prefix: str) -> None:
+        """As WhiteNoise's, but what cannot be served is left out: it would stop the server from starting."""
+        found = dict(_scan(root))
+        for path in found:
+            self.add_file_to_dictionary(prefix + path[len(root) :].replace("\\", "/"), path, stat_cache=found)
+
+    def candidate_paths_for_url(self, url: str) -> Iterator[str]:
+        """As WhiteNoise's, but a path that leads out of a finder's folder is nobody's."""
+        with contextlib.suppress(SuspiciousOperation):
+            yield from super().candidate_paths_for_url(url)
+
+    def get_static_file(
+        self, path: str, url: str, stat_cache: Mapping[str, os.stat_result] | None = None
+    ) -> FileResponse:
+        """As WhiteNoise's, made an ASGI app. Raises MissingFileError."""
+        if not self._is_inside(path):
+            raise MissingFileError(path)
+        found = super().get_static_file(path, url, stat_cache)
+        stat_of = os.stat if stat_cache is None else stat_cache.__getitem__
+        # What the disk says now it may not say again: such a file is read anew each time.
+        memory = self._memory if stat_cache is not None else FileMemory(0)
+        return FileResponse(path, list(self._variants(path, found, stat_of)), memory)
+
+    def redirect(self, from_url: str, to_url: str) -> RedirectResponse:
+        """As WhiteNoise's, made an ASGI app."""
+        headers = dict(super().redirect(from_url, to_url).response.headers)
+        location = headers.pop("Location")
+        # From "" to "/": the root of an outer prefix, which is not known yet.
+        return RedirectResponse(None if location == "/" else location.encode(), _raw(headers.items()))
+
+    def get_static_url(self, name: str) -> str | None:
+        """As WhiteNoise's, from a storage of the table's own: Django's would keep the URLs of start-up."""
+        if self._storage is None:
+            return None
+        try:
+            return self._storage.url(name)
+        except ValueError:
+            return None
+
+    def _is_inside(self, path: str) -> bool:
+        real = os.path.realpath(path) if self.autorefresh else path
+        if not self.autorefresh or real.startswith(self._roots):
+            return True
+        return real.startswith(self._listed_roots)
+
+    @functools.cached_property
+    def _listed_roots(self) -> tuple[str, ...]:
+        # Only a list of all its files tells where a finder of another make looks, and that may take long.
+        return _real(_folders(storage for finder in finders.get_finders() for _, storage in finder.list(None)))
+
+    def _variants(self, path: str, found: StaticFile, stat_of: Callable[[str], os.stat_result]) -> Iterator[Variant]:
+        """The representations of a file, the smallest first, to the file itself. Larger ones are of no use."""
+        not_modified = _raw(found.not_modified_response.headers)
+        for _, place, headers in found.alternatives:
+            if not self._is_inside(place):
+                continue
+            fields = dict(headers)
+            size = fields["Content-Length"]
+            coding = "identity" if place == path else fields["Content-Encoding"]
+            raw = _raw((name, value) for name, value in headers if name != "Content-Length")
+            yield Variant(
+                place,
+                coding,
+                int(size),
+                _modified_ns(place, stat_of),
+                [*_tagged(raw, coding), (b"content-length", size.encode())],
+                _tagged(not_modified, coding),
+            )
+            if place == path:
+                return
+
+
+def _raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _tagged(headers: RawHeaders, coding: str) -> RawHeaders:
+    """The headers with an entity tag of the variant's own (RFC 9110, section 8.8.3.3); WhiteNoise has one for all."""
+    if coding == "identity":
+        return headers
+    ending = b'-%s"' % coding.encode()
+    return [(name, value[:-1] + ending if name == b"etag" else value) for name, value in headers]
+
+
+def _modified_ns(path: str, stat_of: Callable[[str], os.stat_result]) -> int:
+    try:
+        return stat_of(path).st_mtime_ns
+    except OSError as error:
+        raise MissingFileError(path) from error
+
+
+def _settings_as_written() -> UserSettingsHolder:
+    # A copy of Django's lazy settings is the plain object behind them: it adds no prefix, and caches nothing.
+    written = copy.copy(settings)
+    own = UserSettingsHolder(written)
+    if hasattr(written, "WHITENOISE_STATIC_PREFIX"):
+        return own
+    if written.STATIC_URL:
+        own.WHITENOISE_STATIC_PREFIX = _prefix(written.STATIC_URL, written.FORCE_SCRIPT_NAME or "")
+    else:
+        # Without STATIC_URL there is no place for static files; WhiteNoise would put them at the root of the site.
+        own.STATIC_ROOT = None
+        own.WHITENOISE_USE_FINDERS = False
+    return own
+
+
+def _prefix(static_url: str, script_name: str) -> str:
+    path = urlparse(static_url).path
+    script_name = script_name.rstrip("/")
+    inside = bool(script_name) and path.startswith(script_name + "/")
+    return path[len(script_name) :] if inside else path
+
+
+def _static_storage() -> Storage | None:
+    try:
+        storage = storages.create_storage(settings.STORAGES[STATICFILES_STORAGE_ALIAS])
+    except (ImproperlyConfigured, KeyError):
+        # Without a usable one no name counts as hashed. Django says what is wrong with it when it is used.
+        return None
+    # Computed now, for the reading caches MEDIA_URL.
+    getattr(storage, "base_url", None)
+    return storage
+
+
+def _known_storages() -> Iterator[Storage]:
+    for finder in finders.get_finders():
+        if isinstance(finder, finders.FileSystemFinder | finders.AppDirectoriesFinder):
+            yield from finder.storages.values()
+        elif isinstance(finder, finders.BaseStorageFinder) and finder.storage is not None:
+            yield finder.storage
+
+
+def _folders(among: Iterable[Storage]) -> set[str]:
+    folders = (getattr(storage, "location", None) for storage in among)
+    return {folder for folder in folders if folder}
+
+
+def _real(folders: Iterable[str]) -> tuple[str, ...]:
+    return tuple(os.path.realpath(folder).rstrip(os.sep) + os.sep for folder in folders)
+
+
+def _scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The regular files below `folder`, through symlinks too, with what the disk says of them."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        logger.warning("Static files in %r are left out: %s.", folder, error)
+        return
+    for entry in entries:
+        try:
+            found = entry.stat()
+        except OSError as error:
+            logger.warning("The static file %r is left out: %s.", entry.path, error)
+            continue
+        if stat.S_ISREG(found.st_mode):
+            yield entry.path, found
+        elif stat.S_ISDIR(found.st_mode) and not _leads_back(entry):
+            yield from _scan(entry.path)
+
+
+def _leads_back(entry: os.DirEntry[str]) -> bool:
+    above = os.path.join(os.path.realpath(os.path.dirname(entry.path)), "")
+    return entry.is_symlink() and above.startswith(os.path.join(os.path.realpath(entry.path), ""))

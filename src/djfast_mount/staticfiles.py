@@ -1,0 +1,81 @@
+"""Static files at the ASGI level, before Django: WhiteNoise's table of files, settings and headers, served over ASGI.
+
+In production every file is known from the start: a request costs one look into a dict, and a path that is none of
+theirs touches no file system. With autorefresh (WhiteNoise's default in DEBUG) the disk is asked each time, on a worker
+thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from djfast_mount.file_contents import FileMemory, StaleFile, in_thread
+from djfast_mount.file_table import FileTable, urls_left_open
+
+__all__ = ["StaticFiles"]
+
+logger = logging.getLogger("djfast_mount")
+
+_ATTEMPTS = 3
+
+
+class StaticFiles:
+    """ASGI: answers a request for a static file, hands everything else to `app`.
+
+    Construct it after `django.setup()`. It reads STATIC_URL, STATIC_ROOT, DEBUG and WhiteNoise's settings then, once.
+
+    Args:
+        app: Where everything goes that is no static file, and also a file that has vanished since the start.
+        guard: Put around the ASGI app that sends a file, so that it sees requests for files that exist and no others.
+        memory: The most bytes of file contents that are kept in memory. A file of more than a 16th of it is streamed.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, guard: Callable[[ASGIApp], ASGIApp] | None = None, memory: int = 32 * 2**20
+    ) -> None:
+        self.app = app
+        self._guard = guard or _unguarded
+        with urls_left_open():
+            self._table = FileTable(FileMemory(memory))
+        self._responses: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self._table.files.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"]
+            root_path = scope.get("root_path")
+            if root_path:
+                path = path[len(root_path) :]
+            response = self._responses.get(path)
+            if response is not None:
+                try:
+                    await response(scope, receive, send)
+                except StaleFile:
+                    await self._ask_disk(path, scope, receive, send)
+                return
+            if self._table.autorefresh and self._table.could_find(path):
+                await self._ask_disk(path, scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    async def _ask_disk(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(_ATTEMPTS):
+            file = await in_thread(self._table.find, path)
+            if file is None:
+                break
+            try:
+                await self._guard(file)(scope, receive, send)
+            except StaleFile as error:
+                # It was changed, or removed, between two looks at it; or it may not be read.
+                reason = error.__cause__
+            else:
+                return
+        else:
+            logger.warning("The static file at %r could not be read: %s.", path, reason or "it keeps changing")
+        await self.app(scope, receive, send)
+
+
+def _unguarded(app: ASGIApp) -> ASGIApp:
+    return app
