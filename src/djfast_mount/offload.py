@@ -124,7 +124,7 @@ def _cancel_again(error: asyncio.CancelledError) -> None:
     task = asyncio.current_task()
     if task is not None:
         # The count must not grow: asyncio.timeout() tells by it whose cancellation it meets. Nor may the message be
-        # lost, # by which AnyIO knows its own.
+        # lost, by which AnyIO knows its own.
         task.uncancel()
         task.cancel(*error.args)
 

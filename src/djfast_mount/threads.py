@@ -38,7 +38,7 @@ __all__ = ["Call", "FutureCall", "Hooks", "Lease", "Pool", "Worker"]
 logger = logging.getLogger("djfast_mount.threads")
 
 # Seconds that a stream beyond the limit keeps its worker while it waits: most streams in front of it end sooner, and
-# then # it goes on where it began.
+# then it goes on where it began.
 _PATIENCE = 0.05
 
 
