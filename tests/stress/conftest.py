@@ -1,0 +1,72 @@
+"""Options and fixtures of the stress programs: which root, which seed, and what was measured, told at the end.
+
+Each program runs against both roots. It returns what it found wrong, by name; the library's root must leave that
+empty, and the hand-made one must show the names that the test says it shows, or the program could not tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from harness import Server
+from stress.databases import fresh_database
+from stress.server import Figures, Serve, under_load
+
+ROOTS = ("hand_made", "mounted")
+_figures: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--root", choices=ROOTS, action="append", help="the root to run against (default: both)")
+    parser.addoption("--seed", type=int, default=None, help="of all that is random here (default: another each time)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "root" in metafunc.fixturenames:
+        metafunc.parametrize("root", metafunc.config.getoption("--root") or ROOTS)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _figures:
+        terminalreporter.section("figures")
+    for line in _figures:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figures:
+    """Note a measured line, shown at the end of the run."""
+    return lambda line: _figures.append(f"{request.node.name}: {line}")
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest, figure: Figures) -> random.Random:
+    """The random numbers of this program. Their seed is among the figures."""
+    seed = request.config.getoption("--seed")
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    figure(f"seed {seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A fresh database on the run's PostgreSQL."""
+    if "DATABASE_URL" not in os.environ:
+        pytest.skip("needs PostgreSQL: run with --db postgres")
+    with fresh_database(os.environ["DATABASE_URL"]) as url:
+        yield url
+
+
+@pytest.fixture
+def serve(root: str, postgres_url: str) -> Serve:
+    """Serve the root on the fresh database: `with serve(threads=4, max_age=600) as server`."""
+
+    def start(**options: object) -> contextlib.AbstractContextManager[Server]:
+        return under_load(root, postgres_url, **options)  # type: ignore[arg-type]
+
+    return start
