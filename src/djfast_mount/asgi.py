@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import django as django_package
 from django.apps import apps as installed_apps
@@ -30,6 +30,7 @@ from djfast_mount import offload
 from djfast_mount.conf import with_settings
 from djfast_mount.connections import PoolThread
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
+from djfast_mount.handlers import DjangoHandler, undisturbed
 from djfast_mount.hosts import HostCheck
 from djfast_mount.lifespan import Lifespans, Participant
 from djfast_mount.limits import CountedBody, declared_too_large, needs_counting, too_large
@@ -196,9 +197,12 @@ def _pool(threads: int | None, wait_timeout: float) -> Pool:
     )
 
 
-def _django(threads: RequestThreads) -> ASGIApp:
-    handler = cast(ASGIApp, ASGIHandler())
-    return partial(threads.http, handler, announces=False)
+def _django(threads: RequestThreads, kind: str) -> ASGIApp:
+    if kind == "one_hop":
+        return partial(threads.http, cast(ASGIApp, DjangoHandler()), sender=ASGIHandler)
+    if kind == "django":
+        return partial(threads.http, undisturbed(cast(ASGIApp, ASGIHandler())), announces=False)
+    raise ConfigurationError(f"mount() got django_handler={kind!r}. Give 'one_hop' or 'django'.")
 
 
 @with_settings
@@ -216,6 +220,7 @@ def mount(
     max_body_size: int | None = 100 * 2**20,
     threads: int | None = None,
     wait_timeout: float = 10.0,
+    django_handler: Literal["one_hop", "django"] = "one_hop",
 ) -> MountedApplication:
     """Joins FastAPI and Django in one ASGI app. Call it once, in asgi.py, at import; it runs `django.setup()` itself.
 
@@ -234,6 +239,8 @@ def mount(
         max_body_size: The most bytes of a request body, in both halves; more is answered 413. None: no limit.
         threads: The most threads for sync work, and so the most connections for each database alias. None: 8.
         wait_timeout: Seconds that a request waits for a thread; then it is answered 503 with ``Retry-After``.
+        django_handler: ``"one_hop"`` runs a sync Django view with all its middleware in one hop to the thread,
+            ``"django"`` uses Django's own handler, with a hop for each.
 
     Raises:
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
@@ -247,7 +254,7 @@ def mount(
     hosts = HostCheck() if host_check else None
     return MountedApplication(
         load_apps(prefix, app, debug=debug),
-        _django(request_threads) if django else _not_found,
+        _django(request_threads, django_handler) if django else _not_found,
         threads=request_threads,
         websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),
         middleware=middleware,

@@ -43,7 +43,7 @@ class PoolThread:
         settle(lease.loop)
         if lease.announces and not lease.open:
             lease.open = True
-            request_started.send(sender=self._sender, scope=lease.scope)
+            request_started.send(sender=lease.sender or self._sender, scope=lease.scope)
 
     def busy(self, lease: Lease) -> bool:
         return any(_in_transaction(connection) for connection in connections.all(initialized_only=True))
@@ -53,7 +53,7 @@ class PoolThread:
         _heal(lease)
         if lease.open:
             lease.open = False
-            request_finished.send_robust(sender=self._sender)
+            request_finished.send_robust(sender=lease.sender or self._sender)
         _heal(lease)
 
     def leave(self) -> None:
@@ -77,7 +77,7 @@ class OwnThread:
         if lease.announces and not lease.open:
             lease.open = True
             with _connections_kept():
-                request_started.send(sender=self._sender, scope=lease.scope)
+                request_started.send(sender=lease.sender or self._sender, scope=lease.scope)
 
     def busy(self, lease: Lease) -> bool:
         return True  # The thread is the request's for as long as it runs.
@@ -88,7 +88,7 @@ class OwnThread:
         if lease.open:
             lease.open = False
             with _connections_kept():
-                request_finished.send_robust(sender=self._sender)
+                request_finished.send_robust(sender=lease.sender or self._sender)
         SyncToAsync.threadlocal.main_event_loop = self._loop
 
     def leave(self) -> None:

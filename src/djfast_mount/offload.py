@@ -20,7 +20,8 @@ Names used here that are not public, each with a canary test:
                        AsyncToSync.executors and the ContextVar in it; _restore_context
     anyio              _core._eventloop.threadlocals, .set_current_async_library; _backends._asyncio.AsyncIOBackend,
                        ._task_states
-    starlette.concurrency, fastapi.concurrency     the global ``anyio``; starlette.concurrency._next
+    starlette.concurrency, fastapi.concurrency     the global ``anyio``; starlette.concurrency._next,
+                       ._StopIteration
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from starlette.staticfiles import StaticFiles
 
 from djfast_mount.threads import FutureCall, Lease
 
-__all__ = ["current_lease", "enter", "install", "leave", "outlive", "settle", "waiting_thread"]
+__all__ = ["current_lease", "draw", "enter", "install", "leave", "outlive", "run", "settle", "waiting_thread"]
 
 _lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("djfast_mount_lease")
 _next = starlette.concurrency._next
@@ -192,6 +193,9 @@ class _LoopCall:
             return False
         return True
 
+    def wanted(self) -> bool:
+        return bool(self._ticket)
+
     def run(self) -> None:
         if not self.claim():
             return
@@ -279,6 +283,25 @@ class _Backend(AsyncIOBackend):
         super().check_cancelled()
 
 
+async def run(function: Callable[..., Any], *args: Any) -> Any:
+    """Runs `function` on the thread of the request that the caller belongs to, and returns or raises what it does.
+
+    Raises: PoolTimeout, when no thread comes free in time; LookupError outside of a request.
+    """
+    return await _on_lease(_lease_for_call(_lease.get()), function, args)
+
+
+async def draw(iterator: Any) -> Any:
+    """Returns the next item of a sync iterator, drawn on the request's thread, or None after the last.
+
+    The iterator counts as a stream that holds its thread; what is left of it is closed with the request.
+    """
+    try:
+        return await _run_sync(_next, iterator)
+    except starlette.concurrency._StopIteration:
+        return None
+
+
 async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     lease = _lease.get(None)
     if lease is None or _is_file_access(function):
@@ -292,6 +315,10 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
         function, args = _enter_context, (lease, function, *args)
     elif name == "__exit__":
         function, args = _exit_context, (lease, function, *args)
+    return await _on_lease(lease, function, args)
+
+
+async def _on_lease(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     call = _call(lease, function, args)
     if not _offer(call):
         lease.submit(call)

@@ -40,11 +40,26 @@ class RequestThreads:
         self._sender = sender
         self._send_timeout = send_timeout
 
-    async def http(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, announces: bool = True) -> None:
-        """Serves one request. `announces`: whether the lease sends Django's signals, or `app` does."""
+    async def http(
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        announces: bool = True,
+        sender: object = None,
+    ) -> None:
+        """Serves one request.
+
+        Args:
+            announces: Whether the lease sends Django's signals, or `app` does.
+            sender: Their sender. None: the one given to the class.
+        """
         executor = waiting_thread()
         lease = Lease(self._pool_for(executor), scope)
         lease.announces = announces
+        lease.sender = sender
         response = _Response(lease, send, self._send_timeout)
         entered = enter(lease, executor)
         try:

@@ -43,7 +43,10 @@ _PATIENCE = 0.05
 
 
 class Call(Protocol):
-    """A piece of work. Exactly one of its two methods is called, once."""
+    """A piece of work. Either `run` or `fail` is called, once; neither where it is not wanted any more."""
+
+    def wanted(self) -> bool:
+        """Whether anybody still waits for it. Runs on any thread."""
 
     def run(self) -> None:
         """Does the work and reports the outcome. Runs on the worker; must not raise."""
@@ -78,6 +81,9 @@ class FutureCall:
         self.function = function
         self.args = args
         self.kwargs = kwargs or {}
+
+    def wanted(self) -> bool:
+        return not self.future.cancelled()
 
     def run(self) -> None:
         future = self.future
@@ -358,6 +364,7 @@ class Lease:
         "pins",
         "pool",
         "scope",
+        "sender",
         "since",
         "worker",
     )
@@ -375,6 +382,7 @@ class Lease:
         self.context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
         self.owner: object = None  # the task whose calls share `context`
         self.announces = True  # for the hooks: whether they send the signals, or somebody else does
+        self.sender: object = None  # for the hooks: of the signals; None: their own
         self.open = False  # for the hooks: whether request_started has been sent, and request_finished has not
         self._begun = False  # on the worker only
         self._expired = False
@@ -422,7 +430,7 @@ class Lease:
         if self._timer is not None:
             self._timer.cancel()
         if self._waiting:
-            for call in self.pool.withdraw(self):
+            for call in [call for call in self.pool.withdraw(self) if call.wanted()]:
                 Lease(self.pool, self.scope, lingers=False).submit(call)
         with self.pool.lock:
             worker = self.worker
@@ -455,6 +463,9 @@ class Lease:
     # On the worker -------------------------------------------------------------------------------------------------
 
     def _perform(self, call: Call) -> None:
+        if not call.wanted():
+            self._after_call()
+            return
         if not self._begun:
             self._begun = True
             self.since = time.monotonic()

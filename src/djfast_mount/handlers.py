@@ -1,0 +1,301 @@
+"""Django's ASGI handler, each view in its natural mode.
+
+Django's own handler runs every sync middleware method, the view and the closing of the response in a hop of its own.
+Here a sync view's whole chain is one hop on the request thread; an async view keeps Django's async chain.
+
+1. Which of the two, is guessed by resolving the path before any middleware has seen it. A wrong guess only costs time:
+   Django adapts a view of the other kind in either chain.
+2. Sync iterators are drawn on the request thread, as the client takes the data; Django's handler collects them in a
+   list.
+3. The signals are sent with each spell (djfast_mount.connections). Their sender is Django's ASGIHandler.
+4. A client that leaves cancels what async code serves it, as with Django; a sync view runs to its end.
+5. Everything else is Django's: this subclasses its handler and calls its methods.
+
+Names used here that are not public, each with a canary test: BaseHandler's _get_response and its resolve_request, which
+Django calls for every request; response._handler_class, by which a response knows the sender of request_finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from functools import cached_property
+from io import BytesIO
+from typing import IO, Any, cast
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.urls import ResolverMatch, get_resolver, set_script_prefix
+from django.utils.translation import get_language
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from djfast_mount import offload
+from djfast_mount.threads import Lease
+
+__all__ = ["DjangoHandler", "undisturbed"]
+
+# Seconds after which a request that a sync view serves listens for its client's leaving: most have been answered by
+# then.
+_LISTEN_AFTER = 0.1
+# Seconds that one hop may draw parts of a stream of small parts: enough to make the hop worth it, too few to be
+# noticed.
+_DRAW_FOR = 0.002
+
+
+class DjangoHandler(ASGIHandler):
+    """Serves Django's half. Called with a lease entered (djfast_mount.request_thread), and by nobody else."""
+
+    def __init__(self) -> None:
+        # Not ASGIHandler's own, which loads the async chain whether a view needs it or not.
+        self._sync_chain = _Chain(is_async=False)
+
+    @cached_property
+    def _async_chain(self) -> _Chain:
+        return _Chain(is_async=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        if scope["type"] != "http":
+            raise ValueError(
+                f"Django serves the scope type 'http', not {scope['type']!r}. Give mount() a websocket_app."
+            )
+        await self.handle(scope, receive, send)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        lease = offload.current_lease()
+        if lease is None:
+            raise RuntimeError("DjangoHandler was called outside of mount(). Call django.core.asgi's handler instead.")
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        try:
+            set_script_prefix(get_script_prefix(scope))
+            await self._serve(lease, scope, body, receive, send)
+        finally:
+            body.close()
+
+    async def read_body(self, receive: Receive) -> IO[bytes]:  # type: ignore[override]
+        """Reads the body as Django does, but opens no temporary file for one that came whole and is small."""
+        message = await receive()
+        body = message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise RequestAborted
+        if not message.get("more_body", False) and len(body) <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
+            return BytesIO(body)
+        messages = [message]
+
+        async def again() -> Any:
+            return messages.pop() if messages else await receive()
+
+        return await super().read_body(again)
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        drawn = response.streaming and not response.is_async
+        await super().send_response(cast(Any, _Drawn(response)) if drawn else response, send)
+
+    async def _serve(self, lease: Lease, scope: Scope, body: IO[bytes], receive: Receive, send: Send) -> None:
+        request, refusal = self.create_request(scope, body)
+        if request is None:
+            await offload.run(_nothing)
+            await self.send_response(refusal, send)
+            await offload.run(_close, lease, refusal)
+            return
+        if _Guess(request).is_async:
+            departure = _Departure(receive, after=0)
+            serve = self._async_response
+        else:
+            departure = _Departure(receive, after=_LISTEN_AFTER)
+            serve = self._sync_response
+        response: Any = None
+        try:
+            async with departure:
+                response = await serve(lease, request)
+                if response.streaming and not response.is_async:
+                    # Before the response has begun, for 503 is still an answer.
+                    await lease.pool.enter_stream(lease)
+                if response.streaming:
+                    departure.listen()
+                await self.send_response(response, send)
+        finally:
+            if response is not None and not response.closed:
+                await offload.run(_close, lease, response)
+
+    async def _sync_response(self, lease: Lease, request: ASGIRequest) -> Any:
+        return await offload.run(self._respond, lease, request)
+
+    def _respond(self, lease: Lease, request: ASGIRequest) -> Any:
+        """The one hop: middleware, view, template and, where nothing is left to be drawn, the end of the spell."""
+        response = self._prepared(self._sync_chain.get_response(request))
+        if not response.streaming:
+            _close(lease, response)
+        return response
+
+    async def _async_response(self, lease: Lease, request: ASGIRequest) -> Any:
+        await offload.run(_nothing)  # Django's half always sends the signals.
+        return self._prepared(await self._async_chain.get_response_async(request))
+
+    def _prepared(self, response: Any) -> Any:
+        response._handler_class = ASGIHandler
+        if isinstance(response, FileResponse):
+            response.block_size = self.chunk_size
+        return response
+
+
+class _Chain(BaseHandler):
+    """Django's middleware around its views, in one of the two modes."""
+
+    def __init__(self, *, is_async: bool) -> None:
+        self.load_middleware(is_async=is_async)
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        guess: _Guess | None = request.__dict__.pop("_djfast_mount_guess", None)
+        if guess is not None and guess.holds(request):
+            request.resolver_match = guess.match
+            return guess.match
+        return super().resolve_request(request)
+
+
+class _Guess:
+    """What a request's path resolves to, before any middleware has seen it."""
+
+    __slots__ = ("is_async", "language", "match", "path", "urlconf")
+
+    match: ResolverMatch
+
+    def __init__(self, request: ASGIRequest) -> None:
+        self.is_async = False
+        try:
+            self.match = get_resolver().resolve(request.path_info)
+        except Exception:  # A 404, a resolver that asks the database, a broken URLconf: the chain will see it again.
+            return
+        self.path = request.path_info
+        self.urlconf = settings.ROOT_URLCONF
+        self.language = get_language()
+        self.is_async = iscoroutinefunction(self.match.func)
+        request.__dict__["_djfast_mount_guess"] = self
+
+    def holds(self, request: HttpRequest) -> bool:
+        """Whether resolving again, after the middleware, would come to the same."""
+        return (
+            not hasattr(request, "urlconf")
+            and self.path == request.path_info
+            and self.urlconf == settings.ROOT_URLCONF
+            and self.language == get_language()
+        )
+
+
+class _Drawn:
+    """A streaming response whose sync iterator is drawn on the request thread, in the shape that Django sends."""
+
+    streaming = True
+
+    def __init__(self, response: StreamingHttpResponse) -> None:
+        self._response = response
+        self.status_code = response.status_code
+        self.cookies = response.cookies
+        self.items = response.items
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        parts = iter(self._response)
+        while (part := await offload.draw(parts)) is not None:
+            yield part
+
+
+class _Departure:
+    """Cancels the task in which it is entered when the client leaves, and swallows that cancellation at its end.
+
+    Args:
+        after: Seconds until it begins to listen; 0: from the first.
+    """
+
+    def __init__(self, receive: Receive, *, after: float) -> None:
+        self._receive = receive
+        self._after = after
+        self._gone = False
+        self._error: BaseException | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task = asyncio.current_task()
+
+    async def __aenter__(self) -> None:
+        if self._after:
+            self._timer = asyncio.get_running_loop().call_later(self._after, self.listen)
+        else:
+            self.listen()
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._listener is not None and not self._listener.done():
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        if not self._gone or self._task is None:
+            return False
+        if error is None:
+            # The cancellation may still be on its way; it is ours, and must not reach what comes after.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+        others = self._task.uncancel()
+        if self._error is not None:
+            raise self._error
+        return isinstance(error, asyncio.CancelledError) and not others
+
+    def listen(self) -> None:
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        message = await self._receive()
+        if message["type"] != "http.disconnect":
+            self._error = AssertionError(f"Invalid ASGI message after request body: {message['type']}")
+        self._gone = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+def undisturbed(app: ASGIApp) -> ASGIApp:
+    """Returns `app`, Django's own handler, so that a cancellation reaches it as a client that has left.
+
+    Cancelled itself, it would send no `request_finished` and leave the tasks behind that it has begun.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        left = asyncio.Event()
+
+        async def receive_or_left() -> Any:
+            waits = [asyncio.ensure_future(receive()), asyncio.ensure_future(left.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                return waits[0].result() if waits[0].done() else {"type": "http.disconnect"}
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+        task = asyncio.ensure_future(app(scope, receive_or_left, send))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            left.set()
+            await offload.outlive(task)
+            if not task.cancelled():
+                task.exception()  # Seen, and overtaken by the cancellation.
+            raise
+
+    return serve
+
+
+def _nothing() -> None:
+    """A call that only begins the spell."""
+
+
+def _close(lease: Lease, response: Any) -> None:
+    """Closes the response, which sends request_finished, and ends the spell with this call. Runs on the worker."""
+    try:
+        response.close()
+    finally:
+        lease.lingers = False
