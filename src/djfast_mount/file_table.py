@@ -16,7 +16,9 @@ import functools
 import logging
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from email.header import Header
 from urllib.parse import urlparse
 
 from django.conf import STATICFILES_STORAGE_ALIAS, UserSettingsHolder, settings
@@ -113,9 +115,9 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         self, path: str, url: str, stat_cache: Mapping[str, os.stat_result] | None = None
     ) -> FileResponse:
         """As WhiteNoise's, made an ASGI app. Raises MissingFileError."""
+        found = super().get_static_file(path, url, stat_cache)
         if not self._is_inside(path):
             raise MissingFileError(path)
-        found = super().get_static_file(path, url, stat_cache)
         stat_of = os.stat if stat_cache is None else stat_cache.__getitem__
         # What the disk says now it may not say again: such a file is read anew each time.
         memory = self._memory if stat_cache is not None else FileMemory(0)
@@ -171,7 +173,15 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
 
 
 def _raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return [(name.lower().encode("latin-1"), _raw_value(value)) for name, value in headers]
+
+
+def _raw_value(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        # As Django does with a response's headers: a headers function may well name a file.
+        return Header(value, "utf-8", maxlinelen=sys.maxsize).encode().encode("ascii")
 
 
 def _tagged(headers: RawHeaders, coding: str) -> RawHeaders:
