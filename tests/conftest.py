@@ -6,10 +6,11 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
-from harness import postgres
+from harness import Server, postgres
 
 _stack = contextlib.ExitStack()
 
@@ -39,3 +40,20 @@ def pytest_unconfigure() -> None:
 def root_path(request: pytest.FixtureRequest) -> str:
     """Every request test runs twice: at the root of the host, and under an outer prefix."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def project_servers() -> Iterator[dict[str, Server]]:
+    """The test project under uvicorn: at the root of its host, and behind a proxy that strips /pre."""
+    servers = {"": Server("project.asgi:app"), "/pre": Server("project.asgi:app", "--root-path", "/pre")}
+    with contextlib.ExitStack() as stack:
+        for server in servers.values():
+            stack.push(server)
+        for server in servers.values():
+            server.wait_until_ready()
+        yield servers
+
+
+@pytest.fixture
+def project_server(project_servers: dict[str, Server], root_path: str) -> Server:
+    return project_servers[root_path]
