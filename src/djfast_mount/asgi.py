@@ -9,7 +9,7 @@ root middleware, if there is any
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -27,9 +27,10 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount import offload
-from djfast_mount.conf import with_settings
+from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
+from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
 from djfast_mount.hosts import HostCheck
 from djfast_mount.lifespan import Lifespans, Participant
@@ -37,6 +38,7 @@ from djfast_mount.limits import CountedBody, declared_too_large, needs_counting,
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.request_thread import RequestThreads
 from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, split_root_path
+from djfast_mount.staticfiles import StaticFiles
 from djfast_mount.threads import Pool
 
 __all__ = ["MountedApplication", "mount"]
@@ -197,6 +199,28 @@ def _pool(threads: int | None, wait_timeout: float) -> Pool:
     )
 
 
+def _grace(seconds: float | None) -> Grace | None:
+    if seconds is None:
+        return None
+    if not seconds > 0:
+        raise ConfigurationError(f"mount() got grace={seconds!r}. Give the seconds, or None to let the server decide.")
+    return Grace(seconds)
+
+
+def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
+    """What holds an app to ALLOWED_HOSTS, if anything does."""
+    if hosts is None:
+        return None
+
+    def guard(app: ASGIApp) -> ASGIApp:
+        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+            await (app if hosts.allows(scope["headers"]) else _bad_request)(scope, receive, send)
+
+        return checked
+
+    return guard
+
+
 def _django(threads: RequestThreads, kind: str) -> ASGIApp:
     if kind == "one_hop":
         return partial(threads.http, cast(ASGIApp, DjangoHandler()), sender=ASGIHandler)
@@ -220,6 +244,7 @@ def mount(
     max_body_size: int | None = 100 * 2**20,
     threads: int | None = None,
     wait_timeout: float = 10.0,
+    grace: float | None = None,
     django_handler: Literal["one_hop", "django"] = "one_hop",
 ) -> MountedApplication:
     """Joins FastAPI and Django in one ASGI app. Call it once, in asgi.py, at import; it runs `django.setup()` itself.
@@ -239,6 +264,8 @@ def mount(
         max_body_size: The most bytes of a request body, in both halves; more is answered 413. None: no limit.
         threads: The most threads for sync work, and so the most connections for each database alias. None: 8.
         wait_timeout: Seconds that a request waits for a thread; then it is answered 503 with ``Retry-After``.
+        grace: Seconds from SIGTERM within which the process ends, whatever a request does: event streams are ended at
+            once, running statements cancelled shortly before. None: as long as the server waits.
         django_handler: ``"one_hop"`` runs a sync Django view with all its middleware in one hop to the thread,
             ``"django"`` uses Django's own handler, with a hop for each.
 
@@ -250,11 +277,20 @@ def mount(
         django_package.setup(set_prefix=False)
     offload.install()
     debug = settings.DEBUG if debug is None else debug
-    request_threads = RequestThreads(_pool(threads, wait_timeout), MountedApplication)
+    request_threads = RequestThreads(
+        _pool(threads, wait_timeout),
+        MountedApplication,
+        send_timeout=option("send_timeout"),
+        warn_after=option("warn_after"),
+        grace=_grace(grace),
+    )
     hosts = HostCheck() if host_check else None
+    elsewhere = _django(request_threads, django_handler) if django else _not_found
+    if static:
+        elsewhere = StaticFiles(elsewhere, guard=_guarded(hosts), memory=option("static_memory"))
     return MountedApplication(
         load_apps(prefix, app, debug=debug),
-        _django(request_threads, django_handler) if django else _not_found,
+        elsewhere,
         threads=request_threads,
         websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),
         middleware=middleware,

@@ -16,9 +16,11 @@ from django.conf import settings
 
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["SETTING", "with_settings"]
+__all__ = ["SETTING", "option", "with_settings"]
 
 SETTING = "DJFAST_MOUNT"
+
+_DEFAULTS: dict[str, Any] = {"static_memory": 32 * 2**20, "send_timeout": 30.0, "warn_after": 30.0}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,12 +37,20 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs).arguments
-        return function(**{**_read(set(signature.parameters)), **given})  # type: ignore[call-arg]
+        named = {key: value for key, value in _read(set(signature.parameters)).items() if key not in _DEFAULTS}
+        return function(**{**named, **given})  # type: ignore[call-arg]
 
     return call
 
 
-def _read(known: set[str]) -> dict[str, Any]:
+def option(key: str) -> Any:
+    """Returns the setting `key`, which is no argument of `mount()`, or its default."""
+    return getattr(settings, SETTING, {}).get(key, _DEFAULTS[key])
+
+
+def _read(arguments: set[str]) -> dict[str, Any]:
+    known = arguments | _DEFAULTS.keys()
+
     if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise ConfigurationError(
             "DJANGO_SETTINGS_MODULE is not set, so Django has no settings. Above mount() in asgi.py, write "
@@ -49,6 +59,7 @@ def _read(known: set[str]) -> dict[str, Any]:
     options = getattr(settings, SETTING, {})
     if not isinstance(options, dict):
         raise ConfigurationError(f"settings.{SETTING} is {options!r}. Make it a dict of options.")
+    known = arguments | _DEFAULTS.keys()
     for key in options:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1) or sorted(known)

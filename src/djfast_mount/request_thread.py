@@ -1,13 +1,17 @@
 """One request and its lease: the doors led to it, its response watched, its spell ended.
 
 A response that is no single message turns the request into a stream, which gives its worker back between calls, unless
-something of the request lives there (design: a client that reads slowly must not hold a thread that others wait for).
+something of the request lives there: a client that reads slowly must not hold a thread that others wait for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import sys
+import time
+import traceback
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -18,12 +22,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount.borrowing import BorrowedThread
 from djfast_mount.connections import OwnThread, endpoint_name
 from djfast_mount.exceptions import PoolTimeout
+from djfast_mount.grace import Grace
 from djfast_mount.offload import enter, leave, outlive, waiting_thread
+from djfast_mount.strays import close_strays, in_flight
 from djfast_mount.threads import Lease, Pool
 
 __all__ = ["RequestThreads"]
 
 logger = logging.getLogger("djfast_mount.threads")
+
+# Seconds that the end of the lifespan waits for workers. Requests have ended by then, or the server has given them up.
+_LAST_WAIT = 2.0
 
 
 class RequestThreads:
@@ -33,12 +42,24 @@ class RequestThreads:
         pool: Where the workers come from.
         sender: The sender of Django's signals.
         send_timeout: Seconds that a client may take to accept one part of a stream that holds a worker.
+        warn_after: Seconds after which a held worker is logged, with what it is doing.
+        grace: What bounds the time from SIGTERM to the end of the process, if anything does.
     """
 
-    def __init__(self, pool: Pool, sender: object, *, send_timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        sender: object,
+        *,
+        send_timeout: float = 30.0,
+        warn_after: float = 30.0,
+        grace: Grace | None = None,
+    ) -> None:
         self.pool = pool
         self._sender = sender
         self._send_timeout = send_timeout
+        self._overdue = _Overdue(pool, warn_after)
+        self._grace = grace
 
     async def http(
         self,
@@ -61,36 +82,37 @@ class RequestThreads:
         lease.announces = announces
         lease.sender = sender
         response = _Response(lease, send, self._send_timeout)
+        self._overdue.watch(lease.loop)
         entered = enter(lease, executor)
+        in_flight.count += 1
         try:
-            await app(scope, receive, response.send)
+            if self._grace is None:
+                await app(scope, receive, response.send)
+            else:
+                await self._with_grace(self._grace, app, scope, receive, response)
         except Exception as error:
             timeout = _timeout_in(error)
             if timeout is None or response.started:
                 raise
             await _unavailable(timeout)(scope, receive, send)
         finally:
+            in_flight.count -= 1
             leave(entered)
             response.over = True
-            ended = lease.close()
-            if ended is not None:
-                await outlive(ended)
+            await _close(lease)
 
     async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection; each sync call of it is a spell of its own."""
         executor = waiting_thread()
         lease = Lease(self._pool_for(executor), scope, lingers=False)
         entered = enter(lease, executor)
+        in_flight.count += 1
         try:
             await app(scope, receive, send)
         finally:
+            in_flight.count -= 1
             leave(entered)
-            ended = lease.close()
-            if ended is not None:
-                await outlive(ended)
-
-    def _pool_for(self, executor: CurrentThreadExecutor | None) -> Pool:
-        return self.pool if executor is None else BorrowedThread(executor, OwnThread(self._sender), self.pool)
+            await _close(lease)
 
     def outside_requests(self, app: ASGIApp) -> ASGIApp:
         """Returns `app` with each sync call of its lifespan, and of the tasks begun there, as a spell of its own."""
@@ -107,35 +129,109 @@ class RequestThreads:
         return lifespan
 
     async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI: the lifespan of the pool. Ends when every worker has closed its connections and gone."""
+        """ASGI: the lifespan of the pool. Its end waits a moment for workers to close their connections and go."""
         await receive()
         self.pool.reopen()
+        if self._grace is not None:
+            self._grace.install()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         loop = asyncio.get_running_loop()
         emptied = asyncio.Event()
 
         def report() -> None:
-            loop.call_soon_threadsafe(emptied.set)
+            with contextlib.suppress(RuntimeError):  # The loop is closed: the wait was given up.
+                loop.call_soon_threadsafe(emptied.set)
 
         self.pool.shutdown(report)
-        await emptied.wait()
+        try:
+            async with asyncio.timeout(_LAST_WAIT):
+                await emptied.wait()
+        except TimeoutError:
+            for _, lease in self.pool.held():
+                logger.warning("%s still holds a thread; the server goes without it.", endpoint_name(lease.scope))
+        if self._grace is not None:
+            self._grace.uninstall()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _pool_for(self, executor: CurrentThreadExecutor | None) -> Pool:
+        return self.pool if executor is None else BorrowedThread(executor, OwnThread(self._sender), self.pool)
+
+    @staticmethod
+    async def _with_grace(grace: Grace, app: ASGIApp, scope: Scope, receive: Receive, response: _Response) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("A request is served outside of a task.")
+        grace.begin(task)
+        response.ends_with(grace, task)
+        try:
+            await app(scope, receive, response.send)
+        except asyncio.CancelledError:
+            if not response.told:
+                raise
+            task.uncancel()
+            await response.finish()
+        finally:
+            grace.end(task)
+
+
+async def _close(lease: Lease) -> None:
+    close_strays(lease)
+    ended = lease.close()
+    if ended is not None:
+        await outlive(ended)
+
+
+class _Overdue:
+    """Logs workers that are held for long. One timer for all, which runs only while requests do."""
+
+    def __init__(self, pool: Pool, seconds: float) -> None:
+        self._pool = pool
+        self._seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reported: set[tuple[int, float]] = set()
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_later(self._seconds / 2, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        held = self._pool.held()
+        now = time.monotonic()
+        self._reported &= {(id(lease), lease.since) for _, lease in held}
+        for worker, lease in held:
+            spell = (id(lease), lease.since)
+            if lease.since and now - lease.since > self._seconds and spell not in self._reported:
+                self._reported.add(spell)
+                frame = sys._current_frames().get(worker.thread.ident or 0)
+                logger.warning(
+                    "%s has held a thread for %.0f s. The thread is here:\n%s",
+                    endpoint_name(lease.scope),
+                    now - lease.since,
+                    "".join(traceback.format_stack(frame)),
+                )
+        if held or in_flight.count:
+            loop.call_later(self._seconds / 2, self._look, loop)
+        elif self._loop is loop:
+            self._loop = None
 
 
 class _Response:
     """Watches what one request sends."""
 
-    __slots__ = ("_held", "_lease", "_send", "_streams", "_timeout", "over", "started")
+    __slots__ = ("_grace", "_held", "_lease", "_send", "_streams", "_timeout", "over", "started", "told")
 
     def __init__(self, lease: Lease, send: Send, timeout: float) -> None:
         self._lease = lease
         self._send = send
         self._timeout = timeout
+        self._grace: tuple[Grace, asyncio.Task[Any]] | None = None
         self._streams = False
         self._held: Message | None = None
         self.started = False
         self.over = False
+        self.told = False
 
     async def send(self, message: Message) -> None:
         if self._streams:
@@ -152,6 +248,15 @@ class _Response:
         else:
             await self._send(message)
 
+    def ends_with(self, grace: Grace, task: asyncio.Task[Any]) -> None:
+        """Has an event stream end when `grace` begins to count. `task` serves the request."""
+        self._grace = (grace, task)
+
+    async def finish(self) -> None:
+        """Ends an event stream as its app would have done."""
+        await self._flush()
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def _begin(self, message: Message) -> None:
         loop = self._lease.loop
         self._streams = True
@@ -162,8 +267,16 @@ class _Response:
         else:
             self.started = True
             await self._send(message)
+        if self._grace is not None and _is_event_stream(message):
+            grace, task = self._grace
+            grace.streaming(task, self._tell)
         # Not now: where a sync iterator is to be drawn, its first call comes before the loop turns.
         loop.call_soon(self._become_stream)
+
+    def _tell(self) -> None:
+        if self._grace is not None and not self.over:
+            self.told = True
+            self._grace[1].cancel()
 
     def _become_stream(self) -> None:
         self._streams = True
@@ -202,6 +315,13 @@ class _Response:
                 self._timeout,
             )
             raise ClientDisconnect from None
+
+
+def _is_event_stream(start: Message) -> bool:
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in start.get("headers", ())
+    )
 
 
 def _timeout_in(error: BaseException | None) -> PoolTimeout | None:

@@ -33,7 +33,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-__all__ = ["Call", "FutureCall", "Hooks", "Lease", "Pool", "Worker"]
+__all__ = ["Call", "FutureCall", "Hooks", "Lease", "Pool", "Worker", "current_worker"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
@@ -135,11 +135,20 @@ class _PoolWorker(Worker):
         self.thread.start()
 
     def _run(self, pool: Pool) -> None:
+        _local.worker = self
         while (item := self.queue.get()) is not None:
             action, lease, argument = item
             action(lease, argument)
             del item, action, lease, argument  # An idle worker must not keep a request alive.
         pool._leave(self)
+
+
+_local = threading.local()
+
+
+def current_worker() -> Worker | None:
+    """Returns the worker whose thread the caller is on; None on every other thread."""
+    return getattr(_local, "worker", None)
 
 
 class Pool:
@@ -226,6 +235,11 @@ class Pool:
     def outlast(self) -> Pool:
         """Returns the pool for calls that come after their request has ended."""
         return self
+
+    def held(self) -> list[tuple[Worker, Lease]]:
+        """Returns the workers that are taken, each with its lease."""
+        with self.lock:
+            return [(worker, worker.lease) for worker in self.workers if worker.lease is not None]
 
     def exhausted(self) -> bool:
         """Whether a lease would have to wait for a worker now."""
