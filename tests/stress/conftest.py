@@ -66,7 +66,7 @@ def postgres_url() -> Iterator[str]:
 def serve(root: str, postgres_url: str) -> Serve:
     """Serve the root on the fresh database: `with serve(threads=4, max_age=600) as server`."""
 
-    def start(**options: object) -> contextlib.AbstractContextManager[Server]:
-        return under_load(root, postgres_url, **options)  # type: ignore[arg-type]
+    def start(*uvicorn: str, **options: object) -> contextlib.AbstractContextManager[Server]:
+        return under_load(root, postgres_url, *uvicorn, **options)  # type: ignore[arg-type]
 
     return start
