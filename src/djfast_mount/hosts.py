@@ -19,6 +19,7 @@ logger = logging.getLogger("django.security.DisallowedHost")
 
 # What Django allows when DEBUG is on and ALLOWED_HOSTS is empty.
 _DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+_NO_HOSTS: list[str] = []
 _REMEMBERED = 64
 
 
@@ -44,14 +45,14 @@ class HostCheck:
 
     def allows_host(self, host: bytes) -> bool:
         """Whether ALLOWED_HOSTS names `host`, a raw header value with or without a port."""
-        rules = settings.ALLOWED_HOSTS
+        rules = settings.ALLOWED_HOSTS or (_DEBUG_HOSTS if settings.DEBUG else _NO_HOSTS)
         if rules is not self._rules:  # Tests swap the list; a set of what the old one allowed must not outlive it.
             self._rules = rules
             self._allowed = set()
         if host in self._allowed:
             return True
         domain, _ = split_domain_port(host.decode("latin-1"))
-        allowed = bool(domain) and validate_host(domain, rules or (_DEBUG_HOSTS if settings.DEBUG else []))
+        allowed = bool(domain) and validate_host(domain, rules)
         if allowed and len(self._allowed) < _REMEMBERED:
             self._allowed.add(host)
         return allowed
