@@ -138,7 +138,11 @@ class _PoolWorker(Worker):
         _local.worker = self
         while (item := self.queue.get()) is not None:
             action, lease, argument = item
-            action(lease, argument)
+            try:
+                action(lease, argument)
+            except BaseException:
+                # A fault of ours. The thread must go on: others wait for it.
+                logger.exception("A worker met an error that none of its calls reported.")
             del item, action, lease, argument  # An idle worker must not keep a request alive.
         pool._leave(self)
 
@@ -538,10 +542,11 @@ class Lease:
                     logger.exception("Closing %r, which its request had abandoned, failed.", iterator)
 
     def _in_context(self, function: Callable[[Lease], None]) -> None:
-        if self.context is None:
+        context = self.context  # Read once: the loop lets go of it when the request ends.
+        if context is None:
             function(self)
         else:
-            self.context.run(function, self)
+            context.run(function, self)
 
 
 def _set(future: asyncio.Future[None]) -> None:
