@@ -10,4 +10,4 @@ django.setup(set_prefix=False)
 
 from djfast_mount.staticfiles import StaticFiles  # noqa: E402  (needs Django's settings)
 
-app = StaticFiles(not_found, memory=int(os.environ.get("TEST_STATIC_MEMORY", 32 * 2**20)))
+app = StaticFiles(not_found, memory=int(os.environ.get("TEST_STATIC_MEMORY", "33554432")))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,28 @@ def make(tmp_path: Path) -> Callable[..., Variant]:
         return variant_of(tmp_path / name)
 
     return file
+
+
+_recorders: list[list[tuple[str, str, int]]] = []
+
+
+def _note_open(event: str, details: tuple[object, ...]) -> None:
+    if _recorders and event == "open":
+        path, _, flags = details
+        _recorders[0].append((str(path), threading.current_thread().name, int(flags)))  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def _audit() -> None:
+    sys.addaudithook(_note_open)  # for good: there is no way to remove one
+
+
+@pytest.fixture
+def opened(_audit: None) -> Iterator[list[tuple[str, str, int]]]:
+    """Each file that the process opens: its path, the thread's name, the flags."""
+    _recorders.append([])
+    yield _recorders[0]
+    _recorders.clear()
 
 
 def test_memory_is_bounded(make: Callable[..., Variant]) -> None:
@@ -75,13 +100,12 @@ def test_concurrent_readers_share_one_body(make: Callable[..., Variant]) -> None
     assert memory.used == 5000
 
 
-def test_files_are_read_off_the_event_loop(make: Callable[..., Variant], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_read_off_the_event_loop(make: Callable[..., Variant], opened: list[tuple[str, str, int]]) -> None:
     """No file is opened on the event loop's thread."""
-    threads = []
-    monkeypatch.setattr(OpenFile, "open", lambda self, start=0: threads.append(threading.current_thread()))
-    monkeypatch.setattr(OpenFile, "read_whole", lambda self: b"")
-    asyncio.run(FileMemory(10**6).body(make("file", b"x")))
-    assert threads and threading.current_thread() not in threads
+    variant = make("file", b"x")
+    asyncio.run(FileMemory(10**6).body(variant))
+    threads = [thread for path, thread, flags in opened if path == variant.path and not flags & os.O_WRONLY]
+    assert threads == ["AnyIO worker thread"]
 
 
 @pytest.mark.parametrize("change", ["gone", "longer", "newer", "unreadable"])
@@ -104,6 +128,24 @@ def test_a_changed_file_is_stale(make: Callable[..., Variant], change: str) -> N
         file.open()
     file.close()
     assert not descriptors_of(path.parent)
+
+
+def test_a_failing_system_is_no_missing_file(make: Callable[..., Variant]) -> None:
+    """That no more files can be opened is an error of its own: the file is not taken for a missing one."""
+    file = OpenFile(make("file", b"x"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, limits[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        with pytest.raises(OSError, match="Too many open files"):
+            file.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_stale(make: Callable[..., Variant]) -> None:

@@ -7,6 +7,8 @@ import gzip
 import itertools
 import logging
 import os
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -362,15 +364,19 @@ def test_autorefresh_sees_every_change(build: Build, folder: Path) -> None:
     assert from_behind(ask(static, "/static/new.txt"))
 
 
-def test_production_never_asks_the_disk_for_an_unknown_path(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In production a path that is no file's costs a look into a dict; with autorefresh, no more if outside STATIC_URL."""
+def test_the_disk_is_not_asked_for_an_unknown_path(build: Build, mode: str, root_path: str, folder: Path) -> None:
+    """An unknown path sends nobody to the disk: in production none does, with autorefresh none outside STATIC_URL."""
     static = build()
-    asked = []
-    monkeypatch.setattr("djfast_mount.staticfiles.in_thread", lambda *args: asked.append(args))
-    assert from_behind(ask(static, "/page/"))
-    if not static._table.autorefresh:
-        assert from_behind(ask(static, "/static/none.css"))
-    assert not asked
+    (folder / "new.txt").write_bytes(b"new")
+
+    async def ask_here(path: str) -> bool:
+        assert from_behind(await call(static, http_scope(root_path + path, root_path=root_path)))
+        return any(thread.name == "AnyIO worker thread" for thread in threading.enumerate())
+
+    assert not asyncio.run(ask_here("/page/"))
+    assert not asyncio.run(ask_here("/static/folder/"))
+    assert asyncio.run(ask_here("/static/none.css")) is (mode == "autorefresh")
+    assert (ask(static, "/static/new.txt", root_path=root_path).body == b"new") is (mode == "autorefresh")
 
 
 def test_a_link_inside_the_roots_is_served(build: Build, root_path: str, folder: Path) -> None:
@@ -484,15 +490,20 @@ def test_missing_files_are_logged_once_in_production(
     assert all(record.name == "djfast_mount" and "collectstatic" in record.getMessage() for record in caplog.records)
 
 
-def test_an_unreadable_file_is_logged(build: Build, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is there and cannot be opened is the app's 404, with the cause in the log."""
-    static = build()
-    path = folder / "css" / "app.css"
-
-    def refuse(self: Any, start: int = 0) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("djfast_mount.file_contents.io.FileIO", refuse)
-        assert from_behind(ask(static, "/static/css/app.css"))
+def test_an_unreadable_file_is_logged(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is there and may not be read is the app's 404, with the cause in the log."""
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)
+        Path(root, "file.txt").write_bytes(b"x")
+        os.chmod(Path(root, "file.txt"), 0)
+        static = build(STATIC_ROOT=root)
+        superuser = os.geteuid() == 0
+        try:
+            if superuser:
+                os.seteuid(65534)
+            answer = ask(static, "/static/file.txt")
+        finally:
+            if superuser:
+                os.seteuid(0)
+    assert from_behind(answer)
     assert "Permission denied" in caplog.text

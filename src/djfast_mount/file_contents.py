@@ -151,13 +151,14 @@ class OpenFile:
         self._closed = False
 
     def open(self, start: int = 0) -> None:
-        """Opens the file at byte `start`. Raises StaleFile if it is not the one that the table knows."""
+        """Opens the file at byte `start`. Raises StaleFile if it is not the one described."""
         with self._used():
             try:
                 self._raw = io.FileIO(self._variant.path)
                 found = os.fstat(self._raw.fileno())
                 self._raw.seek(start)
-            except OSError as error:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+                # Other errors, such as too many open files, say nothing of this one: it is not a 404.
                 raise StaleFile(self._variant.path) from error
             if (found.st_size, found.st_mtime_ns) != (self._variant.size, self._variant.modified_ns):
                 raise StaleFile(self._variant.path)
