@@ -21,7 +21,11 @@ async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
 
 def declared_too_large(content_length: bytes | None, limit: int) -> bool:
     """Whether the Content-Length header says more than `limit` bytes."""
-    return content_length is not None and content_length.isdigit() and int(content_length) > limit
+    if content_length is None or not content_length.isdigit():
+        return False
+    digits = content_length.lstrip(b"0")
+    # int() raises ValueError for more than 4300 digits.
+    return len(digits) > len(str(limit)) or int(digits or b"0") > limit
 
 
 def needs_counting(scope: Scope, content_length: bytes | None, transfer_encoding: bytes | None) -> bool:
