@@ -1,4 +1,4 @@
-"""ALLOWED_HOSTS for the API and websockets: the same decision as Django's own half, on exactly one Host header."""
+"""ALLOWED_HOSTS in every part of the site: Django's own decision, on exactly one Host header."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ REFUSED = [
 ]
 HOSTS = ["testserver", "127.0.0.1", "[::1]", ".example.com"]
 
-PATHS = {"api": "/api/where", "django": "/echo/"}
-ALL = {"api": True, "django": True, "websocket": True}
+PATHS = {"api": "/api/where", "django": "/echo/", "static": "/static/admin/css/base.css"}
+ALL = {"api": True, "django": True, "static": True, "websocket": True}
 NONE = dict.fromkeys(ALL, False)
 
 Headers = list[tuple[bytes, bytes]]
@@ -70,7 +70,13 @@ def host(*values: bytes, forwarded: tuple[bytes, ...] = ()) -> Headers:
 
 @pytest.fixture(scope="module")
 def root() -> MountedApplication:
-    return mount("/api", "project.api:api")
+    return served()
+
+
+@override_settings(DEBUG=True)
+def served(**options: Any) -> MountedApplication:
+    """The test project with its static files, as they lie in the apps: DEBUG counts when the table is made."""
+    return mount("/api", "project.api:api", **options)
 
 
 def verdicts(root: MountedApplication, root_path: str, headers: Headers) -> dict[str, bool]:
@@ -103,9 +109,10 @@ def test_another_host_is_refused(value: bytes, root: MountedApplication, root_pa
     "values", [(), (b"testserver", b"testserver"), (b"testserver", b"evil.example"), (b"evil.example", b"testserver")]
 )
 def test_no_host_or_two_are_refused(values: tuple[bytes, ...], root: MountedApplication, root_path: str) -> None:
-    """The API and websockets take exactly one Host header."""
+    """The API, static files and websockets take exactly one Host header."""
     found = verdicts(root, root_path, host(*values))
-    assert (found["api"], found["websocket"]) == (False, False)
+    del found["django"]
+    assert not any(found.values())
 
 
 @pytest.mark.parametrize(
@@ -179,9 +186,8 @@ def test_a_refusal_is_logged_under_djangos_name(root: MountedApplication, caplog
 
 
 def test_the_check_can_be_left_to_a_proxy(root_path: str) -> None:
-    """With host_check=False the API and websockets are served under every Host; Django still decides for itself."""
-    root = mount("/api", "project.api:api", host_check=False)
-    assert verdicts(root, root_path, host(b"evil.example")) == {"api": True, "django": False, "websocket": True}
+    """With host_check=False every Host is served by all but Django, which decides for itself."""
+    assert verdicts(served(host_check=False), root_path, host(b"evil.example")) == {**ALL, "django": False}
 
 
 @pytest.mark.parametrize("value", [b"testserver", b"evil.example", b"evil.example:80@testserver", b""])
