@@ -76,15 +76,16 @@ class MountedApplication(Starlette):
         self._hosts = hosts
         self._threads = threads
         self._elsewhere = elsewhere
-        self._websocket_app = websocket_app
         # By identity: an app under two prefixes has one lifespan.
         live = {
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
             for prefix, app in apps.items()
         }
         self._prefixes = PrefixRouter({prefix: (app, live[id(app)]) for prefix, app in apps.items()})
-        if websocket_app is not None and id(websocket_app) not in live:
-            live[id(websocket_app)] = Participant("websocket_app", threads.outside_requests(websocket_app))
+        self._websocket_app: tuple[ASGIApp, Participant] | None = None
+        if websocket_app is not None:
+            participant = Participant("websocket_app", threads.outside_requests(websocket_app))
+            self._websocket_app = websocket_app, live.setdefault(id(websocket_app), participant)
         first = [Participant("the thread pool", threads.lifespan)]
         if lifespan is not None:
             root = threads.outside_requests(Router(lifespan=lifespan))
@@ -111,7 +112,7 @@ class MountedApplication(Starlette):
         elif kind == "websocket":
             await self._websocket(scope, receive, send)
         elif kind == "lifespan":
-            await self._lifespans(scope, receive, send)
+            await self._lifespans.run(scope, receive, send)
         else:
             raise ValueError(
                 f"djfast_mount serves the scope types 'http', 'websocket' and 'lifespan', not {kind!r} "
@@ -157,18 +158,20 @@ class MountedApplication(Starlette):
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         outer, path = self._position(scope)
+        target = self._websocket_app
+        refused = not (self._hosts is None or self._hosts.allows(scope["headers"]))
         match = self._prefixes.match(path)
-        allowed = self._hosts is None or self._hosts.allows(scope["headers"])
-        if allowed and match is not None and not has_control_character(path):
-            prefix, (app, participant) = match
-            child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
-            await self._threads.websocket(app, child, receive, send)
-        elif allowed and match is None and self._websocket_app is not None:
-            await self._threads.websocket(self._websocket_app, child_scope(scope, outer, path), receive, send)
-        else:
+        if match is not None:
+            refused = refused or has_control_character(path)
+            prefix, target = match
+            outer, path = outer + prefix, path[len(prefix) :] or "/"
+        if refused or target is None:
             # Closed before it was accepted: the server answers 403 (ASGI specification, "Websocket Close").
             await receive()
             await send({"type": "websocket.close", "code": 1000})
+        else:
+            app, participant = target
+            await self._threads.websocket(app, self._child_of(participant, scope, outer, path), receive, send)
 
     @staticmethod
     def _position(scope: Scope) -> tuple[str, str]:

@@ -2,8 +2,8 @@
 
 1. The whole lifespan protocol of every app is driven, in a task of its own: an app may do more in its ``__call__`` than
    its lifespan context shows (FastAPI's telemetry does).
-2. Apps start in their order and stop in reverse. An app that fails to start stops those that are up; its message is
-   sent on, so that the server ends (uvicorn: with status 3).
+2. Apps start in their order and stop in reverse. When one fails to start, those that are up are stopped, and then its
+   message is sent on, so that the server ends (uvicorn: with status 3, and it does not wait for what is still to do).
 3. An app that raises or returns before it answered ``lifespan.startup`` does not support lifespan. That is no fault.
 4. Every app has a state of its own, and sees that of the root's lifespan beneath it.
 5. Every message of the server is answered, whatever the apps do.
@@ -50,7 +50,8 @@ class Participant:
         app: The ASGI app.
         shared: Whether its state is the root's own, seen by every other app.
 
-    `state` is what the app added to the root's state, or changed in it, once `Lifespans` has started the app.
+    Once `Lifespans` has started the app, `state` is what its requests are to find in theirs and the server does not put
+    there: what the app added to the root's state, or changed in it.
     """
 
     def __init__(self, name: str, app: ASGIApp, *, shared: bool = False) -> None:
@@ -71,8 +72,11 @@ class Participant:
         try:
             await self._answered.wait()
         except asyncio.CancelledError:
-            await self._cancel()
+            self._task.cancel()
+            await self._end_of_task()
             raise
+        if self.phase is Phase.FAILED:
+            await self._end_of_task()
         return self.phase
 
     async def stop(self) -> str:
@@ -85,7 +89,7 @@ class Participant:
         try:
             await self._answered.wait()
         finally:
-            await self._cancel()
+            await self._end_of_task()
         return self.message
 
     async def _run(self, scope: Scope) -> None:
@@ -122,7 +126,7 @@ class Participant:
             raise RuntimeError(f"{self.name} sent {kind!r} out of turn; its lifespan is {self.phase.name}.")
         self._answered.set()
 
-    async def _cancel(self) -> None:
+    async def _end_of_task(self) -> None:
         # An app that has answered has at most its own clean-up left. Let it end; it must not outlive us.
         if not self._task.done():
             done, _ = await asyncio.wait([self._task], timeout=1)
@@ -141,19 +145,20 @@ class Lifespans:
     def __init__(self, participants: Iterable[Participant]) -> None:
         self.participants = list(participants)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one lifespan of the server, from its startup message to its shutdown message."""
         await receive()
         up: list[Participant] = []
         try:
             failure = await self._start(scope, up)
-            if failure:
-                await send({"type": "lifespan.startup.failed", "message": failure})
-                return
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
+            if not failure:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
         finally:
             failures = await self._stop(up)
-        if failures:
+        if failure:
+            await send({"type": "lifespan.startup.failed", "message": "\n".join([failure, *failures])})
+        elif failures:
             await send({"type": "lifespan.shutdown.failed", "message": "\n".join(failures)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
@@ -167,22 +172,21 @@ class Lifespans:
                 return f"Startup of {participant.name} failed: {participant.message}"
             if phase is Phase.UP:
                 up.append(participant)
-            participant.state = {
-                key: value for key, value in state.items() if key not in root_state or root_state[key] is not value
-            }
-            self._report_collisions(participant, root_state)
+            own = {key: value for key, value in state.items() if key not in root_state or root_state[key] is not value}
+            # A server that has no state in its scopes does not hand on the root's.
+            participant.state = own if "state" in scope else state
+            self._report_collisions(participant, root_state.keys() & own.keys())
         return ""
 
     @staticmethod
-    def _report_collisions(participant: Participant, shared: dict[str, Any]) -> None:
-        taken = sorted(shared.keys() & participant.state.keys())
+    def _report_collisions(participant: Participant, names: set[str]) -> None:
+        taken = sorted(names)
         if taken:
             logger.warning(
                 "The lifespan of %s sets state that the root's lifespan has set already: %s. "
-                "%s sees its own values, the others the root's. Rename one of them.",
+                "It sees its own values, the others the root's. Rename one of them.",
                 participant.name,
                 ", ".join(map(repr, taken)),
-                participant.name,
             )
 
     @staticmethod
