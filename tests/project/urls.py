@@ -7,4 +7,5 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("admin/", admin.site.urls),
     path("echo/", views.echo, name="echo"),
+    path("links/", views.links, name="links"),
 ]
