@@ -501,35 +501,41 @@ class Lease:
             self._rest(None)
 
     def _rest(self, _: None) -> None:
-        if self.pinned or self.pool.hooks.busy(self):
+        if self.pinned or self.pool.hooks.busy(self) or self._has_more():
             return
+        self._end_spell()
         with self.pool.lock:
             worker = self.worker
             if worker is None or not worker.queue.empty():
-                return  # Further calls of this lease are there already.
+                return  # Calls came meanwhile: they begin a spell on the same worker.
             self.worker = None
-        self._finish(worker)
+        self.pool.give_back(worker)
 
     def _end(self, ended: asyncio.Future[None]) -> None:
-        self._close_iterators()
-        with self.pool.lock:
-            worker, self.worker = self.worker, None
         try:
-            if worker is not None:
-                self._finish(worker)
-            self._let_go()
+            self._close_iterators()
+            self._end_spell()
         finally:
+            with self.pool.lock:
+                worker, self.worker = self.worker, None
+            if worker is not None:
+                self.pool.give_back(worker)
+            self._let_go()
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
                 self.loop.call_soon_threadsafe(_set, ended)
 
-    def _finish(self, worker: Worker) -> None:
-        begun, self._begun = self._begun, False
-        try:
-            if begun:
+    def _end_spell(self) -> None:
+        """Runs the last job of the spell. The lease still has its worker: its context is in use on no other."""
+        if self._begun:
+            self._begun = False
+            try:
                 self._in_context(self.pool.hooks.end)
-        finally:
-            self.since = 0.0
-            self.pool.give_back(worker)
+            finally:
+                self.since = 0.0
+
+    def _has_more(self) -> bool:
+        with self.pool.lock:
+            return self.worker is None or not self.worker.queue.empty()
 
     def _close_iterators(self) -> None:
         while self.iterators:
