@@ -165,7 +165,7 @@ class _LoopCall:
         seen: What the caller's context holds now.
     """
 
-    __slots__ = ("_ticket", "args", "context", "function", "future", "loop", "seen", "task", "tasks")
+    __slots__ = ("_settled", "_ticket", "args", "context", "function", "future", "loop", "seen", "task", "tasks")
 
     def __init__(
         self,
@@ -184,6 +184,7 @@ class _LoopCall:
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self._ticket = [None]
+        self._settled: tuple[Any, BaseException | None] | None = None
 
     def claim(self) -> bool:
         """Whether the caller of this is the one to settle the call's fate: to begin it, or to drop it."""
@@ -226,8 +227,7 @@ class _LoopCall:
                 raise
             for task in self.tasks[:1]:
                 task.cancel()
-            self.future = self.loop.create_future()
-            await outlive(self.future)
+            await self._outlive()
             _cancel_again(error)
             return self.future.result()
         finally:
@@ -245,7 +245,17 @@ class _LoopCall:
             if not self.loop.is_closed():
                 raise
 
+    async def _outlive(self) -> None:
+        if self._settled is None:
+            self.future = self.loop.create_future()
+            await outlive(self.future)
+            return
+        # The outcome came while the cancellation was on its way, to a future that was cancelled already.
+        self.future = self.loop.create_future()
+        self._settle(*self._settled)
+
     def _settle(self, result: Any, error: BaseException | None) -> None:
+        self._settled = (result, error)
         if self.future.done():
             return
         if error is None:
