@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -106,6 +107,21 @@ def test_the_dependency_rolls_all_notes_back(client: httpx.Client, title: str) -
     assert client.get("/api/notes", params={"search": title}).json() == []
 
 
+def test_transactions_at_once_stay_apart(server: Server, title: str) -> None:
+    """Of 24 requests at once every one that was told 201 finds its notes at once, every one told 409 left none."""
+
+    def post(number: int) -> None:
+        mine = [f"{title} {number} a", f"{title} {number} b"]
+        fails = number % 3 == 0
+        with server.client() as client:
+            assert create(client, *mine, *(mine[:1] if fails else [])).status_code == (409 if fails else 201)
+            found = client.get("/api/notes", params={"search": f"{title} {number} "}).json()
+            assert [note["title"] for note in found] == ([] if fails else mine)
+
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(post, range(24)))
+
+
 def test_a_missing_note_is_404(client: httpx.Client) -> None:
     """The async endpoint answers 404 in FastAPI's words for a note that is not there."""
     answer = client.get("/api/notes/999999999")
@@ -157,6 +173,14 @@ def test_the_admin_is_styled(client: httpx.Client, root_path: str) -> None:
         assert link.startswith(f"{root_path}/static/admin/css/")
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["vary"] == "Accept-Encoding"
+
+
+def test_a_prefix_put_on_twice_leads_nowhere(servers: dict[str, Server]) -> None:
+    """With --root-path and a proxy that leaves the prefix on, uvicorn doubles it: Django's 404, as the docs say."""
+    with servers["/pre"].client() as client:
+        for path in ("/pre/admin/login/", "/pre/api/notes"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
 def test_migrations_are_complete(site: Site) -> None:

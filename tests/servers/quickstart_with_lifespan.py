@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 
 from djfast_mount import mount
 
@@ -26,6 +28,22 @@ life = FastAPI(lifespan=lifespan)
 @life.get("/started")
 async def started(request: Request) -> bool:
     return getattr(request.state, "started", False)
+
+
+async def numbers() -> AsyncIterator[str]:
+    number = 0
+    try:
+        while True:
+            yield f"{number}\n"
+            number += 1
+            await asyncio.sleep(0.1)
+    finally:
+        print("stream: closed", flush=True)  # noqa: T201
+
+
+@life.get("/endless")
+async def endless() -> StreamingResponse:
+    return StreamingResponse(numbers(), media_type="text/plain")
 
 
 app = mount({"/api": "notes.api:api", "/life": life})

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -25,29 +26,29 @@ from quickstart_site import QUICKSTART, Site, installed
 
 APP = "quickstart_with_lifespan:app"
 NO_LIFESPAN = {"daphne"}
-Command = Callable[[int, str], list[str]]
+Command = Callable[[str, int, str], list[str]]
 
 
-def uvicorn(port: int, root_path: str) -> list[str]:
-    return ["uvicorn", APP, "--port", str(port), "--root-path", root_path]
+def uvicorn(app: str, port: int, root_path: str) -> list[str]:
+    return ["uvicorn", app, "--port", str(port), "--root-path", root_path]
 
 
-def hypercorn(port: int, root_path: str) -> list[str]:
-    return ["hypercorn", APP, "--bind", f"127.0.0.1:{port}", "--root-path", root_path]
+def hypercorn(app: str, port: int, root_path: str) -> list[str]:
+    return ["hypercorn", app, "--bind", f"127.0.0.1:{port}", "--root-path", root_path]
 
 
-def granian(port: int, root_path: str) -> list[str]:
+def granian(app: str, port: int, root_path: str) -> list[str]:
     prefix = ["--url-path-prefix", root_path] if root_path else []
-    return ["granian", APP, "--interface", "asgi", "--port", str(port), *prefix]
+    return ["granian", app, "--interface", "asgi", "--port", str(port), *prefix]
 
 
-def gunicorn(port: int, root_path: str) -> list[str]:
+def gunicorn(app: str, port: int, root_path: str) -> list[str]:
     worker = "prefixed_worker.PrefixedWorker" if root_path else "uvicorn_worker.UvicornWorker"
-    return ["gunicorn", APP, "--worker-class", worker, "--bind", f"127.0.0.1:{port}"]
+    return ["gunicorn", app, "--worker-class", worker, "--bind", f"127.0.0.1:{port}"]
 
 
-def daphne(port: int, root_path: str) -> list[str]:
-    return ["daphne", APP, "--bind", "127.0.0.1", "--port", str(port), "--root-path", root_path]
+def daphne(app: str, port: int, root_path: str) -> list[str]:
+    return ["daphne", app, "--bind", "127.0.0.1", "--port", str(port), "--root-path", root_path]
 
 
 SERVERS: dict[str, Command] = {command.__name__: command for command in (uvicorn, hypercorn, granian, gunicorn, daphne)}
@@ -56,13 +57,12 @@ SERVERS: dict[str, Command] = {command.__name__: command for command in (uvicorn
 class ServerProcess(Server):
     """Any server that has a command line."""
 
-    def __init__(self, name: str, root_path: str, env: dict[str, str]) -> None:
-        self.name = name
+    def __init__(self, name: str, root_path: str, env: dict[str, str], app: str = APP) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._output = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (closed in stop)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *SERVERS[name](self.port, root_path)],
+            [sys.executable, "-m", *SERVERS[name](app, self.port, root_path)],
             env={**os.environ, **env, "PYTHONPATH": os.pathsep.join(map(str, (QUICKSTART, Path(__file__).parent)))},
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -171,11 +171,25 @@ def test_a_websocket_elsewhere_is_refused(server: ServerProcess) -> None:
 
 def test_events_come_as_they_happen(client: httpx.Client, note: dict[str, object]) -> None:
     """An open stream of events brings a note that was made after it was opened."""
-    headers = {"last-event-id": str(note["id"])}
+    headers = {"last-event-id": str(int(str(note["id"])) - 1)}
     with client.stream("GET", "/api/notes/changes", headers=headers) as response:
+        events = (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: "))
+        assert next(events) == note
         [later] = client.post("/api/notes", json=[{"title": f"note {uuid4().hex}"}]).json()
-        lines = (line for line in response.iter_lines() if line.startswith("data: "))
-        assert json.loads(next(lines).removeprefix("data: ")) == later
+        assert next(events) == later
+
+
+def test_a_stream_ends_with_its_client(server: ServerProcess, client: httpx.Client) -> None:
+    """The generator of an endless stream is closed once its client has left."""
+    closed = server.log.count("stream: closed")
+    with client.stream("GET", "/life/endless") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "0"
+        assert server.log.count("stream: closed") == closed
+    deadline = time.monotonic() + 10
+    while server.log.count("stream: closed") == closed:
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.05)
 
 
 def test_the_lifespan_of_an_app_runs(client: httpx.Client, name: str) -> None:
@@ -196,3 +210,14 @@ def test_sigterm_ends_the_server(own_server: Callable[[], ServerProcess], name: 
         server.stop()
         assert ("lifespan: shutdown" in server.log) is (name not in NO_LIFESPAN)
         assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(("server_name", "status"), [("uvicorn", 3), ("gunicorn", 3), ("granian", 1)])
+def test_a_failing_start_up_ends_the_server(site: Site, server_name: str, status: int) -> None:
+    """A server whose app cannot start ends by itself, with the app's own message in its log."""
+    process = ServerProcess(server_name, "", site.env, "failing_lifespan:app")
+    try:
+        assert process.process.wait(30) == status
+        assert "RuntimeError: there is no oil" in process.log
+    finally:
+        process.__exit__()
