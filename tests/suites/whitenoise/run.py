@@ -86,15 +86,14 @@ def main() -> int:
         command += [option for test in excluded for option in ("--deselect", f"tests/{test}")]
         status = subprocess.run([*command, *sys.argv[1:]], cwd=folder, env=env, check=False).returncode
         counts = json.loads(results.read_text())
-    print(
-        f"{counts['requests']} requests went through us, {counts['static']} of them were answered from the file table."
-    )
-    if counts["deselected"] != len(excluded) and not sys.argv[1:]:
-        print(f"{len(excluded)} tests are excluded, but only {counts['deselected']} of them exist.")
-        return 1
-    if counts["static"] < LEAST_ANSWERS and not sys.argv[1:]:
-        print(f"That is fewer than {LEAST_ANSWERS}: tests have passed without asking us.")
-        return 1
+    requests, answers, deselected = counts["requests"], counts["static"], counts["deselected"]
+    sys.stdout.write(f"{requests} requests went through us, {answers} of them were answered from the file table.\n")
+    if sys.argv[1:]:
+        return status
+    if deselected != len(excluded):
+        raise SystemExit(f"{len(excluded)} tests are excluded, but only {deselected} of them exist.")
+    if answers < LEAST_ANSWERS:
+        raise SystemExit(f"That is fewer than {LEAST_ANSWERS}: tests have passed without asking us.")
     return status
 
 
