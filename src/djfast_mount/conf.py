@@ -49,8 +49,6 @@ def option(key: str) -> Any:
 
 
 def _read(arguments: set[str]) -> dict[str, Any]:
-    known = arguments | _DEFAULTS.keys()
-
     if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise ConfigurationError(
             "DJANGO_SETTINGS_MODULE is not set, so Django has no settings. Above mount() in asgi.py, write "
@@ -62,8 +60,7 @@ def _read(arguments: set[str]) -> dict[str, Any]:
     known = arguments | _DEFAULTS.keys()
     for key in options:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1) or sorted(known)
-            raise ConfigurationError(
-                f"settings.{SETTING} has the key {key!r}, which is no option. Did you mean {near[0]!r}?"
-            )
+            near = difflib.get_close_matches(str(key), known, 1)
+            remedy = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(sorted(known))}."
+            raise ConfigurationError(f"settings.{SETTING} has the key {key!r}, which is no option. {remedy}")
     return options

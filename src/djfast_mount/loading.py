@@ -43,6 +43,11 @@ def load_apps(
     """Returns the app of each prefix. Runs at start-up, after `django.setup()`; raises ConfigurationError."""
     if isinstance(prefix, str):
         targets: Mapping[str, ASGIApp | str | None] = {prefix: app}
+    elif not isinstance(prefix, Mapping):
+        raise ConfigurationError(
+            f"mount() got {prefix!r} for the prefix. Give a path, or a mapping of paths to apps. "
+            'The app is the second argument: mount("/api", app).'
+        )
     elif app is None:
         targets = prefix
     else:
@@ -118,6 +123,8 @@ def _fault_of(prefix: str) -> str:
     """What is wrong with `prefix` and what to write instead, or the empty string."""
     if not prefix.strip("/"):
         return 'would leave no path to Django. Name one, such as "/api".'
+    if ":" in prefix and not prefix.startswith("/"):
+        return f'is no path. The app is the second argument: mount("/api", "{prefix}").'
     if not prefix.startswith("/"):
         return f"does not start with a slash. Write {'/' + prefix.strip('/')!r}."
     if prefix.endswith("/"):

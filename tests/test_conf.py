@@ -1,0 +1,86 @@
+"""settings.DJFAST_MOUNT: one dict, read by mount(); arguments win."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from calls import HOST, request
+from djfast_mount import mount
+from djfast_mount.asgi import MountedApplication
+from djfast_mount.exceptions import ConfigurationError
+
+
+def limit_of(root: MountedApplication) -> int:
+    """The body limit, as requests meet it: 0 where there is none."""
+
+    def refused(length: int) -> bool:
+        headers = [*HOST, (b"content-length", b"%d" % length)]
+        return request(root, "/api/size", b"", method="POST", headers=headers).status == 413
+
+    return next((limit for limit in (10, 20, 100 * 2**20) if refused(limit + 1) and not refused(limit)), 0)
+
+
+@override_settings(DJFAST_MOUNT={"max_body_size": 10})
+def test_a_setting_takes_the_place_of_an_argument() -> None:
+    """A key of the dict is the default of the argument of that name."""
+    assert limit_of(mount("/api", "project.api:api")) == 10
+
+
+@override_settings(DJFAST_MOUNT={"max_body_size": 10})
+@pytest.mark.parametrize(("argument", "limit"), [(20, 20), (None, 0)])
+def test_the_argument_wins(argument: int | None, limit: int) -> None:
+    """What the call says counts, None too."""
+    assert limit_of(mount("/api", "project.api:api", max_body_size=argument)) == limit
+
+
+@override_settings(DJFAST_MOUNT={"prefix": "/v1", "app": "project.api:api"})
+def test_the_first_two_arguments_can_be_settings_too(root_path: str) -> None:
+    """mount() alone serves the app and the prefix of the settings; a positional argument wins."""
+    for root, prefix in ((mount(), "/v1"), (mount("/v2"), "/v2")):
+        assert request(root, f"{root_path}{prefix}/where", root_path=root_path).status == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"max_body_sise": 1}, "has the key 'max_body_sise', which is no option. Did you mean 'max_body_size'?"),
+        ({"Threads": 1}, "has the key 'Threads', which is no option. Did you mean 'threads'?"),
+        ({5: 1}, "has the key 5, which is no option. The options are app, "),
+        ({"q": 1}, "has the key 'q', which is no option. The options are app, "),
+        (["threads"], "is ['threads']. Make it a dict of options."),
+        (None, "is None. Make it a dict of options."),
+    ],
+)
+def test_a_wrong_setting_is_told(options: Any, told: str) -> None:
+    """A key that is no option is named with the nearest one that is, or with all of them."""
+    with (
+        override_settings(DJFAST_MOUNT=options),
+        pytest.raises(ConfigurationError) as caught,
+    ):
+        mount("/api", "project.api:api")
+    assert str(caught.value).startswith(f"settings.DJFAST_MOUNT {told}")
+
+
+def test_no_settings_at_all_are_told() -> None:
+    """Without DJANGO_SETTINGS_MODULE, mount() shows the line that asgi.py lacks."""
+    env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    code = "from djfast_mount import mount; mount('/api', 'nowhere:api')"
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        "djfast_mount.exceptions.ConfigurationError: DJANGO_SETTINGS_MODULE is not set, so Django has no settings. "
+        "Above mount() in asgi.py, write "
+        'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myproject.settings").'
+    )
+
+
+def test_an_argument_that_does_not_exist_is_pythons_error() -> None:
+    """mount() with an unknown argument is a TypeError, as for any function."""
+    with pytest.raises(TypeError, match="max_body_sise"):
+        mount("/api", "project.api:api", max_body_sise=1)  # type: ignore[call-arg]
