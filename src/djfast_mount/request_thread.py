@@ -33,6 +33,8 @@ logger = logging.getLogger("djfast_mount.threads")
 
 # Seconds that the end of the lifespan waits for workers. Requests have ended by then, or the server has given them up.
 _LAST_WAIT = 2.0
+# Seconds that a client may take for one part of a stream that is one too many.
+_HURRY = 1.0
 
 
 class RequestThreads:
@@ -305,14 +307,15 @@ class _Response:
         if not pinned or lease.worker is None:
             await self._send(message)
             return
+        seconds = min(_HURRY, self._timeout) if lease.pool.must_hurry(lease) else self._timeout
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 await self._send(message)
         except TimeoutError:
             logger.warning(
                 "%s was cut off: its client took no data for %g s while the stream held a thread.",
                 endpoint_name(lease.scope),
-                self._timeout,
+                seconds,
             )
             raise ClientDisconnect from None
 

@@ -39,7 +39,7 @@ logger = logging.getLogger("djfast_mount.threads")
 
 # Seconds that a stream beyond the limit keeps its worker while it waits: most streams in front of it end sooner, and
 # then it goes on where it began.
-_PATIENCE = 0.05
+_PATIENCE = 0.2
 
 
 class Call(Protocol):
@@ -257,16 +257,26 @@ class Pool:
         """Whether a further stream would have to wait."""
         return len(self._streams) >= self.stream_limit
 
+    def must_hurry(self, lease: Lease) -> bool:
+        """Whether the stream of `lease` is one too many, which may go on only while its client reads."""
+        return lease.hurried and len(self._streams) > self.stream_limit
+
     async def enter_stream(self, lease: Lease) -> None:
         """Waits until `lease` may keep a worker for a stream. Once it may, further calls return at once.
 
-        Runs on the event loop. A lease that waits longer than a moment gives its worker back, unless something lives on
-        it. Those that cannot give it back are let wait only while they leave a worker to others.
+        Runs on the event loop. A lease that waits for longer than a moment gives its worker back meanwhile. One that
+        cannot, for something lives there, must not be let wait with a transaction open that others may wait for: it
+        goes ahead of the limit, `hurried`, as long as it leaves a worker to others.
 
-        Raises: what `timeout_error` makes, after `wait_timeout` seconds, or sooner when all workers would be held.
+        Raises: what `timeout_error` makes, after `wait_timeout` seconds or, where the worker cannot be given back,
+        soon.
         """
         with self.lock:
-            if lease in self._streams or (not self.streams_full and not self._stream_queue):
+            if lease in self._streams:
+                return
+            pinned = lease.pinned and lease.worker is not None
+            lease.hurried = self.streams_full and pinned and len(self._streams) < self.size - 1
+            if lease.hurried or not (self.streams_full or self._stream_queue):
                 self._streams.add(lease)
                 return
             turn = _Turn(lease, asyncio.get_running_loop())
@@ -274,7 +284,7 @@ class Pool:
         try:
             if await turn.granted_within(_PATIENCE):
                 return
-            if lease.pinned and self._held_by_waiting_streams() > self.size - self.stream_limit - 1:
+            if pinned:
                 raise self.timeout_error()
             lease.rest()
             if not await turn.granted_within(max(0.0, self.wait_timeout - _PATIENCE)):
@@ -301,10 +311,6 @@ class Pool:
             if turn in self._stream_queue:
                 self._stream_queue.remove(turn)
         self.leave_stream(turn.lease)
-
-    def _held_by_waiting_streams(self) -> int:
-        with self.lock:
-            return sum(turn.lease.worker is not None for turn in self._stream_queue)
 
     # Workers -------------------------------------------------------------------------------------------------------
 
@@ -374,6 +380,7 @@ class Lease:
         "announces",
         "closed",
         "context",
+        "hurried",
         "iterators",
         "lingers",
         "loop",
@@ -399,6 +406,7 @@ class Lease:
         self.pins: set[int] = set()  # the ids of context managers that were entered on the worker and not yet left
         self.context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
         self.owner: object = None  # the task whose calls share `context`
+        self.hurried = False  # whether it entered its stream ahead of the limit
         self.announces = True  # for the hooks: whether they send the signals, or somebody else does
         self.sender: object = None  # for the hooks: of the signals; None: their own
         self.open = False  # for the hooks: whether request_started has been sent, and request_finished has not
