@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, Request, UploadFile, WebSocket
 
 
 @asynccontextmanager
@@ -40,6 +40,16 @@ async def where(request: Request) -> dict[str, str]:
 @api.post("/size")
 async def size(request: Request) -> dict[str, int]:
     return {"size": len(await request.body())}
+
+
+@api.post("/upload")
+def upload(file: UploadFile) -> dict[str, int | None]:
+    return {"size": file.size}
+
+
+@api.post("/names")
+async def names(names: list[str]) -> dict[str, int]:
+    return {"size": len(names)}
 
 
 @api.websocket("/ws")
