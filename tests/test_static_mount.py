@@ -169,16 +169,19 @@ def test_a_static_url_that_was_read_before_stays(unread: Any, tmp_path: Path) ->
         ("static/", "/pre", "/static/"),
         ("/pre/static/", "/pre", "/static/"),
         ("/pre/static/", "/pre/", "/static/"),
+        ("/pre/static/", None, "/static/"),
         ("/static/", "/s", "/static/"),
         ("static/", "/s", "/static/"),
         ("https://cdn.example/assets/", None, "/assets/"),
         ("https://cdn.example/pre/assets/", "/pre", "/assets/"),
     ],
 )
+@pytest.mark.parametrize("autorefresh", [False, True])
 def test_where_files_are_served(
-    unread: Any, tmp_path: Path, static_url: str, script_name: str | None, served_at: str
+    unread: Any, tmp_path: Path, static_url: str, script_name: str | None, served_at: str, autorefresh: bool
 ) -> None:
     """Files are served at the path of STATIC_URL, less the script name at a segment's boundary."""
+    unread.WHITENOISE_AUTOREFRESH = autorefresh
     unread.STATIC_URL, unread.FORCE_SCRIPT_NAME, unread.STATIC_ROOT = static_url, script_name, str(tmp_path)
     (tmp_path / "app.css").write_bytes(b"x")
     assert ask(StaticFiles(not_found), f"{served_at}app.css", root_path="/pre").body == b"x"

@@ -81,17 +81,24 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     def could_find(self, path: str) -> bool:
         """Whether autorefresh has to ask the disk for `path`, which the event loop must not do."""
-        return path.startswith(self._prefixes) and "\0" not in path and (self.index_file or not path.endswith("/"))
+        if "\0" in path or (path.endswith("/") and not self.index_file):
+            return False
+        return path.startswith(self._prefixes)
 
-    def find(self, path: str) -> FileResponse | RedirectResponse | None:
-        """What answers `path` by what is on the disk now. For a worker thread."""
-        try:
-            if self.autorefresh:
-                return self.find_file(path)  # type: ignore[no-any-return]
-            known = self.files[path]
-            return self.get_static_file(known.path, path) if isinstance(known, FileResponse) else known
-        except NotARegularFileError:
-            return None
+    def find(self, *paths: str) -> FileResponse | RedirectResponse | None:
+        """What answers the first of `paths` that is a file's, by what is on the disk now. For a worker thread."""
+        for path in paths:
+            with contextlib.suppress(NotARegularFileError):
+                found = self._find_now(path)
+                if found is not None:
+                    return found
+        return None
+
+    def _find_now(self, path: str) -> FileResponse | RedirectResponse | None:
+        if self.autorefresh:
+            return self.find_file(path) if self.could_find(path) else None
+        known = self.files.get(path)
+        return self.get_static_file(known.path, path) if isinstance(known, FileResponse) else known
 
     def add_files(self, root: str | os.PathLike[str], prefix: str | None = None) -> None:
         """As WhiteNoise's, but a missing folder is logged and not warned of: warnings may be errors."""

@@ -46,23 +46,25 @@ class StaticFiles:
         if scope["type"] == "http":
             path = scope["path"]
             root_path = scope.get("root_path")
-            if root_path:
-                path = path[len(root_path) :]
-            response = self._responses.get(path)
+            inside = path[len(root_path) :] if root_path else path
+            response = self._responses.get(inside)
+            if response is None and root_path:
+                # An absolute STATIC_URL holds the outer prefix itself, though the proxy takes it off.
+                response = self._responses.get(path)
             if response is not None:
                 try:
                     await response(scope, receive, send)
                 except StaleFile:
-                    await self._ask_disk(path, scope, receive, send)
+                    await self._ask_disk((inside, path), scope, receive, send)
                 return
-            if self._table.autorefresh and self._table.could_find(path):
-                await self._ask_disk(path, scope, receive, send)
+            if self._table.autorefresh and (self._table.could_find(inside) or self._table.could_find(path)):
+                await self._ask_disk((inside, path), scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    async def _ask_disk(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _ask_disk(self, paths: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         for _ in range(_ATTEMPTS):
-            file = await in_thread(self._table.find, path)
+            file = await in_thread(self._table.find, *paths)
             if file is None:
                 break
             try:
@@ -73,7 +75,7 @@ class StaticFiles:
             else:
                 return
         else:
-            logger.warning("The static file at %r could not be read: %s.", path, reason or "it keeps changing")
+            logger.warning("The static file at %r could not be read: %s.", paths[0], reason or "it keeps changing")
         await self.app(scope, receive, send)
 
 
