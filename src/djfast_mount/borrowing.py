@@ -11,9 +11,14 @@ from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
-from djfast_mount.threads import Hooks, Lease, Pool, Worker
+from djfast_mount.leases import Lease
+from djfast_mount.streams import Streams
+from djfast_mount.threads import Hooks, Pool, Worker
 
 __all__ = ["BorrowedThread"]
+
+# Nobody else wants the thread.
+_NO_LIMIT = 2**31
 
 
 class _Offered:
@@ -47,6 +52,7 @@ class BorrowedThread(Pool):
 
     def __init__(self, executor: CurrentThreadExecutor, hooks: Hooks, pool: Pool) -> None:
         super().__init__(1, hooks, wait_timeout=pool.wait_timeout, timeout_error=pool.timeout_error)
+        self.streams = Streams(_NO_LIMIT, pool.wait_timeout, pool.timeout_error)
         self._worker = Worker(_Offered(executor))
         self._pool = pool
 
@@ -56,9 +62,6 @@ class BorrowedThread(Pool):
 
     def give_back(self, worker: Worker) -> None:
         worker.lease = None
-
-    async def enter_stream(self, lease: Lease) -> None:
-        """Returns at once: nobody else wants the thread."""
 
     def outlast(self) -> Pool:
         return self._pool

@@ -21,8 +21,8 @@ from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.exceptions import MountError
+from djfast_mount.leases import Lease
 from djfast_mount.offload import current_lease, settle
-from djfast_mount.threads import Lease
 
 __all__ = ["OwnThread", "PoolThread", "endpoint_name"]
 

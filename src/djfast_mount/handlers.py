@@ -35,7 +35,8 @@ from django.utils.translation import get_language
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount import offload
-from djfast_mount.threads import Lease
+from djfast_mount.cancellation import outlive
+from djfast_mount.leases import Lease
 
 __all__ = ["DjangoHandler", "undisturbed"]
 
@@ -117,7 +118,7 @@ class DjangoHandler(ASGIHandler):
                 response = await serve(lease, request)
                 if response.streaming and not response.is_async:
                     # Before the response has begun, for 503 is still an answer.
-                    await lease.pool.enter_stream(lease)
+                    await lease.pool.streams.enter(lease)
                 if response.streaming:
                     departure.listen()
                 await self.send_response(response, send)
@@ -281,7 +282,7 @@ def undisturbed(app: ASGIApp) -> ASGIApp:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             left.set()
-            await offload.outlive(task)
+            await outlive(task)
             if not task.cancelled():
                 task.exception()  # Seen, and overtaken by the cancellation.
             raise

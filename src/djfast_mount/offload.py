@@ -49,9 +49,11 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
 from starlette.staticfiles import StaticFiles
 
-from djfast_mount.threads import FutureCall, Lease
+from djfast_mount.calls import FutureCall
+from djfast_mount.cancellation import cancel_again, outlive
+from djfast_mount.leases import Lease
 
-__all__ = ["current_lease", "draw", "enter", "install", "leave", "outlive", "run", "settle", "waiting_thread"]
+__all__ = ["current_lease", "draw", "enter", "install", "leave", "run", "settle", "waiting_thread"]
 
 _lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("djfast_mount_lease")
 _next = starlette.concurrency._next
@@ -105,29 +107,6 @@ def settle(loop: asyncio.AbstractEventLoop) -> None:
     SyncToAsync.threadlocal.main_event_loop_pid = os.getpid()
     SyncToAsync.threadlocal.task_context = None
     threadlocals.current_token = EventLoopToken(_Backend, loop)
-
-
-async def outlive(future: asyncio.Future[Any]) -> None:
-    """Waits for `future` through any cancellation; the caller meets the cancellation at its next await."""
-    cancelled: asyncio.CancelledError | None = None
-    # AnyIO would cancel again with every turn of the loop.
-    with anyio.CancelScope(shield=True):
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        _cancel_again(cancelled)
-
-
-def _cancel_again(error: asyncio.CancelledError) -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        # The count must not grow: asyncio.timeout() tells by it whose cancellation it meets. Nor may the message be
-        # lost, by which AnyIO knows its own.
-        task.uncancel()
-        task.cancel(*error.args)
 
 
 def _lease_for_call(lease: Lease) -> Lease:
@@ -228,7 +207,7 @@ class _LoopCall:
             for task in self.tasks[:1]:
                 task.cancel()
             await self._outlive()
-            _cancel_again(error)
+            cancel_again(error)
             return self.future.result()
         finally:
             _restore_context(self.context)
@@ -318,7 +297,7 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
         return await anyio.to_thread.run_sync(function, *args, **options)
     lease = _lease_for_call(lease)
     if function is _next:
-        await lease.pool.enter_stream(lease)
+        await lease.pool.streams.enter(lease)
         lease.iterators[id(args[0])] = args[0]
         function, args = _draw, (lease, *args)
     elif (name := _name_of(function)) == "__enter__":

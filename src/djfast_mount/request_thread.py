@@ -20,12 +20,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.borrowing import BorrowedThread
+from djfast_mount.cancellation import outlive
 from djfast_mount.connections import OwnThread, endpoint_name
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.grace import Grace
-from djfast_mount.offload import enter, leave, outlive, waiting_thread
+from djfast_mount.leases import Lease
+from djfast_mount.offload import enter, leave, waiting_thread
 from djfast_mount.strays import close_strays, in_flight
-from djfast_mount.threads import Lease, Pool
+from djfast_mount.threads import Pool
 
 __all__ = ["RequestThreads"]
 
@@ -262,7 +264,7 @@ class _Response:
     async def _begin(self, message: Message) -> None:
         loop = self._lease.loop
         self._streams = True
-        if self._lease.pool.streams_full:
+        if self._lease.pool.streams.full:
             # The first part may have to wait for a worker in vain, and 503 is an answer only if none was begun.
             self._held = message
             loop.call_later(self._lease.pool.wait_timeout, self._release)
@@ -301,13 +303,13 @@ class _Response:
         lease = self._lease
         pinned = message.get("more_body") and lease.pinned
         if pinned:
-            await lease.pool.enter_stream(lease)
+            await lease.pool.streams.enter(lease)
         if self._held is not None:
             await self._flush()
         if not pinned or lease.worker is None:
             await self._send(message)
             return
-        seconds = min(_HURRY, self._timeout) if lease.pool.must_hurry(lease) else self._timeout
+        seconds = min(_HURRY, self._timeout) if lease.pool.streams.must_hurry(lease) else self._timeout
         try:
             async with asyncio.timeout(seconds):
                 await self._send(message)

@@ -18,8 +18,10 @@ from types import FrameType
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from djfast_mount.calls import FutureCall
+from djfast_mount.leases import Lease
 from djfast_mount.offload import current_lease
-from djfast_mount.threads import FutureCall, Lease, current_worker
+from djfast_mount.threads import current_worker
 
 __all__ = ["close_strays", "in_flight", "places"]
 

@@ -1,0 +1,34 @@
+"""Work that goes on through a cancellation, and the cancellation that is met afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+
+__all__ = ["cancel_again", "outlive"]
+
+
+async def outlive(future: asyncio.Future[Any]) -> None:
+    """Waits for `future` through any cancellation; the caller meets the cancellation at its next await."""
+    cancelled: asyncio.CancelledError | None = None
+    # AnyIO would cancel again with every turn of the loop.
+    with anyio.CancelScope(shield=True):
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        cancel_again(cancelled)
+
+
+def cancel_again(error: asyncio.CancelledError) -> None:
+    """Has the current task meet `error`, which it has caught, at its next await."""
+    task = asyncio.current_task()
+    if task is not None:
+        # The count must not grow: asyncio.timeout() tells by it whose cancellation it meets. Nor may the message be
+        # lost, by which AnyIO knows its own.
+        task.uncancel()
+        task.cancel(*error.args)

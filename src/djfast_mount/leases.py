@@ -1,0 +1,230 @@
+"""The lease that a request holds on a worker. Standard library only; the laws stand at the head of
+djfast_mount.threads.
+
+A lease is used on one event loop. What runs on its worker is marked so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from djfast_mount.calls import Call
+from djfast_mount.threads import Pool, Worker
+
+__all__ = ["Lease"]
+
+logger = logging.getLogger("djfast_mount.threads")
+
+
+class Lease:
+    """The claim of one request on one worker. Made by the root for each request; costs nothing until its first call.
+
+    Args:
+        pool: Where its worker comes from.
+        scope: The ASGI scope of the request, for the signals and for the name in the log.
+        lingers: Whether it keeps its worker from call to call until `close()`.
+
+    Methods without a note run on the event loop.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_begun",
+        "_expired",
+        "_pending",
+        "_timer",
+        "_waiting",
+        "announces",
+        "closed",
+        "context",
+        "iterators",
+        "lingers",
+        "loop",
+        "open",
+        "owner",
+        "pins",
+        "pool",
+        "scope",
+        "sender",
+        "since",
+        "worker",
+    )
+
+    def __init__(self, pool: Pool, scope: MutableMapping[str, Any], *, lingers: bool = True) -> None:
+        self.pool = pool
+        self.scope = scope
+        self.loop = asyncio.get_running_loop()
+        self.lingers = lingers
+        self.closed = False
+        self.worker: Worker | None = None  # guarded by Pool.lock
+        self.since = 0.0  # time.monotonic() of the spell's begin; 0.0 between spells
+        self.iterators: dict[int, Any] = {}  # id -> a sync iterator that the request draws on the worker
+        self.pins: set[int] = set()  # the ids of context managers that were entered on the worker and not yet left
+        self.context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
+        self.owner: object = None  # the task whose calls share `context`
+        self.announces = True  # for the hooks: whether they send the signals, or somebody else does
+        self.sender: object = None  # for the hooks: of the signals; None: their own
+        self.open = False  # for the hooks: whether request_started has been sent, and request_finished has not
+        self._begun = False  # on the worker only
+        self._expired = False
+        self._waiting = False  # guarded by Pool.lock
+        self._pending: deque[Call] = deque()  # guarded by Pool.lock
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the request has left something on the worker that it must come back to."""
+        return bool(self.pins or self.iterators)
+
+    def submit(self, call: Call) -> None:
+        """Has `call` run on the lease's worker, taking one first if need be."""
+        with self.pool.lock:
+            worker = self.worker
+            if worker is None and not self._waiting:
+                self.worker = worker = self.pool.take(self)
+            if worker is not None:
+                worker.queue.put((Lease._perform, self, call))
+                return
+            if not self._expired:
+                self._pending.append(call)
+                if not self._waiting:
+                    self._waiting = True
+                    self.pool.wait(self)
+        if self._expired:
+            call.fail(self.pool.timeout_error())
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self.pool.wait_timeout, self._expire)
+
+    def rest(self) -> None:
+        """Ends the spell unless something lives on the worker. Does not wait."""
+        with self.pool.lock:
+            if self.worker is not None:
+                self.worker.queue.put((Lease._rest, self, None))
+
+    def close(self) -> asyncio.Future[None] | None:
+        """Closes what lives on the worker and ends the spell. Returns what tells that it is done; None: done already.
+
+        It is done whether or not anybody waits. Calls that come later are for a lease of their own.
+        """
+        self.closed = True
+        self.lingers = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._waiting:
+            for call in [call for call in self.pool.withdraw(self) if call.wanted()]:
+                Lease(self.pool, self.scope, lingers=False).submit(call)
+        with self.pool.lock:
+            worker = self.worker
+            if worker is not None:
+                ended = self.loop.create_future()
+                worker.queue.put((Lease._end, self, ended))
+                return ended
+        self._let_go()
+        return None
+
+    def _expire(self) -> None:
+        self._timer = None
+        for call in self.pool.withdraw(self):
+            self._expired = True
+            call.fail(self.pool.timeout_error())
+
+    def _receive(self, worker: Worker) -> None:
+        """Takes the worker that this lease has waited for. Runs on any thread, with the lock held."""
+        self._waiting = False
+        self.worker = worker
+        worker.lease = self
+        while self._pending:
+            worker.queue.put((Lease._perform, self, self._pending.popleft()))
+
+    def _let_go(self) -> None:
+        self.pool.streams.leave(self)
+        self.context = None  # It holds the context variable that holds the lease.
+        self.owner = None
+
+    # On the worker -------------------------------------------------------------------------------------------------
+
+    def _perform(self, call: Call) -> None:
+        if not call.wanted():
+            self._after_call()
+            return
+        if not self._begun:
+            self._begun = True
+            self.since = time.monotonic()
+            try:
+                self._in_context(self.pool.hooks.begin)
+            except BaseException as error:
+                call.fail(error)
+                self._after_call()
+                return
+        call.run()
+        self._after_call()
+
+    def _after_call(self) -> None:
+        if not self.lingers:
+            self._rest(None)
+
+    def _rest(self, _: None) -> None:
+        if self.pinned or self.pool.hooks.busy(self) or self._has_more():
+            return
+        self._end_spell()
+        with self.pool.lock:
+            worker = self.worker
+            if worker is None or not worker.queue.empty():
+                return  # Calls came meanwhile: they begin a spell on the same worker.
+            self.worker = None
+        self.pool.give_back(worker)
+
+    def _end(self, ended: asyncio.Future[None]) -> None:
+        try:
+            self._close_iterators()
+            self._end_spell()
+        finally:
+            with self.pool.lock:
+                worker, self.worker = self.worker, None
+            if worker is not None:
+                self.pool.give_back(worker)
+            self._let_go()
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+                self.loop.call_soon_threadsafe(_set, ended)
+
+    def _end_spell(self) -> None:
+        """Runs the last job of the spell. The lease still has its worker: its context is in use on no other."""
+        if self._begun:
+            self._begun = False
+            try:
+                self._in_context(self.pool.hooks.end)
+            finally:
+                self.since = 0.0
+
+    def _has_more(self) -> bool:
+        with self.pool.lock:
+            return self.worker is None or not self.worker.queue.empty()
+
+    def _close_iterators(self) -> None:
+        while self.iterators:
+            _, iterator = self.iterators.popitem()
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                try:
+                    self._in_context(lambda _: close())  # noqa: B023  (called at once)
+                except BaseException:
+                    logger.exception("Closing %r, which its request had abandoned, failed.", iterator)
+
+    def _in_context(self, function: Callable[[Lease], None]) -> None:
+        context = self.context  # Read once: the loop lets go of it when the request ends.
+        if context is None:
+            function(self)
+        else:
+            context.run(function, self)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,136 @@
+"""Which streams may keep a worker between two parts. Standard library only.
+
+A stream whose iterator, or whose transaction, lives on a worker holds that worker for as long as its client reads.
+
+1. At most half of the workers, and at least one, are for streams. Further ones wait, in order of arrival.
+2. A stream that waits for longer than a moment gives its worker back meanwhile.
+3. One that cannot, for something of its request lives there, is not let wait: it may hold a transaction open that
+   others wait for. It goes ahead of the limit, as long as it leaves a worker to the others, and may go on only while
+   its client reads (`Streams.must_hurry`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+__all__ = ["Streams"]
+
+# Seconds that a stream beyond the limit keeps its worker while it waits: most streams in front of it end sooner, and
+# then it goes on where it began.
+_PATIENCE = 0.2
+
+
+class Holder(Protocol):
+    """What may hold a worker: a lease."""
+
+    worker: Any
+
+    @property
+    def pinned(self) -> bool: ...
+
+    def rest(self) -> None: ...
+
+
+class Streams:
+    """The streams of one pool.
+
+    Args:
+        workers: How many workers the pool has.
+        wait_timeout: Seconds that a stream waits for its place.
+        timeout_error: Makes the error that one which waited in vain is ended with.
+    """
+
+    def __init__(self, workers: int, wait_timeout: float, timeout_error: Callable[[], Exception]) -> None:
+        self.limit = max(1, workers // 2)
+        self._most = workers - 1
+        self._wait_timeout = wait_timeout
+        self._timeout_error = timeout_error
+        self._lock = threading.Lock()
+        self._holders: set[Any] = set()  # guarded by _lock
+        self._ahead: set[Any] = set()  # guarded by _lock; those of _holders that went ahead of the limit
+        self._queue: deque[_Turn] = deque()  # guarded by _lock
+
+    @property
+    def full(self) -> bool:
+        """Whether a further stream would have to wait."""
+        return len(self._holders) >= self.limit
+
+    def must_hurry(self, holder: Holder) -> bool:
+        """Whether `holder` is one too many, which may go on only while its client reads."""
+        return holder in self._ahead and len(self._holders) > self.limit
+
+    async def enter(self, holder: Holder) -> None:
+        """Waits until `holder` may keep its worker. Once it may, further calls return at once.
+
+        Runs on the event loop. Raises: what `timeout_error` makes, after `wait_timeout` seconds or, for one that can
+        neither wait nor go ahead, soon.
+        """
+        pinned = holder.pinned and holder.worker is not None
+        with self._lock:
+            if holder in self._holders or self._admit(holder, pinned):
+                return
+            turn = _Turn(holder, asyncio.get_running_loop())
+            self._queue.append(turn)
+        try:
+            if await turn.granted_within(min(_PATIENCE, self._wait_timeout)):
+                return
+            if not pinned:
+                holder.rest()
+                if await turn.granted_within(max(0.0, self._wait_timeout - _PATIENCE)):
+                    return
+            raise self._timeout_error()
+        except BaseException:
+            self._give_up(turn)
+            raise
+
+    def leave(self, holder: Holder) -> None:
+        """Gives the place of `holder`, if it has one, to the next in the queue. Runs on any thread."""
+        if holder not in self._holders:
+            return
+        with self._lock:
+            self._holders.discard(holder)
+            self._ahead.discard(holder)
+            while self._queue and not self.full:
+                turn = self._queue.popleft()
+                self._holders.add(turn.holder)
+                turn.grant()
+
+    def _admit(self, holder: Holder, pinned: bool) -> bool:
+        ahead = pinned and self.full and len(self._holders) < self._most
+        if ahead:
+            self._ahead.add(holder)
+        elif self.full or self._queue:
+            return False
+        self._holders.add(holder)
+        return True
+
+    def _give_up(self, turn: _Turn) -> None:
+        with self._lock, contextlib.suppress(ValueError):
+            self._queue.remove(turn)
+        self.leave(turn.holder)
+
+
+class _Turn:
+    """The wait of one stream for its place."""
+
+    def __init__(self, holder: Holder, loop: asyncio.AbstractEventLoop) -> None:
+        self.holder = holder
+        self._loop = loop
+        self._event = asyncio.Event()
+
+    def grant(self) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def granted_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
