@@ -60,8 +60,8 @@ class BorrowedThread(Pool):
         self._worker.lease = lease
         return self._worker
 
-    def give_back(self, worker: Worker) -> None:
-        worker.lease = None
+    def give_back(self, lease: Lease) -> None:
+        lease.worker = self._worker.lease = None
 
     def outlast(self) -> Pool:
         return self._pool

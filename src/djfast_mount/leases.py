@@ -94,13 +94,14 @@ class Lease:
                 return
             if not self._expired:
                 self._pending.append(call)
-                if not self._waiting:
-                    self._waiting = True
-                    self.pool.wait(self)
+                if self._waiting:
+                    return
+                self._waiting = True
+                self.pool.wait(self)
         if self._expired:
             call.fail(self.pool.timeout_error())
-        elif self._timer is None:
-            self._timer = self.loop.call_later(self.pool.wait_timeout, self._expire)
+        else:
+            self._limit_wait()
 
     def rest(self) -> None:
         """Ends the spell unless something lives on the worker. Does not wait."""
@@ -129,10 +130,16 @@ class Lease:
         self._let_go()
         return None
 
+    def _limit_wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(self.pool.wait_timeout, self._expire)
+
     def _expire(self) -> None:
         self._timer = None
         for call in self.pool.withdraw(self):
-            self._expired = True
+            # A request that has waited in vain does not wait again; the next call of a websocket does.
+            self._expired = self.lingers
             call.fail(self.pool.timeout_error())
 
     def _receive(self, worker: Worker) -> None:
@@ -142,6 +149,18 @@ class Lease:
         worker.lease = self
         while self._pending:
             worker.queue.put((Lease._perform, self, self._pending.popleft()))
+
+    def _queue_again(self, queue: Any) -> None:
+        """Takes its calls out of the worker's queue and waits for a worker anew. Runs there, with the lock held."""
+        while not queue.empty():
+            action, _, argument = queue.get()
+            if action is Lease._perform:
+                self._pending.append(argument)
+        if self._pending:
+            self._waiting = True
+            self.pool.wait(self)
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+                self.loop.call_soon_threadsafe(self._limit_wait)
 
     def _let_go(self) -> None:
         self.pool.streams.leave(self)
@@ -171,41 +190,32 @@ class Lease:
             self._rest(None)
 
     def _rest(self, _: None) -> None:
-        if self.pinned or self.pool.hooks.busy(self) or self._has_more():
-            return
-        self._end_spell()
-        with self.pool.lock:
-            worker = self.worker
-            if worker is None or not worker.queue.empty():
-                return  # Calls came meanwhile: they begin a spell on the same worker.
-            self.worker = None
-        self.pool.give_back(worker)
+        if not (self.pinned or self.pool.hooks.busy(self) or self._has_more()):
+            self._end_spell()
 
     def _end(self, ended: asyncio.Future[None]) -> None:
         try:
             self._close_iterators()
             self._end_spell()
         finally:
-            with self.pool.lock:
-                worker, self.worker = self.worker, None
-            if worker is not None:
-                self.pool.give_back(worker)
             self._let_go()
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
                 self.loop.call_soon_threadsafe(_set, ended)
 
     def _end_spell(self) -> None:
-        """Runs the last job of the spell. The lease still has its worker: its context is in use on no other."""
-        if self._begun:
-            self._begun = False
-            try:
+        """Runs the last job of the spell, then lets go of the worker: the context is in use on one thread at a time."""
+        begun, self._begun = self._begun, False
+        try:
+            if begun:
                 self._in_context(self.pool.hooks.end)
-            finally:
-                self.since = 0.0
+        finally:
+            self.since = 0.0
+            self.pool.give_back(self)
 
     def _has_more(self) -> bool:
-        with self.pool.lock:
-            return self.worker is None or not self.worker.queue.empty()
+        """Whether there are calls with which the spell may go on. Where others wait, each is a spell of its own."""
+        worker = self.worker
+        return worker is not None and not worker.queue.empty() and not self.pool.crowded
 
     def _close_iterators(self) -> None:
         while self.iterators:

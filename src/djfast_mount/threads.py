@@ -145,17 +145,22 @@ class Pool:
         """Puts `lease` at the end of the queue for a worker. Called with the lock held."""
         self._waiting.append(lease)
 
-    def give_back(self, worker: Worker) -> None:
-        """Hands the worker to the lease that has waited longest, or lets it idle. Runs on any thread."""
+    def give_back(self, lease: Lease) -> None:
+        """Hands the worker of `lease`, whose spell has ended, to the lease that has waited longest, or lets it idle.
+
+        Calls that `lease` has made meanwhile begin its next spell: behind those that wait, or else at once. Runs on the
+        worker.
+        """
         with self.lock:
-            if self._waiting:
-                self._waiting.popleft()._receive(worker)
+            worker = lease.worker
+            if worker is None:
                 return
-            worker.lease = None
-            if self._closing:
-                worker.queue.put(None)
-            else:
-                self._idle.append(worker)
+            if not worker.queue.empty():
+                if lease.closed or not self._waiting:
+                    return
+                lease._queue_again(worker.queue)
+            lease.worker = None
+            self._hand_on(worker)
 
     def withdraw(self, lease: Lease) -> list[Call]:
         """Takes a waiting lease out of the queue and returns its calls; none when it has got its worker meanwhile."""
@@ -197,12 +202,27 @@ class Pool:
         with self.lock:
             return [(worker, worker.lease) for worker in self.workers if worker.lease is not None]
 
+    @property
+    def crowded(self) -> bool:
+        """Whether a lease waits for a worker."""
+        return bool(self._waiting)
+
     def exhausted(self) -> bool:
         """Whether a lease would have to wait for a worker now."""
         with self.lock:
             return not self._idle and len(self.workers) >= self.size
 
     # Workers -------------------------------------------------------------------------------------------------------
+
+    def _hand_on(self, worker: Worker) -> None:
+        if self._waiting:
+            self._waiting.popleft()._receive(worker)
+            return
+        worker.lease = None
+        if self._closing:
+            worker.queue.put(None)
+        else:
+            self._idle.append(worker)
 
     def _hire(self) -> Worker | None:
         if len(self.workers) >= self.size:
@@ -222,6 +242,9 @@ class Pool:
         finally:
             with self.lock:
                 self.workers.discard(worker)
+                # Who came between the pool's closing and now has found no worker to be had.
+                if self._waiting and (successor := self._hire()) is not None:
+                    self._hand_on(successor)
                 emptied = [] if self.workers else self._emptied
                 self._emptied = self._emptied if self.workers else []
             for report in emptied:
