@@ -224,7 +224,7 @@ class _Overdue:
 class _Response:
     """Watches what one request sends."""
 
-    __slots__ = ("_grace", "_held", "_lease", "_send", "_streams", "_timeout", "over", "started", "told")
+    __slots__ = ("_complete", "_grace", "_held", "_lease", "_send", "_streams", "_timeout", "over", "started", "told")
 
     def __init__(self, lease: Lease, send: Send, timeout: float) -> None:
         self._lease = lease
@@ -232,6 +232,7 @@ class _Response:
         self._timeout = timeout
         self._grace: tuple[Grace, asyncio.Task[Any]] | None = None
         self._streams = False
+        self._complete = False
         self._held: Message | None = None
         self.started = False
         self.over = False
@@ -285,7 +286,7 @@ class _Response:
     def _become_stream(self) -> None:
         self._streams = True
         lease = self._lease
-        if not self.over and lease.lingers and not lease.iterators:
+        if not self.over and not self._complete and lease.lingers and not lease.iterators:
             lease.lingers = False
             lease.rest()
 
@@ -304,6 +305,8 @@ class _Response:
         pinned = message.get("more_body") and lease.pinned
         if pinned:
             await lease.pool.streams.enter(lease)
+        # One message is no stream, though no Content-Length has told so: 204, or Django without its middleware.
+        self._complete = not message.get("more_body")
         if self._held is not None:
             await self._flush()
         if not pinned or lease.worker is None:
