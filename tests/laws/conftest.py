@@ -1,0 +1,79 @@
+"""Checks of the laws: coroutine tests that take a `site`, run against the library and against what must fail them.
+
+`@pytest.mark.violated_by("hand_made")` runs the test against that root of `laws.roots` too. There it must find a
+violation: the test of the test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from laws.roots import ROOTS
+from laws.site import Site
+from laws.watchdog import run
+
+pytest.register_assert_rewrite("laws.expect")
+
+
+class Variant(NamedTuple):
+    root: str = "mounted"
+    loop: str = "asyncio"
+    root_path: str = ""
+
+    def __str__(self) -> str:
+        return "-".join(part.strip("/") for part in self if part)
+
+
+GOOD = (Variant(), Variant(root_path="/pre"), Variant(loop="uvloop", root_path="/pre"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "violated_by(*roots): roots that the test must find at fault")
+    config.addinivalue_line("markers", "watchdog(seconds): how long the test may take")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "site" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("violated_by")
+        faulty = [Variant(root) for root in marker.args] if marker else []
+        metafunc.parametrize("site", [*GOOD, *faulty], ids=str, indirect=True)
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    variant: Variant = request.param
+    with ROOTS[variant.root]() as make:
+        yield Site(make, variant.root_path)
+
+
+@pytest.fixture(autouse=True)
+def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """In the place of pytest-django's own: no transaction around the test, whose requests run on other threads."""
+    with django_db_blocker.unblock():
+        yield
+        apps.get_model("shop", "Item")._default_manager.all().delete()
+        connection.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not inspect.iscoroutinefunction(pyfuncitem.function):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    callspec = getattr(pyfuncitem, "callspec", None)
+    variant = callspec.params.get("site", Variant()) if callspec else Variant()
+    marker = pyfuncitem.get_closest_marker("watchdog")
+    good = variant.root == "mounted"
+    seconds = marker.args[0] if marker else 5.0 if good else 2.0
+    expected = contextlib.nullcontext() if good else pytest.raises(AssertionError)
+    with expected:
+        run(partial(pyfuncitem.function, **arguments), loop=variant.loop, seconds=seconds)
+    return True

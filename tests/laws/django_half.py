@@ -1,0 +1,124 @@
+"""Django's half of the sites under test: sync middleware, and views of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import path
+
+from laws.record import note, stops
+from project.shop.models import Item
+
+
+class _NotedResponse(HttpResponse):
+    key = ""
+
+    def close(self) -> None:
+        super().close()
+        note(self.key, "close")
+
+
+def noting(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Sync middleware that notes its thread, before and after the view."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        key = request.GET.get("key", "")
+        note(key, "middleware")
+        response = get_response(request)
+        note(key, "middleware, after")
+        return response
+
+    return middleware
+
+
+def view(request: HttpRequest) -> HttpResponse:
+    note(request.GET["key"], "view")
+    Item.objects.count()
+    response = _NotedResponse("done")
+    response.key = request.GET["key"]
+    return response
+
+
+async def async_view(request: HttpRequest) -> HttpResponse:
+    await Item.objects.acount()
+    await sync_to_async(note)(request.GET["key"], "sync_to_async")
+    response = _NotedResponse("done")
+    response.key = request.GET["key"]
+    return response
+
+
+def steps(request: HttpRequest) -> StreamingHttpResponse:
+    """A stream drawn from a sync iterator."""
+    key = request.GET["key"]
+
+    def draw() -> Iterator[str]:
+        try:
+            for number in range(6):
+                note(key, "step")
+                Item.objects.count()
+                yield f"{number}\n"
+        finally:
+            note(key, "close")
+
+    note(key, "view")
+    return StreamingHttpResponse(draw())
+
+
+def async_steps(request: HttpRequest) -> StreamingHttpResponse:
+    async def draw() -> AsyncIterator[str]:
+        for number in range(3):
+            await Item.objects.acount()
+            yield f"{number}\n"
+
+    return StreamingHttpResponse(draw())
+
+
+def held(request: HttpRequest) -> HttpResponse:
+    """Waits on its thread until the test lets it go on."""
+    note(request.GET.get("key", ""), "held")
+    stops["held"].wait()
+    return HttpResponse("held")
+
+
+async def waiting(request: HttpRequest) -> HttpResponse:
+    await Item.objects.acount()
+    stops["waiting"].arrived += 1
+    await asyncio.Event().wait()
+    return HttpResponse("never")
+
+
+def failing(request: HttpRequest) -> HttpResponse:
+    raise LookupError("a view that fails")
+
+
+def left_open(request: HttpRequest) -> HttpResponse:
+    transaction.atomic().__enter__()
+    Item.objects.create(name=request.GET["key"])
+    return HttpResponse("left open")
+
+
+def count(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(Item.objects.filter(name=request.GET["key"]).count()))
+
+
+def create(request: HttpRequest) -> HttpResponse:
+    Item.objects.create(name=request.GET["key"])
+    return HttpResponse(str(connection.in_atomic_block))
+
+
+urlpatterns = [
+    path("view", view),
+    path("async-view", async_view),
+    path("steps", steps),
+    path("async-steps", async_steps),
+    path("held", held),
+    path("waiting", waiting),
+    path("failing", failing),
+    path("left-open", left_open),
+    path("count", count),
+    path("create", create),
+]

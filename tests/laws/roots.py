@@ -1,0 +1,159 @@
+"""The roots that the laws are checked against: the library's, the combination people write by hand, and faulty ones.
+
+Laws 2 to 6 and 10 are broken by the hand-made combination. Laws 1 and 7 to 9 guard against what a pool itself brings:
+each has a counterpart here, the library's own root with that one rule switched off. Every entry of `ROOTS` is a
+context manager, which yields what makes the root; the rule is off until it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import AsyncToSync
+from django.core.asgi import get_asgi_application
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from djfast_mount import asgi, connections, mount, offload, request_thread
+from djfast_mount.connections import PoolThread
+from djfast_mount.leases import Lease
+from djfast_mount.request_thread import RequestThreads
+from djfast_mount.threads import Pool, Worker
+from laws.site import MakeRoot
+
+RootContext = Callable[[], contextlib.AbstractContextManager[MakeRoot]]
+
+
+def make_mounted(api: ASGIApp, **options: Any) -> ASGIApp:
+    return mount("/api", api, static=False, **options)
+
+
+def make_hand_made(api: ASGIApp, **_: Any) -> ASGIApp:
+    """What the documentation of both frameworks leads to. It knows none of `mount()`'s options."""
+    return Starlette(routes=[Mount("/api", api), Mount("/", get_asgi_application())])
+
+
+@contextlib.contextmanager
+def mounted() -> Iterator[MakeRoot]:
+    yield make_mounted
+
+
+@contextlib.contextmanager
+def hand_made() -> Iterator[MakeRoot]:
+    yield make_hand_made
+
+
+@contextlib.contextmanager
+def _mounted_with(*changes: tuple[object, str, object]) -> Iterator[MakeRoot]:
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name, value in changes:
+            patch.setattr(owner, name, value)
+        yield make_mounted
+
+
+def eager() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 1 off: a request takes its thread when it comes."""
+
+    def eagerly(serve: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def take_and_serve(threads: RequestThreads, app: ASGIApp, *args: Any, **kwargs: Any) -> None:
+            async def eager_app(scope: Scope, receive: Receive, send: Send) -> None:
+                await offload.run(int)
+                await app(scope, receive, send)
+
+            await serve(threads, eager_app, *args, **kwargs)
+
+        return take_and_serve
+
+    return _mounted_with(
+        (RequestThreads, "http", eagerly(RequestThreads.http)),
+        (RequestThreads, "websocket", eagerly(RequestThreads.websocket)),
+    )
+
+
+def scattered() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 2 off: a request takes a thread for each call, and another one if there is any."""
+
+    class ScatteredPool(Pool):
+        def give_back(self, worker: Worker) -> None:
+            super().give_back(worker)
+            with self.lock:
+                self._idle.sort(key=lambda idle: idle is not worker)
+
+    return _mounted_with((Lease, "_after_call", Lease._end_spell), (asgi, "Pool", ScatteredPool))
+
+
+def one_way() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 3 off: what sync code sets stays on its thread."""
+    return _mounted_with((offload, "_restore_context", lambda context: None))
+
+
+def silent() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 4 off: `request_finished` is left to those who get as far."""
+    return _mounted_with((PoolThread, "end", lambda hooks, lease: None))
+
+
+def unclean() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 5 off: a thread is handed on as the request left it."""
+    return _mounted_with((connections, "_heal", lambda lease: None))
+
+
+class _Deaf:
+    """In the place of asgiref's record of the sync code that waits: it always says that there is none."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        pass
+
+
+def deaf() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 7 off: sync code that waits for the loop is not asked to do the sync work of what it waits for."""
+    return _mounted_with((AsyncToSync, "executors", _Deaf()), (offload, "_offer", lambda call: False))
+
+
+def clinging() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 8 off: streams and websockets keep their thread, as many as there are threads, for as long as they last."""
+
+    class ClingingLease(Lease):
+        __slots__ = ()
+
+        def rest(self) -> None:
+            pass
+
+        def _after_call(self) -> None:
+            if self.closed:
+                self._rest(None)
+
+    async def enter_stream(pool: Pool, lease: Lease) -> None:
+        pass
+
+    return _mounted_with((request_thread, "Lease", ClingingLease), (Pool, "enter_stream", enter_stream))
+
+
+def patient() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 8's send limit off: a client may take as long as it likes."""
+    return _mounted_with((request_thread.asyncio, "timeout", lambda seconds: contextlib.nullcontext()))
+
+
+def refusing() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 9 off: a task that has outlived its request gets no thread."""
+
+    def lease_for_call(lease: Lease) -> Lease:
+        if lease.closed:
+            raise RuntimeError("The request has ended.")
+        return lease
+
+    return _mounted_with((offload, "_lease_for_call", lease_for_call))
+
+
+def reusing() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 9 off: a task that has outlived its request goes on using its thread, whoever has it now."""
+    raise NotImplementedError
+
+
+ROOTS: dict[str, RootContext] = {
+    root.__name__: root
+    for root in (mounted, hand_made, eager, scattered, one_way, silent, unclean, deaf, clinging, refusing)
+}
