@@ -204,6 +204,20 @@ def test_a_call_that_meets_leaving_workers_gets_a_new_one(bench: MakeBench, hook
     assert late.result(5) == 0
 
 
+def test_a_call_after_the_end_leaves_nothing_behind(bench: MakeBench, hooks: NotedHooks) -> None:
+    """A call that comes after its lease was closed has a spell that ends with it, even with a transaction open."""
+    one = bench(1)
+    lease = one.lease()
+    one.submit(lease).result(5)
+    one.close(lease)
+    late = one.on_loop(lease.successor)
+    hooks.busy_leases.add(late)
+    one.submit(late).result(5)
+    one.loop.until(lambda: late.worker is None)
+    assert hooks.names() == ["begin", "end", "begin", "end"]
+    assert not one.pool.exhausted()
+
+
 def test_a_failing_hook_loses_no_worker(bench: MakeBench, hooks: NotedHooks, caplog: pytest.LogCaptureFixture) -> None:
     """After the end of a spell has raised, which is logged, the worker serves the next lease."""
     one = bench(1)

@@ -47,6 +47,7 @@ class Lease:
         "iterators",
         "lingers",
         "loop",
+        "one_call",
         "open",
         "owner",
         "pins",
@@ -63,6 +64,7 @@ class Lease:
         self.loop = asyncio.get_running_loop()
         self.lingers = lingers
         self.closed = False
+        self.one_call = False  # whether its spell ends with its call, whatever the call leaves behind
         self.worker: Worker | None = None  # guarded by Pool.lock
         self.since = 0.0  # time.monotonic() of the spell's begin; 0.0 between spells
         self.iterators: dict[int, Any] = {}  # id -> a sync iterator that the request draws on the worker
@@ -120,7 +122,7 @@ class Lease:
             self._timer.cancel()
         if self._waiting:
             for call in [call for call in self.pool.withdraw(self) if call.wanted()]:
-                Lease(self.pool, self.scope, lingers=False).submit(call)
+                self.successor().submit(call)
         with self.pool.lock:
             worker = self.worker
             if worker is not None:
@@ -129,6 +131,12 @@ class Lease:
                 return ended
         self._let_go()
         return None
+
+    def successor(self) -> Lease:
+        """Returns a lease for one call that comes after this one has been closed."""
+        lease = Lease(self.pool.outlast(), self.scope, lingers=False)
+        lease.one_call = True
+        return lease
 
     def _limit_wait(self) -> None:
         if self._timer is not None:
@@ -190,7 +198,7 @@ class Lease:
             self._rest(None)
 
     def _rest(self, _: None) -> None:
-        if not (self.pinned or self.pool.hooks.busy(self) or self._has_more()):
+        if self.one_call or not (self.pinned or self.pool.hooks.busy(self) or self._has_more()):
             self._end_spell()
 
     def _end(self, ended: asyncio.Future[None]) -> None:
