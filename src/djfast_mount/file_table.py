@@ -196,7 +196,10 @@ def _tagged(headers: RawHeaders, coding: str) -> RawHeaders:
     if coding == "identity":
         return headers
     ending = b'-%s"' % coding.encode()
-    return [(name, value[:-1] + ending if name == b"etag" else value) for name, value in headers]
+    # A headers function may have set one without quotes, which is none.
+    return [
+        (name, value[:-1] + ending if name == b"etag" and value.endswith(b'"') else value) for name, value in headers
+    ]
 
 
 def _modified_ns(path: str, stat_of: Callable[[str], os.stat_result]) -> int:
