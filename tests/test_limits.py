@@ -73,13 +73,21 @@ async def early(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": message["type"].encode()})
 
 
-APPS: dict[str, Any] = {"/api": api, "/early": early}
+async def greedy(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: asks for more, whatever it is told."""
+    assert scope["type"] in ("http", "lifespan")
+    kinds = [(await receive())["type"] for _ in range(50)]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": " ".join(kinds).encode()})
+
+
+APPS: dict[str, Any] = {"/api": api, "/early": early, "/greedy": greedy}
 FORM = b'--b\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n'
 TYPES = {
     "/api/note": (b"application/json", b'{"text":"'),
     "/api/upload": (b"multipart/form-data; boundary=b", FORM),
 }
-READERS = ["/api/size", "/api/note", "/api/upload", "/api/stubborn", "/echo/", "/nothing", "/"]
+READERS = ["/api/size", "/api/note", "/api/upload", "/api/stubborn", "/greedy", "/echo/", "/nothing", "/"]
 
 
 @pytest.fixture(scope="module")
