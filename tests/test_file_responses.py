@@ -272,7 +272,7 @@ def test_a_client_that_leaves_in_mid_file(folder: Path, settings: Any, how: str)
             with pytest.raises(asyncio.CancelledError):
                 await task
         else:
-            await task
+            await asyncio.wait_for(task, 30)
 
     asyncio.run(main())
     assert len(sent) == 2
