@@ -22,13 +22,18 @@ _figures: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--root", choices=ROOTS, action="append", help="the root to run against (default: both)")
+    parser.addoption("--root", action="append", help="a root of roots.py to run against (default: all that apply)")
     parser.addoption("--seed", type=int, default=None, help="of all that is random here (default: another each time)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "root" in metafunc.fixturenames:
-        metafunc.parametrize("root", metafunc.config.getoption("--root") or ROOTS)
+        faulty = [marker.args[0] for marker in metafunc.definition.iter_markers("faulty")]
+        metafunc.parametrize("root", metafunc.config.getoption("--root") or [*ROOTS, *faulty])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "faulty(root): the library's root without one rule, which must be seen")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,7 +5,7 @@
 lost            a write answered 200 that is not there       doubled         there more than once
 kept            a write that had to roll back is there       unanswered      an unaborted call not answered as it must
 idle            backends idle in transaction at the end      backends        more backends than threads
-signals         not paired, not nested rightly, or missing   threads         a request on more than one thread
+signals         not paired, not nested rightly, or missing   threads         a spell on more than one thread
 spell           a sync part outside the two signals
 """
 
@@ -102,6 +102,11 @@ def _examples(keys: Sequence[str]) -> str:
     return f"{len(keys)} ({', '.join(keys[:3])})"
 
 
+def _example(marks: Mapping[str, list[list[Any]]], many: Mapping[str, int]) -> str:
+    key = max(many, key=lambda key: many[key])
+    return f"as {key}: {[(part, thread) for part, thread, *_ in marks[key]]}"
+
+
 def find_in_rows(answers: Sequence[Answer], rows: Mapping[str, int], excused: set[str]) -> dict[str, str]:
     stay = [a.call.key for a in answers if not a.call.abort and answered_well(a) and KINDS[kind_of(a.call.key)].row]
     found = {
@@ -112,15 +117,30 @@ def find_in_rows(answers: Sequence[Answer], rows: Mapping[str, int], excused: se
     return {name: _examples(keys) for name, keys in found.items() if keys}
 
 
-def find_in_record(record: Mapping[str, Any], threads: int) -> dict[str, str]:
-    """Threads and signals, from the server's own record. A thread may change with the spell of an async stream."""
+def of_one_spell(parts: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """What must have run on one thread: all of it, or the steps alone where nothing lived on the thread before them.
+
+    A sync stream waits for its place among the streams before its first step, and gives its thread back meanwhile.
+    """
+    names = [part[0] for part in parts]
+    return parts[names.index("step") :] if "step" in names and "dependency enter" not in names else parts
+
+
+def moved(record: Mapping[str, Any]) -> int:
+    """How many streams had another thread before their first step than from it on."""
+    return sum(len({part[1] for part in parts}) > 1 for parts in record["marks"].values())
+
+
+def find_in_record(record: Mapping[str, Any]) -> dict[str, str]:
+    """Threads and signals, from the server's own record."""
     marks: dict[str, list[list[Any]]] = record["marks"]
-    many = {key: len({mark[1] for mark in parts}) for key, parts in marks.items()}
+    many = {key: len({mark[1] for mark in of_one_spell(parts)}) for key, parts in marks.items()}
     spread = Counter(many.values())
     outside = [f"{key} {mark[0]}" for key, parts in marks.items() for mark in parts if not mark[2]]
     found = {}
     if set(spread) - {1}:
-        found["threads"] = f"threads a request: {dict(spread)}"
+        kinds = Counter(kind_of(key) for key, count in many.items() if count > 1)
+        found["threads"] = f"threads a request: {dict(spread)}, {dict(kinds)}, {_example(marks, many)}"
     if outside:
         found["spell"] = _examples(outside)
     if record["started"] != record["finished"] or record["started"] < len(marks) or record["wrong"]:
@@ -159,7 +179,7 @@ def play(
     found = {
         **find_in_rows(answers, rows, early),
         **find_unanswered(answers, broken, cuts, threads),
-        **find_in_record(record, threads),
+        **find_in_record(record),
     }
     if idle:
         found["idle"] = f"{idle} backends idle in transaction"
@@ -169,7 +189,8 @@ def play(
         f"{len(calls)} calls in {max(a.ended for a in answers) - min(a.began for a in answers):.1f} s,"
         f" {sum(bool(c.abort) for c in calls)} aborted; backends peak {backends.peak}"
         f" (momentary {backends.momentary_peak}), opened {record['opened']}; cuts of {cuts.ended} backends,"
-        f" {len(unexpected(answers))} failed; signals {record['started']}/{record['finished']}"
+        f" {len(unexpected(answers))} failed; signals {record['started']}/{record['finished']};"
+        f" {moved(record)} requests on more than one thread"
     )
     return found, figures
 

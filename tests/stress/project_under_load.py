@@ -24,4 +24,5 @@ async def report() -> dict[str, Any]:
 urlpatterns = [
     path("django/", include(ledger_routes.urlpatterns)),
     path("django/", include(affinity_routes.urlpatterns)),
+    path("django/", include(slow_routes.urlpatterns)),
 ]

@@ -1,6 +1,7 @@
 """The two roots that every program here takes: the combination people write by hand, and the library's.
 
-Both are made on first use, so that the one can be served where the other does not exist or cannot start.
+And, for what the hand-made one does not show, the library's with one rule of its pool switched off. Each is made on
+first use, so that the one can be served where the other cannot start.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 import djfast_mount
+from djfast_mount import request_thread
 
 API = "stress.project_under_load:api"
 
@@ -25,20 +27,45 @@ def make_hand_made() -> ASGIApp:
     return Starlette(routes=[Mount("/api", import_string(API.replace(":", "."))), Mount("/", django)])
 
 
-def make_mounted() -> ASGIApp:
+def make_mounted(**options: Any) -> Any:
     """`mount()`, with `STRESS_THREADS`, `STRESS_WAIT_TIMEOUT` and `STRESS_GRACE` (unset: none) from the environment."""
     grace = os.environ.get("STRESS_GRACE")
-    return djfast_mount.mount(
-        "/api",
-        API,
-        threads=int(os.environ.get("STRESS_THREADS", "8")),
-        wait_timeout=float(os.environ.get("STRESS_WAIT_TIMEOUT", "10")),
-        grace=float(grace) if grace else None,
-    )
+    given = {
+        "threads": int(os.environ.get("STRESS_THREADS", "8")),
+        "wait_timeout": float(os.environ.get("STRESS_WAIT_TIMEOUT", "10")),
+        "grace": float(grace) if grace else None,
+    }
+    return djfast_mount.mount("/api", API, **{**given, **options})
+
+
+def make_endless_wait() -> ASGIApp:
+    """Whoever waits for a thread waits for ever."""
+    app: ASGIApp = make_mounted(wait_timeout=10**6)
+    return app
+
+
+def make_unlimited_streams() -> ASGIApp:
+    """Streams may hold every thread."""
+    app = make_mounted()
+    app._threads.pool.streams.limit = 10**6
+    ready: ASGIApp = app
+    return ready
+
+
+def make_restless_streams() -> ASGIApp:
+    """Streams whose parts come from the loop keep their thread all the same."""
+
+    def become_stream(response: Any) -> None:
+        response._streams = True
+
+    vars(request_thread)["_Response"]._become_stream = become_stream
+    app: ASGIApp = make_mounted()
+    return app
 
 
 def __getattr__(name: str) -> ASGIApp:
-    makers = {"hand_made": make_hand_made, "mounted": make_mounted}
-    if name not in makers:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: its roots are {', '.join(makers)}")
-    return makers[name]()
+    maker = globals().get(f"make_{name}")
+    if maker is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    root: ASGIApp = maker()
+    return root

@@ -48,9 +48,9 @@ def tail(server: Server, lines: int = 40) -> str:
 
 
 def judge(root: str, found: dict[str, str], shows: set[str], server_log: str = "") -> None:
-    """Fail unless the library's root shows nothing, and the hand-made one at least the names in `shows`."""
+    """Fail unless the library's root shows nothing, and any other at least the names in `shows`."""
     if root == "mounted":
         told = "\n".join(f"  {name}: {detail}" for name, detail in found.items())
         assert not found, f"{told}\n--- the server's log ends:\n{server_log}"
     else:
-        assert shows <= set(found), f"the hand-made root no longer shows {shows - set(found)}: only {found}"
+        assert shows <= set(found), f"{root} no longer shows {shows - set(found)}: only {found}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
-import httpx
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import path
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse
@@ -58,14 +61,15 @@ async def long_query_async(seconds: float) -> float:
 
 
 def big(key: str) -> Iterator[bytes]:
-    """64 MiB, more than any socket buffers."""
+    """16 MiB, more than the sockets buffer; and a row, written when the generator ends or is closed."""
     mark(key, "step")
     Item.objects.count()
     try:
-        for _ in range(1000):
+        for _ in range(256):
             yield BLOCK
     finally:
         mark(key, "close")
+        Entry.objects.create(key=key, keep=False)
 
 
 @router.get("/big")
@@ -77,6 +81,10 @@ def big_stream(key: str) -> StreamingResponse:
 def big_stream_in_atomic(key: str) -> StreamingResponse:
     Item.objects.count()
     return StreamingResponse(big(key))
+
+
+def django_big(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(big(request.GET["key"]))
 
 
 def trickle(key: str) -> Iterator[str]:
@@ -102,19 +110,25 @@ def own_url(request: Request) -> str:
     return f"http://{host}:{port}/api/db"
 
 
+def ask(url: str) -> int:
+    try:
+        with urlopen(url, timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as refused:
+        return refused.code
+
+
 @router.get("/self_call")
 def call_oneself(request: Request) -> int:
     """Holds a thread, for it has used the ORM, and asks its own server for something that needs one."""
     Item.objects.count()
-    return httpx.get(own_url(request), timeout=60, trust_env=False).status_code
+    return ask(own_url(request))
 
 
 @router.get("/self_call_async")
 async def call_oneself_async(request: Request) -> int:
     await Item.objects.acount()
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
-        answer = await client.get(own_url(request))
-    return answer.status_code
+    return await asyncio.to_thread(ask, own_url(request))
 
 
 async def ticks() -> AsyncIterator[int]:
@@ -163,3 +177,6 @@ async def start_late(key: str) -> dict[str, str]:
     late.add(task)
     task.add_done_callback(late.discard)
     return {"key": key}
+
+
+urlpatterns = [path("big", django_big)]

@@ -33,7 +33,7 @@ def test_a_task_that_outlives_its_request_uses_the_orm(
         answers = together(server.port, [Call("/api/late", key=key) for key in keys])
         record = settled_report(server.port)
         left, rows = backends.wait_for(0), backends.rows(postgres_url)
-        found = find_in_record(record, 4)
+        found = find_in_record(record)
         if bad := [answer.status for answer in answers if answer.status != 200]:
             found["unanswered"] = f"{bad}"
         if missing := [key for key in keys if rows.get(key) != 1]:

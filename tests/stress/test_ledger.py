@@ -53,7 +53,7 @@ def test_the_ledger_holds_on_sqlite(root: str, sqlite_path: str, chance: random.
         calls = make_calls(600, chance)
         answers = drive(server.port, calls, within=60)
         record, rows = settled_report(server.port), rows_of_sqlite(sqlite_path)
-        found = {**find_in_rows(answers, rows, set()), **find_in_record(record, THREADS)}
+        found = {**find_in_rows(answers, rows, set()), **find_in_record(record)}
         bad, unmade = unexpected(answers), len(calls) - len(answers)
         if bad or unmade:
             found["unanswered"] = f"{len(bad)}: {[(a.call.key, a.status) for a in bad[:5]]}; not reached: {unmade}"

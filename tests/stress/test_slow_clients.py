@@ -1,7 +1,7 @@
 """Clients that do not read, that hang on, that leave, or that are the server itself: the others are still answered.
 
 The hand-made combination passes all of these but the last, for its threads are many and unbounded. They guard against
-what a bounded pool brings; their counterpart is the pool without the rule in question.
+what a bounded pool brings, so they are run against the pool without the rule in question too, and must fail there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stress.databases import Backends
 from stress.load import HOST, Answer, Call, drive, send, together
 from stress.server import THREADS, Figures, Serve, judge, tail
 
-OTHERS = [Call("/api/db", timeout=8), Call("/api/db_async", timeout=8), Call("/django/affinity/view", key="x")] * 8
+OTHERS = [Call(path, key="x", timeout=8) for path in ("/api/db", "/api/db_async", "/django/affinity/view")] * 8
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -58,7 +58,8 @@ def refused(answers: Sequence[Answer], within: float) -> bool:
     return any(answer.status != 200 for answer in answers) or slowest(answers) > within
 
 
-@pytest.mark.parametrize("path", ["/api/big", "/api/big_atomic"])
+@pytest.mark.faulty("unlimited_streams")
+@pytest.mark.parametrize("path", ["/api/big", "/api/big_atomic", "/django/big"])
 def test_readers_that_do_not_read_hold_up_nobody(root: str, serve: Serve, path: str, figure: Figures) -> None:
     """12 clients that do not read a sync stream on 8 threads: all others are answered within a second."""
 
@@ -78,9 +79,10 @@ def test_readers_that_do_not_read_hold_up_nobody(root: str, serve: Serve, path: 
         if refused(after, within=1):
             found["afterwards"] = f"{statuses(after)}, the slowest after {slowest(after):.2f} s"
         figure(f"others {statuses(during)} in at most {slowest(during):.3f} s; {found}")
-        judge(root, found, set(), tail(server))
+        judge(root, found, {"held up"} if root == "unlimited_streams" else set(), tail(server))
 
 
+@pytest.mark.faulty("endless_wait")
 @pytest.mark.parametrize("path", ["/api/self_call", "/api/self_call_async"])
 def test_requests_that_call_their_own_server_end(root: str, serve: Serve, path: str, figure: Figures) -> None:
     """12 requests that ask their own server while they hold a thread: each is answered, or 503 within the limit."""
@@ -94,7 +96,7 @@ def test_requests_that_call_their_own_server_end(root: str, serve: Serve, path: 
             found["afterwards"] = f"{statuses(after)}, the slowest after {slowest(after):.2f} s"
         inner = Counter(answer.body.decode() for answer in answers if answer.status == 200)
         figure(f"{statuses(answers)} in at most {slowest(answers):.2f} s, of these inside {dict(inner)}; {found}")
-        judge(root, found, set(), tail(server))
+        judge(root, found, {"hung"} if root == "endless_wait" else set(), tail(server))
 
 
 async def _until(reader: asyncio.StreamReader, text: bytes, timeout: float = 10) -> bool:
@@ -117,6 +119,7 @@ async def _event_scene(port: int, path: str) -> tuple[int, list[Answer], int, li
     return first, during, second, await ask(port, OTHERS)
 
 
+@pytest.mark.faulty("restless_streams")
 @pytest.mark.parametrize("path", ["/api/events", "/api/events_plain"])
 def test_idle_event_streams_hold_no_thread(root: str, serve: Serve, path: str, figure: Figures) -> None:
     """200 idle event streams that use the ORM, on 4 threads: others are answered at once, and so are the streams."""
@@ -130,7 +133,7 @@ def test_idle_event_streams_hold_no_thread(root: str, serve: Serve, path: str, f
         if refused(after, within=2):
             found["afterwards"] = f"{statuses(after)}, the slowest after {slowest(after):.2f} s"
         figure(f"events {first} and {second}; others in at most {slowest(during):.3f} s; {found}")
-        judge(root, found, set(), tail(server))
+        judge(root, found, {"events", "held up"} if root == "restless_streams" else set(), tail(server))
 
 
 @pytest.mark.parametrize("path", ["/api/query?seconds=60", "/api/query_async?seconds=60"])
