@@ -8,20 +8,19 @@ root middleware, if there is any
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import django as django_package
 from django.apps import apps as installed_apps
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import setting_changed
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
@@ -49,6 +48,14 @@ _not_found = PlainTextResponse("Not Found", status_code=404)
 _bad_request = PlainTextResponse("Bad Request", status_code=400)
 
 
+class _Mounted(NamedTuple):
+    """What is served under a prefix."""
+
+    http: ASGIApp
+    app: ASGIApp
+    participant: Participant
+
+
 class MountedApplication(Starlette):
     """The root: what `mount()` returns.
 
@@ -74,6 +81,8 @@ class MountedApplication(Starlette):
         # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
         self.body_limit = max_body_size
         self._hosts = hosts
+        self._read_script_name()
+        setting_changed.connect(self._read_script_name)
         self._threads = threads
         self._elsewhere = elsewhere
         # By identity: an app under two prefixes has one lifespan.
@@ -81,16 +90,22 @@ class MountedApplication(Starlette):
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
             for prefix, app in apps.items()
         }
-        self._prefixes = PrefixRouter({prefix: (app, live[id(app)]) for prefix, app in apps.items()})
-        self._websocket_app: tuple[ASGIApp, Participant] | None = None
+        self._prefixes = PrefixRouter(
+            {prefix: _Mounted(partial(threads.http, app), app, live[id(app)]) for prefix, app in apps.items()}
+        )
+        self._websocket_app: _Mounted | None = None
         if websocket_app is not None:
             participant = Participant("websocket_app", threads.outside_requests(websocket_app))
-            self._websocket_app = websocket_app, live.setdefault(id(websocket_app), participant)
+            participant = live.setdefault(id(websocket_app), participant)
+            self._websocket_app = _Mounted(_not_found, websocket_app, participant)
         first = [Participant("the thread pool", threads.lifespan)]
         if lifespan is not None:
             root = threads.outside_requests(Router(lifespan=lifespan))
             first.append(Participant("the root's lifespan", root, shared=True))
         self._lifespans = Lifespans([*first, *live.values()])
+
+    def _read_script_name(self, **_: object) -> None:
+        self._script_name = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
 
     def build_middleware_stack(self) -> ASGIApp:
         """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
@@ -106,9 +121,7 @@ class MountedApplication(Starlette):
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            # A client that leaves in mid-upload: nobody to answer, and no fault of ours.
-            with contextlib.suppress(ClientDisconnect):
-                await self._http(scope, receive, send)
+            await self._http(scope, receive, send)
         elif kind == "websocket":
             await self._websocket(scope, receive, send)
         elif kind == "lifespan":
@@ -120,41 +133,39 @@ class MountedApplication(Starlette):
             )
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outer, path = self._position(scope)
+        # The path that every request takes: what could be a call is written out, and settings are not asked.
+        outer = scope.get("root_path") or self._script_name
+        outer, path = split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
+        raw_headers = scope["headers"]
+        headers = dict(raw_headers)
         match = self._prefixes.match(path)
         if match is None:
-            await self._to_django(scope, outer, path, receive, send)
-            return
-        prefix, (app, participant) = match
-        if has_control_character(path) or not (self._hosts is None or self._hosts.allows(scope["headers"])):
-            await _bad_request(scope, receive, send)
-            return
-        child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
-        await self._limited(partial(self._threads.http, app), child, receive, send)
-
-    async def _to_django(self, scope: Scope, outer: str, path: str, receive: Receive, send: Send) -> None:
-        # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
-        script_name = settings.FORCE_SCRIPT_NAME
-        outer = script_name.rstrip("/") if script_name else outer
-        await self._limited(self._elsewhere, child_scope(scope, outer, path), receive, send)
-
-    async def _limited(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+            app = self._elsewhere
+            # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
+            child = child_scope(scope, self._script_name or outer, path)
+        else:
+            prefix, (app, _, participant) = match
+            if has_control_character(path) or not self._allows(headers, raw_headers):
+                await _bad_request(scope, receive, send)
+                return
+            child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
         limit = self.body_limit
         if limit is None:
-            await app(scope, receive, send)
-            return
-        content_length = transfer_encoding = None
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                content_length = value
-            elif name == b"transfer-encoding":
-                transfer_encoding = value
-        if declared_too_large(content_length, limit):
+            await app(child, receive, send)
+        elif declared_too_large(headers, limit):
             await too_large(scope, receive, send)
-        elif needs_counting(scope, content_length, transfer_encoding):
-            await CountedBody(limit, receive, send)(app, scope)
+        elif needs_counting(scope, headers):
+            await CountedBody(limit, receive, send)(app, child)
         else:
-            await app(scope, receive, send)
+            await app(child, receive, send)
+
+    def _allows(self, headers: Mapping[bytes, bytes], raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        hosts = self._hosts
+        if hosts is None:
+            return True
+        # As many headers as names: no second Host among them.
+        known = len(headers) == len(raw_headers) and headers.get(b"host") in hosts.known
+        return known or hosts.allows(raw_headers)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         outer, path = self._position(scope)
@@ -170,13 +181,12 @@ class MountedApplication(Starlette):
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            app, participant = target
-            await self._threads.websocket(app, self._child_of(participant, scope, outer, path), receive, send)
+            child = self._child_of(target.participant, scope, outer, path)
+            await self._threads.websocket(target.app, child, receive, send)
 
-    @staticmethod
-    def _position(scope: Scope) -> tuple[str, str]:
+    def _position(self, scope: Scope) -> tuple[str, str]:
         """The outer prefix, and the path inside of it."""
-        outer = scope.get("root_path") or settings.FORCE_SCRIPT_NAME
+        outer = scope.get("root_path") or self._script_name
         return split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
 
     @staticmethod

@@ -67,8 +67,8 @@ class DjangoHandler(ASGIHandler):
         await self.handle(scope, receive, send)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
-        lease = offload.current_lease()
-        if lease is None:
+        source = offload.current_source()
+        if source is None:
             raise RuntimeError("DjangoHandler was called outside of mount(). Call django.core.asgi's handler instead.")
         try:
             body = await self.read_body(receive)
@@ -76,7 +76,7 @@ class DjangoHandler(ASGIHandler):
             return
         try:
             set_script_prefix(get_script_prefix(scope))
-            await self._serve(lease, scope, body, receive, send)
+            await self._serve(source.lease(), scope, body, receive, send)
         finally:
             body.close()
 

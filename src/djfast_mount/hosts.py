@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.http.request import split_domain_port, validate_host
 
 __all__ = ["HostCheck"]
@@ -27,8 +28,9 @@ class HostCheck:
     """Whether a request's Host may be served. For the event loop's thread; it keeps the last hosts it let through."""
 
     def __init__(self) -> None:
-        self._rules: list[str] | None = None
-        self._allowed: set[bytes] = set()
+        self.known: set[bytes] = set()
+        """Hosts that were let through, so that the next request need not ask the settings: they are slow to read."""
+        setting_changed.connect(self._forget)
 
     def allows(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether these raw ASGI headers carry one Host that ALLOWED_HOSTS names. Logs a refusal, as Django does."""
@@ -45,14 +47,12 @@ class HostCheck:
 
     def allows_host(self, host: bytes) -> bool:
         """Whether ALLOWED_HOSTS names `host`, a raw header value with or without a port."""
-        rules = settings.ALLOWED_HOSTS or (_DEBUG_HOSTS if settings.DEBUG else _NO_HOSTS)
-        if rules is not self._rules:  # Tests swap the list; a set of what the old one allowed must not outlive it.
-            self._rules = rules
-            self._allowed = set()
-        if host in self._allowed:
-            return True
         domain, _ = split_domain_port(host.decode("latin-1"))
+        rules = settings.ALLOWED_HOSTS or (_DEBUG_HOSTS if settings.DEBUG else [])
         allowed = bool(domain) and validate_host(domain, rules)
-        if allowed and len(self._allowed) < _REMEMBERED:
-            self._allowed.add(host)
+        if allowed and not settings.USE_X_FORWARDED_HOST and len(self.known) < _REMEMBERED:
+            self.known.add(host)
         return allowed
+
+    def _forget(self, **_: object) -> None:
+        self.known.clear()

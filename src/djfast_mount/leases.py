@@ -13,12 +13,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from djfast_mount.calls import Call
 from djfast_mount.threads import Pool, Worker
 
-__all__ = ["Lease"]
+__all__ = ["Lease", "Source"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
@@ -246,3 +246,16 @@ class Lease:
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+class Source(Protocol):
+    """Where the lease of a request comes from."""
+
+    held: Lease | None
+    """The lease, once a call has asked for it."""
+
+    over: bool
+    """Whether the request has ended; each call then has a lease of its own."""
+
+    def lease(self) -> Lease:
+        """Returns the lease for a call that is made now. Runs on the event loop."""

@@ -6,6 +6,8 @@ past the limit the app is told that the client has gone, what it still sends is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,23 +21,25 @@ async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse("Content Too Large", status_code=413, headers=headers)(scope, receive, send)
 
 
-def declared_too_large(content_length: bytes | None, limit: int) -> bool:
+def declared_too_large(headers: Mapping[bytes, bytes], limit: int) -> bool:
     """Whether the Content-Length header says more than `limit` bytes."""
-    if content_length is None or not content_length.isdigit():
+    length = headers.get(b"content-length")
+    if length is None or not length.isdigit():
         return False
-    digits = content_length.lstrip(b"0")
+    digits = length.lstrip(b"0")
     # int() raises ValueError for more than 4300 digits.
     return len(digits) > len(str(limit)) or int(digits or b"0") > limit
 
 
-def needs_counting(scope: Scope, content_length: bytes | None, transfer_encoding: bytes | None) -> bool:
+def needs_counting(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
     """Whether the server may pass on more bytes than a Content-Length has announced.
 
     HTTP/1.1 has no body without one of the two headers (RFC 9112, section 6.3), and its servers keep to Content-Length.
     """
-    if transfer_encoding is not None or not scope.get("http_version", "").startswith("1."):
+    if b"transfer-encoding" in headers or scope.get("http_version", "")[:2] != "1.":
         return True
-    return content_length is not None and not content_length.isdigit()
+    length = headers.get(b"content-length")
+    return length is not None and not length.isdigit()
 
 
 class CountedBody:

@@ -16,8 +16,8 @@ the lease, and is inert where there is none.
 
 Names used here that are not public, each with a canary test:
 
-    asgiref.sync       SyncToAsync.thread_sensitive_context, .context_to_thread_executor, .threadlocal;
-                       AsyncToSync.executors and the ContextVar in it; _restore_context
+    asgiref.sync       SyncToAsync.thread_sensitive_context, .context_to_thread_executor, .threadlocal,
+                       .single_thread_executor; AsyncToSync.executors and the ContextVar in it; _restore_context
     anyio              _core._eventloop.threadlocals, .set_current_async_library; _backends._asyncio.AsyncIOBackend,
                        ._task_states
     starlette.concurrency, fastapi.concurrency     the global ``anyio``; starlette.concurrency._next,
@@ -51,37 +51,65 @@ from starlette.staticfiles import StaticFiles
 
 from djfast_mount.calls import FutureCall
 from djfast_mount.cancellation import cancel_again, outlive
-from djfast_mount.leases import Lease
+from djfast_mount.leases import Lease, Source
 
-__all__ = ["current_lease", "draw", "enter", "install", "leave", "run", "settle", "waiting_thread"]
+__all__ = [
+    "Caller",
+    "current_lease",
+    "current_source",
+    "draw",
+    "enter",
+    "install",
+    "leave",
+    "offer",
+    "run",
+    "run_on_loop",
+    "settle",
+    "unclaimed_thread",
+    "waiting_thread",
+]
 
-_lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("djfast_mount_lease")
+_source: contextvars.ContextVar[Source] = contextvars.ContextVar("djfast_mount_source")
 _next = starlette.concurrency._next
 # The storage of AsyncToSync.executors. Local itself takes a lock and, where nothing is set, formats an error.
 _executors: contextvars.ContextVar[Any] = AsyncToSync.executors._storage._data
 
-Entered = tuple[contextvars.Token[Lease], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None]
+Entered = tuple[contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None]
+
+
+class Caller(Executor):
+    """A thread that does sync work while it waits."""
+
+    def run_until(self, future: Future[Any]) -> None:
+        """Does what is submitted, on the calling thread, until `future` is done."""
+        raise NotImplementedError
+
+
+def current_source() -> Source | None:
+    """Returns what the request that the caller belongs to has its lease from; None outside of one."""
+    return _source.get(None)
 
 
 def current_lease() -> Lease | None:
-    """Returns the lease of the request that the caller belongs to; None outside of one."""
-    return _lease.get(None)
+    """Returns the lease that the caller's request holds; None outside of one, or where it has none yet."""
+    source = _source.get(None)
+    return None if source is None else source.held
 
 
-def enter(lease: Lease, hidden: CurrentThreadExecutor | None = None) -> Entered:
-    """Leads both doors to `lease` in the current context. `leave()` must be given what this returns.
+def enter(source: Source, hidden: CurrentThreadExecutor | None = None) -> Entered:
+    """Leads both doors to `source` in the current context. `leave()` must be given what this returns.
 
     `hidden` is the thread that waits above us, where there is one: asgiref would send its calls there past the lease.
     """
     if hidden is not None:
         AsyncToSync.executors.current = None
-    return _lease.set(lease), SyncToAsync.thread_sensitive_context.set(_context), hidden
+    return _source.set(source), SyncToAsync.thread_sensitive_context.set(_context), hidden
 
 
 def leave(entered: Entered) -> None:
     """Leads the doors back to where they led before."""
-    lease, context, hidden = entered
-    _lease.reset(lease)
+    source, context, hidden = entered
+    _source.reset(source)
     SyncToAsync.thread_sensitive_context.reset(context)
     if hidden is not None:
         AsyncToSync.executors.current = hidden
@@ -101,17 +129,51 @@ def waiting_thread() -> CurrentThreadExecutor | None:
     return executor
 
 
+def offer(executor: Executor) -> None:
+    """Makes `executor` the thread that waits above the current context: sync work below goes there (law 5)."""
+    AsyncToSync.executors.current = executor
+
+
+def unclaimed_thread() -> Executor:
+    """Returns asgiref's one thread for sync work that belongs to no request and has no thread waiting above it."""
+    return SyncToAsync.single_thread_executor
+
+
+def run_on_loop(
+    loop: asyncio.AbstractEventLoop, caller: Caller, function: Callable[..., Awaitable[Any]], *args: Any
+) -> Any:
+    """Returns or raises what a coroutine function does on `loop`, which runs in another thread.
+
+    Meanwhile `caller` does the sync work on the calling thread, which is left as it was found. The coroutine sees the
+    caller's context; what it sets there does not come back.
+    """
+    context = contextvars.copy_context()
+
+    async def call() -> Any:
+        _restore_context(context)  # The values are there; asgiref's Locals must be told of their new thread.
+        offer(caller)
+        return await function(*args)
+
+    found = [(vars(local), vars(local).copy()) for local in (SyncToAsync.threadlocal, threadlocals)]
+    future = asyncio.run_coroutine_threadsafe(call(), loop)
+    try:
+        caller.run_until(future)
+    except BaseException:
+        future.cancel()
+        raise
+    finally:
+        for names, values in found:
+            names.clear()
+            names.update(values)
+    return future.result()
+
+
 def settle(loop: asyncio.AbstractEventLoop) -> None:
     """Tells asgiref and AnyIO which loop the code on this thread goes back to. Runs on a worker."""
     SyncToAsync.threadlocal.main_event_loop = loop
     SyncToAsync.threadlocal.main_event_loop_pid = os.getpid()
     SyncToAsync.threadlocal.task_context = None
     threadlocals.current_token = EventLoopToken(_Backend, loop)
-
-
-def _lease_for_call(lease: Lease) -> Lease:
-    # A task that outlives its request has a lease of its own for each call.
-    return Lease(lease.pool.outlast(), lease.scope, lingers=False) if lease.closed else lease
 
 
 # asgiref's door ----------------------------------------------------------------------------------------------------
@@ -122,7 +184,7 @@ class _LeaseExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         call = FutureCall(fn, args, kwargs)
-        lease = _lease_for_call(_lease.get())
+        lease = _source.get().lease()
         if lease.context is None:
             lease.context = contextvars.copy_context()
         lease.submit(call)
@@ -277,7 +339,7 @@ async def run(function: Callable[..., Any], *args: Any) -> Any:
 
     Raises: PoolTimeout, when no thread comes free in time; LookupError outside of a request.
     """
-    return await _on_lease(_lease_for_call(_lease.get()), function, args)
+    return await _on_lease(_source.get().lease(), function, args)
 
 
 async def draw(iterator: Any) -> Any:
@@ -292,10 +354,10 @@ async def draw(iterator: Any) -> Any:
 
 
 async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    lease = _lease.get(None)
-    if lease is None or _is_file_access(function):
+    source = _source.get(None)
+    if source is None or _is_file_access(function):
         return await anyio.to_thread.run_sync(function, *args, **options)
-    lease = _lease_for_call(lease)
+    lease = source.lease()
     if function is _next:
         await lease.pool.streams.enter(lease)
         lease.iterators[id(args[0])] = args[0]

@@ -29,7 +29,7 @@ from djfast_mount.offload import enter, leave, waiting_thread
 from djfast_mount.strays import close_strays, in_flight
 from djfast_mount.threads import Pool
 
-__all__ = ["RequestThreads"]
+__all__ = ["RequestThread", "RequestThreads"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
@@ -61,7 +61,7 @@ class RequestThreads:
     ) -> None:
         self.pool = pool
         self._sender = sender
-        self._send_timeout = send_timeout
+        self.send_timeout = send_timeout
         self._overdue = _Overdue(pool, warn_after)
         self._grace = grace
 
@@ -82,49 +82,50 @@ class RequestThreads:
             sender: Their sender. None: the one given to the class.
         """
         executor = waiting_thread()
-        lease = Lease(self._pool_for(executor), scope)
-        lease.announces = announces
-        lease.sender = sender
-        response = _Response(lease, send, self._send_timeout)
-        self._overdue.watch(lease.loop)
-        entered = enter(lease, executor)
+        request = RequestThread(self, scope, send, executor)
+        if not announces:
+            request.announces = False
+        request.sender = sender
+        entered = enter(request, executor)
         in_flight.count += 1
         try:
             if self._grace is None:
-                await app(scope, receive, response.send)
+                await app(scope, receive, request.send)
             else:
-                await self._with_grace(self._grace, app, scope, receive, response)
+                await self._with_grace(self._grace, app, scope, receive, request)
+        except ClientDisconnect:
+            pass  # It left in mid-upload, or took no more of a stream: nobody to answer, and no fault of ours.
         except Exception as error:
             timeout = _timeout_in(error)
-            if timeout is None or response.started:
+            if timeout is None or request.started:
                 raise
             await _unavailable(timeout)(scope, receive, send)
         finally:
             in_flight.count -= 1
             leave(entered)
-            response.over = True
-            await _close(lease)
+            await request.end()
 
     async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection; each sync call of it is a spell of its own."""
         executor = waiting_thread()
-        lease = Lease(self._pool_for(executor), scope, lingers=False)
-        entered = enter(lease, executor)
+        request = RequestThread(self, scope, send, executor)
+        request.lingers = False
+        entered = enter(request, executor)
         in_flight.count += 1
         try:
             await app(scope, receive, send)
         finally:
             in_flight.count -= 1
             leave(entered)
-            await _close(lease)
+            await request.end()
 
     def outside_requests(self, app: ASGIApp) -> ASGIApp:
         """Returns `app` with each sync call of its lifespan, and of the tasks begun there, as a spell of its own."""
 
         async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-            lease = Lease(self.pool, scope, lingers=False)
-            lease.closed = True
-            entered = enter(lease)
+            outside = RequestThread(self, scope, send, None)
+            outside.over = True
+            entered = enter(outside)
             try:
                 await app(scope, receive, send)
             finally:
@@ -158,32 +159,34 @@ class RequestThreads:
             self._grace.uninstall()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _pool_for(self, executor: CurrentThreadExecutor | None) -> Pool:
-        return self.pool if executor is None else BorrowedThread(executor, OwnThread(self._sender), self.pool)
+    def lease_for(self, request: RequestThread, executor: CurrentThreadExecutor | None) -> Lease:
+        """Returns a new lease: on a worker of the pool or, where sync code waits above the request, on its thread."""
+        if executor is None:
+            pool = self.pool
+            self._overdue.watch()
+        else:
+            pool = BorrowedThread(executor, OwnThread(self._sender), self.pool)
+        lease = Lease(pool, request.scope, lingers=request.lingers)
+        lease.announces = request.announces
+        lease.sender = request.sender
+        return lease
 
     @staticmethod
-    async def _with_grace(grace: Grace, app: ASGIApp, scope: Scope, receive: Receive, response: _Response) -> None:
+    async def _with_grace(grace: Grace, app: ASGIApp, scope: Scope, receive: Receive, request: RequestThread) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("A request is served outside of a task.")
         grace.begin(task)
-        response.ends_with(grace, task)
+        request.ends_with(grace, task)
         try:
-            await app(scope, receive, response.send)
+            await app(scope, receive, request.send)
         except asyncio.CancelledError:
-            if not response.told:
+            if not request.told:
                 raise
             task.uncancel()
-            await response.finish()
+            await request.finish()
         finally:
             grace.end(task)
-
-
-async def _close(lease: Lease) -> None:
-    close_strays(lease)
-    ended = lease.close()
-    if ended is not None:
-        await outlive(ended)
 
 
 class _Overdue:
@@ -195,7 +198,8 @@ class _Overdue:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reported: set[tuple[int, float]] = set()
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def watch(self) -> None:
+        loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
             loop.call_later(self._seconds / 2, self._look, loop)
@@ -221,32 +225,64 @@ class _Overdue:
             self._loop = None
 
 
-class _Response:
-    """Watches what one request sends."""
+class RequestThread:
+    """The thread of one request: none before its first sync call. It also watches what the request sends.
 
-    __slots__ = ("_complete", "_grace", "_held", "_lease", "_send", "_streams", "_timeout", "over", "started", "told")
+    Args:
+        executor: The thread that waits above the request, if there is one.
+    """
 
-    def __init__(self, lease: Lease, send: Send, timeout: float) -> None:
-        self._lease = lease
+    # Most requests change none of these.
+    held: Lease | None = None
+    over = False
+    started = False
+    told = False
+    lingers = True
+    announces = True
+    _streams = False
+    _complete = False
+    _held_start: Message | None = None
+    _grace: tuple[Grace, asyncio.Task[Any]] | None = None
+
+    def __init__(
+        self, threads: RequestThreads, scope: Scope, send: Send, executor: CurrentThreadExecutor | None
+    ) -> None:
+        self.scope = scope
+        self.sender: object = None
+        self._threads = threads
         self._send = send
-        self._timeout = timeout
-        self._grace: tuple[Grace, asyncio.Task[Any]] | None = None
-        self._streams = False
-        self._complete = False
-        self._held: Message | None = None
-        self.started = False
-        self.over = False
-        self.told = False
+        self._executor = executor
+
+    def lease(self) -> Lease:
+        """Returns the lease for a call that is made now."""
+        lease = self.held
+        if self.over:
+            # A task that outlives its request has a lease of its own for each call.
+            return (lease or self._threads.lease_for(self, None)).successor()
+        if lease is None:
+            lease = self.held = self._threads.lease_for(self, self._executor)
+        return lease
+
+    async def end(self) -> None:
+        """Ends the spell, if there is one. Returns when the worker has been given back, whatever cancels the caller."""
+        close_strays(self)
+        self.over = True
+        if self.held is not None:
+            ended = self.held.close()
+            if ended is not None:
+                await outlive(ended)
 
     async def send(self, message: Message) -> None:
+        """ASGI: sends `message`, and gives the worker back between the parts of a stream."""
         if self._streams:
             await self._send_part(message)
         elif message["type"] == "http.response.start":
-            if any(name.lower() == b"content-length" for name, _ in message.get("headers", ())):
-                self.started = True
-                await self._send(message)
-            else:
-                await self._begin(message)
+            for name, _ in message["headers"]:
+                if name == b"content-length" or name.lower() == b"content-length":
+                    self.started = True
+                    await self._send(message)
+                    return
+            await self._begin(message)
         elif message.get("more_body"):
             self._become_stream()
             await self._send_part(message)
@@ -263,12 +299,13 @@ class _Response:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _begin(self, message: Message) -> None:
-        loop = self._lease.loop
+        loop = asyncio.get_running_loop()
         self._streams = True
-        if self._lease.pool.streams.full:
+        pool = self._threads.pool
+        if pool.streams.full:
             # The first part may have to wait for a worker in vain, and 503 is an answer only if none was begun.
-            self._held = message
-            loop.call_later(self._lease.pool.wait_timeout, self._release)
+            self._held_start = message
+            loop.call_later(pool.wait_timeout, self._release)
         else:
             self.started = True
             await self._send(message)
@@ -285,34 +322,43 @@ class _Response:
 
     def _become_stream(self) -> None:
         self._streams = True
-        lease = self._lease
-        if not self.over and not self._complete and lease.lingers and not lease.iterators:
+        lease = self.held
+        if self.over or self._complete:
+            return
+        if lease is None:
+            self.lingers = False
+        elif lease.lingers and not lease.iterators:
             lease.lingers = False
             lease.rest()
 
     def _release(self) -> None:
-        if self._held is not None and not self.over:
-            self._lease.loop.create_task(self._flush())
+        if self._held_start is not None and not self.over:
+            asyncio.get_running_loop().create_task(self._flush())
 
     async def _flush(self) -> None:
-        held, self._held = self._held, None
+        held, self._held_start = self._held_start, None
         if held is not None:
             self.started = True
             await self._send(held)
 
     async def _send_part(self, message: Message) -> None:
-        lease = self._lease
-        pinned = message.get("more_body") and lease.pinned
-        if pinned:
+        lease = self.held
+        pinned = lease is not None and message.get("more_body") and lease.pinned
+        if lease is not None and pinned:
             await lease.pool.streams.enter(lease)
         # One message is no stream, though no Content-Length has told so: 204, or Django without its middleware.
         self._complete = not message.get("more_body")
-        if self._held is not None:
+        if self._held_start is not None:
             await self._flush()
-        if not pinned or lease.worker is None:
+        if lease is None or not pinned or lease.worker is None:
             await self._send(message)
-            return
-        seconds = min(_HURRY, self._timeout) if lease.pool.streams.must_hurry(lease) else self._timeout
+        else:
+            await self._send_in_time(lease, message)
+
+    async def _send_in_time(self, lease: Lease, message: Message) -> None:
+        seconds = self._threads.send_timeout
+        if lease.pool.streams.must_hurry(lease):
+            seconds = min(_HURRY, seconds)
         try:
             async with asyncio.timeout(seconds):
                 await self._send(message)

@@ -49,9 +49,10 @@ def split_root_path(root_path: str, path: str) -> tuple[str, str]:
 def child_scope(scope: Scope, root_path: str, path: str) -> Scope:
     """Returns a copy of `scope` for an app that is rooted at `root_path`; `path` is the path inside of it."""
     child = {**scope, "root_path": root_path, "path": root_path + path}
-    # Left there by a Starlette app around the root. The child's own router is the one that its url_for must ask.
-    child.pop("router", None)
-    child.pop("app_root_path", None)
+    if "router" in child:
+        # Left there by a Starlette app around the root. The child's own router is the one that its url_for must ask.
+        del child["router"]
+        child.pop("app_root_path", None)
     return child
 
 

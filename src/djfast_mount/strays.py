@@ -19,11 +19,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.calls import FutureCall
-from djfast_mount.leases import Lease
-from djfast_mount.offload import current_lease
+from djfast_mount.leases import Source
+from djfast_mount.offload import current_source
 from djfast_mount.threads import current_worker
 
-__all__ = ["close_strays", "in_flight", "places"]
+__all__ = ["close_strays", "in_flight", "place", "places"]
 
 logger = logging.getLogger("djfast_mount.strays")
 
@@ -32,7 +32,7 @@ _PASSED_OVER = ("django", "psycopg", "psycopg_pool", "sqlite3", "asgiref", "conc
 
 _lock = threading.Lock()
 _places: set[str] = set()  # guarded by _lock
-_of_leases: dict[int, list[BaseDatabaseWrapper]] = {}  # guarded by _lock; by the lease's id
+_of_requests: dict[int, list[BaseDatabaseWrapper]] = {}  # guarded by _lock; by the id of the request's source
 _of_threads: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []  # guarded by _lock
 
 
@@ -51,20 +51,20 @@ def places() -> list[str]:
         return sorted(_places)
 
 
-def close_strays(lease: Lease) -> None:
+def close_strays(source: Source) -> None:
     """Has the connections closed that the request left on foreign threads. Runs on the event loop, at a request's
     end.
     """
-    if not _of_leases and not _of_threads:
+    if not (_of_requests or _of_threads):
         return
     with _lock:
-        found = _of_leases.pop(id(lease), [])
+        found = _of_requests.pop(id(source), [])
         dead = [entry for entry in _of_threads if not entry[0].is_alive()]
         for entry in dead:
             _of_threads.remove(entry)
     found += [connection for _, connection in dead]
     if found:
-        lease.submit(FutureCall(_close, (found,)))
+        source.lease().submit(FutureCall(_close, (found,)))
 
 
 def _close(found: list[BaseDatabaseWrapper]) -> None:
@@ -79,36 +79,38 @@ def _close(found: list[BaseDatabaseWrapper]) -> None:
 
 
 def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
-    lease = current_lease()
     thread = threading.current_thread()
+    source = current_source()
+    lease = None if source is None else source.held
     if current_worker() is not None or (lease is not None and lease.worker and lease.worker.thread is thread):
         return
-    if lease is None and (not in_flight.count or thread is threading.main_thread()):
+    if source is None and (not in_flight.count or thread is threading.main_thread()):
         return
     with _lock:
-        if lease is not None and not lease.closed:
-            _of_leases.setdefault(id(lease), []).append(connection)
+        if source is not None and not source.over:
+            _of_requests.setdefault(id(source), []).append(connection)
         else:
             _of_threads.append((thread, connection))
     _report(thread, connection)
 
 
 def _report(thread: threading.Thread, connection: BaseDatabaseWrapper) -> None:
-    place = _place(sys._getframe(2))
+    where = place(sys._getframe(2))
     with _lock:
-        if place in _places:
+        if where in _places:
             return
-        _places.add(place)
+        _places.add(where)
     logger.warning(
         "%s uses the ORM on the thread %r, which is not the request's: no signal closes its connection to %r there. "
         "Call it with sync_to_async(), or from a plain `def` endpoint or dependency.",
-        place,
+        where,
         thread.name,
         connection.alias,
     )
 
 
-def _place(frame: FrameType | None) -> str:
+def place(frame: FrameType | None) -> str:
+    """Returns the nearest line at or above `frame` that is the user's, as ``file:line``."""
     for summary, _ in traceback.walk_stack(frame):
         if summary.f_globals.get("__name__", "").partition(".")[0] not in _PASSED_OVER:
             return f"{summary.f_code.co_filename}:{summary.f_lineno}"
