@@ -20,7 +20,13 @@ __all__ = ["SETTING", "option", "with_settings"]
 
 SETTING = "DJFAST_MOUNT"
 
-_DEFAULTS: dict[str, Any] = {"static_memory": 32 * 2**20, "send_timeout": 30.0, "warn_after": 30.0}
+_DEFAULTS: dict[str, Any] = {
+    "static_memory": 32 * 2**20,
+    "send_timeout": 30.0,
+    "warn_after": 30.0,
+    "authentication": ("djfast_mount.auth.session",),
+    "problem_details": False,
+}
 
 P = ParamSpec("P")
 R = TypeVar("R")

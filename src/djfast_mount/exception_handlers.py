@@ -1,0 +1,278 @@
+"""Django's exceptions as HTTP answers.
+
+1. With DEBUG off, no answer holds a word of an exception's own message but a ValidationError's, which is for users.
+2. What Django logs is logged, by the same loggers; a 500 once, and by nobody else where `mount()` serves the app.
+3. A handler that the app has for a class, or for one that it comes from, stays.
+"""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    BadRequest,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
+from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from djfast_mount.database_errors import is_outage, misfit, refused_value
+from djfast_mount.exception_reports import log, on_thread, report, technical_page, traceback_lines, wants_html
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.http_request import APICall, call_of
+from djfast_mount.integrity import violation
+from djfast_mount.odd_json import fault_of, printable
+
+__all__ = ["add_exception_handlers"]
+
+Handler = Callable[[Request, Any], Awaitable[Response]]
+
+_RETRY_AFTER = {"Retry-After": "1"}
+_JUDGED = "djfast_mount.judged"
+# What FastAPI puts there itself, and no choice of the app's.
+_DEFAULTS = (http_exception_handler, request_validation_exception_handler)
+
+
+def add_exception_handlers(api: FastAPI, *, problem_details: bool = False) -> None:
+    """Has `api`, and every FastAPI mounted in it, answer Django's exceptions. `mount()` does it for each FastAPI.
+
+    Handlers that an app has for the same class, or for one that it comes from, stay. Call it before the app serves.
+
+    Args:
+        problem_details: Whether errors are ``application/problem+json`` (RFC 9457), HTTPException and invalid requests
+            too. Otherwise they have FastAPI's shape.
+
+    Raises: ConfigurationError, when the app serves already.
+    """
+    if api.middleware_stack is not None:
+        raise ConfigurationError(
+            f"add_exception_handlers() got {api.title!r}, which serves already and would not see them. Call it where "
+            "the app is made."
+        )
+    answers = _Answers(problem_details)
+    for kind, handler in answers.handlers().items():
+        if not _has_own(api, kind):
+            api.add_exception_handler(kind, handler)
+    for route in api.routes:
+        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            add_exception_handlers(route.app, problem_details=problem_details)
+
+
+def _has_own(api: FastAPI, kind: type[Exception]) -> bool:
+    keys: tuple[Any, ...] = (Exception, 500) if kind is Exception else kind.__mro__[: kind.__mro__.index(Exception)]
+    own = (api.exception_handlers[key] for key in keys if key in api.exception_handlers)
+    return any(handler not in _DEFAULTS for handler in own)
+
+
+class _Answers:
+    """The handlers of one app, and the shape of what they answer. Handlers run on the event loop."""
+
+    def __init__(self, problem_details: bool) -> None:
+        self._problem_details = problem_details
+
+    def handlers(self) -> dict[type[Exception], Handler]:
+        common: dict[type[Exception], Handler] = {
+            Http404: self.not_found,
+            ObjectDoesNotExist: self.not_found,
+            PermissionDenied: self.permission_denied,
+            ValidationError: self.invalid,
+            RequestValidationError: self.invalid_request,
+            BadRequest: self.bad_request,
+            MultiPartParserError: self.bad_request,
+            SuspiciousOperation: self.suspicious,
+            IntegrityError: self.conflict,
+            DataError: self.unfit_data,
+            OperationalError: self.outage,
+            InterfaceError: self.outage,
+            NotImplementedError: self.not_implemented,
+            ValueError: self.unfit_value,
+            OverflowError: self.unfit_value,
+            Exception: self.unexpected,
+        }
+        return {**common, HTTPException: self.http_exception} if self._problem_details else common
+
+    def answer(
+        self, status: int, detail: Any = None, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> Response:
+        title = http.HTTPStatus(status).phrase
+        if not self._problem_details:
+            return JSONResponse({"detail": title if detail is None else detail, **members}, status, headers)
+        if isinstance(detail, list):
+            members, detail = {"errors": detail, **members}, None
+        problem = {"type": "about:blank", "title": title, "status": status}
+        if detail is not None and detail != title:
+            problem["detail"] = detail
+        return JSONResponse({**problem, **members}, status, headers, media_type="application/problem+json")
+
+    # What the client asked for -------------------------------------------------------------------------------------
+
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        response = self.answer(404, _told(error))
+        log(request, response, "Not Found")
+        return response
+
+    async def permission_denied(self, request: Request, error: Exception) -> Response:
+        response = self.answer(403, _told(error))
+        log(request, response, "Forbidden (Permission denied)", error=error)
+        return response
+
+    async def invalid(self, request: Request, error: ValidationError) -> Response:
+        return self.answer(422, list(_field_errors(error)))
+
+    async def invalid_request(self, request: Request, error: RequestValidationError) -> Response:
+        try:
+            errors = jsonable_encoder(error.errors())
+            return self.answer(422, errors)
+        except (ValueError, RecursionError):  # What was sent cannot be shown as it is.
+            return self.answer(422, jsonable_encoder(printable(error.errors())))
+
+    async def bad_request(self, request: Request, error: Exception) -> Response:
+        response = self.answer(400, _told(error))
+        log(request, response, "Bad Request", error=error)
+        return response
+
+    async def suspicious(self, request: Request, error: SuspiciousOperation) -> Response:
+        response = self.answer(413 if isinstance(error, RequestDataTooBig) else 400, _told(error))
+        await on_thread(_log_suspicious, request, response, error)
+        return response
+
+    async def http_exception(self, request: Request, error: HTTPException) -> Response:
+        if error.status_code < 400:
+            return await http_exception_handler(request, error)
+        return self.answer(error.status_code, error.detail, error.headers)
+
+    # What the database says ----------------------------------------------------------------------------------------
+
+    async def conflict(self, request: Request, error: IntegrityError) -> Response:
+        broken = violation(error)
+        response = self.answer(
+            409, broken.detail, code=broken.kind, constraint=broken.constraint, fields=list(broken.fields)
+        )
+        log(request, response, "Conflict", error=error)
+        return response
+
+    async def unfit_data(self, request: Request, error: DataError) -> Response:
+        return self._unfit(request, error, misfit(error))
+
+    async def unfit_value(self, request: Request, error: ValueError | OverflowError) -> Response:
+        """A value that a driver or an encoder refused. Any other ValueError is as unexpected as it was."""
+        fault = refused_value(error)
+        if fault is None and request.scope.get(_JUDGED) is not error:
+            # Once: Starlette asks again on its way out, where the body is not to be had.
+            request.scope[_JUDGED] = error
+            fault = fault_of(_body_read(request))
+        if fault is None:
+            raise error
+        return self._unfit(request, error, fault)
+
+    def _unfit(self, request: Request, error: Exception, fault: str) -> Response:
+        response = self.answer(422, [{"type": "value_error", "loc": [], "msg": fault}])
+        log(request, response, "Unprocessable Content", error=error)
+        return response
+
+    async def outage(self, request: Request, error: Error) -> Response:
+        if not is_outage(error):
+            raise error
+        response = self.answer(503, headers=_RETRY_AFTER)
+        await on_thread(report, request, response, "Service Unavailable", error)
+        return response
+
+    # What is ours --------------------------------------------------------------------------------------------------
+
+    async def not_implemented(self, request: Request, error: NotImplementedError) -> Response:
+        response = self.answer(501, _told(error))
+        await on_thread(report, request, response, "Not Implemented", error)
+        return response
+
+    async def unexpected(self, request: Request, error: Exception) -> Response:
+        """Starlette sends the answer unless a response has begun, then raises the error again."""
+        if settings.DEBUG_PROPAGATE_EXCEPTIONS:
+            raise error
+        call = call_of(request)
+        if call is None:
+            unserved: Response = await on_thread(self._reported, request, error)
+            return unserved
+        if call.reported is error:  # By the app that is mounted in this one.
+            return self.answer(500)
+        call.reported = error
+        return _Last(await on_thread(self._reported, request, error), call, error)
+
+    def _reported(self, request: Request, error: Exception) -> Response:
+        if not settings.DEBUG:
+            response = self.answer(500)
+        elif wants_html(request):
+            response = technical_page(request, error, 500)
+        else:
+            said = f"{type(error).__name__}: {error}"
+            response = self.answer(500, printable(said), traceback=printable(traceback_lines(error)))
+        report(request, response, "Internal Server Error", error)
+        return response
+
+
+class _Last(Response):
+    """A response that notes, once it has been sent as a whole, that nobody need hear of the error any more."""
+
+    def __init__(self, response: Response, call: APICall, error: Exception) -> None:
+        self._response = response
+        self._call = call
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._response(scope, receive, send)
+        self._call.answered = self._error
+
+
+def _told(error: Exception) -> str | None:
+    """The message of `error`, where it may be told."""
+    return printable(str(error)) or None if settings.DEBUG else None
+
+
+def _log_suspicious(request: Request, response: Response, error: SuspiciousOperation) -> None:
+    security = logging.getLogger(f"django.security.{type(error).__name__}")
+    log(request, response, str(error), error=error, by=security, level="error")
+
+
+def _field_errors(error: ValidationError) -> list[dict[str, Any]]:
+    fields = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
+    return [
+        {"type": item.code or "value_error", "loc": _location(name), "msg": printable(message)}
+        for name, items in fields.items()
+        for item in items
+        for message in item.messages
+    ]
+
+
+def _location(field: str) -> list[str]:
+    return ["body"] if field == NON_FIELD_ERRORS else ["body", *field.split(".")]
+
+
+def _body_read(request: Request) -> bytes:
+    """The body as far as the app has read it through this request. Waits for nothing."""
+    reading = request.body()
+    try:
+        reading.send(None)
+    except StopIteration as read:
+        return bytes(read.value)
+    except Exception:  # The stream was read otherwise, or the client has left.
+        return b""
+    reading.close()
+    return b""

@@ -1,0 +1,115 @@
+"""Errors of API calls, reported as Django reports those of its views: signal, log, mail to ADMINS, technical page."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any, cast
+
+import anyio.to_thread
+from django.core.handlers.asgi import ASGIRequest
+from django.core.signals import got_request_exception
+from django.http import HttpRequest
+from django.utils.log import log_response
+from django.views.debug import technical_500_response
+from fastapi.routing import iter_route_contexts
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+from djfast_mount.connections import endpoint_name
+from djfast_mount.exceptions import PoolTimeout
+from djfast_mount.http_request import call_of
+
+__all__ = ["log", "on_thread", "report", "route_name", "technical_page", "traceback_lines", "wants_html"]
+
+logger = logging.getLogger("django.request")
+
+
+def log(
+    request: Request,
+    response: Response,
+    message: str,
+    *,
+    error: BaseException | None = None,
+    by: logging.Logger = logger,
+    level: str | None = None,
+) -> None:
+    """Logs as Django's handler does: a warning from 400 on, an error from 500 on, with the HttpRequest in the record.
+
+    An error is mailed to ADMINS where Django's logging is set so. That may block: see `on_thread()`.
+    """
+    log_response(
+        "%s: %s",
+        message,
+        f"{request.scope['path']} ({route_name(request.scope)})",
+        response=cast(Any, response),
+        request=_django_request(request),
+        logger=by,
+        level=level,
+        exception=error,
+    )
+
+
+def report(request: Request, response: Response, message: str, error: BaseException) -> None:
+    """Sends got_request_exception and logs an error of 500 or more. Runs on a thread: both may block."""
+    got_request_exception.send(sender=None, request=_django_request(request))
+    log(request, response, message, error=error)
+
+
+async def on_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Runs `function` on the request's thread or, where none comes free in time, on one of AnyIO's."""
+    try:
+        return await run_in_threadpool(function, *args)
+    except PoolTimeout:
+        return await anyio.to_thread.run_sync(function, *args)
+
+
+def technical_page(request: Request, error: BaseException, status: int) -> Response:
+    """Returns Django's page about `error`, for a browser in DEBUG. Runs on the request thread: it shows values."""
+    page = technical_500_response(
+        cast(HttpRequest, _django_request(request)), type(error), error, error.__traceback__, status_code=status
+    )
+    return HTMLResponse(page.content, status)
+
+
+def traceback_lines(error: BaseException) -> list[str]:
+    """Returns the traceback for a client of an API, which shows JSON."""
+    return "".join(traceback.format_exception(error)).splitlines()
+
+
+def wants_html(request: Request) -> bool:
+    """Whether a browser asks for a page. Others say that they take anything, or JSON."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def route_name(scope: Scope) -> str:
+    """Returns what the log calls the route: its method, its path with the names of the parameters, and its endpoint."""
+    route = scope.get("route")
+    name = endpoint_name(scope)
+    app = scope.get("app")
+    if route is None or app is None:
+        return name
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    for context in iter_route_contexts(app.routes):
+        pattern = getattr(context, "path_regex", None)
+        if context.original_route is route and pattern is not None and pattern.match(path):
+            return name.replace(scope["path"], scope.get("root_path", "") + (context.path_format or ""), 1)
+    return name
+
+
+def _django_request(request: Request) -> HttpRequest | None:
+    """The HttpRequest of the call or, where nobody has asked for it, one for the log alone."""
+    call = call_of(request)
+    if call is not None and call.request is not None:
+        # The report asks who the user is, and is no use of the session that a CSRF check should stop.
+        call.request.csrf_processing_done = True  # type: ignore[attr-defined]
+        return call.request
+    scope = request.scope if call is None else {**request.scope, "root_path": call.outer}
+    try:
+        return ASGIRequest(scope, BytesIO())
+    except UnicodeDecodeError:
+        return None

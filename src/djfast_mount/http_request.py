@@ -1,0 +1,307 @@
+"""The Django HttpRequest of an API call.
+
+1. A call that does not ask for it pays nothing. What is made reads nothing from the database before it is touched.
+2. Session, user and messages are those of the classes in ``MIDDLEWARE``, a project's own subclasses included.
+3. What a call changes in them is saved on the request thread, and the cookies are set, when its response starts:
+   whoever made the response, an exception handler or the endpoint.
+4. The user that the session cookie names is there for an unsafe request only when that passes Django's CSRF check.
+"""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.core.handlers.asgi import ASGIRequest
+from django.core.signals import setting_changed
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils.functional import SimpleLazyObject
+from django.utils.log import log_response
+from django.utils.module_loading import import_string
+from django.utils.translation import get_language_from_request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from djfast_mount import csrf
+from djfast_mount.exceptions import MountError
+
+__all__ = ["APICall", "APIRequest", "DjangoRequests", "call_of", "get_request", "http_request"]
+
+_KEY = "djfast_mount.call"
+# Where a call is asked for its request, a websocket's handshake is a GET.
+_SCHEMES = {"ws": "http", "wss": "https"}
+_CSRF_MIDDLEWARE = "django.middleware.csrf.CsrfViewMiddleware"
+_TAKEN_FROM_MIDDLEWARE = {
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    _CSRF_MIDDLEWARE,
+}
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_PARSES_FORMS = find_spec("python_multipart") is not None
+_TOKEN = "csrfmiddlewaretoken"
+
+
+class APIRequest(ASGIRequest):
+    """The HttpRequest of an API call.
+
+    It is what Django's half would have been handed: the prefix of the API belongs to `path_info`. Its body is the
+    endpoint's, so `body` raises RawPostDataException and `POST` is empty.
+    """
+
+    @cached_property
+    def LANGUAGE_CODE(self) -> str:  # type: ignore[override]  # noqa: N802  (Django's name)
+        """The language that the client asks for, as LocaleMiddleware finds it. It is not activated."""
+        return get_language_from_request(self)
+
+
+class APICall:
+    """What is known of one call: its HttpRequest once that was asked for, and what became of an error."""
+
+    __slots__ = ("_refused", "_send", "answered", "form", "outer", "reported", "request", "scope", "user")
+
+    def __init__(self, scope: Scope, send: Send, prefix: str) -> None:
+        self.scope = scope
+        self.outer = scope["root_path"].removesuffix(prefix)
+        self.request: APIRequest | None = None
+        self.user: Any = None  # whom a credential other than the session cookie names
+        self.form: FormData | None = None  # read for its CSRF token; to be closed
+        self.reported: BaseException | None = None  # the error that has been logged
+        self.answered: BaseException | None = None  # the error that has been logged, and answered by a whole response
+        self._send = send
+        self._refused = False
+
+    async def send(self, message: Message) -> None:
+        """ASGI: sends `message`, a response's start with the cookies that the call sets."""
+        if self.request is None:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            await self._start(self.request, message)
+        elif not self._refused:
+            await self._send(message)
+
+    async def _start(self, request: APIRequest, message: Message) -> None:
+        try:
+            message = await _finished(request, message)
+        except SessionInterrupted as error:
+            # As Django answers it. What the app goes on to send belongs to a response that is not to be.
+            self._refused = True
+            response = HttpResponse(status=400)
+            log_response("%s: %s", str(error), request.path, response=response, request=request, exception=error)
+            await JSONResponse({"detail": "Bad Request"}, 400)(self.scope, _nothing_to_receive, self._send)
+        else:
+            await self._send(message)
+
+
+class DjangoRequests:
+    """ASGI: lets `get_request` make the HttpRequest of each call of `app`, and puts what it changes on the response.
+
+    An error that has been logged and answered ends here, so that the server neither logs it again nor closes the
+    connection.
+
+    Args:
+        app: Served with the request's thread entered.
+        prefix: Under which `app` is mounted.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self.app = app
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        call = scope[_KEY] = APICall(scope, send, self.prefix)
+        try:
+            await self.app(scope, receive, call.send if scope["type"] == "http" else send)
+        except Exception as error:
+            if call.answered is not error:
+                raise
+        finally:
+            if call.form is not None:
+                await call.form.close()
+
+
+async def get_request(connection: HTTPConnection) -> HttpRequest:
+    """Dependency: the Django HttpRequest of this call, with `session`, `user`, `auser`, messages, META and COOKIES.
+
+    Each is read when it is touched. `session` and `user` want the request thread then: a `def` endpoint or dependency
+    is there; an `async def` one uses `auser()` and the session's async methods.
+
+    Raises:
+        MountError: The app is not served by `mount()`.
+    """
+    if settings.CSRF_USE_SESSIONS and settings.SESSION_COOKIE_NAME in connection.cookies:
+        # The secret is in the session, and must be known before get_token() would make a new one.
+        request = await run_in_threadpool(http_request, connection)
+    else:
+        request = http_request(connection)
+    await take_form_token(connection, request)
+    return request
+
+
+def http_request(connection: HTTPConnection) -> APIRequest:
+    """Returns what `get_request` does, to sync code. A second call returns the same one."""
+    call = call_of(connection)
+    if call is None:
+        raise MountError(
+            "This call has no Django request: its app is not served by mount(). Test through the application that "
+            "mount() returns, or override the dependency by dependency_overrides."
+        )
+    if call.request is None:
+        call.request = _made(call)
+    return call.request
+
+
+def call_of(connection: HTTPConnection) -> APICall | None:
+    """Returns what is known of the call; None when the app is not served by `mount()`."""
+    return connection.scope.get(_KEY)
+
+
+async def take_form_token(connection: HTTPConnection, request: HttpRequest) -> None:
+    """Puts the CSRF token of a form into `request.POST`, where Django looks for it.
+
+    The body is parsed for it only when the session cookie came with a form and without the token's header. FastAPI has
+    parsed the form already where the endpoint has a parameter for it; both parse it once.
+    """
+    call = call_of(connection)
+    if call is None or call.form is not None or not isinstance(connection, Request) or not _wants_form(request):
+        return
+    call.form = await connection.form()
+    token = call.form.get(_TOKEN)
+    if isinstance(token, str):
+        post = QueryDict(mutable=True)
+        post[_TOKEN] = token
+        request.POST = post  # type: ignore[assignment]
+
+
+def _wants_form(request: HttpRequest) -> bool:
+    return (
+        request.method == "POST"
+        and request.content_type in _FORMS
+        and settings.SESSION_COOKIE_NAME in request.COOKIES
+        and settings.CSRF_HEADER_NAME not in request.META
+        and _PARSES_FORMS
+    )
+
+
+# The making -------------------------------------------------------------------------------------------------------
+
+
+def _made(call: APICall) -> APIRequest:
+    scope = call.scope
+    shown = {**scope, "root_path": call.outer, "scheme": _SCHEMES.get(scope["scheme"], scope["scheme"])}
+    shown.setdefault("method", "GET")
+    try:
+        request = APIRequest(shown, BytesIO())
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, "The query is no UTF-8.") from error
+    request.read()  # Django's own way to say that the body is gone.
+    for middleware in _middleware():
+        if (process := getattr(middleware, "process_request", None)) is not None:
+            process(request)
+    if hasattr(request, "auser"):
+        _guard(call, request)
+    if call.user is not None:
+        set_user(call, call.user)
+    return request
+
+
+def set_user(call: APICall, user: Any) -> None:
+    """Makes `user` the user of the call, whatever the session says. No CSRF check is due."""
+    call.user = user
+    request: Any = call.request
+    if request is not None:
+
+        async def auser() -> Any:
+            return user
+
+        request.user = user
+        request.auser = auser
+
+
+def _guard(call: APICall, request: Any) -> None:
+    """Has the CSRF check run when the user of the session is asked for."""
+    user, auser = request.user, request.auser
+
+    def checked(user: Any) -> Any:
+        if user.is_authenticated:
+            if call.scope["type"] == "websocket":
+                csrf.check_origin(request)
+            else:
+                csrf.check(request, call.scope.get("endpoint"))
+        return user
+
+    async def checked_auser() -> Any:
+        return checked(await auser())
+
+    request.user = SimpleLazyObject(lambda: checked(user))
+    request.auser = checked_auser
+
+
+@cache
+def _middleware() -> tuple[Any, ...]:
+    found = [import_string(path) for path in settings.MIDDLEWARE]
+    chosen = [item for item in found if _TAKEN_FROM_MIDDLEWARE & _names(item)]
+    if not any(_CSRF_MIDDLEWARE in _names(item) for item in chosen):
+        chosen.append(import_string(_CSRF_MIDDLEWARE))  # The check is due without it too, and its cookie must be set.
+    return tuple(item(_no_response) for item in chosen)
+
+
+def _names(middleware: Any) -> set[str]:
+    return {f"{cls.__module__}.{cls.__qualname__}" for cls in getattr(middleware, "__mro__", ())}
+
+
+def _no_response(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("This middleware is asked for its part of an API call alone.")
+
+
+# The response -----------------------------------------------------------------------------------------------------
+
+
+async def _finished(request: APIRequest, message: Message) -> Message:
+    session: Any = getattr(request, "session", None)
+    messages: Any = getattr(request, "_messages", None)
+    renews_token = request.META.get("CSRF_COOKIE_NEEDS_UPDATE", False)
+    stores = messages is not None and (messages.used or messages.added_new)
+    saves = session is not None and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+    if saves or stores or (renews_token and settings.CSRF_USE_SESSIONS):
+        return await run_in_threadpool(_with_cookies, request, message)
+    if renews_token or (session is not None and session.accessed):
+        return _with_cookies(request, message)
+    return message
+
+
+def _with_cookies(request: APIRequest, message: Message) -> Message:
+    headers = message.get("headers", [])
+    response = HttpResponse(status=message["status"])
+    if vary := ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == b"vary"):
+        response.headers["Vary"] = vary
+    for middleware in reversed(_middleware()):
+        if (process := getattr(middleware, "process_response", None)) is not None:
+            response = process(request, response)
+    kept = [(name, value) for name, value in headers if name.lower() != b"vary"]
+    if response.has_header("Vary"):
+        kept.append((b"vary", response.headers["Vary"].encode("latin-1")))
+    kept += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
+    return {**message, "headers": kept}
+
+
+async def _nothing_to_receive() -> Message:
+    raise RuntimeError("A whole response asks for nothing.")
+
+
+def _forget(**_: object) -> None:
+    _middleware.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.http_request")

@@ -1,0 +1,53 @@
+"""Log in to Django's session, and out of it, over JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from django.contrib import auth
+from django.http import HttpRequest
+from fastapi import APIRouter, Depends, HTTPException
+from pydantic import BaseModel, SecretStr
+
+from djfast_mount import csrf
+from djfast_mount.http_request import get_request
+from djfast_mount.schemes import session
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["auth"])
+"""`POST login` and `POST logout`: include it under a prefix, as in ``api.include_router(router, prefix="/auth")``."""
+
+DjangoRequest = Annotated[HttpRequest, Depends(get_request)]
+
+
+class Credentials(BaseModel):
+    """What the backends of ``AUTHENTICATION_BACKENDS`` are asked with."""
+
+    username: str
+    password: SecretStr
+
+
+class LoggedIn(BaseModel):
+    """Whom the session belongs to from now on."""
+
+    username: str
+
+
+@router.post("/login", responses={401: {"description": "Wrong username or password"}})
+def login(credentials: Credentials, request: DjangoRequest) -> LoggedIn:
+    """Begins a session: the answer sets its cookie, and a new CSRF token's."""
+    # A page of another site must not log its visitor in as somebody else.
+    csrf.check_origin(request)
+    password = credentials.password.get_secret_value()
+    user = auth.authenticate(request, username=credentials.username, password=password)
+    if user is None:
+        raise HTTPException(401, "Wrong username or password.", {"WWW-Authenticate": session.challenge})
+    auth.login(request, user)
+    return LoggedIn(username=user.get_username())
+
+
+@router.post("/logout", status_code=204)
+def logout(request: DjangoRequest) -> None:
+    """Ends the session, if there is one. Held to the CSRF check, as every unsafe call that the cookie authenticates."""
+    auth.logout(request)

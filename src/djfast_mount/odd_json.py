@@ -1,0 +1,59 @@
+"""JSON that Python reads and no answer can hold: numbers beyond a float's, and halves of surrogate pairs."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+__all__ = ["fault_of", "printable"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Levels of a value that an error shows: deeper ones have no use, and encoders have a limit.
+_DEPTH = 20
+
+
+class _OddError(Exception):
+    """A value was met that stands for nothing."""
+
+
+def fault_of(body: bytes) -> str | None:
+    """Returns what is odd in a JSON body, in words for its sender; None where nothing is, or where it is no JSON."""
+    try:
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode()
+    except _OddError as odd:
+        return str(odd)
+    except UnicodeEncodeError:
+        return "A string holds half of a surrogate pair."
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise _OddError(f"JSON has no {constant}.")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise _OddError(f"The number {text[:20]} is out of range.")
+    return value
+
+
+def printable(value: Any, depth: int = 0) -> Any:
+    """Returns `value` with what JSON cannot hold replaced by text, for an error that shows what was sent."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, bytes | bytearray):
+        return value.decode(errors="replace")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict | list | tuple) and depth >= _DEPTH:
+        return "..."
+    if isinstance(value, dict):
+        return {printable(key): printable(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(item, depth + 1) for item in value]
+    return value

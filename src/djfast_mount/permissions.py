@@ -1,0 +1,71 @@
+"""The names of Django's permissions: which there are, and what a wrong one was meant to be."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import get_permission_codename
+
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["check_permission", "check_spelling"]
+
+# Backends that know no permissions but those of the models and of the table.
+_DJANGO_BACKENDS = {
+    f"django.contrib.auth.backends.{name}"
+    for name in ("AllowAllUsersModelBackend", "AllowAllUsersRemoteUserBackend", "ModelBackend", "RemoteUserBackend")
+}
+_seen: set[str] = set()  # the names that the table has been found to hold
+
+
+def check_spelling(name: object) -> None:
+    """Raises ConfigurationError when `name` cannot be a permission's. Asks no database."""
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f'require_perm() got {name!r}. Name a permission, as in "shop.change_item".')
+    if "." not in name and _only_django():
+        raise ConfigurationError(f'require_perm() got {name!r}, without an app: write "app.codename".{_meant(name)}')
+
+
+def check_permission(name: str) -> None:
+    """Raises ConfigurationError when nobody can have the permission `name`, as it does not exist.
+
+    It exists when a model declares it or it is in the table, or may exist when a backend is not Django's own. The table
+    is asked once for each name that no model declares. Runs on the request thread.
+    """
+    if name not in _declared() and _only_django() and not _in_table(name):
+        raise ConfigurationError(
+            f"require_perm() got {name!r}, and there is no such permission.{_meant(name)} If it is new, run migrate."
+        )
+
+
+def _in_table(name: str) -> bool:
+    if name not in _seen:
+        label, _, codename = name.partition(".")
+        permissions = apps.get_model("auth", "Permission")._default_manager
+        if not permissions.filter(content_type__app_label=label, codename=codename).exists():
+            return False
+        _seen.add(name)
+    return True
+
+
+def _only_django() -> bool:
+    return set(settings.AUTHENTICATION_BACKENDS) <= _DJANGO_BACKENDS
+
+
+@cache
+def _declared() -> frozenset[str]:
+    names = set()
+    for model in apps.get_models():
+        options = model._meta
+        codenames = [get_permission_codename(action, options) for action in options.default_permissions]
+        codenames += [codename for codename, _ in options.permissions]
+        names |= {f"{options.app_label}.{codename}" for codename in codenames}
+    return frozenset(names)
+
+
+def _meant(name: str) -> str:
+    near = difflib.get_close_matches(name, _declared(), 3, 0.5)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

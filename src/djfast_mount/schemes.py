@@ -1,0 +1,297 @@
+"""How a call says who it comes from: the schemes, and which of them a project has chosen.
+
+1. A credential that is presented and wrong is a 401, never an anonymous call.
+2. A credential that the client sends by itself, the session cookie, is asked for last.
+3. Each chosen scheme stands in OpenAPI with every operation that asks for a user.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.models import SecurityBase as SecurityModel
+from fastapi.routing import iter_route_contexts
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+
+from djfast_mount.conf import SETTING, option
+from djfast_mount.exceptions import ConfigurationError, MountError
+from djfast_mount.http_request import call_of, get_request, set_user
+
+__all__ = ["Scheme", "api_key", "authenticated", "bearer", "challenges", "check_schemes", "session"]
+
+_KEY = "authentication"
+
+
+class Scheme(SecurityBase):
+    """One way to say who a call comes from.
+
+    List its import string in ``settings.DJFAST_MOUNT["authentication"]``, and `CurrentUser` and its kin take it. As a
+    dependency of its own, ``Depends(scheme)``, it is the only way in: the user, or 401.
+    """
+
+    ambient = False  # whether a browser sends the credential by itself
+
+    def __init__(self, name: str, challenge: str) -> None:
+        self.scheme_name = name
+        self.challenge = challenge
+        self.documented = _Documented(self)
+
+    def credential(self, connection: HTTPConnection) -> str | None:
+        """Returns what the client presents; None when it presents nothing of this kind."""
+        raise NotImplementedError
+
+    async def user(self, connection: HTTPConnection, credential: str) -> Any:
+        """Returns whom `credential` stands for. Raises HTTPException 401, or returns None where it is out of date."""
+        raise NotImplementedError
+
+    async def __call__(self, connection: HTTPConnection) -> Any:
+        credential = self.credential(connection)
+        user = None if credential is None else await self.user(connection, credential)
+        if user is None:
+            raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": self.challenge})
+        return user
+
+
+class _Documented(SecurityBase):
+    """A scheme where it is one of several: stands in OpenAPI, and lets every call pass."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme_name = scheme.scheme_name
+        self._scheme = scheme
+
+    @property
+    def model(self) -> SecurityModel:  # type: ignore[override]
+        return self._scheme.model
+
+    async def __call__(self) -> None:
+        return None
+
+
+class _Session(Scheme):
+    ambient = True
+
+    @property
+    def model(self) -> SecurityModel:  # type: ignore[override]
+        # Not before it is asked for: settings may not be configured yet when this module is imported.
+        return APIKeyCookie(name=settings.SESSION_COOKIE_NAME).model
+
+    def credential(self, connection: HTTPConnection) -> str | None:
+        return connection.cookies.get(settings.SESSION_COOKIE_NAME) or None
+
+    async def user(self, connection: HTTPConnection, credential: str) -> Any:
+        return await run_in_threadpool(_session_user, await get_request(connection))
+
+
+def _session_user(request: HttpRequest) -> Any:
+    if not hasattr(request, "user"):
+        raise ConfigurationError(
+            "The session cookie logs nobody in without Django's SessionMiddleware and AuthenticationMiddleware: put "
+            f"both into settings.MIDDLEWARE, or leave session out of settings.{SETTING}[{_KEY!r}]."
+        )
+    # Asked for on the request thread: this reads the session and the user, and runs the CSRF check.
+    return request.user if request.user.is_authenticated else None
+
+
+class _Verified(Scheme):
+    """A scheme with a function that knows the credentials."""
+
+    def __init__(self, name: str, challenge: str, verify: Callable[[str], Any], refusal: str) -> None:
+        if not callable(verify):
+            raise ConfigurationError(
+                f"The scheme {name!r} got {verify!r} to look credentials up. Give a function that takes the credential "
+                "and returns its user, or None."
+            )
+        super().__init__(name, challenge)
+        self._verify = verify
+        self._refusal = refusal
+        self._is_async = inspect.iscoroutinefunction(verify) or inspect.iscoroutinefunction(type(verify).__call__)
+
+    async def user(self, connection: HTTPConnection, credential: str) -> Any:
+        if self._is_async:
+            user = await self._verify(credential)
+        else:
+            user = await run_in_threadpool(self._verify, credential)
+        if user is not None and not hasattr(user, "is_authenticated"):
+            raise MountError(
+                f"The function of the scheme {self.scheme_name!r} returned a {type(user).__qualname__}. "
+                "Return the user, or None for a credential that is not valid."
+            )
+        if user is None or not user.is_authenticated or not getattr(user, "is_active", True):
+            raise HTTPException(401, "Invalid credentials", {"WWW-Authenticate": self._refusal})
+        call = call_of(connection)
+        if call is not None:
+            set_user(call, user)
+        return user
+
+
+class _APIKey(_Verified):
+    def __init__(self, header: str, lookup: Callable[[str], Any]) -> None:
+        if not isinstance(header, str) or not header.isascii() or not header.replace("-", "").isalnum():
+            raise ConfigurationError(f'api_key() got the header {header!r}. Name one, as in api_key("X-API-Key", ...).')
+        super().__init__(header, "APIKey", lookup, "APIKey")
+        self.model = APIKeyHeader(name=header).model
+        self._header = header
+
+    def credential(self, connection: HTTPConnection) -> str | None:
+        return connection.headers.get(self._header)
+
+
+class _Bearer(_Verified):
+    def __init__(self, verify: Callable[[str], Any]) -> None:
+        super().__init__("bearer", "Bearer", verify, 'Bearer error="invalid_token"')
+        self.model = HTTPBearer().model
+
+    def credential(self, connection: HTTPConnection) -> str | None:
+        scheme, token = get_authorization_scheme_param(connection.headers.get("Authorization"))
+        return token if scheme.lower() == "bearer" else None
+
+
+session: Scheme = _Session("session", "APIKey")
+"""The session cookie of the Django site and its admin. The only scheme where nothing is configured."""
+
+
+def api_key(header: str, lookup: Callable[[str], Any]) -> Scheme:
+    """Returns the scheme of a key in a header of its own.
+
+    Args:
+        header: Its name, say ``"X-API-Key"``.
+        lookup: Takes the key and returns its user, or None. A `def` runs on the request thread and may use the ORM.
+    """
+    return _APIKey(header, lookup)
+
+
+def bearer(verify: Callable[[str], Any]) -> Scheme:
+    """Returns the scheme of ``Authorization: Bearer <token>``.
+
+    Args:
+        verify: Takes the token and returns its user, or None. A `def` runs on the request thread and may use the ORM.
+    """
+    return _Bearer(verify)
+
+
+class _Authenticated:
+    """Dependency: the user whom one of the chosen schemes names, or None.
+
+    Which schemes there are is asked when a route is made of it, and not when this module is imported: the module of a
+    scheme of the project's own imports this one.
+    """
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [inspect.Parameter("connection", kind, annotation=HTTPConnection)]
+        parameters += [
+            inspect.Parameter(f"scheme_{number}", kind, default=Depends(scheme.documented))
+            for number, scheme in enumerate(_chosen())
+        ]
+        return inspect.Signature(parameters)
+
+    async def __call__(self, *, connection: HTTPConnection, **_: None) -> Any:
+        for scheme in _chosen():
+            credential = scheme.credential(connection)
+            if credential is not None:
+                user = await scheme.user(connection, credential)
+                if user is not None:
+                    return user
+        return None
+
+
+authenticated = _Authenticated()
+
+
+def challenges() -> dict[str, str]:
+    """Returns the headers of a 401: what the chosen schemes ask for, each kind once."""
+    return {"WWW-Authenticate": ", ".join(dict.fromkeys(scheme.challenge for scheme in _chosen()))}
+
+
+@cache
+def _chosen() -> tuple[Scheme, ...]:
+    paths = option(_KEY)
+    if isinstance(paths, str) or not isinstance(paths, Iterable) or not paths:
+        raise ConfigurationError(
+            f'settings.{SETTING}[{_KEY!r}] is {paths!r}. Give a list of import strings, such as "myproject.auth.key".'
+        )
+    schemes = sorted((_imported(path) for path in paths), key=lambda scheme: scheme.ambient)
+    names = [scheme.scheme_name for scheme in schemes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"settings.{SETTING}[{_KEY!r}] has two schemes named {name!r}, which would read the same credential. "
+                "Make them one, whose function knows both."
+            )
+    return tuple(schemes)
+
+
+def _imported(path: object) -> Scheme:
+    try:
+        found = import_string(path) if isinstance(path, str) else path
+    except ImportError as error:
+        raise ConfigurationError(
+            f"settings.{SETTING}[{_KEY!r}] lists {path!r}, which cannot be imported: {error}. Write the import string "
+            'of what api_key() or bearer() returned, or "djfast_mount.auth.session".'
+        ) from error
+    if not isinstance(found, Scheme):
+        raise ConfigurationError(
+            f"settings.{SETTING}[{_KEY!r}] lists {path!r}, which is {found!r} and no scheme. Name what api_key() or "
+            'bearer() returned, or "djfast_mount.auth.session".'
+        )
+    return found
+
+
+def check_schemes(apps: Iterable[object]) -> None:
+    """Raises ConfigurationError when schemes have been configured and no endpoint of `apps` asks for a user.
+
+    Runs at start-up, once the routes are there. Other apps than FastAPI's cannot be asked.
+    """
+    apis = [app for app in apps if isinstance(app, FastAPI)]
+    if not apis or _KEY not in getattr(settings, SETTING, {}):
+        return
+    used = {id(call) for api in apis for call in _calls(api)}
+    if id(authenticated) in used:
+        _chosen()
+        return
+    for scheme in _chosen():
+        if id(scheme) not in used:
+            raise ConfigurationError(
+                f"settings.{SETTING}[{_KEY!r}] lists the scheme {scheme.scheme_name!r}, and no endpoint asks who the "
+                "user is: it protects nothing. Add CurrentUser, or another dependency of djfast_mount.auth, to the "
+                "endpoints that it is to protect, or remove it from the list."
+            )
+
+
+def _calls(api: FastAPI) -> Iterator[object]:
+    """Every dependency of every route of `api`, of the apps mounted in it too."""
+    for context in iter_route_contexts(api.routes):
+        dependant = getattr(context, "dependant", None)
+        if dependant is not None:
+            yield from _called(dependant)
+        app = getattr(context.original_route, "app", None)
+        if isinstance(context.original_route, Mount) and isinstance(app, FastAPI):
+            yield from _calls(app)
+
+
+def _called(dependant: Dependant) -> Iterator[object]:
+    for below in dependant.dependencies:
+        yield below.call
+        yield from _called(below)
+
+
+def _forget(**_: object) -> None:
+    _chosen.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.schemes")

@@ -1,0 +1,184 @@
+"""Transactions around API calls.
+
+1. They begin with the first sync call of the request, on its thread: an endpoint that makes none takes no thread and
+   opens no transaction. All later calls of the request are inside.
+2. They end before the response is sent: a client that has been told of a write will find it, after `on_commit` has run.
+3. An exception rolls back, and so does an HTTPException of 400 or more. A returned response commits, whatever its
+   status, as with Django's ATOMIC_REQUESTS; bodies of streams and background tasks come after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import difflib
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
+from typing import Annotated, Any
+
+from django.core.signals import request_started
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from fastapi import Depends, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_parameterless_sub_dependant
+from fastapi.params import Depends as DependsParam
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+
+from djfast_mount import offload
+from djfast_mount.exceptions import ConfigurationError, MountError
+from djfast_mount.leases import Source
+
+__all__ = ["Atomic", "atomic", "honour_atomic_requests"]
+
+
+class _Block:
+    """The transactions of one dependency, on one database or several."""
+
+    def __init__(self, aliases: tuple[str, ...]) -> None:
+        self.aliases = aliases
+        self.over = False
+        self._begun = False
+        self._entered = contextlib.ExitStack()
+
+    def enter(self) -> None:
+        """Begins the transactions, once. Runs on the request thread."""
+        if self.over or self._begun:
+            return
+        self._begun = True
+        for alias in self.aliases:
+            self._entered.enter_context(transaction.atomic(using=alias))
+
+    def leave(self, error: BaseException | None) -> None:
+        """Commits, or rolls back for `error`. Runs on the request thread."""
+        self.over = True
+        if error is None:
+            self._entered.close()
+        else:
+            self._entered.__exit__(type(error), error, error.__traceback__)
+
+
+# Of the caller's request, outermost first.
+_blocks: contextvars.ContextVar[tuple[_Block, ...]] = contextvars.ContextVar("djfast_mount_blocks", default=())
+
+
+def _begin(**_: object) -> None:
+    for block in _blocks.get():
+        block.enter()
+
+
+# On the request thread, when the first sync call of a request is made, and in the context of that call.
+request_started.connect(_begin, dispatch_uid="djfast_mount.transactions")
+
+
+def atomic(using: str = DEFAULT_DB_ALIAS) -> Any:
+    """Returns a dependency: the rest of the call is one transaction on the database `using`.
+
+    Put it among the ``dependencies`` of a route or a router, or into ``Annotated[None, atomic(using="other")]``. Asked
+    for twice, or under ATOMIC_REQUESTS, it is one transaction still.
+
+    Raises: ConfigurationError, when there is no such database.
+    """
+    if using not in connections:
+        near = difflib.get_close_matches(str(using), list(connections), 1)
+        known = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(map(repr, connections))}."
+        raise ConfigurationError(f"atomic() got using={using!r}, which is no database of settings.DATABASES. {known}")
+    return Depends(_transaction_on(using), scope="function")
+
+
+@cache
+def _transaction_on(alias: str) -> Callable[[HTTPConnection], AsyncIterator[None]]:
+    # One for each alias: FastAPI knows by it that a call has entered it already.
+    async def in_transaction(connection: HTTPConnection) -> AsyncIterator[None]:
+        async with _in_transactions(connection, (alias,)):
+            yield
+
+    return in_transaction
+
+
+Atomic = Annotated[None, Depends(_transaction_on(DEFAULT_DB_ALIAS), scope="function")]
+"""The rest of the call is one transaction on the default database, committed before the response is sent."""
+
+
+async def _atomic_requests(connection: HTTPConnection) -> AsyncIterator[None]:
+    if connection.scope["type"] != "http":
+        yield  # Django's setting is for requests: a websocket may stay open for hours.
+        return
+    exempt = getattr(connection.scope.get("endpoint"), "_non_atomic_requests", ())
+    async with _in_transactions(connection, tuple(alias for alias in _aliases() if alias not in exempt)):
+        yield
+
+
+def _aliases() -> list[str]:
+    return [alias for alias, options in connections.settings.items() if options["ATOMIC_REQUESTS"]]
+
+
+def honour_atomic_requests(api: FastAPI) -> None:
+    """Makes every call of `api`, its dependencies included, a transaction on each database with ``ATOMIC_REQUESTS``.
+
+    Django's ``non_atomic_requests`` on the endpoint exempts it. The apps mounted in `api` are reached too; plain
+    Starlette routes have no dependencies and are not. A second call changes nothing. Called by `mount()`.
+    """
+    if not _aliases():
+        return
+    depends = DependsParam(_atomic_requests, scope="function")
+    # For routes that are added later.
+    for dependencies in (api.router.dependencies, *_inherited(api)):
+        if depends not in dependencies:
+            dependencies.insert(0, depends)
+    for context in iter_route_contexts(api.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            _depend(context.dependant, depends, context.path_format or "")
+        elif isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            honour_atomic_requests(route.app)
+
+
+def _inherited(api: FastAPI) -> Iterator[list[DependsParam]]:
+    """What the routers included in `api` have been given by it, for each inclusion."""
+    for route in api.routes:
+        context = getattr(route, "include_context", None)
+        if context is not None:
+            yield context.dependencies
+
+
+def _depend(dependant: Dependant, depends: DependsParam, path: str) -> None:
+    if all(below.call is not depends.dependency for below in dependant.dependencies):
+        dependant.dependencies.insert(0, get_parameterless_sub_dependant(depends=depends, path=path))
+
+
+@contextlib.asynccontextmanager
+async def _in_transactions(connection: HTTPConnection, aliases: tuple[str, ...]) -> AsyncIterator[None]:
+    source = offload.current_source()
+    if source is None:
+        raise MountError(
+            "A transaction needs the request's own thread, and this app is not served by mount(). Test through the "
+            "application that mount() returns."
+        )
+    outer = _blocks.get()
+    block = _Block(tuple(alias for alias in aliases if all(alias not in known.aliases for known in outer)))
+    if not block.aliases:
+        yield
+        return
+    _blocks.set((*outer, block))
+    try:
+        if source.held is not None or connection.scope["type"] != "http":
+            await offload.run(block.enter)
+        yield
+    except BaseException as error:
+        kept = isinstance(error, HTTPException) and error.status_code < 400
+        await _leave(source, block, outer, None if kept else error)
+        raise
+    else:
+        await _leave(source, block, outer, None)
+
+
+async def _leave(source: Source, block: _Block, outer: tuple[_Block, ...], error: BaseException | None) -> None:
+    # Not by a token: the context of the thread would keep the value, and hand it back.
+    _blocks.set(outer)
+    if source.held is None:
+        block.over = True
+    else:
+        await offload.run(block.leave, error)
