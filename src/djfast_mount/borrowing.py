@@ -1,12 +1,15 @@
 """The thread of sync code that waits above the root, in the place of a pool: a test's, mostly.
 
 Django runs an ``async def`` test, and `async_to_sync` any coroutine, while the calling thread waits and does the sync
-work. Requests served there must see the caller's connection and its transaction, so they run on that very thread.
+work; so does the test client. Requests served there must see the caller's connection and its transaction, so they run
+on that very thread.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -24,7 +27,7 @@ _NO_LIMIT = 2**31
 class _Offered:
     """The queue of a waiting thread."""
 
-    def __init__(self, executor: CurrentThreadExecutor) -> None:
+    def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._waiting = 0
 
@@ -38,6 +41,8 @@ class _Offered:
 
     def _do(self, action: Callable[[Lease, Any], None], lease: Lease, argument: Any) -> None:
         self._waiting -= 1
+        if lease.worker is not None:
+            lease.worker.thread = threading.current_thread()  # Which is known here first.
         action(lease, argument)
 
 
@@ -47,14 +52,14 @@ class BorrowedThread(Pool):
     Args:
         executor: The waiting thread, as asgiref offers it.
         hooks: What happens around the calls of a spell.
-        pool: For tasks that outlive their request.
+        pool: For tasks that outlive their request, where the thread waits for no longer than that.
     """
 
-    def __init__(self, executor: CurrentThreadExecutor, hooks: Hooks, pool: Pool) -> None:
+    def __init__(self, executor: Executor, hooks: Hooks, pool: Pool) -> None:
         super().__init__(1, hooks, wait_timeout=pool.wait_timeout, timeout_error=pool.timeout_error)
         self.streams = Streams(_NO_LIMIT, pool.wait_timeout, pool.timeout_error)
         self._worker = Worker(_Offered(executor))
-        self._pool = pool
+        self._outlasting = pool if isinstance(executor, CurrentThreadExecutor) else self
 
     def take(self, lease: Lease) -> Worker:
         self._worker.lease = lease
@@ -64,4 +69,4 @@ class BorrowedThread(Pool):
         lease.worker = self._worker.lease = None
 
     def outlast(self) -> Pool:
-        return self._pool
+        return self._outlasting

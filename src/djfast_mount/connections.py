@@ -80,7 +80,10 @@ class OwnThread:
                 request_started.send(sender=lease.sender or self._sender, scope=lease.scope)
 
     def busy(self, lease: Lease) -> bool:
-        return True  # The thread is the request's for as long as it runs.
+        return any(
+            len(connection.atomic_blocks) > self._depths.get(connection.alias, 0)
+            for connection in connections.all(initialized_only=True)
+        )
 
     def end(self, lease: Lease) -> None:
         for connection in connections.all(initialized_only=True):

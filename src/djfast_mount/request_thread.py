@@ -258,7 +258,7 @@ class RequestThread:
         lease = self.held
         if self.over:
             # A task that outlives its request has a lease of its own for each call.
-            return (lease or self._threads.lease_for(self, None)).successor()
+            return (lease or self._threads.lease_for(self, self._executor)).successor()
         if lease is None:
             lease = self.held = self._threads.lease_for(self, self._executor)
         return lease
