@@ -26,12 +26,14 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount import offload
+from djfast_mount.apis import prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
 from djfast_mount.hosts import HostCheck
+from djfast_mount.http_request import DjangoRequests
 from djfast_mount.lifespan import Lifespans, Participant
 from djfast_mount.limits import CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
@@ -90,8 +92,12 @@ class MountedApplication(Starlette):
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
             for prefix, app in apps.items()
         }
+        served = {prefix: DjangoRequests(app, prefix) for prefix, app in apps.items()}
         self._prefixes = PrefixRouter(
-            {prefix: _Mounted(partial(threads.http, app), app, live[id(app)]) for prefix, app in apps.items()}
+            {
+                prefix: _Mounted(partial(threads.http, served[prefix]), served[prefix], live[id(app)])
+                for prefix, app in apps.items()
+            }
         )
         self._websocket_app: _Mounted | None = None
         if websocket_app is not None:
@@ -301,8 +307,10 @@ def mount(
     elsewhere = _django(request_threads, django_handler) if django else _not_found
     if static:
         elsewhere = StaticFiles(elsewhere, guard=_guarded(hosts), memory=option("static_memory"))
+    apps = load_apps(prefix, app, debug=debug)
+    prepare(apps.values())
     return MountedApplication(
-        load_apps(prefix, app, debug=debug),
+        apps,
         elsewhere,
         threads=request_threads,
         websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),

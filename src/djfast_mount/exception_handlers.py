@@ -37,7 +37,6 @@ from starlette.types import Receive, Scope, Send
 
 from djfast_mount.database_errors import is_outage, misfit, refused_value
 from djfast_mount.exception_reports import log, on_thread, report, technical_page, traceback_lines, wants_html
-from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import APICall, call_of
 from djfast_mount.integrity import violation
 from djfast_mount.odd_json import fault_of, printable
@@ -55,23 +54,17 @@ _DEFAULTS = (http_exception_handler, request_validation_exception_handler)
 def add_exception_handlers(api: FastAPI, *, problem_details: bool = False) -> None:
     """Has `api`, and every FastAPI mounted in it, answer Django's exceptions. `mount()` does it for each FastAPI.
 
-    Handlers that an app has for the same class, or for one that it comes from, stay. Call it before the app serves.
+    Handlers that an app has for the same class, or for one that it comes from, stay. A second call changes nothing.
 
     Args:
         problem_details: Whether errors are ``application/problem+json`` (RFC 9457), HTTPException and invalid requests
             too. Otherwise they have FastAPI's shape.
-
-    Raises: ConfigurationError, when the app serves already.
     """
-    if api.middleware_stack is not None:
-        raise ConfigurationError(
-            f"add_exception_handlers() got {api.title!r}, which serves already and would not see them. Call it where "
-            "the app is made."
-        )
     answers = _Answers(problem_details)
     for kind, handler in answers.handlers().items():
         if not _has_own(api, kind):
             api.add_exception_handler(kind, handler)
+            api.middleware_stack = None  # It holds those that were there when it was built, and is built anew.
     for route in api.routes:
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             add_exception_handlers(route.app, problem_details=problem_details)
