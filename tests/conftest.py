@@ -50,7 +50,7 @@ def project_servers() -> Iterator[dict[str, Server]]:
         for server in servers.values():
             stack.push(server)
         for server in servers.values():
-            server.wait_until_ready()
+            server.wait_until_ready(timeout=120)
         yield servers
 
 
