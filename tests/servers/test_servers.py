@@ -203,13 +203,24 @@ def own_server(site: Site, name: str, root_path: str) -> Callable[[], ServerProc
 
 
 def test_sigterm_ends_the_server(own_server: Callable[[], ServerProcess], name: str) -> None:
-    """SIGTERM ends an idle server, after the shutdown of every lifespan."""
+    """SIGTERM ends an idle server, after the shutdown of every lifespan and without a traceback."""
     with own_server() as server:
         with server.client() as client:
             assert client.get("/api/notes").status_code == 200
         server.stop()
         assert ("lifespan: shutdown" in server.log) is (name not in NO_LIFESPAN)
         assert "Traceback" not in server.log
+
+
+def test_sigterm_ends_a_server_with_a_stream(own_server: Callable[[], ServerProcess], name: str) -> None:
+    """SIGTERM ends a server whose client reads a stream of events, after the shutdown of every lifespan."""
+    with own_server() as server, server.client() as client:
+        client.post("/api/notes", json=[{"title": f"note {uuid4().hex}"}])
+        with client.stream("GET", "/api/notes/changes") as response:
+            lines = response.iter_lines()
+            assert next(lines).startswith("data: ")
+            server.stop()
+        assert ("lifespan: shutdown" in server.log) is (name not in NO_LIFESPAN)
 
 
 @pytest.mark.parametrize(("server_name", "status"), [("uvicorn", 3), ("gunicorn", 3), ("granian", 1)])

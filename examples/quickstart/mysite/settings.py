@@ -41,6 +41,9 @@ SECURE_HSTS_SECONDS = 3600 if HTTPS else 0
 # HSTS for subdomains, and for good in the browsers' preload list, are promises about more than this site.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
+# Streams of events have no end: the process has one, eight seconds after SIGTERM. A container is killed after ten.
+DJFAST_MOUNT = {"grace": 8}
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
