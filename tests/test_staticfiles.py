@@ -88,6 +88,7 @@ def test_an_empty_file(build: Build, root_path: str) -> None:
     for memory in (2**20, 0):
         answer = ask(build(memory=memory), "/static/empty.txt", root_path=root_path)
         assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "0")
+        assert answer.messages[-1]["type"] == "http.response.body"
         assert not answer.messages[-1].get("more_body")
 
 
@@ -375,6 +376,7 @@ def test_the_disk_is_not_asked_for_an_unknown_path(build: Build, mode: str, root
 
     assert not asyncio.run(ask_here("/page/"))
     assert not asyncio.run(ask_here("/static/folder/"))
+    assert not asyncio.run(ask_here("/static/none\0.css"))
     assert asyncio.run(ask_here("/static/none.css")) is (mode == "autorefresh")
     assert (ask(static, "/static/new.txt", root_path=root_path).body == b"new") is (mode == "autorefresh")
 
@@ -451,6 +453,13 @@ def test_traversal(build: Build, root_path: str, folder: Path, tmp_path: Path) -
             assert (path, from_behind(answer)) == (path, True)
 
     asyncio.run(ask_for_all())
+
+
+def test_a_path_that_django_suspects(build: Build, root_path: str) -> None:
+    """A path that leads out of a finder's folder, at which Django raises SuspiciousFileOperation, is no file's."""
+    static = build(WHITENOISE_STATIC_PREFIX="/", WHITENOISE_USE_FINDERS=True)
+    assert ask(static, "/admin/css/base.css", root_path=root_path).status == 200
+    assert from_behind(ask(static, "//etc/passwd", root_path=root_path))
 
 
 @pytest.mark.parametrize("debug", [True, False])
