@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from djfast_mount import offload
 from djfast_mount.apis import prepare
 from djfast_mount.conf import option, with_settings
-from djfast_mount.connections import PoolThread
+from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
@@ -244,6 +244,7 @@ def _django(threads: RequestThreads, kind: str) -> ASGIApp:
     if kind == "one_hop":
         return partial(threads.http, cast(ASGIApp, DjangoHandler()), sender=ASGIHandler)
     if kind == "django":
+        note_started()
         return partial(threads.http, undisturbed(cast(ASGIApp, ASGIHandler())), announces=False)
     raise ConfigurationError(f"mount() got django_handler={kind!r}. Give 'one_hop' or 'django'.")
 

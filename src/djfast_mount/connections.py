@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from asgiref.sync import SyncToAsync
@@ -24,7 +25,7 @@ from djfast_mount.exceptions import MountError
 from djfast_mount.leases import Lease
 from djfast_mount.offload import current_lease, settle
 
-__all__ = ["OwnThread", "PoolThread", "endpoint_name"]
+__all__ = ["OwnThread", "PoolThread", "endpoint_name", "note_started"]
 
 logger = logging.getLogger("djfast_mount.connections")
 
@@ -38,9 +39,12 @@ class PoolThread:
 
     def __init__(self, sender: object) -> None:
         self._sender = sender
+        self._thread = threading.local()
 
     def begin(self, lease: Lease) -> None:
-        settle(lease.loop)
+        if getattr(self._thread, "loop", None) is not lease.loop:
+            self._thread.loop = lease.loop
+            settle(lease.loop)
         if lease.announces and not lease.open:
             lease.open = True
             request_started.send(sender=lease.sender or self._sender, scope=lease.scope)
@@ -50,11 +54,12 @@ class PoolThread:
 
     def end(self, lease: Lease) -> None:
         # Before the signal, so that what a receiver writes is not lost with the request's transaction; and after it.
-        _heal(lease)
+        found = connections.all(initialized_only=True)
+        healed = _heal(found, lease)
         if lease.open:
             lease.open = False
             request_finished.send_robust(sender=lease.sender or self._sender)
-        _heal(lease)
+            _heal(connections.all(initialized_only=True) if healed else found, lease)
 
     def leave(self) -> None:
         connections.close_all()
@@ -123,13 +128,15 @@ def _left_open(alias: str, lease: Lease) -> str:
     )
 
 
-def _heal(lease: Lease) -> None:
-    for connection in connections.all(initialized_only=True):
-        if _in_transaction(connection):
-            logger.error("%s", _left_open(connection.alias, lease))
-            with contextlib.suppress(Exception):  # The connection is thrown away, whatever state it is in.
-                connection.close()
-            del connections[connection.alias]
+def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
+    """Throws away every connection with a transaction that was never left. Returns whether there was one."""
+    unclean = [connection for connection in found if _in_transaction(connection)]
+    for connection in unclean:
+        logger.error("%s", _left_open(connection.alias, lease))
+        with contextlib.suppress(Exception):  # The connection is thrown away, whatever state it is in.
+            connection.close()
+        del connections[connection.alias]
+    return bool(unclean)
 
 
 def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
@@ -174,6 +181,10 @@ def _note_finished(**_: object) -> None:
         lease.open = False
 
 
-# Django's own handler, and every response that it closes, send the signals themselves.
-request_started.connect(_note_started, dispatch_uid="djfast_mount.connections")
+def note_started() -> None:
+    """Has leases note the `request_started` that Django's own handler sends."""
+    request_started.connect(_note_started, dispatch_uid="djfast_mount.connections")
+
+
+# Every response that Django closes sends it.
 request_finished.connect(_note_finished, dispatch_uid="djfast_mount.connections")
