@@ -33,7 +33,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount import csrf
 from djfast_mount.exceptions import MountError
 
-__all__ = ["APICall", "APIRequest", "DjangoRequests", "call_of", "get_request", "http_request"]
+__all__ = [
+    "ENFORCE_CSRF_CHECKS",
+    "APICall",
+    "APIRequest",
+    "DjangoRequests",
+    "call_of",
+    "get_request",
+    "http_request",
+]
+
+ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
+"""The key in a scope by which a test client says, with False, that CSRF tokens are not to be checked."""
 
 _KEY = "djfast_mount.call"
 # Where a call is asked for its request, a websocket's handshake is a GET.
@@ -205,6 +216,8 @@ def _made(call: APICall) -> APIRequest:
         request = APIRequest(shown, BytesIO())
     except UnicodeDecodeError as error:
         raise HTTPException(400, "The query is no UTF-8.") from error
+    # As Django's test client does it; no server sets the key.
+    request._dont_enforce_csrf_checks = scope.get(ENFORCE_CSRF_CHECKS) is False  # type: ignore[attr-defined]
     request.read()  # Django's own way to say that the body is gone.
     for middleware in _middleware():
         if (process := getattr(middleware, "process_request", None)) is not None:
