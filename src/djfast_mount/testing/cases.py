@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
-from starlette.types import ASGIApp
 
 from djfast_mount.testing.async_client import AsyncClient
 from djfast_mount.testing.client import Client
@@ -27,8 +26,9 @@ class ApiMixin(_Case):
     first asked for, and closed after the test. Enter them, as in ``self.enterContext(self.api)``, to run the lifespan.
     """
 
-    asgi_application: ClassVar[ASGIApp | str | None] = None
-    """The app, or its import string. None: what ``settings.ASGI_APPLICATION`` names."""
+    # Any: a type checker takes a plain function for a method, and it is read from the class only.
+    asgi_application: ClassVar[Any] = None
+    """The ASGI app, or its import string. None: what ``settings.ASGI_APPLICATION`` names."""
 
     api_client_class: ClassVar[type[Client]] = Client
     async_api_client_class: ClassVar[type[AsyncClient]] = AsyncClient

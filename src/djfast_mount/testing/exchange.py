@@ -100,7 +100,7 @@ class Exchange:
     def check(self, *, raise_server_exceptions: bool) -> None:
         """Raises what went wrong in the app, or with its answer. Called when the app has ended."""
         error = None if self._task.cancelled() else self._task.exception()
-        error = error or self.request.view_error
+        error = error or self.request.answered_error
         if raise_server_exceptions and error is not None and not self._told:
             self._told = True
             raise error

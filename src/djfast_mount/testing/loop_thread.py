@@ -32,6 +32,7 @@ class CallingThread(offload.Caller):
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._waiting: int | None = None  # the thread that waits
         self._closed = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -46,13 +47,25 @@ class CallingThread(offload.Caller):
         return call.future
 
     def run_until(self, future: Future[Any]) -> None:
-        """Runs what is submitted, on the caller's thread, until `future` is done."""
+        """Runs what is submitted, on the caller's thread, until `future` is done.
+
+        Raises: RuntimeError, when another thread waits already: either would do the other's work.
+        """
+        outer, me = self._waiting, threading.get_ident()
+        if outer not in (None, me):
+            raise RuntimeError(
+                "A test client was called while a call of another thread is under way. Give each thread its own."
+            )
+        self._waiting = me
         future.add_done_callback(lambda _: self._jobs.put(bool))
-        while not future.done():
-            self._jobs.get()()
-        with contextlib.suppress(Empty):
-            while True:
-                self._jobs.get_nowait()()
+        try:
+            while not future.done():
+                self._jobs.get()()
+            with contextlib.suppress(Empty):
+                while True:
+                    self._jobs.get_nowait()()
+        finally:
+            self._waiting = outer
 
     def close(self) -> None:
         """Refuses everything from now on."""

@@ -11,12 +11,12 @@ from urllib.parse import unquote
 import httpx
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.signals import got_request_exception
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-__all__ = ["ASGI", "ENFORCE_CSRF_CHECKS", "TestRequest", "http_scope", "of_test", "websocket_scope"]
+from djfast_mount.http_request import ENFORCE_CSRF_CHECKS, call_of
 
-ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
-"""The key in a scope that tells both halves whether to check CSRF tokens. Servers do not set it: they are to check."""
+__all__ = ["ASGI", "TestRequest", "http_scope", "of_test", "websocket_scope"]
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 """What uvicorn speaks."""
@@ -39,8 +39,8 @@ class TestRequest:
     def __init__(self, name: str, thread: threading.Thread | None) -> None:
         self.name = name
         self.thread = thread
-        self.view_error: BaseException | None = None
-        """What a Django view raised before Django made a response of it."""
+        self.answered_error: BaseException | None = None
+        """What an endpoint or a view raised before a response was made of it: what Django logs as an error."""
 
 
 def http_scope(request: httpx.Request, root_path: str, **more: Any) -> Scope:
@@ -93,12 +93,15 @@ class _Request(ASGIRequest):
         self._dont_enforce_csrf_checks = scope.get(ENFORCE_CSRF_CHECKS) is False
 
 
-def _note_view_error(request: Any = None, **_: object) -> None:
-    test_request = getattr(request, "scope", {}).get(_KEY)
+def _note_answered_error(request: Any = None, **_: object) -> None:
+    scope = getattr(request, "scope", {})
+    test_request = scope.get(_KEY)
     if test_request is not None:
-        test_request.view_error = sys.exc_info()[1]
+        call = call_of(HTTPConnection(scope))
+        # Of a view it is what is being handled; of an endpoint the call knows it.
+        test_request.answered_error = sys.exc_info()[1] if call is None else call.reported
 
 
 # Both are inert where no test client has made the request.
 ASGIHandler.request_class = _Request
-got_request_exception.connect(_note_view_error, dispatch_uid="djfast_mount.testing")
+got_request_exception.connect(_note_answered_error, dispatch_uid="djfast_mount.testing")
