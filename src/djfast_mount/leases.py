@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol
@@ -44,6 +45,7 @@ class Lease:
         "announces",
         "closed",
         "context",
+        "contexts",
         "iterators",
         "lingers",
         "loop",
@@ -71,6 +73,7 @@ class Lease:
         self.pins: set[int] = set()  # the ids of context managers that were entered on the worker and not yet left
         self.context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
         self.owner: object = None  # the task whose calls share `context`
+        self.contexts: weakref.WeakKeyDictionary[Any, contextvars.Context] | None = None  # those of further tasks
         self.announces = True  # for the hooks: whether they send the signals, or somebody else does
         self.sender: object = None  # for the hooks: of the signals; None: their own
         self.open = False  # for the hooks: whether request_started has been sent, and request_finished has not
@@ -79,6 +82,16 @@ class Lease:
         self._waiting = False  # guarded by Pool.lock
         self._pending: deque[Call] = deque()  # guarded by Pool.lock
         self._timer: asyncio.TimerHandle | None = None
+
+    def context_of(self, task: object, context: contextvars.Context) -> contextvars.Context:
+        """Returns where the calls of `task` run: all in one context, which is `context` where this is the first."""
+        if self.owner is None:
+            self.owner, self.context = task, context
+        if self.owner is task:
+            return self.context or context
+        if self.contexts is None:
+            self.contexts = weakref.WeakKeyDictionary()
+        return self.contexts.setdefault(task, context)
 
     @property
     def pinned(self) -> bool:
@@ -174,6 +187,7 @@ class Lease:
         self.pool.streams.leave(self)
         self.context = None  # It holds the context variable that holds the lease.
         self.owner = None
+        self.contexts = None
 
     # On the worker -------------------------------------------------------------------------------------------------
 

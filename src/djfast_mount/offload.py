@@ -379,11 +379,7 @@ async def _on_lease(lease: Lease, function: Callable[..., Any], args: tuple[Any,
 def _call(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> _LoopCall:
     task = asyncio.current_task()
     seen = contextvars.copy_context()
-    if lease.owner is None:
-        lease.owner = task
-        lease.context = seen
-    context = lease.context if lease.owner is task and lease.context is not None else seen
-    return _LoopCall(function, args, context, seen, task)
+    return _LoopCall(function, args, lease.context_of(task, seen), seen, task)
 
 
 def _offer(call: _LoopCall) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
@@ -110,7 +110,17 @@ def create(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(connection.in_atomic_block))
 
 
+async def loop_here() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def loop(request: HttpRequest) -> HttpResponse:
+    note(request.GET["key"], "loop", async_to_sync(loop_here)())
+    return HttpResponse("done")
+
+
 urlpatterns = [
+    path("loop", loop),
     path("view", view),
     path("async-view", async_view),
     path("steps", steps),

@@ -49,7 +49,7 @@ class Stop:
 
 notes: list[Note] = []
 signals: list[Note] = []
-connections: list[BaseDatabaseWrapper] = []
+connections: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []
 stops: dict[str, Stop] = defaultdict(Stop)
 
 
@@ -85,6 +85,10 @@ def open_stops() -> None:
         stop.open()
 
 
+def open_connections() -> list[BaseDatabaseWrapper]:
+    return [connection for _, connection in connections if connection.connection is not None]
+
+
 def clear() -> None:
     open_stops()
     for record in (notes, signals, stops):
@@ -106,7 +110,7 @@ def _finished(**_: object) -> None:
 
 
 def _created(connection: BaseDatabaseWrapper, **_: object) -> None:
-    connections.append(connection)
+    connections.append((threading.current_thread(), connection))
 
 
 request_started.connect(_started, dispatch_uid="laws.record")

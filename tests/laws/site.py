@@ -31,6 +31,7 @@ class Exchange:
         self.sent: list[Message] = []
         self.left = False
         self._takes = takes
+        self._refuses = scope.get("asgi", {}).get("spec_version", "2.0") >= "2.4"
         self._room = asyncio.Event()
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self.task = in_own_context(app(scope, self._incoming.get, self._send))
@@ -70,6 +71,8 @@ class Exchange:
             await self._room.wait()
         if not self.left:
             self.sent.append(message)
+        elif self._refuses:
+            raise OSError("The client has gone.")
 
 
 class Root:
