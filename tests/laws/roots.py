@@ -7,6 +7,7 @@ context manager, which yields what makes the root; the rule is off until it ends
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -16,12 +17,14 @@ from asgiref.sync import AsyncToSync
 from django.core.asgi import get_asgi_application
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount import asgi, connections, mount, offload, request_thread
+from djfast_mount.calls import Call
 from djfast_mount.connections import PoolThread
 from djfast_mount.leases import Lease
-from djfast_mount.request_thread import RequestThreads
+from djfast_mount.request_thread import RequestThread, RequestThreads
+from djfast_mount.streams import Streams
 from djfast_mount.threads import Pool, Worker
 from laws.site import MakeRoot
 
@@ -126,34 +129,110 @@ def clinging() -> contextlib.AbstractContextManager[MakeRoot]:
             if self.closed:
                 self._rest(None)
 
-    async def enter_stream(pool: Pool, lease: Lease) -> None:
+    async def enter(streams: Streams, lease: Lease) -> None:
         pass
 
-    return _mounted_with((request_thread, "Lease", ClingingLease), (Pool, "enter_stream", enter_stream))
+    return _mounted_with((request_thread, "Lease", ClingingLease), (Streams, "enter", enter))
 
 
 def patient() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 8's send limit off: a client may take as long as it likes."""
-    return _mounted_with((request_thread.asyncio, "timeout", lambda seconds: contextlib.nullcontext()))
+
+    async def send(request: RequestThread, lease: Lease, message: Message) -> None:
+        await request._send(message)
+
+    return _mounted_with((RequestThread, "_send_in_time", send))
 
 
 def refusing() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 9 off: a task that has outlived its request gets no thread."""
+    lease_for_call = RequestThread.lease
 
-    def lease_for_call(lease: Lease) -> Lease:
-        if lease.closed:
+    def lease(request: RequestThread) -> Lease:
+        if request.over:
             raise RuntimeError("The request has ended.")
-        return lease
+        return lease_for_call(request)
 
-    return _mounted_with((offload, "_lease_for_call", lease_for_call))
+    return _mounted_with((RequestThread, "lease", lease))
 
 
 def reusing() -> contextlib.AbstractContextManager[MakeRoot]:
-    """Law 9 off: a task that has outlived its request goes on using its thread, whoever has it now."""
-    raise NotImplementedError
+    """Law 9 off: a task that has outlived its request goes on using the request's thread, whoever has it now."""
+    close, successor = Lease.close, Lease.successor
+    former: dict[Lease, Worker | None] = {}
+
+    class LateLease(Lease):
+        def submit(self, call: Call) -> None:
+            worker = former[self]
+            if worker is not None:
+                worker.queue.put((Lease._perform, self, call))
+
+    def noting_close(lease: Lease) -> asyncio.Future[None] | None:
+        former[lease] = lease.worker
+        return close(lease)
+
+    def late(lease: Lease) -> Lease:
+        late = successor(lease)
+        late.__class__ = LateLease
+        former[late] = former[lease]
+        return late
+
+    return _mounted_with((Lease, "close", noting_close), (Lease, "successor", late))
+
+
+def endless() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 6's limit off: a request waits for a thread for as long as it takes."""
+
+    @contextlib.contextmanager
+    def roots() -> Iterator[MakeRoot]:
+        yield lambda api, **options: make_mounted(api, **{**options, "wait_timeout": 1e6})
+
+    return roots()
+
+
+def unfair() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 6's order off: who has come last is served first."""
+
+    class UnfairPool(Pool):
+        def wait(self, lease: Lease) -> None:
+            self._waiting.appendleft(lease)
+
+    return _mounted_with((asgi, "Pool", UnfairPool))
+
+
+def dropping() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 4 off: the exit of a dependency is dropped like any call that has not begun."""
+    on_lease = offload._on_lease
+
+    async def drop(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...], **_: bool) -> Any:
+        return await on_lease(lease, function, args)
+
+    return _mounted_with((offload, "_on_lease", drop))
+
+
+def held_up() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 10 off: the end waits for whatever still runs."""
+    return _mounted_with((request_thread, "_LAST_WAIT", None))
 
 
 ROOTS: dict[str, RootContext] = {
     root.__name__: root
-    for root in (mounted, hand_made, eager, scattered, one_way, silent, unclean, deaf, clinging, refusing)
+    for root in (
+        mounted,
+        hand_made,
+        eager,
+        scattered,
+        one_way,
+        silent,
+        dropping,
+        unclean,
+        endless,
+        unfair,
+        deaf,
+        clinging,
+        patient,
+        refusing,
+        reusing,
+        held_up,
+    )
 }
