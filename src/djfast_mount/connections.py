@@ -5,7 +5,8 @@
    heal a connection whose transaction was never left (Django's `close()` keeps it, marked as closed in transaction);
    `close()` and `del connections[alias]` together do.
 3. Otherwise Django's own rules decide on the connections: CONN_MAX_AGE and CONN_HEALTH_CHECKS.
-4. On a thread that the pool did not lend nothing is closed: it is a test's, whose transaction must go on.
+4. On a thread that the pool did not lend nothing is closed, whoever sends the signals: it is a test's, whose
+   transaction must go on.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asgiref.sync import SyncToAsync
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.exceptions import MountError
@@ -70,33 +72,34 @@ class OwnThread:
 
     def __init__(self, sender: object) -> None:
         self._sender = sender
+        self._connections: Sequence[BaseDatabaseWrapper] = ()
         self._depths: dict[str, int] = {}
         self._loop: Any = None
 
     def begin(self, lease: Lease) -> None:
         self._loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
         settle(lease.loop)
-        self._depths = {
-            connection.alias: len(connection.atomic_blocks) for connection in connections.all(initialized_only=True)
-        }
+        self._connections = connections.all()
+        self._depths = {connection.alias: len(connection.atomic_blocks) for connection in self._connections}
+        for connection in self._connections:
+            _keep(connection)
         if lease.announces and not lease.open:
             lease.open = True
-            with _connections_kept():
-                request_started.send(sender=lease.sender or self._sender, scope=lease.scope)
+            request_started.send(sender=lease.sender or self._sender, scope=lease.scope)
 
     def busy(self, lease: Lease) -> bool:
         return any(
-            len(connection.atomic_blocks) > self._depths.get(connection.alias, 0)
-            for connection in connections.all(initialized_only=True)
+            len(connection.atomic_blocks) > self._depths.get(connection.alias, 0) for connection in self._connections
         )
 
     def end(self, lease: Lease) -> None:
-        for connection in connections.all(initialized_only=True):
+        for connection in self._connections:
             self._unwind(connection, lease)
         if lease.open:
             lease.open = False
-            with _connections_kept():
-                request_finished.send_robust(sender=lease.sender or self._sender)
+            request_finished.send_robust(sender=lease.sender or self._sender)
+        for connection in self._connections:
+            _let_go(connection)
         SyncToAsync.threadlocal.main_event_loop = self._loop
 
     def leave(self) -> None:
@@ -158,15 +161,19 @@ def _driver_in_transaction(raw: Any) -> bool:
     return info is not None and getattr(info, "transaction_status", 0) in (1, 2, 3)
 
 
-@contextlib.contextmanager
-def _connections_kept() -> Iterator[None]:
-    """As Django's test client does around the signals of its requests."""
-    kept = [signal for signal in (request_started, request_finished) if signal.disconnect(close_old_connections)]
-    try:
-        yield
-    finally:
-        for signal in kept:
-            signal.connect(close_old_connections)
+_kept: Counter[BaseDatabaseWrapper] = Counter()  # by how many spells; each used by one thread at a time
+
+
+def _keep(connection: BaseDatabaseWrapper) -> None:
+    """Has Django's two signals pass over the connection, which they would close, even in a transaction."""
+    _kept[connection] += 1
+    vars(connection)["close_if_unusable_or_obsolete"] = bool
+
+
+def _let_go(connection: BaseDatabaseWrapper) -> None:
+    _kept[connection] -= 1
+    if not _kept[connection]:
+        del _kept[connection], vars(connection)["close_if_unusable_or_obsolete"]
 
 
 def _note_started(**_: object) -> None:
