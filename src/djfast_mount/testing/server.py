@@ -105,7 +105,7 @@ class Server:
 
     async def answer(self, request: httpx.Request, body: bytes | Draw, thread: threading.Thread | None) -> Exchange:
         """Returns the exchange whose response has begun. `thread` does the test's sync work."""
-        test_request = TestRequest(f"{request.method} {request.url.path}", thread)
+        test_request = TestRequest(f"{request.method} {self.root_path}{request.url.path}", thread)
         scope = http_scope(request, self.root_path, **self._beside(test_request))
         exchange = Exchange(self.app, scope, test_request, body)
         await exchange.begin()
@@ -116,7 +116,7 @@ class Server:
 
     async def connect(self, request: httpx.Request, thread: threading.Thread | None) -> Conversation:
         """Returns the websocket that the app has accepted; raises as `Conversation.open()` does."""
-        test_request = TestRequest(f"websocket {request.url.path}", thread)
+        test_request = TestRequest(f"websocket {self.root_path}{request.url.path}", thread)
         scope = websocket_scope(request, self.root_path, **self._beside(test_request))
         conversation = Conversation(self.app, scope, test_request, raises=self.raise_server_exceptions)
         self._conversations.add(conversation)
