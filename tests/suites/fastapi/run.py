@@ -1,0 +1,27 @@
+"""FastAPI's own tests, with its apps mounted.
+
+python tests/suites/fastapi/run.py     in an environment that has djfast_mount
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+import foreign
+
+
+def main() -> int:
+    release = f"fastapi[all]=={version('fastapi')}"
+    folder = foreign.source("fastapi")
+    foreign.pip("install", release, "--group", f"{folder / 'pyproject.toml'}:tests")
+    # A test that hangs ends its worker, and no other test.
+    options = ["-p", "no:sugar", "-o", "timeout_method=thread", "--timeout", "60"]
+    return foreign.run_pytest("fastapi", folder, *options, floor=0.95)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
