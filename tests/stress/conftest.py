@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import Server
-from stress.databases import fresh_database
+from stress.databases import database, migrate, name_of
 from stress.server import Figures, Serve, under_load
 
 ROOTS = ("hand_made", "mounted")
@@ -58,12 +58,20 @@ def chance(request: pytest.FixtureRequest, figure: Figures) -> random.Random:
     return random.Random(seed)
 
 
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A fresh database on the run's PostgreSQL."""
+@pytest.fixture(scope="session")
+def migrated() -> Iterator[str]:
+    """A migrated database on the run's PostgreSQL, to be copied."""
     if "DATABASE_URL" not in os.environ:
         pytest.skip("needs PostgreSQL: run with --db postgres")
-    with fresh_database(os.environ["DATABASE_URL"]) as url:
+    with database(os.environ["DATABASE_URL"]) as url:
+        migrate({"DATABASE_URL": url})
+        yield url
+
+
+@pytest.fixture
+def postgres_url(migrated: str) -> Iterator[str]:
+    """A fresh, migrated database on the run's PostgreSQL."""
+    with database(migrated, template=name_of(migrated)) as url:
         yield url
 
 

@@ -47,16 +47,19 @@ def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
 
 
 @contextlib.contextmanager
-def fresh_database(url: str) -> Iterator[str]:
-    """A migrated database of its own on the server at `url`. Yields its URL."""
+def database(url: str, template: str = "template1") -> Iterator[str]:
+    """A database of its own on the server at `url`, a copy of `template`. Yields its URL."""
     name = f"stress_{os.getpid()}_{next(_numbers)}"
     with connect(url) as looker:
-        looker.execute(f'create database "{name}"')
-        migrate({"DATABASE_URL": named(url, name)})
+        looker.execute(f'create database "{name}" template "{template}"')
         try:
             yield named(url, name)
         finally:
             looker.execute(f'drop database "{name}" with (force)')
+
+
+def name_of(url: str) -> str:
+    return urlsplit(url).path.lstrip("/")
 
 
 class Backends(threading.Thread):
@@ -68,7 +71,7 @@ class Backends(threading.Thread):
 
     def __init__(self, url: str, interval: float = 0.02) -> None:
         super().__init__(daemon=True)
-        self._name = urlsplit(url).path.lstrip("/")
+        self._name = name_of(url)
         self._looker = connect(url)
         self._interval = interval
         self._over = threading.Event()

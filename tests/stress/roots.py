@@ -55,10 +55,10 @@ def make_unlimited_streams() -> ASGIApp:
 def make_restless_streams() -> ASGIApp:
     """Streams whose parts come from the loop keep their thread all the same."""
 
-    def become_stream(response: Any) -> None:
-        response._streams = True
+    def become_stream(thread: Any) -> None:
+        thread._streams = True
 
-    vars(request_thread)["_Response"]._become_stream = become_stream
+    vars(request_thread)["RequestThread"]._become_stream = become_stream
     app: ASGIApp = make_mounted()
     return app
 

@@ -35,7 +35,7 @@ def under_load(
     }
     server = Server(f"stress.roots:{root}", "--log-level", "warning", *options, env=env)
     try:
-        yield server.wait_until_ready()
+        yield server.wait_until_ready(timeout=120)
     finally:
         server.process.kill()
         server.process.wait()

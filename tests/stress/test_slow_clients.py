@@ -18,6 +18,8 @@ from stress.load import HOST, Answer, Call, drive, send, together
 from stress.server import THREADS, Figures, Serve, judge, tail
 
 OTHERS = [Call(path, key="x", timeout=8) for path in ("/api/db", "/api/db_async", "/django/affinity/view")] * 8
+# Seconds. Ten times what an idle machine needs; who waits for a held thread waits for eight and more.
+AT_ONCE = 2.0
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -54,14 +56,14 @@ def statuses(answers: Sequence[Answer]) -> dict[str, int]:
     return dict(Counter("hung" if answer.hung else str(answer.status) for answer in answers))
 
 
-def refused(answers: Sequence[Answer], within: float) -> bool:
-    return any(answer.status != 200 for answer in answers) or slowest(answers) > within
+def refused(answers: Sequence[Answer]) -> bool:
+    return any(answer.status != 200 for answer in answers) or slowest(answers) > AT_ONCE
 
 
 @pytest.mark.faulty("unlimited_streams")
 @pytest.mark.parametrize("path", ["/api/big", "/api/big_atomic", "/django/big"])
 def test_readers_that_do_not_read_hold_up_nobody(root: str, serve: Serve, path: str, figure: Figures) -> None:
-    """12 clients that do not read a sync stream on 8 threads: all others are answered within a second."""
+    """12 clients that do not read a sync stream on 8 threads: all others are answered at once."""
 
     async def scene(port: int) -> tuple[list[Answer], list[Answer]]:
         clients = await hold(port, [Call(path, key=f"slow-{number}") for number in range(12)])
@@ -74,9 +76,9 @@ def test_readers_that_do_not_read_hold_up_nobody(root: str, serve: Serve, path: 
     with serve() as server:
         during, after = asyncio.run(scene(server.port))
         found = {}
-        if refused(during, within=1):
+        if refused(during):
             found["held up"] = f"{statuses(during)}, the slowest after {slowest(during):.2f} s"
-        if refused(after, within=1):
+        if refused(after):
             found["afterwards"] = f"{statuses(after)}, the slowest after {slowest(after):.2f} s"
         figure(f"others {statuses(during)} in at most {slowest(during):.3f} s; {found}")
         judge(root, found, {"held up"} if root == "unlimited_streams" else set(), tail(server))
@@ -92,7 +94,7 @@ def test_requests_that_call_their_own_server_end(root: str, serve: Serve, path: 
         found = {}
         if set(statuses(answers)) - {"200", "503"} or slowest(answers) > 2 * 2 + 1:
             found["hung"] = f"{statuses(answers)}, the slowest after {slowest(answers):.2f} s"
-        if refused(after, within=1):
+        if refused(after):
             found["afterwards"] = f"{statuses(after)}, the slowest after {slowest(after):.2f} s"
         inner = Counter(answer.body.decode() for answer in answers if answer.status == 200)
         figure(f"{statuses(answers)} in at most {slowest(answers):.2f} s, of these inside {dict(inner)}; {found}")
@@ -128,9 +130,9 @@ def test_idle_event_streams_hold_no_thread(root: str, serve: Serve, path: str, f
         found = {}
         if (first, second) != (200, 200):
             found["events"] = f"{first} clients got the first event and {second} the second, of 200"
-        if refused(during, within=1):
+        if refused(during):
             found["held up"] = f"{statuses(during)}, the slowest after {slowest(during):.2f} s"
-        if refused(after, within=2):
+        if refused(after):
             found["afterwards"] = f"{statuses(after)}, the slowest after {slowest(after):.2f} s"
         figure(f"events {first} and {second}; others in at most {slowest(during):.3f} s; {found}")
         judge(root, found, {"events", "held up"} if root == "restless_streams" else set(), tail(server))
@@ -161,7 +163,7 @@ def test_queries_nobody_waits_for_do_not_stop_the_rest(
             found["hung"] = f"{statuses(during)}, the slowest after {slowest(during):.2f} s"
         if backends.peak > THREADS:
             found["backends"] = f"{backends.peak} at once for {THREADS} threads"
-        if refused(after, within=1):
+        if refused(after):
             found["afterwards"] = f"{statuses(after)}, the slowest after {slowest(after):.2f} s"
         figure(f"others {statuses(during)} in at most {slowest(during):.2f} s; {running} queries ran on; {found}")
         judge(root, found, {"afterwards"}, tail(server))
