@@ -33,6 +33,8 @@ __all__ = ["RequestThread", "RequestThreads"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
+# Seconds for which the start of a stream whose first part does not come is held, beyond what a wait for a worker takes.
+_AFTER_THE_WAIT = 1.0
 # Seconds that the end of the lifespan waits for workers. Requests have ended by then, or the server has given them up.
 _LAST_WAIT = 2.0
 # Seconds that a client may take for one part of a stream that is one too many.
@@ -305,7 +307,7 @@ class RequestThread:
         if pool.streams.full:
             # The first part may have to wait for a worker in vain, and 503 is an answer only if none was begun.
             self._held_start = message
-            loop.call_later(pool.wait_timeout, self._release)
+            loop.call_later(pool.wait_timeout + _AFTER_THE_WAIT, self._release)
         else:
             self.started = True
             await self._send(message)
@@ -325,6 +327,8 @@ class RequestThread:
         lease = self.held
         if self.over or self._complete:
             return
+        if lease is None or not (lease.iterators or lease.pool.streams.awaited_by(lease)):
+            self._release()  # No sync iterator: nothing of this stream has to wait.
         if lease is None:
             self.lingers = False
         elif lease.lingers and not lease.iterators:

@@ -60,6 +60,11 @@ class Streams:
         """Whether a further stream would have to wait."""
         return len(self._holders) >= self.limit
 
+    def awaited_by(self, holder: Holder) -> bool:
+        """Whether `holder` waits for its place."""
+        with self._lock:
+            return any(turn.holder is holder for turn in self._queue)
+
     def must_hurry(self, holder: Holder) -> bool:
         """Whether `holder` is one too many, which may go on only while its client reads."""
         return holder in self._ahead and len(self._holders) > self.limit

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import anyio.from_thread
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
+from starlette.concurrency import run_in_threadpool
 
 from laws.record import note, stops
 from project.shop.models import Item
@@ -77,6 +79,25 @@ def async_steps(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(draw())
 
 
+def endless(request: HttpRequest) -> StreamingHttpResponse:
+    def draw() -> Iterator[str]:
+        while True:
+            yield "and on\n"
+
+    return StreamingHttpResponse(draw())
+
+
+async def idle(request: HttpRequest) -> StreamingHttpResponse:
+    """A stream that waits after its first part."""
+
+    async def draw() -> AsyncIterator[str]:
+        yield f"{await Item.objects.acount()}\n"
+        stops["idle"].arrived += 1
+        await asyncio.Event().wait()
+
+    return StreamingHttpResponse(draw())
+
+
 def held(request: HttpRequest) -> HttpResponse:
     """Waits on its thread until the test lets it go on."""
     note(request.GET.get("key", ""), "held")
@@ -119,12 +140,31 @@ def loop(request: HttpRequest) -> HttpResponse:
     return HttpResponse("done")
 
 
+async def below(key: str) -> None:
+    await sync_to_async(note)(key, "sync_to_async")
+    await run_in_threadpool(note, key, "run_in_threadpool")
+    await Item.objects.acount()
+
+
+def there_and_back(request: HttpRequest) -> HttpResponse:
+    """Sync code that goes back to the loop, and there calls sync code again."""
+    key = request.GET["key"]
+    note(key, "outer")
+    async_to_sync(below)(key)
+    anyio.from_thread.run(below, key)
+    note(key, "outer")
+    return HttpResponse("done")
+
+
 urlpatterns = [
+    path("there-and-back", there_and_back),
     path("loop", loop),
     path("view", view),
     path("async-view", async_view),
     path("steps", steps),
     path("async-steps", async_steps),
+    path("endless", endless),
+    path("idle", idle),
     path("held", held),
     path("waiting", waiting),
     path("failing", failing),
