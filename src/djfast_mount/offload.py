@@ -10,7 +10,7 @@ the lease, and is inert where there is none.
 2. What sync code sets flows back to the task that called it; asgiref's `Local`s are moved along, both ways.
 3. Sync code that goes back to the loop waits there as a worker for the sync code below it: it never waits for itself.
 4. A call that has begun is waited for, whatever cancels its caller; the caller meets the cancellation right after.
-   One that has not begun is dropped.
+   One that has not begun is dropped, save for the exit of a context manager.
 5. Where sync code above the loop waits and offers its thread (a test), that thread is the request's: no worker is
    taken.
 
@@ -206,7 +206,19 @@ class _LoopCall:
         seen: What the caller's context holds now.
     """
 
-    __slots__ = ("_settled", "_ticket", "args", "context", "function", "future", "loop", "seen", "task", "tasks")
+    __slots__ = (
+        "_settled",
+        "_ticket",
+        "args",
+        "context",
+        "droppable",
+        "function",
+        "future",
+        "loop",
+        "seen",
+        "task",
+        "tasks",
+    )
 
     def __init__(
         self,
@@ -221,6 +233,7 @@ class _LoopCall:
         self.context = context
         self.seen = seen
         self.task = task
+        self.droppable = True
         self.tasks: list[asyncio.Task[Any]] = []  # what asgiref's async_to_sync runs for the function
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
@@ -264,7 +277,7 @@ class _LoopCall:
         except asyncio.CancelledError as error:
             if self.future.done() and not self.future.cancelled():
                 raise  # The function itself raised it.
-            if self.claim():
+            if self.droppable and self.claim():
                 raise
             for task in self.tasks[:1]:
                 task.cancel()
@@ -358,19 +371,27 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
     if source is None or _is_file_access(function):
         return await anyio.to_thread.run_sync(function, *args, **options)
     lease = source.lease()
+    if lease.one_call:
+        # Nobody would come back to what it leaves on the worker.
+        return await _on_lease(lease, function, args)
     if function is _next:
         await lease.pool.streams.enter(lease)
         lease.iterators[id(args[0])] = args[0]
         function, args = _draw, (lease, *args)
     elif (name := _name_of(function)) == "__enter__":
+        if not lease.lingers:  # A websocket, or a stream: it holds its worker until the context is left.
+            await lease.pool.streams.enter(lease)
         function, args = _enter_context, (lease, function, *args)
     elif name == "__exit__":
-        function, args = _exit_context, (lease, function, *args)
+        return await _on_lease(lease, _exit_context, (lease, function, *args), droppable=False)
     return await _on_lease(lease, function, args)
 
 
-async def _on_lease(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+async def _on_lease(
+    lease: Lease, function: Callable[..., Any], args: tuple[Any, ...], *, droppable: bool = True
+) -> Any:
     call = _call(lease, function, args)
+    call.droppable = droppable
     if not _offer(call):
         lease.submit(call)
     return await call.outcome()

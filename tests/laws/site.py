@@ -167,6 +167,12 @@ async def _next(outgoing: asyncio.Queue[Message], task: asyncio.Task[Any]) -> Me
     return message.result()
 
 
+async def turns_of_the_loop(number: int) -> None:
+    """Let what is ready run, and what that makes ready."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
 def in_own_context(awaitable: Awaitable[T]) -> asyncio.Task[T]:
     """A task as a server begins it: with no context of the test's."""
     coroutine: Coroutine[Any, Any, T] = awaitable  # type: ignore[assignment]

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from laws import record
 from laws.record import note
-from laws.site import Root, Site
+from laws.site import Site, turns_of_the_loop
 from project.shop.models import Item
 
 api = FastAPI()
@@ -100,18 +100,12 @@ async def test_who_has_waited_longest_is_served_first(site: Site) -> None:
         waiting = []
         for number, path in enumerate(paths):
             waiting.append(root.start(path, params={"key": f"{number}"}))
-            await queued(root)
+            await turns_of_the_loop(20)
         record.stops["held"].open()
         await asyncio.gather(first, *waiting)
         order = [noted.key for noted in record.notes if noted.key.isdigit()]
         assert list(dict.fromkeys(order)) == [str(number) for number in range(len(paths))]
         assert record.notes[0].key == "first"
-
-
-async def queued(root: Root) -> None:
-    """Give a request that was started the time to ask for its thread."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 KINDS = ["/api/sync", "/api/orm", "/api/stream", "/api/with-dependency", "/view", "/async-view", "/steps"]
@@ -153,7 +147,7 @@ async def test_async_endpoints_do_not_queue(site: Site) -> None:
         first = root.start("/api/held", params={"key": "first"})
         await record.stops["held"].reached()
         waiting = [root.start("/api/sync", params={"key": "waiting"}) for _ in range(5)]
-        await queued(root)
+        await turns_of_the_loop(20)
         assert (await root.get("/api/async")).status_code == 200
         record.stops["held"].open()
         await asyncio.gather(first, *waiting)
@@ -165,7 +159,7 @@ async def test_a_request_that_waits_is_served_once_a_thread_comes_free(site: Sit
         first = root.start("/api/held", params={"key": "first"})
         await record.stops["held"].reached()
         waiting = [root.start(path, params={"key": "waiting"}) for path in KINDS]
-        await queued(root)
+        await turns_of_the_loop(20)
         record.stops["held"].open()
         assert {answer.status_code for answer in await asyncio.gather(first, *waiting)} == {200}
 
@@ -176,9 +170,9 @@ async def test_a_waiting_request_that_is_cancelled_leaves_the_queue(site: Site) 
         first = root.start("/api/held", params={"key": "first"})
         await record.stops["held"].reached()
         cancelled = root.open("/api/sync", query="key=cancelled")
-        await queued(root)
+        await turns_of_the_loop(20)
         behind = root.start("/api/sync", params={"key": "behind"})
-        await queued(root)
+        await turns_of_the_loop(20)
         cancelled.task.cancel()
         await cancelled.ended()
         record.stops["held"].open()

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.signals import request_finished, request_started
+from django.db import transaction
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from laws import record
 from laws.record import note
-from laws.site import Site
+from laws.site import Site, turns_of_the_loop
 from project.shop.models import Item
 
 api = FastAPI()
@@ -210,6 +211,38 @@ async def test_a_cancelled_django_request_ends_its_spell(site: Site, path: str) 
         await request.ended()
         assert_signals_around("cancelled")
         assert asyncio.all_tasks() == before
+
+
+def in_transaction(key: str) -> Iterator[None]:
+    with transaction.atomic():
+        Item.objects.create(name=key)
+        yield
+    note(key, "exit")
+
+
+@api.get("/cancelled-late", dependencies=[Depends(in_transaction)])
+async def cancelled_late(key: str) -> None:
+    """Has been answered when the cancellation reaches it; its thread is still at work then."""
+    busy = asyncio.ensure_future(sync_to_async(record.stops["busy"].wait)())
+    await record.stops["busy"].reached()
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    busy.add_done_callback(lambda _: None)
+
+
+@pytest.mark.violated_by("dropping")
+async def test_the_exit_of_a_dependency_is_not_dropped(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A dependency whose exit waits behind another call when the request is cancelled is left all the same."""
+    async with site(api) as root:
+        request = root.open("/api/cancelled-late", query="key=late")
+        await request.took(2)
+        await turns_of_the_loop(20)
+        record.stops["busy"].open()
+        await request.ended()
+        assert request.status == 200
+        assert record.parts("late") == ["exit"]
+        assert "left a transaction open" not in caplog.text
 
 
 @pytest.mark.violated_by("hand_made", "silent")
