@@ -43,6 +43,7 @@ class Lease:
         "_timer",
         "_waiting",
         "announces",
+        "calling",
         "closed",
         "context",
         "contexts",
@@ -77,6 +78,7 @@ class Lease:
         self.announces = True  # for the hooks: whether they send the signals, or somebody else does
         self.sender: object = None  # for the hooks: of the signals; None: their own
         self.open = False  # for the hooks: whether request_started has been sent, and request_finished has not
+        self.calling = False  # whether a call runs on the worker
         self._begun = False  # on the worker only
         self._expired = False
         self._waiting = False  # guarded by Pool.lock
@@ -204,7 +206,9 @@ class Lease:
                 call.fail(error)
                 self._after_call()
                 return
+        self.calling = True
         call.run()
+        self.calling = False
         self._after_call()
 
     def _after_call(self) -> None:

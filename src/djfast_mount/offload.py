@@ -20,6 +20,7 @@ Names used here that are not public, each with a canary test:
                        .single_thread_executor; AsyncToSync.executors and the ContextVar in it; _restore_context
     anyio              _core._eventloop.threadlocals, .set_current_async_library; _backends._asyncio.AsyncIOBackend,
                        ._task_states
+    asyncio            _set_running_loop
     starlette.concurrency, fastapi.concurrency     the global ``anyio``; starlette.concurrency._next,
                        ._StopIteration
 """
@@ -49,7 +50,7 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
 from starlette.staticfiles import StaticFiles
 
-from djfast_mount.calls import FutureCall
+from djfast_mount.calls import Call, FutureCall
 from djfast_mount.cancellation import cancel_again, outlive
 from djfast_mount.leases import Lease, Source
 
@@ -176,6 +177,36 @@ def settle(loop: asyncio.AbstractEventLoop) -> None:
     threadlocals.current_token = EventLoopToken(_Backend, loop)
 
 
+# Loops besides the server's ----------------------------------------------------------------------------------------
+
+
+def _lease_on(source: Source) -> Lease:
+    """Returns the lease for a call that is made on the running loop."""
+    lease = source.lease()
+    if lease.loop is not asyncio.get_running_loop() and lease.calling and not _is_here(lease):
+        # Sync code of the request may be waiting for that loop on the request's thread.
+        return lease.successor()
+    return lease
+
+
+def _is_here(lease: Lease) -> bool:
+    """Whether the running loop is one that sync code of the request runs on the request's own thread."""
+    worker = lease.worker
+    return worker is not None and worker.thread.ident == threading.get_ident()
+
+
+def _run_here(call: Call) -> None:
+    """Runs `call` in the midst of the running loop, which sync code may not know of: the ORM would refuse."""
+    local = SyncToAsync.threadlocal
+    loop, main_loop = asyncio.get_running_loop(), getattr(local, "main_event_loop", None)
+    asyncio._set_running_loop(None)
+    try:
+        call.run()
+    finally:
+        asyncio._set_running_loop(loop)
+        local.main_event_loop = main_loop
+
+
 # asgiref's door ----------------------------------------------------------------------------------------------------
 
 
@@ -184,10 +215,13 @@ class _LeaseExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         call = FutureCall(fn, args, kwargs)
-        lease = _source.get().lease()
+        lease = _lease_on(_source.get())
         if lease.context is None:
             lease.context = contextvars.copy_context()
-        lease.submit(call)
+        if _is_here(lease):
+            _run_here(call)
+        else:
+            lease.submit(call)
         return call.future
 
 
@@ -352,7 +386,7 @@ async def run(function: Callable[..., Any], *args: Any) -> Any:
 
     Raises: PoolTimeout, when no thread comes free in time; LookupError outside of a request.
     """
-    return await _on_lease(_source.get().lease(), function, args)
+    return await _on_lease(_lease_on(_source.get()), function, args)
 
 
 async def draw(iterator: Any) -> Any:
@@ -370,7 +404,7 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
     source = _source.get(None)
     if source is None or _is_file_access(function):
         return await anyio.to_thread.run_sync(function, *args, **options)
-    lease = source.lease()
+    lease = _lease_on(source)
     if lease.one_call:
         # Nobody would come back to what it leaves on the worker.
         return await _on_lease(lease, function, args)
@@ -392,7 +426,10 @@ async def _on_lease(
 ) -> Any:
     call = _call(lease, function, args)
     call.droppable = droppable
-    if not _offer(call):
+    if _is_here(lease):
+        call.context = call.seen  # Its own may be the one that the code above us runs in.
+        _run_here(call)
+    elif not _offer(call):
         lease.submit(call)
     return await call.outcome()
 
