@@ -56,6 +56,6 @@ def misfit(error: DataError) -> str:
     return _MISFITS.get(code, _OTHER) if isinstance(code, str | int) else _OTHER
 
 
-def refused_value(error: ValueError | OverflowError) -> str | None:
+def refused_value(error: Exception) -> str | None:
     """Returns what is wrong with a value that a driver refused by an error of Python's own; None for other errors."""
     return _UNFIT.get(str(error))

@@ -99,6 +99,7 @@ class _Answers:
             NotImplementedError: self.not_implemented,
             ValueError: self.unfit_value,
             OverflowError: self.unfit_value,
+            RecursionError: self.unfit_value,
             Exception: self.unexpected,
         }
         return {**common, HTTPException: self.http_exception} if self._problem_details else common
@@ -120,12 +121,12 @@ class _Answers:
 
     async def not_found(self, request: Request, error: Exception) -> Response:
         response = self.answer(404, _told(error))
-        log(request, response, "Not Found")
+        log(request, response)
         return response
 
     async def permission_denied(self, request: Request, error: Exception) -> Response:
         response = self.answer(403, _told(error))
-        log(request, response, "Forbidden (Permission denied)", error=error)
+        log(request, response, error=error, message="Forbidden (Permission denied)")
         return response
 
     async def invalid(self, request: Request, error: ValidationError) -> Response:
@@ -140,7 +141,7 @@ class _Answers:
 
     async def bad_request(self, request: Request, error: Exception) -> Response:
         response = self.answer(400, _told(error))
-        log(request, response, "Bad Request", error=error)
+        log(request, response, error=error)
         return response
 
     async def suspicious(self, request: Request, error: SuspiciousOperation) -> Response:
@@ -160,14 +161,14 @@ class _Answers:
         response = self.answer(
             409, broken.detail, code=broken.kind, constraint=broken.constraint, fields=list(broken.fields)
         )
-        log(request, response, "Conflict", error=error)
+        log(request, response, error=error)
         return response
 
     async def unfit_data(self, request: Request, error: DataError) -> Response:
         return self._unfit(request, error, misfit(error))
 
-    async def unfit_value(self, request: Request, error: ValueError | OverflowError) -> Response:
-        """A value that a driver or an encoder refused. Any other ValueError is as unexpected as it was."""
+    async def unfit_value(self, request: Request, error: Exception) -> Response:
+        """A value that a driver or an encoder refused. Any other error of such a class is as unexpected as it was."""
         fault = refused_value(error)
         if fault is None and request.scope.get(_JUDGED) is not error:
             # Once: Starlette asks again on its way out, where the body is not to be had.
@@ -179,21 +180,21 @@ class _Answers:
 
     def _unfit(self, request: Request, error: Exception, fault: str) -> Response:
         response = self.answer(422, [{"type": "value_error", "loc": [], "msg": fault}])
-        log(request, response, "Unprocessable Content", error=error)
+        log(request, response, error=error)
         return response
 
     async def outage(self, request: Request, error: Error) -> Response:
         if not is_outage(error):
             raise error
         response = self.answer(503, headers=_RETRY_AFTER)
-        await on_thread(report, request, response, "Service Unavailable", error)
+        await on_thread(report, request, response, error)
         return response
 
     # What is ours --------------------------------------------------------------------------------------------------
 
     async def not_implemented(self, request: Request, error: NotImplementedError) -> Response:
         response = self.answer(501, _told(error))
-        await on_thread(report, request, response, "Not Implemented", error)
+        await on_thread(report, request, response, error)
         return response
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
@@ -217,7 +218,7 @@ class _Answers:
         else:
             said = f"{type(error).__name__}: {error}"
             response = self.answer(500, printable(said), traceback=printable(traceback_lines(error)))
-        report(request, response, "Internal Server Error", error)
+        report(request, response, error)
         return response
 
 
@@ -241,7 +242,7 @@ def _told(error: Exception) -> str | None:
 
 def _log_suspicious(request: Request, response: Response, error: SuspiciousOperation) -> None:
     security = logging.getLogger(f"django.security.{type(error).__name__}")
-    log(request, response, str(error), error=error, by=security, level="error")
+    log(request, response, message=str(error), error=error, by=security, level="error")
 
 
 def _field_errors(error: ValidationError) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import logging
 import traceback
 from collections.abc import Callable
@@ -32,19 +33,20 @@ logger = logging.getLogger("django.request")
 def log(
     request: Request,
     response: Response,
-    message: str,
     *,
+    message: str | None = None,
     error: BaseException | None = None,
     by: logging.Logger = logger,
     level: str | None = None,
 ) -> None:
     """Logs as Django's handler does: a warning from 400 on, an error from 500 on, with the HttpRequest in the record.
 
-    An error is mailed to ADMINS where Django's logging is set so. That may block: see `on_thread()`.
+    An error is mailed to ADMINS where Django's logging is set so. That may block: see `on_thread()`. Without a message,
+    the words for the status are one.
     """
     log_response(
         "%s: %s",
-        message,
+        message or http.HTTPStatus(response.status_code).phrase,
         f"{request.scope['path']} ({route_name(request.scope)})",
         response=cast(Any, response),
         request=_django_request(request),
@@ -54,10 +56,10 @@ def log(
     )
 
 
-def report(request: Request, response: Response, message: str, error: BaseException) -> None:
+def report(request: Request, response: Response, error: BaseException) -> None:
     """Sends got_request_exception and logs an error of 500 or more. Runs on a thread: both may block."""
     got_request_exception.send(sender=None, request=_django_request(request))
-    log(request, response, message, error=error)
+    log(request, response, error=error)
 
 
 async def on_thread(function: Callable[..., Any], *args: Any) -> Any:

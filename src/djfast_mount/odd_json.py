@@ -1,4 +1,4 @@
-"""JSON that Python reads and no answer can hold: numbers beyond a float's, and halves of surrogate pairs."""
+"""JSON that Python reads and no answer can hold: numbers beyond a float's, halves of surrogate pairs, deep nesting."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any, NoReturn
 
 __all__ = ["fault_of", "printable"]
 
+_STRING = re.compile(rb'"(?:\\.|[^"\\])*"', re.DOTALL)
+# Brackets within brackets. Python's limit of 1000 is for the calls of an encoder, several to a level.
+_DEEP = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Levels of a value that an error shows: deeper ones have no use, and encoders have a limit.
 _DEPTH = 20
@@ -27,9 +30,19 @@ def fault_of(body: bytes) -> str | None:
         return str(odd)
     except UnicodeEncodeError:
         return "A string holds half of a surrogate pair."
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return "The values are nested too deeply."
+    except ValueError:
         return None
-    return None
+    return "The values are nested too deeply." if _depth(body) > _DEEP else None
+
+
+def _depth(body: bytes) -> int:
+    depth = deepest = 0
+    for bracket in re.findall(rb"[][{}]", _STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(depth, deepest)
+    return deepest
 
 
 def _refuse(constant: str) -> NoReturn:

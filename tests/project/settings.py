@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "djfast_mount",
     "project.shop",
+    "project.library",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
