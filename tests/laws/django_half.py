@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from starlette.concurrency import run_in_threadpool
 
-from laws.record import note, stops
+from laws.record import note, stops, tasks
 from project.shop.models import Item
 
 
@@ -77,6 +77,18 @@ def async_steps(request: HttpRequest) -> StreamingHttpResponse:
             yield f"{number}\n"
 
     return StreamingHttpResponse(draw())
+
+
+async def begin(request: HttpRequest) -> HttpResponse:
+    """Begins a task that outlives the request."""
+
+    async def later() -> None:
+        while not stops["late"].arrived:
+            await asyncio.sleep(0.001)
+        await Item.objects.acreate(name=request.GET["key"])
+
+    tasks.append(asyncio.create_task(later()))
+    return HttpResponse("begun")
 
 
 def endless(request: HttpRequest) -> StreamingHttpResponse:
@@ -163,6 +175,7 @@ urlpatterns = [
     path("async-view", async_view),
     path("steps", steps),
     path("async-steps", async_steps),
+    path("begin", begin),
     path("endless", endless),
     path("idle", idle),
     path("held", held),

@@ -51,6 +51,7 @@ notes: list[Note] = []
 signals: list[Note] = []
 connections: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []
 stops: dict[str, Stop] = defaultdict(Stop)
+tasks: list[asyncio.Task[Any]] = []  # those that outlive their requests
 
 
 def note(key: str, part: str, value: object = None) -> None:
@@ -91,7 +92,7 @@ def open_connections() -> list[BaseDatabaseWrapper]:
 
 def clear() -> None:
     open_stops()
-    for record in (notes, signals, stops):
+    for record in (notes, signals, stops, tasks):
         record.clear()
 
 

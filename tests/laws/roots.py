@@ -162,6 +162,8 @@ def reusing() -> contextlib.AbstractContextManager[MakeRoot]:
     former: dict[Lease, Worker | None] = {}
 
     class LateLease(Lease):
+        __slots__ = ()
+
         def submit(self, call: Call) -> None:
             worker = former[self]
             if worker is not None:

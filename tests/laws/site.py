@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -129,16 +129,24 @@ class Site:
 
     @contextlib.asynccontextmanager
     async def __call__(
-        self, api: ASGIApp, *, threads: int = 8, wait_timeout: float = 5.0, **options: Any
+        self,
+        api: ASGIApp,
+        *,
+        threads: int = 8,
+        wait_timeout: float = 5.0,
+        django_middleware: Sequence[str] = ("laws.django_half.noting",),
+        opens_stops: bool = True,
+        **options: Any,
     ) -> AsyncIterator[Root]:
         record.clear()
-        with override_settings(ROOT_URLCONF="laws.django_half", MIDDLEWARE=["laws.django_half.noting"]):
+        with override_settings(ROOT_URLCONF="laws.django_half", MIDDLEWARE=django_middleware):
             app = self._make(api, threads=threads, wait_timeout=wait_timeout, **options)
             async with lifespan(app):
                 try:
                     yield Root(app, self._root_path)
                 finally:
-                    record.open_stops()
+                    if opens_stops:
+                        record.open_stops()
 
 
 @contextlib.asynccontextmanager
