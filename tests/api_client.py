@@ -45,6 +45,10 @@ class ApiClient:
 
         return asyncio.run(answer())
 
+    def set_cookie(self, name: str, value: str) -> None:
+        """As the site would: a later cookie of that name takes its place."""
+        self.cookies.set(name, value, domain="testserver.local")
+
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
 

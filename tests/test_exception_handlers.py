@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -415,6 +416,7 @@ def errors() -> Iterator[list[Any]]:
     seen: list[Any] = []
 
     def note(request: Any, **_: object) -> None:
+        assert sys.exc_info()[0] is not None  # By it a receiver learns which error it is.
         seen.append(request)
 
     got_request_exception.connect(note)
@@ -509,6 +511,7 @@ def test_a_client_gets_the_traceback_in_json(failing: Callable[..., Any], settin
     answer = failing("boom").json()
     assert answer["detail"] == f"RuntimeError: {SECRET}"
     assert answer["traceback"][-1] == f"RuntimeError: {SECRET}"
+    assert "test_exception_handlers.py" in answer["traceback"][1]
 
 
 def test_a_browser_gets_json_without_debug(failing: Callable[..., Any]) -> None:

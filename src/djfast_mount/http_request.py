@@ -168,9 +168,12 @@ def http_request(connection: HTTPConnection) -> APIRequest:
             "This call has no Django request: its app is not served by mount(). Test through the application that "
             "mount() returns, or override the dependency by dependency_overrides."
         )
-    if call.request is None:
-        call.request = _made(call)
-    return call.request
+    request = call.request
+    if request is None:
+        request = call.request = _made(call)
+        if call.user is not None:
+            set_user(call, call.user)
+    return request
 
 
 def call_of(connection: HTTPConnection) -> APICall | None:
@@ -224,8 +227,6 @@ def _made(call: APICall) -> APIRequest:
             process(request)
     if hasattr(request, "auser"):
         _guard(call, request)
-    if call.user is not None:
-        set_user(call, call.user)
     return request
 
 
