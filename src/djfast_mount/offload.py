@@ -310,12 +310,15 @@ class _LoopCall:
             return await self.future
         except asyncio.CancelledError as error:
             if self.future.done() and not self.future.cancelled():
-                raise  # The function itself raised it.
-            if self.droppable and self.claim():
+                # The outcome was there, and is not to be lost: a context manager that was entered must be left.
+                if self.future.exception() is error:
+                    raise  # The function itself raised it.
+            elif self.droppable and self.claim():
                 raise
-            for task in self.tasks[:1]:
-                task.cancel()
-            await self._outlive()
+            else:
+                for task in self.tasks[:1]:
+                    task.cancel()
+                await self._outlive()
             cancel_again(error)
             return self.future.result()
         finally:
