@@ -212,6 +212,15 @@ def dropping() -> contextlib.AbstractContextManager[MakeRoot]:
     return _mounted_with((offload, "_on_lease", drop))
 
 
+def forgetful() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 4 off: a request that is cancelled does not wait for the call that it has made."""
+
+    async def outcome(call: Any) -> Any:
+        return await call.future
+
+    return _mounted_with((offload._LoopCall, "outcome", outcome))
+
+
 def held_up() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 10 off: the end waits for whatever still runs."""
     return _mounted_with((request_thread, "_LAST_WAIT", None))
@@ -227,6 +236,7 @@ ROOTS: dict[str, RootContext] = {
         one_way,
         silent,
         dropping,
+        forgetful,
         unclean,
         endless,
         unfair,

@@ -101,10 +101,15 @@ class Root:
         """All at once, each with its key."""
         return await asyncio.gather(*[self.start(path, params={"key": key}) for key in keys])
 
-    def open(self, path: str, *, takes: int | None = None, spec_version: str = "2.3", query: str = "") -> Exchange:
+    def scope(self, path: str, query: str = "", spec_version: str = "2.3") -> Scope:
+        path = self.root_path + path
+        if path.endswith("/ws"):
+            return websocket_scope(path, root_path=self.root_path)
         asgi = {"version": "3.0", "spec_version": spec_version}
-        scope = http_scope(self.root_path + path, root_path=self.root_path, asgi=asgi, query_string=query.encode())
-        exchange = Exchange(self.app, scope, takes=takes)
+        return http_scope(path, root_path=self.root_path, asgi=asgi, query_string=query.encode())
+
+    def open(self, path: str, *, takes: int | None = None, spec_version: str = "2.3", query: str = "") -> Exchange:
+        exchange = Exchange(self.app, self.scope(path, query, spec_version), takes=takes)
         exchange.send({"type": "http.request", "body": b"", "more_body": False})
         return exchange
 
