@@ -17,6 +17,7 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.testing import Client
 from project.shop.models import Item
 from testing_project import items_api
@@ -277,9 +278,11 @@ def test_a_client_refuses_async_code(client: Client) -> None:
 
 
 def test_there_must_be_an_app() -> None:
-    """Without an app the error names the setting."""
-    with pytest.raises(Exception, match=r"settings\.ASGI_APPLICATION is not set"):
+    """Without an app the error names the setting, and with a wrong name the name."""
+    with pytest.raises(ConfigurationError, match=r"settings\.ASGI_APPLICATION is not set"):
         Client()
+    with pytest.raises(ConfigurationError, match="'nowhere:app' for tests cannot be imported"):
+        Client("nowhere.app")
 
 
 @pytest.mark.parametrize("name", ["testing_project.items_api:root", "testing_project.items_api.root"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import httpx
@@ -43,8 +44,14 @@ def load_application(app: ASGIApp | str | None) -> ASGIApp:
     """
     if app is None:
         return default_application()
-    if isinstance(app, str) and ":" not in app:
-        app = ":".join(app.rsplit(".", 1))
+    if isinstance(app, str):
+        app = app if ":" in app else ":".join(app.rsplit(".", 1))
+        try:
+            import_module(app.partition(":")[0])  # Not by load_app(), for it is here that mount() may be called.
+        except ImportError as error:
+            raise ConfigurationError(
+                f"{app!r} for tests cannot be imported: {error!r}. Check the spelling, and what the module imports."
+            ) from error
     return load_app(app, "tests")
 
 
