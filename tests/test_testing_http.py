@@ -131,7 +131,7 @@ def test_headers_come_before_the_first_part(client: Client) -> None:
     """A stream of events that has none yet can be opened, and left."""
     with client.stream("GET", "/api/patient") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
-    assert events == ["no longer patient"]
+    assert events == ["patient", "no longer patient"]
 
 
 def test_a_stream_left_open_ends_with_the_client(client: Client) -> None:

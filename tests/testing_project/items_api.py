@@ -191,6 +191,7 @@ async def patient() -> StreamingResponse:
     """Headers at once, and nothing after them."""
 
     async def nothing() -> AsyncIterator[str]:
+        events.append("patient")
         try:
             await asyncio.Event().wait()
             yield "never"

@@ -1,0 +1,15 @@
+"""The data of checks_*.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from testing_project.books.models import Author, Book
+
+
+@pytest.fixture
+def books(db: None) -> list[Book]:
+    """What had to be truncated away after each test where the API ran in other threads."""
+    author = Author.objects.create(name="Mary Shelley")
+    rows = [("Frankenstein", 1818), ("The Last Man", 1826)]
+    return [Book.objects.create(title=title, author=author, year=year) for title, year in rows]
