@@ -52,16 +52,15 @@ def _middleware() -> _Check:
     return _Check(_no_response)
 
 
-def check(request: HttpRequest, endpoint: object) -> None:
+def check(request: HttpRequest) -> None:
     """Does what Django's CsrfViewMiddleware does before a view: token, Origin and Referer, safe methods exempt.
 
     Runs on the request thread where ``CSRF_USE_SESSIONS`` is on and the session has not been read, anywhere otherwise.
-    Django's ``csrf_exempt`` on `endpoint` exempts it. A refusal is logged by ``django.security.csrf``, as Django does.
+    A refusal is logged by ``django.security.csrf``, as Django does.
 
     Raises: HTTPException, 403; its detail names the reason in DEBUG only, as Django's page does.
     """
-    # The parameter is for callables, and only asked for its attribute csrf_exempt.
-    refusal = _middleware().process_view(request, endpoint, (), {})  # type: ignore[arg-type]
+    refusal = _middleware().process_view(request, _no_response, (), {})
     if isinstance(refusal, _Refusal):
         _refuse(request, refusal)
 

@@ -252,7 +252,7 @@ def _guard(call: APICall, request: Any) -> None:
             if call.scope["type"] == "websocket":
                 csrf.check_origin(request)
             else:
-                csrf.check(request, call.scope.get("endpoint"))
+                csrf.check(request)
         return user
 
     async def checked_auser() -> Any:
