@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Any, cast
 
 import anyio.to_thread
+from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
-from django.utils.log import log_response
+from django.utils.log import AdminEmailHandler, log_response
 from django.views.debug import technical_500_response
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
@@ -65,6 +66,33 @@ def report(request: Request, response: Response, error: BaseException) -> None:
     with raised(error):
         got_request_exception.send(sender=None, request=_django_request(request))
         log(request, response, error=error)
+        _tell_somebody(request, response, error)
+
+
+def _tell_somebody(request: Request, response: Response, error: BaseException) -> None:
+    """Writes an error that no handler has taken to stderr.
+
+    Django's default logging, with DEBUG off, only mails it to ADMINS. FastAPI's users look for it in the server's log,
+    where nothing is written about an error that was answered.
+    """
+    message = f"{http.HTTPStatus(response.status_code).phrase}: {route_name(request.scope)}"
+    info = (type(error), error, error.__traceback__)
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), info)
+    if logger.isEnabledFor(logging.ERROR) and not any(_takes(handler, record) for handler in _handlers()):
+        (logging.lastResort or logging.NullHandler()).handle(record)
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    above: logging.Logger | None = logger
+    while above is not None:
+        yield from above.handlers
+        above = above.parent if above.propagate else None
+
+
+def _takes(handler: logging.Handler, record: logging.LogRecord) -> bool:
+    if isinstance(handler, AdminEmailHandler) and not settings.ADMINS:
+        return False
+    return record.levelno >= handler.level and bool(handler.filter(record))
 
 
 @contextlib.contextmanager
