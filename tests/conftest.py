@@ -7,12 +7,34 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness import Server, postgres
 
 _stack = contextlib.ExitStack()
+
+# What asks no database need not run on the second one.
+_WITHOUT_DATABASE = {
+    "test_asgi.py",
+    "test_conf.py",
+    "test_file_contents.py",
+    "test_file_responses.py",
+    "test_hosts.py",
+    "test_layout.py",
+    "test_lifespan_failures.py",
+    "test_limits.py",
+    "test_loading.py",
+    "test_negotiation.py",
+    "test_package.py",
+    "test_readme.py",
+    "test_routing.py",
+    "test_static_mount.py",
+    "test_staticfiles.py",
+    "test_threads.py",
+    "test_websockets.py",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings  # noqa: PLC0415
 
     assert settings.configured or settings.DATABASES
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.getoption("--db") != "sqlite" and collection_path.name in _WITHOUT_DATABASE else None
 
 
 def pytest_unconfigure() -> None:
