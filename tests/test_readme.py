@@ -95,7 +95,7 @@ def test_commands_install_what_there_is(commands: str) -> None:
 
 def test_the_tests_command_takes_both_databases() -> None:
     """After the installation the whole fast suite runs twice, and nothing else happens."""
-    assert TESTS.splitlines()[INSTALLATION:] == ["python -m pytest", "python -m pytest --db postgres"]
+    assert TESTS.splitlines()[INSTALLATION:] == ["python -m pytest -n 2", "python -m pytest -n 2 --db postgres"]
 
 
 @dataclass(frozen=True)
