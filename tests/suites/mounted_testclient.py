@@ -77,10 +77,15 @@ OPTIONS: dict[str, Any] = {}
 
 
 class Front:
-    """What the client calls: the root for `app`, made when the first request comes."""
+    """What the client calls: the root for `app`.
 
-    def __init__(self, app: App) -> None:
+    Args:
+        raises: Whether the client is to meet the app's errors. Django's setting for that is DEBUG_PROPAGATE_EXCEPTIONS.
+    """
+
+    def __init__(self, app: App, *, raises: bool) -> None:
         self.app = app
+        self._raises = raises
         self._roots: dict[str, App] = {}
         if MOUNTED and Position.current is not None:
             # mount() reads files, which a test may forbid while the loop runs.
@@ -97,6 +102,7 @@ class Front:
             await root(scope, receive, send)
             return
         counts["through the root"] += 1
+        settings.DEBUG_PROPAGATE_EXCEPTIONS = self._raises
         answer = Answer(send)
         try:
             await root(prefixed(scope), receive, answer.send)
@@ -191,7 +197,7 @@ def replace_clients() -> None:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
-        self._transport.app = Front(self.app)
+        self._transport.app = Front(self.app, raises=self._transport.raise_server_exceptions)
 
     async def lifespan(self: Any) -> None:
         scope = {"type": "lifespan", "state": self.app_state}
@@ -212,7 +218,7 @@ def replace_transport(transport: Any) -> None:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
-        self.app = Front(self.app)
+        self.app = Front(self.app, raises=self.raise_app_exceptions)
 
     transport.__init__ = init
 
