@@ -70,7 +70,7 @@ def run_in_threadpool_of(function: Any) -> Any:
 
 
 @sizes
-@pytest.mark.violated_by("deaf")
+@pytest.mark.violated_by("deaf", threads=2)
 @pytest.mark.parametrize("path", ["/api/endpoint", "/api/sync-to-async", "/there-and-back"])
 async def test_there_and_back_on_one_thread(site: Site, path: str, threads: int) -> None:
     """Sync code below sync code runs while the latter waits for the loop: on the same thread, in a pool of any size."""
@@ -84,7 +84,7 @@ async def test_there_and_back_on_one_thread(site: Site, path: str, threads: int)
 
 
 @sizes
-@pytest.mark.violated_by("deaf")
+@pytest.mark.violated_by("deaf", threads=2)
 async def test_deeper_levels(site: Site, threads: int) -> None:
     """Four levels of sync code, each below the async code of the one above, run on one thread."""
     async with site(api, threads=threads) as root:
@@ -160,7 +160,7 @@ roots: list[Any] = []
 
 
 @sizes
-@pytest.mark.violated_by("deaf")
+@pytest.mark.violated_by("deaf", threads=2)
 async def test_sync_code_that_asks_its_own_server(site: Site, threads: int) -> None:
     """A sync endpoint that calls the root it is served by, in process, lends its thread to that request."""
     async with site(api, threads=threads) as root:

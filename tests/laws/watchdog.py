@@ -6,7 +6,6 @@ A deadlock cannot be cancelled: a check that hangs is left behind on its daemon 
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
@@ -25,7 +24,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 # Seconds that a check which was stopped has for its own end.
-_AFTERWARDS = 3.0
+_AFTERWARDS = 1.0
 
 
 class _Check:
@@ -80,4 +79,3 @@ def _close_connections() -> None:
         if not thread.is_alive() and connection.connection is not None:
             connection.connection.close()
             connection.connection = None
-    gc.collect()
