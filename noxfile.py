@@ -32,8 +32,8 @@ def tests(session: nox.Session) -> None:
     if not session.python:
         session.error(f"None of {', '.join(f'python{python}' for python in DJANGO)} starts: nothing was tested.")
     session.install("-e", ".[test]", DJANGO[str(session.python)])
-    session.run("pytest", *session.posargs)
-    session.run("pytest", "--db", "postgres", *session.posargs)
+    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", "2", "--db", "postgres", *session.posargs)
 
 
 @nox.session

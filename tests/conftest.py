@@ -15,7 +15,8 @@ from harness import Server, postgres
 
 _stack = contextlib.ExitStack()
 
-# What asks no database need not run on the second one.
+# What runs unless everything is asked for: minutes on two cores. The rest is for `nox -s tests`.
+_FAST_WITH_DATABASE = {"test_lifespan.py", "test_quickstart.py", "test_lazy.py", "test_one_thread.py"}
 _WITHOUT_DATABASE = {
     "test_asgi.py",
     "test_conf.py",
@@ -39,6 +40,7 @@ _WITHOUT_DATABASE = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--db", choices=("sqlite", "postgres"), default="sqlite", help="the database of the test project")
+    parser.addoption("--everything", action="store_true", help="the long tests too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,7 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if config.getoption("--db") != "sqlite" and collection_path.name in _WITHOUT_DATABASE else None
+    if not collection_path.name.startswith("test_") or collection_path.is_dir():
+        return None
+    # What asks no database need not run on the second one.
+    if config.getoption("--db") != "sqlite" and collection_path.name in _WITHOUT_DATABASE:
+        return True
+    named = any(collection_path.name in argument for argument in config.args)
+    fast = collection_path.name in _FAST_WITH_DATABASE | _WITHOUT_DATABASE
+    return None if fast or named or config.getoption("--everything") else True
 
 
 def pytest_unconfigure() -> None:
