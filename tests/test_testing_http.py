@@ -170,7 +170,10 @@ async def says_it_twice(scope: Scope, receive: Receive, send: Send) -> None:
 
 def test_an_app_without_an_answer_is_told_of(root_path: str) -> None:
     """By an error that names the request or, as a server does it, by 500."""
-    with Client(says_nothing, root_path=root_path) as client, pytest.raises(RuntimeError, match="answer to GET (/pre)?/x"):
+    with (
+        Client(says_nothing, root_path=root_path) as client,
+        pytest.raises(RuntimeError, match=r"answer to GET (/pre)?/x"),
+    ):
         client.get("/x")
     with Client(says_nothing, root_path=root_path, raise_server_exceptions=False) as client:
         assert client.get("/x").status_code == 500
