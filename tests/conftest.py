@@ -18,7 +18,6 @@ _stack = contextlib.ExitStack()
 # What runs unless everything is asked for: minutes on two cores. The rest is for `nox -s tests`.
 _FAST_WITH_DATABASE = {"test_lifespan.py", "test_quickstart.py", "test_lazy.py", "test_one_thread.py"}
 _WITHOUT_DATABASE = {
-    "test_asgi.py",
     "test_conf.py",
     "test_file_contents.py",
     "test_file_responses.py",
@@ -34,7 +33,6 @@ _WITHOUT_DATABASE = {
     "test_static_mount.py",
     "test_staticfiles.py",
     "test_threads.py",
-    "test_websockets.py",
 }
 
 

@@ -30,7 +30,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
@@ -199,7 +199,8 @@ class _Answers:
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
         """Starlette sends the answer unless a response has begun, then raises the error again."""
-        if settings.DEBUG_PROPAGATE_EXCEPTIONS:
+        # A client that has left is nobody's fault; the root knows what to do.
+        if settings.DEBUG_PROPAGATE_EXCEPTIONS or isinstance(error, ClientDisconnect):
             raise error
         call = call_of(request)
         if call is None:
