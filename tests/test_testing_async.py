@@ -97,6 +97,17 @@ def test_one_job_at_a_time(run: Run) -> None:
     assert Item.objects.count() == 10
 
 
+def test_requests_do_not_end_each_others_blocks(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Two requests at once, each in a block of its own on the one connection: neither is taken for one left open."""
+
+    async def test(client: AsyncClient) -> None:
+        await asyncio.gather(client.post("/api/meet/one"), client.post("/api/meet/two"))
+
+    run(test)
+    assert sorted(names()) == ["one", "two"]
+    assert caplog.text == ""
+
+
 def test_connections_are_given_back(run: Run) -> None:
     """After the test its connection is its own again, and open."""
     Item.objects.create(name="before")

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished, request_started
-from django.db import connection, transaction
+from django.db import close_old_connections, connection, transaction
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
+from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.testing import Client
 from project.shop.models import Item
@@ -102,8 +104,10 @@ def test_an_atomic_block_left_open_is_rolled_back(client: Client, caplog: pytest
     assert "left a transaction open" in caplog.text
 
 
-def test_mail_and_commit_callbacks_are_the_tests(client: Client) -> None:
+def test_mail_and_commit_callbacks_are_the_tests(client: Client, settings: Any) -> None:
     """`mail.outbox` holds what the API sends, and `captureOnCommitCallbacks` what it has left for the commit."""
+    # Django 6.1 asks for it.
+    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
     with TestCase.captureOnCommitCallbacks(execute=True) as callbacks:
         client.post("/api/mail")
         assert events == []
@@ -187,6 +191,28 @@ def test_a_client_can_be_called_by_what_it_calls(client: Client) -> None:
         assert client.get("/api/threads").json()["count"] == 1
     finally:
         api.dependency_overrides.clear()
+
+
+def test_djangos_own_handler_keeps_the_connection(root_path: str) -> None:
+    """Also where Django itself sends the signals, no connection of the test is closed."""
+    Item.objects.create(name="uncommitted")
+    with Client(mount("/api", api, django_handler="django"), root_path=root_path) as client:
+        for _ in range(2):
+            assert client.get("/items/").json() == {"names": ["uncommitted"], "thread": here()}
+            assert client.get("/whoami/").text == "AnonymousUser"
+    assert names() == ["uncommitted"]
+
+
+def test_any_asgi_app_can_be_called(root_path: str) -> None:
+    """Django's own application, without a root of ours, does its sync work in the test's thread."""
+    Item.objects.create(name="uncommitted")
+    kept = [signal for signal in (request_started, request_finished) if signal.disconnect(close_old_connections)]
+    try:
+        with Client(get_asgi_application(), root_path=root_path) as client:
+            assert client.get("/items/").json() == {"names": ["uncommitted"], "thread": here()}
+    finally:
+        for signal in kept:
+            signal.connect(close_old_connections)
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
@@ -309,6 +335,8 @@ def test_the_lifespan_runs_once(client: Client) -> None:
     with client:
         for _ in range(2):
             assert client.post("/api/echo").json()["state"] == "by the lifespan"
+        with pytest.raises(RuntimeError, match="entered already"):
+            client.__enter__()
         assert len(events) == 1
     assert events[0].startswith("up with 1 items")
     assert events[1:] == ["down"]

@@ -106,6 +106,8 @@ class OwnThread:
         """Nothing: the thread goes on."""
 
     def _unwind(self, connection: BaseDatabaseWrapper, lease: Lease) -> None:
+        if _kept[connection] > 1:
+            return  # Requests share it: what is open may be another's. The last one to end leaves nothing.
         blocks = connection.atomic_blocks
         depth = self._depths.get(connection.alias, 0)
         if len(blocks) > depth:

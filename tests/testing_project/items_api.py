@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.mail import send_mail
@@ -120,6 +121,21 @@ async def late(name: str) -> None:
         events.append(f"created on {await sync_to_async(here)()}")
 
     tasks.add(asyncio.create_task(create()))
+
+
+def in_a_block() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+
+
+@api.post("/meet/{name}", dependencies=[Depends(in_a_block)])
+async def meet(name: str) -> None:
+    """Waits in its transaction for another request to get there."""
+    await barriers.setdefault(asyncio.get_running_loop(), asyncio.Barrier(2)).wait()
+    await Item.objects.acreate(name=name)
+
+
+barriers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Barrier] = WeakKeyDictionary()
 
 
 # What httpx can do ---------------------------------------------------------------------------------------------------

@@ -76,3 +76,5 @@ STATICFILES_DIRS = [HERE / "static"]
 MEDIA_URL = "media/"
 MEDIA_ROOT = FOLDER / "media"
 USE_TZ = True
+# Django 6.1 asks for it.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}

@@ -84,8 +84,10 @@ class Server:
     async def start(self, thread: threading.Thread | None) -> None:
         """Runs the startup of the app's lifespan, if it has one. `thread` does the test's sync work.
 
-        Raises: RuntimeError, when the startup fails.
+        Raises: RuntimeError, when the startup fails, or the lifespan runs already.
         """
+        if self._participant is not None:
+            raise RuntimeError("The test client is entered already: its app's lifespan runs once at a time.")
         participant = Participant("the tested app", self.app)
         state: dict[str, Any] = {}
         scope: Scope = {"type": "lifespan", "asgi": ASGI, "state": state}
