@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -148,6 +149,16 @@ class Restartable:
             bin_path=self._server.bin_path,
             user=self._server.system_user,
         )
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """As behind a broken network: who connects meanwhile gets no answer, and no refusal."""
+        postmaster = int((self._server.pgdata / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(postmaster, signal.SIGCONT)
 
     def stop(self) -> None:
         # Its process is another one by now: the wheel would look for the old.

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from harness import Server
-from stress.databases import Backends
+from stress.databases import Backends, migrate, restartable
 from stress.load import Answer, Call, send, together
-from stress.server import Figures, Serve, judge, tail
+from stress.server import Figures, Serve, judge, tail, under_load
 
 GRACE = 2.0
 ENDLESS = {
@@ -135,3 +135,18 @@ def test_nothing_without_end_holds_the_process(
         shows = {"runs on"} if "query" in endless_one else set()
         shows |= {"held"} if position == "pid_1" and "query" in endless_one else set()
         judge(root, found, shows, tail(server))
+
+
+def test_a_database_that_does_not_answer_does_not_hold_the_process(root: str, figure: Figures) -> None:
+    """With a query running on a frozen PostgreSQL, which takes no cancellation, the process ends within grace + 1 s."""
+    found = {}
+    with restartable() as database:
+        migrate({"DATABASE_URL": database.url})
+        serving = under_load(root, database.url, *options(root), grace=GRACE)
+        with serving as server, endless(server, ENDLESS["query"]), database.frozen():
+            terminate(server, "child")
+            status, seconds = wait(server, GRACE + 4)
+    if status is None or seconds > GRACE + 1:
+        found["held"] = f"exit status {status} after {seconds:.1f} s"
+    figure(f"exit {status} after {seconds:.2f} s; {found}")
+    judge(root, found, set())
