@@ -1,0 +1,186 @@
+"""Pages of another origin, in chromium, against an API that the session cookie logs in to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from harness import TESTS, Server
+from nginx import nginx
+from quickstart_site import PASSWORD, fresh_database
+
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+FORM = """<!doctype html><title>Win a prize</title>
+<form method="post" action="{target}" enctype="{coding}"><input name="name" value="stolen"><button>Win</button></form>
+"""
+
+
+class Elsewhere(NamedTuple):
+    """A server of somebody else's, on this machine: it serves the page that was put there."""
+
+    port: int
+    pages: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Elsewhere]:
+    pages: dict[str, str] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = pages.get(self.path, "").encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Elsewhere(server.server_address[1], pages)
+        server.shutdown()
+
+
+def manage(env: dict[str, str], *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "django", *arguments],
+        cwd=TESTS,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": str(TESTS), **env},
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture(scope="module", params=["", "/pre"], ids=["bare", "stripped"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the site is for the browser: by itself, and behind nginx, which strips /pre."""
+    folder = tmp_path_factory.mktemp("csrf")
+    prefix = request.param
+    with contextlib.ExitStack() as stack:
+        env = {"DATABASE_URL": stack.enter_context(fresh_database(folder))}
+        manage(env, "migrate", "--verbosity=0")
+        manage(
+            {**env, "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
+            *("createsuperuser", "--no-input", "--username=demo", "--email=demo@example.com"),
+        )
+        options = ("--root-path", prefix) if prefix else ()
+        server = stack.enter_context(Server("project.library.asgi:app", *options, env=env))
+        if prefix:
+            yield stack.enter_context(nginx(folder / "nginx", server.url, prefix, strip=True))
+        else:
+            yield server.url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page whose user is logged in on the admin's site."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.goto(f"{url}/admin/")
+    page.get_by_label("Username").fill("demo")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{url}/admin/")
+    yield page
+    context.close()
+
+
+def gifts(page: Page, url: str) -> list[str]:
+    return list(page.request.get(f"{url}/api/gifts").json())
+
+
+CODINGS = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("path", ["gift", "bodyless"])
+def test_a_form_of_another_origin_is_refused(
+    page: Page, url: str, elsewhere: Elsewhere, coding: str, path: str
+) -> None:
+    """A form of a page on another port, with which the browser sends the session cookie, changes nothing."""
+    before = gifts(page, url)
+    elsewhere.pages["/form"] = FORM.format(target=f"{url}/api/{path}", coding=coding)
+    page.goto(f"http://127.0.0.1:{elsewhere.port}/form")
+    with page.expect_response(f"{url}/api/{path}") as answered:
+        page.get_by_role("button", name="Win").click()
+    assert "sessionid" in answered.value.request.all_headers()["cookie"]
+    assert answered.value.request.all_headers()["origin"] == f"http://127.0.0.1:{elsewhere.port}"
+    assert answered.value.status == 403
+    assert gifts(page, url) == before
+
+
+def test_a_script_of_another_origin_is_refused(page: Page, url: str, elsewhere: Elsewhere) -> None:
+    """A script of a page on another port cannot change anything with the cookie either."""
+    before = gifts(page, url)
+    elsewhere.pages["/script"] = "<!doctype html><title>Script</title>"
+    page.goto(f"http://127.0.0.1:{elsewhere.port}/script")
+    script = "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'}).then(() => true)"
+    with page.expect_response(f"{url}/api/bodyless") as answered:
+        page.evaluate(script, f"{url}/api/bodyless")
+    assert answered.value.status == 403
+    assert gifts(page, url) == before
+
+
+def test_a_form_of_another_site_is_refused(page: Page, url: str, elsewhere: Elsewhere) -> None:
+    """With a form of another site the browser does not even send the cookie, and the caller is a stranger."""
+    before = gifts(page, url)
+    elsewhere.pages["/form"] = FORM.format(target=f"{url}/api/bodyless", coding=CODINGS[0])
+    page.goto(f"http://localhost:{elsewhere.port}/form")
+    with page.expect_response(f"{url}/api/bodyless") as answered:
+        page.get_by_role("button", name="Win").click()
+    assert answered.value.status == 401
+    assert gifts(page, url) == before
+
+
+def test_the_sites_own_page_passes(page: Page, url: str) -> None:
+    """A script of the site itself, which sends the token in the header, is let through."""
+    script = """url => fetch(url, {
+        method: 'POST',
+        headers: {'X-CSRFToken': document.querySelector('[name=csrfmiddlewaretoken]').value}
+    }).then(answer => answer.status)"""
+    assert page.evaluate(script, f"{url}/api/bodyless") == 200
+    assert gifts(page, url)[-1] == "bodyless"
+
+
+def test_the_sites_own_form_passes(page: Page, url: str) -> None:
+    """A form of the site itself, with Django's hidden field, is let through."""
+    script = """target => {
+        const form = document.createElement('form');
+        form.method = 'post';
+        form.action = target;
+        form.append(document.querySelector('[name=csrfmiddlewaretoken]').cloneNode());
+        const name = document.createElement('input');
+        name.name = 'name';
+        name.value = 'given';
+        form.append(name);
+        document.body.append(form);
+        form.submit();
+    }"""
+    with page.expect_response(f"{url}/api/gift") as answered:
+        page.evaluate(script, f"{url}/api/gift")
+    assert answered.value.status == 200
+    assert gifts(page, url)[-1] == "given"
