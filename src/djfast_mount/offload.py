@@ -18,8 +18,7 @@ Names used here that are not public, each with a canary test:
 
     asgiref.sync       SyncToAsync.thread_sensitive_context, .context_to_thread_executor, .threadlocal,
                        .single_thread_executor; AsyncToSync.executors and the ContextVar in it; _restore_context
-    anyio              _core._eventloop.threadlocals, .set_current_async_library; _backends._asyncio.AsyncIOBackend,
-                       ._task_states
+    anyio              _core._eventloop.threadlocals; _backends._asyncio.AsyncIOBackend, ._task_states
     asyncio            _set_running_loop
     starlette.concurrency, fastapi.concurrency     the global ``anyio``; starlette.concurrency._next,
                        ._StopIteration
@@ -44,15 +43,15 @@ import anyio.to_thread
 import fastapi.concurrency
 import starlette.concurrency
 from anyio._backends._asyncio import AsyncIOBackend, _task_states
-from anyio._core._eventloop import set_current_async_library, threadlocals
+from anyio._core._eventloop import threadlocals
 from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
 from starlette.staticfiles import StaticFiles
 
 from djfast_mount.calls import Call, FutureCall
-from djfast_mount.cancellation import cancel_again, outlive
 from djfast_mount.leases import Lease, Source
+from djfast_mount.loop_calls import LoopCall, running_call
 
 __all__ = [
     "Caller",
@@ -232,137 +231,6 @@ SyncToAsync.context_to_thread_executor[_context] = _LeaseExecutor()
 # AnyIO's door ------------------------------------------------------------------------------------------------------
 
 
-class _LoopCall:
-    """A call that reports to a task of an event loop.
-
-    Args:
-        context: Where the function runs.
-        seen: What the caller's context holds now.
-    """
-
-    __slots__ = (
-        "_settled",
-        "_ticket",
-        "args",
-        "context",
-        "droppable",
-        "function",
-        "future",
-        "loop",
-        "seen",
-        "task",
-        "tasks",
-    )
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        context: contextvars.Context,
-        seen: contextvars.Context,
-        task: asyncio.Task[Any] | None,
-    ) -> None:
-        self.function = function
-        self.args = args
-        self.context = context
-        self.seen = seen
-        self.task = task
-        self.droppable = True
-        self.tasks: list[asyncio.Task[Any]] = []  # what asgiref's async_to_sync runs for the function
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
-        self._ticket = [None]
-        self._settled: tuple[Any, BaseException | None] | None = None
-
-    def claim(self) -> bool:
-        """Whether the caller of this is the one to settle the call's fate: to begin it, or to drop it."""
-        try:
-            self._ticket.pop()  # Atomic: the worker and the loop may both be here.
-        except IndexError:
-            return False
-        return True
-
-    def wanted(self) -> bool:
-        return bool(self._ticket)
-
-    def run(self) -> None:
-        if not self.claim():
-            return
-        local = SyncToAsync.threadlocal
-        outer, local.task_context = getattr(local, "task_context", None), self.tasks
-        outer_call, _thread.call = getattr(_thread, "call", None), self
-        try:
-            result, error = self.context.run(self._run), None
-        except BaseException as raised:
-            result, error = None, raised
-        finally:
-            local.task_context = outer
-            _thread.call = outer_call
-        self._report(result, error)
-
-    def fail(self, error: BaseException) -> None:
-        if self.claim():
-            self._report(None, error)
-
-    async def outcome(self) -> Any:
-        """Returns or raises what the function did. Runs on the loop, in the task that made the call."""
-        try:
-            return await self.future
-        except asyncio.CancelledError as error:
-            if self.future.done() and not self.future.cancelled():
-                # The outcome was there, and is not to be lost: a context manager that was entered must be left.
-                if self.future.exception() is error:
-                    raise  # The function itself raised it.
-            elif self.droppable and self.claim():
-                raise
-            else:
-                for task in self.tasks[:1]:
-                    task.cancel()
-                await self._outlive()
-            cancel_again(error)
-            return self.future.result()
-        finally:
-            _restore_context(self.context)
-
-    def _run(self) -> Any:
-        _restore_context(self.seen)
-        set_current_async_library(None)
-        return self.function(*self.args)
-
-    def _report(self, result: Any, error: BaseException | None) -> None:
-        try:
-            self.loop.call_soon_threadsafe(self._settle, result, error)
-        except RuntimeError:
-            if not self.loop.is_closed():
-                raise
-
-    async def _outlive(self) -> None:
-        if self._settled is None:
-            self.future = self.loop.create_future()
-            await outlive(self.future)
-            return
-        # The outcome came while the cancellation was on its way, to a future that was cancelled already.
-        self.future = self.loop.create_future()
-        self._settle(*self._settled)
-
-    def _settle(self, result: Any, error: BaseException | None) -> None:
-        self._settled = (result, error)
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(result)
-            return
-        if isinstance(error, StopIteration):
-            # A future takes no StopIteration; AnyIO's own thread turns it into this.
-            replaced = RuntimeError("coroutine raised StopIteration")
-            replaced.__cause__ = error
-            error = replaced
-        self.future.set_exception(error)
-
-
-_thread = threading.local()
-
-
 class _Backend(AsyncIOBackend):
     """AnyIO's way back from our threads to the loop: the same as asgiref's, so that law 3 holds for both."""
 
@@ -378,7 +246,7 @@ class _Backend(AsyncIOBackend):
 
     @classmethod
     def check_cancelled(cls) -> None:
-        call: _LoopCall | None = getattr(_thread, "call", None)
+        call = running_call()
         state = _task_states.get(call.task) if call is not None and call.task is not None else None
         threadlocals.current_cancel_scope = state.cancel_scope if state is not None else None
         super().check_cancelled()
@@ -437,13 +305,13 @@ async def _on_lease(
     return await call.outcome()
 
 
-def _call(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> _LoopCall:
+def _call(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> LoopCall:
     task = asyncio.current_task()
     seen = contextvars.copy_context()
-    return _LoopCall(function, args, lease.context_of(task, seen), seen, task)
+    return LoopCall(function, args, lease.context_of(task, seen), seen, task)
 
 
-def _offer(call: _LoopCall) -> bool:
+def _offer(call: LoopCall) -> bool:
     """Gives `call` to the sync code of this request that waits above us, if there is any."""
     executor = waiting_thread()
     if executor is None:

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount import asgi, connections, mount, offload, request_thread
+from djfast_mount import asgi, connections, loop_calls, mount, offload, request_thread
 from djfast_mount.calls import Call
 from djfast_mount.connections import PoolThread
 from djfast_mount.leases import Lease
@@ -218,7 +218,7 @@ def forgetful() -> contextlib.AbstractContextManager[MakeRoot]:
     async def outcome(call: Any) -> Any:
         return await call.future
 
-    return _mounted_with((offload._LoopCall, "outcome", outcome))
+    return _mounted_with((loop_calls.LoopCall, "outcome", outcome))
 
 
 def held_up() -> contextlib.AbstractContextManager[MakeRoot]:
