@@ -52,8 +52,8 @@ class Prefixed:
 @pytest.fixture(params=STYLES)
 def prefixed(request: pytest.FixtureRequest) -> Iterator[Prefixed]:
     before, root_path, script_name = STYLES[request.param]
-    # DEBUG: static files as they lie in the apps.
-    with override_settings(FORCE_SCRIPT_NAME=script_name, DEBUG=True):
+    # DEBUG: static files as they lie in the apps. STATIC_URL: set anew, Django forgets with whose prefix it was read.
+    with override_settings(FORCE_SCRIPT_NAME=script_name, DEBUG=True, STATIC_URL="static/"):
         yield Prefixed(before, root_path)
 
 

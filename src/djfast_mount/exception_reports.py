@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http
 import logging
 import traceback
@@ -63,10 +62,13 @@ def log(
 
 def report(request: Request, response: Response, error: BaseException) -> None:
     """Sends got_request_exception and logs an error of 500 or more. Runs on a thread: both may block."""
-    with raised(error):
-        got_request_exception.send(sender=None, request=_django_request(request))
-        log(request, response, error=error)
-        _tell_somebody(request, response, error)
+    _while_raised(error, _report, request, response, error)
+
+
+def _report(request: Request, response: Response, error: BaseException) -> None:
+    got_request_exception.send(sender=None, request=_django_request(request))
+    log(request, response, error=error)
+    _tell_somebody(request, response, error)
 
 
 def _tell_somebody(request: Request, response: Response, error: BaseException) -> None:
@@ -95,9 +97,8 @@ def _takes(handler: logging.Handler, record: logging.LogRecord) -> bool:
     return record.levelno >= handler.level and bool(handler.filter(record))
 
 
-@contextlib.contextmanager
-def raised(error: BaseException) -> Iterator[None]:
-    """Makes `error` the one that `sys.exc_info()` tells of, as receivers expect it, and its traceback begin in the app.
+def _while_raised(error: BaseException, function: Callable[..., Any], *args: Any) -> Any:
+    """Calls `function` where `sys.exc_info()` tells of `error`, as receivers expect it, its traceback begun in the app.
 
     Some twenty frames of Starlette and FastAPI stand above; a report with the values of each takes half a second.
     """
@@ -106,7 +107,7 @@ def raised(error: BaseException) -> Iterator[None]:
         raise error.with_traceback(_from_app(whole))
     except type(error):
         error.__traceback__ = _from_app(error.__traceback__)
-        yield
+        return function(*args)
     finally:
         error.__traceback__ = whole
 
@@ -128,17 +129,19 @@ async def on_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 def technical_page(request: Request, error: BaseException, status: int) -> Response:
     """Returns Django's page about `error`, for a browser in DEBUG. Runs on the request thread: it shows values."""
-    with raised(error):
-        page = technical_500_response(
-            cast(HttpRequest, _django_request(request)), type(error), error, error.__traceback__, status_code=status
-        )
-    return HTMLResponse(page.content, status)
+    return HTMLResponse(_while_raised(error, _page, request, error, status), status)
+
+
+def _page(request: Request, error: BaseException, status: int) -> bytes:
+    shown = cast(HttpRequest, _django_request(request))
+    page = technical_500_response(shown, type(error), error, error.__traceback__, status_code=status)
+    return page.content
 
 
 def traceback_lines(error: BaseException) -> list[str]:
     """Returns the traceback for the client of an API, which shows JSON."""
-    with raised(error):
-        return "".join(traceback.format_exception(error)).splitlines()
+    lines: list[str] = _while_raised(error, traceback.format_exception, error)
+    return "".join(lines).splitlines()
 
 
 def wants_html(request: Request) -> bool:
