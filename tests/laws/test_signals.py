@@ -215,7 +215,7 @@ async def test_a_cancelled_django_request_ends_its_spell(site: Site, path: str) 
 
 def in_transaction(key: str) -> Iterator[None]:
     with transaction.atomic():
-        Item.objects.create(name=key)
+        Item.objects.create(name="row")
         yield
     note(key, "exit")
 
