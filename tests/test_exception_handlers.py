@@ -365,12 +365,21 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("path", ["numbers", "anything", "by-hand"])
-@pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd[:24])
+# Where the endpoint's own parsing fails, that error is its own.
+UNPARSED = ("{", "\\", "", "[" * 100_000, "9" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("path", "odd"),
+    [
+        pytest.param(path, odd, id=f"{path}-{odd[:24]}")
+        for path in ("numbers", "anything", "by-hand")
+        for odd in ODD
+        if path != "by-hand" or odd not in UNPARSED
+    ],
+)
 def test_odd_json_is_never_an_error_of_ours(client: ApiClient, path: str, odd: str) -> None:
     """No JSON body, as it stands or in a field, gets an answer of 500 or more."""
-    if path == "by-hand" and odd in ("{", "\\", "", "[" * 100_000, "9" * 5000):
-        pytest.skip("the endpoint's own parsing fails, and that error is its own")
     for body in (odd, f'{{"numbers": {odd}}}', f'{{"x": [{odd}]}}'):
         assert client.post(f"/api/{path}", content=body, headers=JSON).status_code < 500
 
