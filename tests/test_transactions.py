@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
-from django.core.signals import request_started
-from django.db import connection, connections, transaction
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection, connections, transaction
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -176,6 +176,15 @@ def test_all_of_a_call_is_kept_or_nothing(
     """An exception undoes what endpoint and dependencies wrote; what was returned, or redirects, keeps it."""
     assert client.post(f"/api/{kind}/write/{name}").status_code == status
     assert names() == kept
+
+
+def test_the_order_of_djangos_receivers_is_nothing(client: ApiClient, kind: str) -> None:
+    """Also where Django's closing of old connections is the last receiver, as after a call of its test client."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+        signal.connect(close_old_connections)
+    assert client.post(f"/api/{kind}/write/fine").status_code == 200
+    assert names() == BOTH
 
 
 def test_the_commit_comes_before_the_response(client: ApiClient, kind: str) -> None:

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from typing import Annotated, Any
 
-from django.core.signals import request_started
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from fastapi import Depends, FastAPI
 from fastapi.dependencies.models import Dependant
@@ -28,6 +27,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
 from djfast_mount import offload
+from djfast_mount.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.leases import Source
 
@@ -64,13 +64,12 @@ class _Block:
 _blocks: contextvars.ContextVar[tuple[_Block, ...]] = contextvars.ContextVar("djfast_mount_blocks", default=())
 
 
-def _begin(**_: object) -> None:
+def _begin() -> None:
     for block in _blocks.get():
         block.enter()
 
 
-# On the request thread, when the first sync call of a request is made, and in the context of that call.
-request_started.connect(_begin, dispatch_uid="djfast_mount.transactions")
+begun.append(_begin)
 
 
 def atomic(using: str = DEFAULT_DB_ALIAS) -> Any:
