@@ -15,19 +15,26 @@ from harness import Server, postgres
 
 _stack = contextlib.ExitStack()
 
-# What runs unless everything is asked for: minutes on two cores. The rest is for `nox -s tests`.
-_FAST_WITH_DATABASE = {"test_lifespan.py", "test_quickstart.py", "test_lazy.py", "test_one_thread.py"}
-_WITHOUT_DATABASE = {
+# Left to `nox -s tests`, which asks for everything: of the laws, a fifth is enough for every day.
+_LONG = {path.name for path in (Path(__file__).parent / "laws").glob("test_*.py")} - {
+    "test_lazy.py",
+    "test_one_thread.py",
+}
+# What asks no database, or starts processes with databases of their own, need not run on a second one.
+_ONCE = {
     "test_conf.py",
+    "test_exception_server.py",
     "test_file_contents.py",
     "test_file_responses.py",
     "test_hosts.py",
     "test_layout.py",
+    "test_lifespan.py",
     "test_lifespan_failures.py",
     "test_limits.py",
     "test_loading.py",
     "test_negotiation.py",
     "test_package.py",
+    "test_pytest_plugin.py",
     "test_readme.py",
     "test_routing.py",
     "test_static_mount.py",
@@ -57,12 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     if not collection_path.name.startswith("test_") or collection_path.is_dir():
         return None
-    # What asks no database need not run on the second one.
-    if config.getoption("--db") != "sqlite" and collection_path.name in _WITHOUT_DATABASE:
-        return True
     named = any(collection_path.name in argument for argument in config.args)
-    fast = collection_path.name in _FAST_WITH_DATABASE | _WITHOUT_DATABASE
-    return None if fast or named or config.getoption("--everything") else True
+    if named or config.getoption("--everything"):
+        return None
+    once = config.getoption("--db") != "sqlite" and collection_path.name in _ONCE
+    return True if once or collection_path.name in _LONG else None
 
 
 def pytest_unconfigure() -> None:
