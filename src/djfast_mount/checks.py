@@ -1,0 +1,241 @@
+"""System checks: what the settings alone tell, before anything is served.
+
+E0.. are errors, W0.. warnings; W02.. are asked for with ``manage.py check --deploy`` only. What has to be looked for in
+the running configuration is `manage.py mount_doctor`'s to find, which shows these checks too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage
+
+from djfast_mount.conf import SETTING
+
+__all__ = ["OPTIONS", "register_checks"]
+
+_WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
+_LOGIN_MIDDLEWARE = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+# Apps with a runserver of their own. Django takes the command of the app that is listed first.
+_OTHER_RUNSERVERS = ("django.contrib.staticfiles", "whitenoise.runserver_nostatic", "daphne", "channels")
+_POSTGRESQL = "django.db.backends.postgresql"
+_SQLITE = "django.db.backends.sqlite3"
+
+
+class Kind(NamedTuple):
+    """What an option may be: the test, and the words for it."""
+
+    fits: Callable[[Any], bool]
+    words: str
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _path(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.startswith("/") and value.strip("/") != "")
+
+
+def _words(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+_FLAG = Kind(lambda value: isinstance(value, bool), "True or False")
+_SECONDS = Kind(lambda value: _number(value) and value > 0, "a number of seconds above 0")
+_APP = Kind(
+    lambda value: value is None or isinstance(value, str) or callable(value), 'an ASGI app, "module:name" or None'
+)
+
+OPTIONS: dict[str, Kind] = {
+    "prefix": Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps"),
+    "app": _APP,
+    "django": _FLAG,
+    "static": _FLAG,
+    "websocket_app": _APP,
+    "middleware": Kind(
+        lambda value: isinstance(value, Sequence) and not isinstance(value, str), "a list of Middleware"
+    ),
+    "lifespan": Kind(lambda value: value is None or callable(value), "a lifespan context or None"),
+    "debug": Kind(lambda value: value is None or isinstance(value, bool), "True, False or None"),
+    "host_check": _FLAG,
+    "max_body_size": Kind(lambda value: value is None or _whole(value, 0), "a whole number of bytes, or None"),
+    "threads": Kind(lambda value: value is None or _whole(value, 1), "a whole number from 1 up, or None"),
+    "wait_timeout": _SECONDS,
+    "grace": Kind(lambda value: value is None or _SECONDS.fits(value), "a number of seconds above 0, or None"),
+    "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
+    "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
+    "send_timeout": _SECONDS,
+    "warn_after": _SECONDS,
+    "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
+    "problem_details": _FLAG,
+}
+"""Every option of ``settings.DJFAST_MOUNT``, and what it may be."""
+
+
+def register_checks() -> None:
+    """Registers the checks with Django. A second call does nothing."""
+    for check in (check_options, check_middleware, check_commands, check_databases):
+        checks.register(check, "djfast_mount")
+    checks.register(check_deployment, "djfast_mount", deploy=True)
+
+
+def _options() -> dict[str, Any]:
+    options = getattr(settings, SETTING, {})
+    return options if isinstance(options, dict) else {}
+
+
+def check_options(**_: object) -> list[CheckMessage]:
+    """E001 to E003: ``settings.DJFAST_MOUNT`` is a dict of options that exist, each of its kind."""
+    options = getattr(settings, SETTING, {})
+    if not isinstance(options, dict):
+        hint = f'Write {SETTING} = {{"threads": 8}}, or leave it out.'
+        return [checks.Error(f"settings.{SETTING} is {options!r}, not a dict.", hint=hint, id="djfast_mount.E001")]
+    return [message for key, value in options.items() for message in _check_option(key, value)]
+
+
+def _check_option(key: object, value: object) -> Iterator[CheckMessage]:
+    kind = OPTIONS.get(str(key))
+    if kind is None:
+        near = difflib.get_close_matches(str(key), OPTIONS, 1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(sorted(OPTIONS))}."
+        message = f"settings.{SETTING} has the key {key!r}, which is no option."
+        yield checks.Error(message, hint=hint, id="djfast_mount.E002")
+    elif not kind.fits(value):
+        message = f"settings.{SETTING}[{key!r}] is {value!r}."
+        yield checks.Error(message, hint=f"Give {kind.words}.", id="djfast_mount.E003")
+
+
+def check_middleware(**_: object) -> Iterator[CheckMessage]:
+    """E004, E005, W001: what the other settings say fits what `mount()` does."""
+    script_name = settings.FORCE_SCRIPT_NAME
+    if script_name and not script_name.startswith("/"):
+        yield checks.Error(
+            f"settings.FORCE_SCRIPT_NAME is {script_name!r}, which no path begins with.",
+            hint=f"Write {'/' + script_name!r}.",
+            id="djfast_mount.E004",
+        )
+    if "djfast_mount.auth.session" in _options().get("authentication", ()):
+        for name in _LOGIN_MIDDLEWARE:
+            if name not in settings.MIDDLEWARE:
+                yield checks.Error(
+                    f"settings.{SETTING}['authentication'] lists the session, which logs nobody in without {name}.",
+                    hint=f"Add {name!r} to settings.MIDDLEWARE, or take the session out of the list.",
+                    id="djfast_mount.E005",
+                )
+    if _WHITENOISE in settings.MIDDLEWARE and _options().get("static", True):
+        yield checks.Warning(
+            "WhiteNoiseMiddleware is in settings.MIDDLEWARE, and mount() has answered every static file before it.",
+            hint=f"Take {_WHITENOISE!r} out: it costs time and has nothing left to do.",
+            id="djfast_mount.W001",
+        )
+
+
+def check_commands(**_: object) -> list[CheckMessage]:
+    """W002: `manage.py runserver` is the one that serves the API too."""
+    installed = list(settings.INSTALLED_APPS)
+    ours = next((place for place, name in enumerate(installed) if _is_ours(name)), len(installed))
+    first = [name for name in installed[:ours] if name.startswith(_OTHER_RUNSERVERS)]
+    if not first:
+        return []
+    return [
+        checks.Warning(
+            f"{first[0]!r} stands above 'djfast_mount' in settings.INSTALLED_APPS, so `manage.py runserver` is not the "
+            "one that serves the API.",
+            hint="Put 'djfast_mount' at the top of the list.",
+            id="djfast_mount.W002",
+        )
+    ]
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0] == "djfast_mount"
+
+
+def check_databases(**_: object) -> Iterator[CheckMessage]:
+    """W003, W004: connections that threads keep are looked at before they are used, and there are enough of them."""
+    threads = _options().get("threads") or 8
+    for alias, database in settings.DATABASES.items():
+        if not _is_server(database):
+            continue
+        if database.get("CONN_MAX_AGE", 0) != 0 and not database.get("CONN_HEALTH_CHECKS"):
+            yield checks.Warning(
+                f"The database {alias!r} keeps its connections and does not check them: after a restart of the "
+                "database each thread's first request fails.",
+                hint=f'Set DATABASES[{alias!r}]["CONN_HEALTH_CHECKS"] = True.',
+                id="djfast_mount.W003",
+            )
+        most = _pool_size(database)
+        if most is not None and most < threads:
+            yield checks.Warning(
+                f"The connection pool of the database {alias!r} has room for {most} connections, and mount() runs "
+                f"{threads} threads, which wait for one another there.",
+                hint=f'Set DATABASES[{alias!r}]["OPTIONS"]["pool"] = {{"max_size": {threads}}}, or threads to {most}.',
+                id="djfast_mount.W004",
+            )
+
+
+def _is_server(database: Mapping[str, Any]) -> bool:
+    return database.get("ENGINE", "") not in ("", "django.db.backends.dummy", _SQLITE)
+
+
+def _pool_size(database: Mapping[str, Any]) -> int | None:
+    pool = database.get("OPTIONS", {}).get("pool")
+    if not pool:
+        return None
+    given = pool if isinstance(pool, dict) else {}
+    # psycopg_pool's own rule: min_size is 4, and max_size is min_size where it is not given.
+    return int(given.get("max_size") or given.get("min_size", 4))
+
+
+def check_deployment(**_: object) -> Iterator[CheckMessage]:
+    """W020 to W023, with ``--deploy``: what is well in development and not in production."""
+    if _options().get("static", True):
+        yield from _check_static_root()
+    if _options().get("docs_access") == "public":
+        yield checks.Warning(
+            f"settings.{SETTING}['docs_access'] is 'public': everybody can read the API's docs and schema.",
+            hint="Leave it out: with DEBUG off the docs are then for staff alone. None removes them.",
+            id="djfast_mount.W021",
+        )
+    for alias, database in settings.DATABASES.items():
+        if database.get("ENGINE") == _POSTGRESQL:
+            yield from _check_timeouts(alias, database.get("OPTIONS", {}))
+
+
+def _check_static_root() -> Iterator[CheckMessage]:
+    root = settings.STATIC_ROOT
+    if not root or not Path(root).is_dir() or not any(Path(root).iterdir()):
+        yield checks.Warning(
+            f"settings.STATIC_ROOT is {str(root)!r}, where there are no files: without DEBUG none is served.",
+            hint="Set it to a folder, and run `manage.py collectstatic` when you deploy.",
+            id="djfast_mount.W020",
+        )
+
+
+def _check_timeouts(alias: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    if "statement_timeout" not in str(options.get("options", "")):
+        yield checks.Warning(
+            f"The database {alias!r} has no statement_timeout: a query that never ends holds its thread for ever.",
+            hint=f'Set DATABASES[{alias!r}]["OPTIONS"]["options"] = "-c statement_timeout=30s".',
+            id="djfast_mount.W022",
+        )
+    if not options.get("connect_timeout"):
+        yield checks.Warning(
+            f"The database {alias!r} has no connect_timeout: when its host does not answer, threads wait for minutes.",
+            hint=f'Set DATABASES[{alias!r}]["OPTIONS"]["connect_timeout"] = 5.',
+            id="djfast_mount.W023",
+        )
