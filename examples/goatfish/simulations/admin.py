@@ -1,0 +1,17 @@
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+
+from simulations.models import Simulation, User
+
+
+@admin.register(User)
+class KeyHolderAdmin(UserAdmin):
+    fieldsets = (*UserAdmin.fieldsets, ("API", {"fields": ["api_key"]}))
+
+
+@admin.register(Simulation)
+class SimulationAdmin(admin.ModelAdmin):
+    list_display = ["name", "owner", "start_date", "end_date"]
+    list_filter = ["owner"]
+    search_fields = ["name"]
+    date_hierarchy = "start_date"

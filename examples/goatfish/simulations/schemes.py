@@ -1,0 +1,11 @@
+"""Who calls the API: a user of Django's, known by the key in a header."""
+
+from djfast_mount.auth import api_key
+from simulations.models import User
+
+
+def user_of(key: str) -> User | None:
+    return User.objects.filter(api_key=key).first()
+
+
+key = api_key("X-API-Key", user_of)
