@@ -2,6 +2,7 @@
 
 root middleware, if there is any
   the dispatcher: lifespan, websockets, http
+    a path of health       the answer
     a prefix of ours       Host check, body limit, request thread, the mounted app
     all else               body limit, static files (Host check), request thread, Django
 """
@@ -32,13 +33,14 @@ from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
+from djfast_mount.health import Health
 from djfast_mount.hosts import HostCheck
 from djfast_mount.http_request import DjangoRequests
 from djfast_mount.lifespan import Lifespans, Participant
 from djfast_mount.limits import CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.request_thread import RequestThreads
-from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, split_root_path
+from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, namespace_of, split_root_path
 from djfast_mount.staticfiles import StaticFiles
 from djfast_mount.threads import Pool
 
@@ -77,15 +79,19 @@ class MountedApplication(Starlette):
         debug: bool = False,
         hosts: HostCheck | None = None,
         max_body_size: int | None = None,
+        serves_django: bool = True,
     ) -> None:
-        routes = [Mount(prefix, app=app, name=prefix.strip("/").replace("/", "-")) for prefix, app in apps.items()]
+        routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
+        self.serves_django = serves_django
+        self.falls_through = False
         # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
         self.body_limit = max_body_size
         self._hosts = hosts
         self._read_script_name()
         setting_changed.connect(self._read_script_name)
         self._threads = threads
+        self.health = Health(threads, apps)
         self._elsewhere = elsewhere
         # By identity: an app under two prefixes has one lifespan.
         live = {
@@ -108,7 +114,7 @@ class MountedApplication(Starlette):
         if lifespan is not None:
             root = threads.outside_requests(Router(lifespan=lifespan))
             first.append(Participant("the root's lifespan", root, shared=True))
-        self._lifespans = Lifespans([*first, *live.values()])
+        self._lifespans = Lifespans([*first, *live.values(), Participant("the readiness", self.health.lifespan)])
 
     def _read_script_name(self, **_: object) -> None:
         self._script_name = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
@@ -131,6 +137,7 @@ class MountedApplication(Starlette):
         elif kind == "websocket":
             await self._websocket(scope, receive, send)
         elif kind == "lifespan":
+            self.health.expect_lifespan()
             await self._lifespans.run(scope, receive, send)
         else:
             raise ValueError(
@@ -142,6 +149,9 @@ class MountedApplication(Starlette):
         # The path that every request takes: what could be a call is written out, and settings are not asked.
         outer = scope.get("root_path") or self._script_name
         outer, path = split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
+        if path in self.health.paths:
+            await self.health.paths[path](scope, receive, send)
+            return
         raw_headers = scope["headers"]
         headers = dict(raw_headers)
         match = self._prefixes.match(path)
@@ -320,4 +330,5 @@ def mount(
         debug=debug,
         hosts=hosts,
         max_body_size=max_body_size,
+        serves_django=django,
     )

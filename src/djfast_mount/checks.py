@@ -59,6 +59,7 @@ _SECONDS = Kind(lambda value: _number(value) and value > 0, "a number of seconds
 _APP = Kind(
     lambda value: value is None or isinstance(value, str) or callable(value), 'an ASGI app, "module:name" or None'
 )
+_HEALTH_PATH = Kind(_path, 'a path such as "/healthz", or None')
 
 OPTIONS: dict[str, Kind] = {
     "prefix": Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps"),
@@ -82,6 +83,10 @@ OPTIONS: dict[str, Kind] = {
     "warn_after": _SECONDS,
     "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
     "problem_details": _FLAG,
+    "health_path": _HEALTH_PATH,
+    "ready_path": _HEALTH_PATH,
+    "ready_timeout": _SECONDS,
+    "drain": Kind(lambda value: _number(value) and value >= 0, "a number of seconds"),
 }
 """Every option of ``settings.DJFAST_MOUNT``, and what it may be."""
 

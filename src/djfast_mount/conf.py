@@ -26,6 +26,10 @@ _DEFAULTS: dict[str, Any] = {
     "warn_after": 30.0,
     "authentication": ("djfast_mount.auth.session",),
     "problem_details": False,
+    "health_path": "/healthz",
+    "ready_path": "/readyz",
+    "ready_timeout": 2.0,
+    "drain": 0.0,
 }
 
 P = ParamSpec("P")

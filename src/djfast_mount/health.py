@@ -1,0 +1,286 @@
+"""Two paths for whoever watches the process: ``/healthz``, alive, and ``/readyz``, ready for requests.
+
+1. They are answered at the root, before Host check, static files and both halves, and stand in no schema and in no
+   access log.
+2. ``/healthz`` asks nothing: it takes no thread and no connection.
+3. ``/readyz`` asks each database on a lease of its own, within a limit. A question that has no answer yet is not asked
+   a second time: however often it is asked, readiness holds one worker for each database at most.
+4. Once SIGTERM has come ``/readyz`` answers 503, and the server hears of the signal `drain` seconds later: a balancer
+   takes the process out before its port closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from contextvars import ContextVar
+from types import FrameType
+from typing import Any
+
+from django.db import connections, router
+from django.db.migrations.executor import MigrationExecutor
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from djfast_mount.calls import FutureCall
+from djfast_mount.conf import SETTING, option
+from djfast_mount.exceptions import ConfigurationError, PoolTimeout
+from djfast_mount.offload import waiting_thread
+from djfast_mount.request_thread import RequestThread, RequestThreads
+
+__all__ = ["Health", "quiet"]
+
+logger = logging.getLogger("djfast_mount.health")
+
+quiet: ContextVar[bool] = ContextVar("djfast_mount_quiet", default=False)
+"""Whether what is being sent is an answer about health, which no access log is to show."""
+
+# Seconds after which unapplied migrations are looked up again.
+RECHECK = 30.0
+
+_ACCESS_LOGS = ("uvicorn.access", "hypercorn.access")
+_Probe = Callable[[], str]
+
+
+def _not_quiet(record: logging.LogRecord) -> bool:
+    return not quiet.get()
+
+
+class Health:
+    """What answers the health paths of one root.
+
+    Args:
+        threads: Where the databases are asked.
+        taken: Paths that are no longer to be had: the prefixes of the apps.
+
+    `paths` maps each path, inside of the outer prefix, to the ASGI app that answers it. Made at start-up; raises
+    ConfigurationError where a path is none.
+    """
+
+    def __init__(self, threads: RequestThreads, taken: Collection[str] = ()) -> None:
+        self._threads = threads
+        self._limit: float = option("ready_timeout")
+        self._drain = Drain(option("drain"))
+        self._up = True  # where the server drives no lifespan there is none to wait for
+        self._asked: dict[str, tuple[asyncio.AbstractEventLoop, Future[str]]] = {}  # by what is asked
+        self._migrations: dict[str, tuple[str, float]] = {}  # by alias: the answer, and when it came
+        self._last = ""
+        self.paths: dict[str, ASGIApp] = {}
+        for key, app in (("health_path", self.alive), ("ready_path", self.ready)):
+            path = _checked(key, option(key), {*taken, *self.paths})
+            if path is not None:
+                self.paths[path] = app
+        for name in _ACCESS_LOGS:
+            logging.getLogger(name).addFilter(_not_quiet)
+
+    async def alive(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: answers 200 as long as the event loop turns."""
+        await _answer(scope, send, 200, {"status": "alive"})
+
+    async def ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: answers 200 or 503, and what was found."""
+        if self._drain.draining or not self._up:
+            status, found = "draining" if self._drain.draining else "down", {}
+        else:
+            found = await self._look(scope)
+            well = all(answer in _WELL for part in found.values() for answer in part.values())
+            status = "ready" if well else "not ready"
+        self._report(status, found)
+        await _answer(scope, send, 200 if status == "ready" else 503, {"status": status, **found})
+
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: to be the last to start and the first to stop."""
+        await receive()
+        self._up = True
+        self._drain.install()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._up = False
+        self._drain.uninstall()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def expect_lifespan(self) -> None:
+        """Has `/readyz` wait for the end of a start-up that begins now."""
+        self._up = False
+
+    async def _look(self, scope: Scope) -> dict[str, dict[str, str]]:
+        aliases = [alias for alias in connections if connections.settings[alias]["ENGINE"] != _NO_DATABASE]
+        pool = self._ask(scope, "threads", lambda: "free")
+        databases = [self._ask(scope, f"database {alias}", _Database(alias)) for alias in aliases]
+        migrations = [self._unapplied(scope, alias) for alias in aliases]
+        waiting = [answer for answer in (pool, *databases, *migrations) if not answer.done()]
+        if waiting:
+            await asyncio.wait(map(_watched, waiting), timeout=self._limit)
+        without = "no answer" if pool.done() else "not asked"
+        return {
+            "threads": {"pool": _outcome(pool, "exhausted")},
+            "databases": {alias: _outcome(answer, without) for alias, answer in zip(aliases, databases, strict=True)},
+            "migrations": {alias: _outcome(answer, without) for alias, answer in zip(aliases, migrations, strict=True)},
+        }
+
+    def _ask(self, scope: Scope, name: str, probe: _Probe) -> Future[str]:
+        """Has `probe` run on a lease of its own; where it is still running since an earlier call, that is the one."""
+        loop = asyncio.get_running_loop()
+        asked_on, asked = self._asked.get(name, (None, None))
+        if asked is not None and asked_on is loop and not asked.done():
+            return asked
+        executor = waiting_thread()
+        request = RequestThread(self._threads, scope, _send_nothing, executor)
+        request.lingers = False
+        lease = self._threads.lease_for(request, executor)
+        lease.one_call = True
+        call = FutureCall(probe)
+        self._asked[name] = loop, call.future
+        lease.submit(call)
+        return call.future
+
+    def _unapplied(self, scope: Scope, alias: str) -> Future[str]:
+        found, at = self._migrations.get(alias, ("", 0.0))
+        if found == "applied" or (found and time.monotonic() - at < RECHECK):
+            known: Future[str] = Future()
+            known.set_result(found)
+            return known
+
+        def look() -> str:
+            answer = _migrations_of(alias)
+            self._migrations[alias] = (answer, time.monotonic())
+            return answer
+
+        return self._ask(scope, f"migrations {alias}", look)
+
+    def _report(self, status: str, found: dict[str, dict[str, str]]) -> None:
+        said = json.dumps({"status": status, **found})
+        if said != self._last:
+            level = logging.INFO if status in ("ready", "draining") else logging.WARNING
+            if status != "ready" or self._last:
+                logger.log(level, "Readiness: %s", said)
+            self._last = said
+
+
+_NO_DATABASE = "django.db.backends.dummy"
+_WELL = {"free", "answers", "applied"}
+
+
+class _Database:
+    """Asks one database for one row. Runs on the lease's worker."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+
+    def __call__(self) -> str:
+        connection = connections[self._alias]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1" + connection.features.bare_select_suffix)
+            cursor.fetchone()
+        return "answers"
+
+
+def _migrations_of(alias: str) -> str:
+    executor = MigrationExecutor(connections[alias])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    missing = [migration for migration, _ in plan if router.allow_migrate(alias, migration.app_label)]
+    if not missing:
+        return "applied"
+    logger.warning("Unapplied migrations in the database %r: %s", alias, ", ".join(map(str, missing)))
+    return f"{len(missing)} unapplied"
+
+
+def _watched(answer: Future[str]) -> asyncio.Future[str]:
+    """The same for the event loop, which would log an error that nobody takes from it."""
+    watched = asyncio.wrap_future(answer)
+    watched.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return watched
+
+
+def _outcome(answer: Future[str], without: str) -> str:
+    """What is told of a question: its answer, or the kind of its error. The message may name hosts and users."""
+    if not answer.done():
+        return without
+    error = answer.exception()
+    if error is None:
+        return answer.result()
+    return without if isinstance(error, PoolTimeout) else type(error).__name__
+
+
+def _checked(key: str, path: Any, taken: Collection[str]) -> str | None:
+    if path in taken:
+        raise ConfigurationError(
+            f"settings.{SETTING}[{key!r}] is {path!r}, which is mounted or named already. Give another path, or None."
+        )
+    if path is None or (isinstance(path, str) and path.startswith("/") and path.strip("/")):
+        return path
+    raise ConfigurationError(
+        f'settings.{SETTING}[{key!r}] is {path!r}. Give a path below the root, such as "/healthz", or None for none.'
+    )
+
+
+async def _send_nothing(_: object) -> None:
+    """The `send` of a request that only asks: nothing is ever sent through it."""
+
+
+async def _answer(scope: Scope, send: Send, status: int, content: dict[str, Any]) -> None:
+    allow = []
+    if scope["method"] not in ("GET", "HEAD"):
+        status, content, allow = 405, {"detail": "Method Not Allowed"}, [(b"allow", b"GET, HEAD")]
+    body = json.dumps(content).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *allow,
+    ]
+    token = quiet.set(True)
+    try:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    finally:
+        quiet.reset(token)
+
+
+class Drain:
+    """The time between SIGTERM and the moment at which the server hears of it.
+
+    Args:
+        seconds: That time; 0: at once.
+
+    `install()` and `uninstall()` run on the event loop, in the lifespan. Off the main thread, where Python takes no
+    handlers, they do nothing.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._previous: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.draining = False
+
+    def install(self) -> None:
+        self.draining = False
+        if threading.current_thread() is threading.main_thread():
+            self._loop = asyncio.get_running_loop()
+            self._previous = signal.getsignal(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, self._on_signal)
+
+    def uninstall(self) -> None:
+        if signal.getsignal(signal.SIGTERM) == self._on_signal:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        first, self.draining = not self.draining, True
+        if first and self._seconds and self._loop is not None:
+            logger.info("Signal %d: not ready any more; the server is told in %g s.", number, self._seconds)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, self._forward, number)
+        else:
+            self._forward(number)
+
+    def _forward(self, number: int) -> None:
+        # As if the signal came now. A second one is ours to pass on still.
+        if callable(self._previous):
+            self._previous(number, None)
+        elif self._previous != signal.SIG_IGN:
+            self.uninstall()
+            signal.raise_signal(number)
