@@ -17,6 +17,8 @@ nox.options.error_on_missing_interpreters = False
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 LINT = nox.project.dependency_groups(PYPROJECT, "lint")
+# By it the suites of others are fetched. uv puts none into its environments.
+PIP = "pip>=25.1"
 DJANGO = {"3.11": "django~=5.2.0", "3.12": "django~=6.0.0", "3.13": "django~=6.1.0"}
 
 
@@ -82,26 +84,26 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def whitenoise(session: nox.Session) -> None:
     """WhiteNoise's own tests against our static files."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", PIP)
     session.run("python", "tests/suites/whitenoise/run.py", *session.posargs)
 
 
 @nox.session
 def fastapi_suite(session: nox.Session) -> None:
     """FastAPI's own tests against a mounted FastAPI."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", PIP)
     session.run("python", "tests/suites/fastapi/run.py", *session.posargs)
 
 
 @nox.session
 def starlette_suite(session: nox.Session) -> None:
     """Starlette's own tests against a mounted Starlette."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", PIP)
     session.run("python", "tests/suites/starlette/run.py", *session.posargs)
 
 
 @nox.session
 def django_suite(session: nox.Session) -> None:
     """Django's own tests against Django's half."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", PIP)
     session.run("python", "tests/suites/django/run.py", *session.posargs)
