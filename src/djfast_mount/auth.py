@@ -24,7 +24,7 @@ from fastapi import Depends, HTTPException
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import get_request
 from djfast_mount.login import router
-from djfast_mount.permissions import check_permission, check_spelling
+from djfast_mount.permissions import check_permission, check_spelling, note_asker
 from djfast_mount.schemes import Scheme, api_key, authenticated, bearer, challenges, session
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def require_perm(*names: str, obj: Callable[..., Any] | None = None) -> Any:
     def permitted_on(user: CurrentUser, obj: Any = thing) -> User:
         return _permitted(user, names, obj)
 
-    return Depends(permitted if obj is None else permitted_on)
+    dependency = permitted if obj is None else permitted_on
+    note_asker(dependency, names)
+    return Depends(dependency)
 
 
 def _permitted(user: User, names: tuple[str, ...], obj: Any) -> User:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+from collections.abc import Callable
 from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.apps import apps
 from django.conf import settings
@@ -11,7 +15,7 @@ from django.contrib.auth import get_permission_codename
 
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["check_permission", "check_spelling"]
+__all__ = ["check_permission", "check_spelling", "note_asker", "permissions_asked_by"]
 
 # Backends that know no permissions but those of the models and of the table.
 _DJANGO_BACKENDS = {
@@ -19,6 +23,17 @@ _DJANGO_BACKENDS = {
     for name in ("AllowAllUsersModelBackend", "AllowAllUsersRemoteUserBackend", "ModelBackend", "RemoteUserBackend")
 }
 _seen: set[str] = set()  # the names that the table has been found to hold
+_askers: WeakKeyDictionary[Callable[..., Any], tuple[str, ...]] = WeakKeyDictionary()
+
+
+def note_asker(dependency: Callable[..., Any], names: tuple[str, ...]) -> None:
+    """Remembers that `dependency` asks for the permissions `names`."""
+    _askers[dependency] = names
+
+
+def permissions_asked_by(dependency: object) -> tuple[str, ...]:
+    """Returns the permissions that a dependency made by `require_perm` asks for; of any other, none."""
+    return _askers.get(dependency, ()) if inspect.isfunction(dependency) else ()
 
 
 def check_spelling(name: object) -> None:

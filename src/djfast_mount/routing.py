@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from starlette.types import Scope
 
-__all__ = ["PrefixRouter", "child_scope", "has_control_character", "split_root_path"]
+__all__ = ["PrefixRouter", "child_scope", "has_control_character", "namespace_of", "split_root_path"]
 
 T = TypeVar("T")
 
@@ -60,3 +60,8 @@ def has_control_character(path: str) -> bool:
     """Whether `path` holds a character below U+0020, or U+007F."""
     # isprintable() is one pass in C, and true of nearly every path.
     return not path.isprintable() and any(character < " " or character == "\x7f" for character in path)
+
+
+def namespace_of(prefix: str) -> str:
+    """Returns the namespace of the names under `prefix`: ``/api`` has ``api``, ``/api/v1`` has ``api-v1``."""
+    return prefix.strip("/").replace("/", "-")

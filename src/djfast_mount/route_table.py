@@ -1,0 +1,170 @@
+"""The merged route table: which endpoint or view answers which path, in the order in which they are asked."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.conf import settings
+from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
+from django.urls import URLPattern, URLResolver, get_resolver
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+from fastapi.security.base import SecurityBase
+from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
+
+from djfast_mount.auth import current_user, optional_user, staff_user, superuser
+from djfast_mount.permissions import permissions_asked_by
+from djfast_mount.routing import PrefixRouter, namespace_of
+from djfast_mount.schemes import Scheme
+
+if TYPE_CHECKING:
+    from djfast_mount.asgi import MountedApplication
+
+__all__ = ["Route", "route_table"]
+
+_USERS: dict[Any, str] = {
+    optional_user: "optional user",
+    current_user: "user",
+    staff_user: "staff",
+    superuser: "superuser",
+}
+_LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+
+
+class Route(NamedTuple):
+    """One row of the table."""
+
+    path: str
+    """From the root of the host, as the framework writes it: ``/api/items/{id}``, ``/items/<int:id>/``."""
+    methods: tuple[str, ...]
+    """Sorted. ``("WEBSOCKET",)`` for a websocket; empty where it is left to the view or the app."""
+    name: str
+    """As `reverse` takes it, ``api:item``; empty when it has none."""
+    owner: str
+    """``"Django"``, ``"FastAPI"``, or the class of another mounted app."""
+    is_async: bool
+    """Whether the endpoint or view is a coroutine function, and so runs on the event loop."""
+    auth: str
+    """Whom it is for, as far as can be told from outside: ``user``, ``staff``, ``shop.change_item``; empty: anyone."""
+
+
+def route_table(app: MountedApplication) -> list[Route]:
+    """Returns every route of what `mount()` returned: its prefixes first, the longest foremost, then Django's URLconf.
+
+    What Django has under a prefix is left out, for nobody is led there, unless the app falls through. It imports the
+    URLconf; any thread may call it. Of an app that is neither FastAPI's nor Starlette's there is one row.
+    """
+    apps = {route.path: route.app for route in app.routes if isinstance(route, Mount)}
+    rows = [row for prefix in sorted(apps, key=len, reverse=True) for row in _rows_of_app(prefix, apps[prefix])]
+    if app.serves_django:
+        prefixes = PrefixRouter({} if app.falls_through else apps)
+        patterns = get_resolver().url_patterns
+        rows += [row for row in _django_rows(patterns, "/", "") if prefixes.match(row.path) is None]
+    return rows
+
+
+# The mounted apps ---------------------------------------------------------------------------------------------------
+
+
+def _rows_of_app(prefix: str, app: Any) -> Iterator[Route]:
+    namespace = namespace_of(prefix)
+    routes = getattr(app, "routes", None)
+    if routes is None:
+        yield Route(f"{prefix}/{{path:path}}", (), "", type(app).__name__, True, "")
+    else:
+        yield from _api_rows(routes, prefix, f"{namespace}:", type(app).__name__)
+
+
+def _api_rows(routes: Iterable[BaseRoute], prefix: str, namespace: str, owner: str) -> Iterator[Route]:
+    for context in iter_route_contexts(list(routes)):
+        route: Any = context.original_route
+        path, name = prefix + (context.path or ""), context.name
+        if isinstance(route, Mount | Host):
+            below = f"{namespace}{name}:" if name else namespace
+            if route.routes:
+                yield from _api_rows(route.routes, path, below, type(route.app).__name__)
+            else:
+                yield Route(f"{path}/{{path:path}}", (), "", type(route.app).__name__, True, "")
+            continue
+        is_websocket = isinstance(route, WebSocketRoute)
+        methods = ("WEBSOCKET",) if is_websocket else tuple(sorted(context.methods or ()))
+        endpoint_is_async = _is_async(context.endpoint)
+        auth = _auth_of_dependant(getattr(context, "dependant", None))
+        yield Route(path, methods, f"{namespace}{name}" if name else "", owner, endpoint_is_async, auth)
+
+
+def _is_async(endpoint: Any) -> bool:
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    if inspect.isclass(endpoint):
+        return True  # Starlette's HTTPEndpoint and its kin are ASGI.
+    call = endpoint if inspect.isroutine(endpoint) else getattr(endpoint, "__call__", endpoint)  # noqa: B004
+    return inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
+
+
+def _auth_of_dependant(dependant: Dependant | None) -> str:
+    """The permissions, or else the strictest of our dependencies, or else the security schemes."""
+    if dependant is None:
+        return ""
+    calls = list(_calls(dependant))
+    permissions = [name for call in calls for name in permissions_asked_by(call)]
+    users = [name for known, name in _USERS.items() if known in calls]
+    schemes = [call.scheme_name for call in calls if isinstance(call, SecurityBase) and _asks(call)]
+    return ", ".join(dict.fromkeys(permissions or users[-1:] or schemes))
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for below in dependant.dependencies:
+        yield below.call
+        yield from _calls(below)
+
+
+def _asks(scheme: SecurityBase) -> bool:
+    # Ours let every call pass where they stand for the documentation alone, and then are no Scheme.
+    return isinstance(scheme, Scheme) or not type(scheme).__module__.startswith("djfast_mount.")
+
+
+# Django -------------------------------------------------------------------------------------------------------------
+
+
+def _django_rows(patterns: Iterable[URLPattern | URLResolver], path: str, namespace: str) -> Iterator[Route]:
+    for pattern in patterns:
+        here = path + str(pattern.pattern).removeprefix("^")
+        if isinstance(pattern, URLResolver):
+            below = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from _django_rows(pattern.url_patterns, here, below)
+        else:
+            name = f"{namespace}{pattern.name}" if pattern.name else ""
+            view = pattern.callback
+            yield Route(here, _methods_of(view), name, "Django", _is_async_view(view), _auth_of_view(view))
+
+
+def _is_async_view(view: Any) -> bool:
+    return inspect.iscoroutinefunction(view)
+
+
+def _methods_of(view: Any) -> tuple[str, ...]:
+    cls = getattr(view, "view_class", None)
+    names = () if cls is None else (name for name in cls.http_method_names if hasattr(cls, name))
+    return tuple(sorted(name.upper() for name in names))
+
+
+def _auth_of_view(view: Any) -> str:
+    cls: Any = getattr(view, "view_class", None)
+    if cls is not None and issubclass(cls, PermissionRequiredMixin):
+        wanted = cls.permission_required or "permission"
+        return wanted if isinstance(wanted, str) else ", ".join(wanted)
+    if _is_of_admin(view):
+        return "staff"
+    if hasattr(view, "login_url") or (cls is not None and issubclass(cls, LoginRequiredMixin)):
+        return "user"
+    everywhere = _LOGIN_REQUIRED in settings.MIDDLEWARE
+    return "user" if everywhere and getattr(view, "login_required", True) else ""
+
+
+def _is_of_admin(view: Any) -> bool:
+    owner = getattr(inspect.unwrap(view, stop=inspect.ismethod), "__self__", None)
+    return hasattr(view, "admin_site") or hasattr(view, "model_admin") or hasattr(owner, "admin_site")
