@@ -1,0 +1,28 @@
+from django.db.models import QuerySet
+from fastapi import APIRouter
+
+from djfast_mount.auth import StaffUser
+from djfast_mount.transactions import Atomic
+from polls.adapters import AllQuestions, AQuestion
+from polls.models import Choice, Question
+from polls.schemas import QuestionIn, QuestionWithChoices
+
+router = APIRouter(prefix="/questions", tags=["questions"])
+
+
+@router.get("", response_model=list[QuestionWithChoices])
+def index(questions: AllQuestions) -> QuerySet[Question]:
+    return questions
+
+
+@router.get("/{id}", response_model=QuestionWithChoices)
+async def read(question: AQuestion) -> Question:
+    return question
+
+
+@router.post("", status_code=201, response_model=QuestionWithChoices)
+def create(sent: QuestionIn, _: StaffUser, __: Atomic) -> Question:
+    """The question and its choices, or nothing of them."""
+    question = Question.objects.create(question_text=sent.question_text)
+    Choice.objects.bulk_create(Choice(question=question, choice_text=text) for text in sent.choices)
+    return question
