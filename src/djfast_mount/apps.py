@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from djfast_mount import url_names
 from djfast_mount.checks import register_checks
 
 __all__ = ["DjfastMountConfig"]
@@ -22,3 +23,4 @@ class DjfastMountConfig(AppConfig):
     def ready(self) -> None:
         """Runs in `django.setup()`. Imports neither the API nor FastAPI."""
         register_checks()
+        url_names.install()

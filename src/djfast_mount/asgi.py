@@ -27,6 +27,7 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount import offload
+from djfast_mount.api_patterns import register
 from djfast_mount.apis import prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread, note_started
@@ -43,6 +44,7 @@ from djfast_mount.request_thread import RequestThreads
 from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, namespace_of, split_root_path
 from djfast_mount.staticfiles import StaticFiles
 from djfast_mount.threads import Pool
+from djfast_mount.url_for import names_of_both
 
 __all__ = ["MountedApplication", "mount"]
 
@@ -98,7 +100,7 @@ class MountedApplication(Starlette):
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
             for prefix, app in apps.items()
         }
-        served = {prefix: DjangoRequests(app, prefix) for prefix, app in apps.items()}
+        served = {prefix: DjangoRequests(app, prefix, names_of_both(app)) for prefix, app in apps.items()}
         self._prefixes = PrefixRouter(
             {
                 prefix: _Mounted(partial(threads.http, served[prefix]), served[prefix], live[id(app)])
@@ -320,6 +322,7 @@ def mount(
         elsewhere = StaticFiles(elsewhere, guard=_guarded(hosts), memory=option("static_memory"))
     apps = load_apps(prefix, app, debug=debug)
     prepare(apps.values())
+    register(apps)
     return MountedApplication(
         apps,
         elsewhere,

@@ -19,6 +19,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import set_script_prefix
 from django.utils.functional import SimpleLazyObject
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
@@ -121,17 +122,24 @@ class DjangoRequests:
     Args:
         app: Served with the request's thread entered.
         prefix: Under which `app` is mounted.
+        router: What ``request.url_for`` asks, instead of the app's own router.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, prefix: str, router: object = None) -> None:
         self.app = app
         self.prefix = prefix
+        self.router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         call = scope[_KEY] = APICall(scope, send, self.prefix)
+        if self.router is not None:
+            scope["router"] = self.router
+        if call.outer:
+            # As for a view: reverse() puts it in front of a path.
+            set_script_prefix(settings.FORCE_SCRIPT_NAME or call.outer)
         try:
             await self.app(scope, receive, call.send if scope["type"] == "http" else send)
         except Exception as error:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
-from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
 from django.urls import URLPattern, URLResolver, get_resolver
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
@@ -153,13 +152,14 @@ def _methods_of(view: Any) -> tuple[str, ...]:
 
 
 def _auth_of_view(view: Any) -> str:
-    cls: Any = getattr(view, "view_class", None)
-    if cls is not None and issubclass(cls, PermissionRequiredMixin):
+    # By what Django's mixins and decorators leave: to import the mixins would load models.
+    cls = getattr(view, "view_class", None)
+    if hasattr(cls, "get_permission_required"):
         wanted = cls.permission_required or "permission"
         return wanted if isinstance(wanted, str) else ", ".join(wanted)
     if _is_of_admin(view):
         return "staff"
-    if hasattr(view, "login_url") or (cls is not None and issubclass(cls, LoginRequiredMixin)):
+    if hasattr(view, "login_url") or hasattr(cls, "handle_no_permission"):
         return "user"
     everywhere = _LOGIN_REQUIRED in settings.MIDDLEWARE
     return "user" if everywhere and getattr(view, "login_required", True) else ""

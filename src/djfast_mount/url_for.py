@@ -1,0 +1,50 @@
+"""``request.url_for`` and ``websocket.url_for`` in a mounted app: Django's names beside the app's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.datastructures import URL, URLPath
+from starlette.routing import NoMatchFound
+
+from djfast_mount.urls import reverse
+
+__all__ = ["NamesOfBoth", "names_of_both"]
+
+
+def names_of_both(app: object) -> NamesOfBoth | None:
+    """Returns what stands in for the router of `app` in the scope of its calls; None when it has no router."""
+    router = getattr(app, "router", None)
+    return None if router is None else NamesOfBoth(router)
+
+
+class NamesOfBoth:
+    """A router that knows Django's names, and those of other prefixes, too. For all but names it is the app's own.
+
+    Starlette asks ``scope["router"]`` for a URL, and puts its own router there only where there is none yet.
+    """
+
+    def __init__(self, router: Any) -> None:
+        self._router = router
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._router, name)
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """Returns the path of an endpoint of the app, or what `reverse` finds.
+
+        Raises: UnknownURL, which is a NoMatchFound.
+        """
+        try:
+            path: URLPath = self._router.url_path_for(name, **path_params)
+        except NoMatchFound:
+            return _WholePath(reverse(name, kwargs=path_params), protocol="http")
+        return path
+
+
+class _WholePath(URLPath):
+    """A path from the root of the host, and not of the app that is being served."""
+
+    def make_absolute_url(self, base_url: str | URL) -> URL:
+        base = URL(base_url) if isinstance(base_url, str) else base_url
+        return super().make_absolute_url(base.replace(path="/", query="", fragment=""))

@@ -1,0 +1,161 @@
+"""The names of the mounted apps, where Django's own `reverse` and ``{% url %}`` look names up.
+
+Django's `reverse` asks `get_resolver`, a global name of django.urls.base, for the resolver of a URLconf. A stand-in for
+it is set there once. It answers with Django's resolver, and the mounted apps' names beside its own.
+
+1. Names only: which view answers a path, the system checks and the page of a 404 ask Django's own resolver, which is
+   never changed.
+2. It holds for every URLconf, a request's own included, and outlives `clear_url_caches()`.
+3. Where a namespace of Django's has the same name, both are found in it, the mounted app's names first.
+4. Where nothing has been mounted, as in a management command or a task, ``settings.ASGI_APPLICATION`` is imported when
+   a namespace is asked for that Django does not know.
+
+All names used are public. A canary test holds Django's `reverse` to asking django.urls.base.get_resolver.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.urls import URLResolver, base
+from django.urls.resolvers import RegexPattern, get_resolver
+from django.utils.translation import get_language
+
+__all__ = ["api_namespaces", "install", "known_names", "register"]
+
+Source = Callable[[], Sequence[URLResolver]]
+
+
+class _Mounted:
+    """What has been mounted, and the resolvers made of it."""
+
+    def __init__(self) -> None:
+        self.source: Source | None = None
+        self._resolvers: tuple[URLResolver, ...] | None = None
+        self.combined: WeakKeyDictionary[URLResolver, dict[str | None, URLResolver]] = WeakKeyDictionary()
+        self.alone = URLResolver(RegexPattern(r"^/"), [])
+
+    def put(self, source: Source) -> None:
+        self.source = source
+        self._resolvers = None
+        self.combined.clear()
+
+    @property
+    def resolvers(self) -> tuple[URLResolver, ...]:
+        # Made when a name is asked for, for routes may be added until then.
+        if self._resolvers is None:
+            self._resolvers = () if self.source is None else tuple(self.source())
+        return self._resolvers
+
+
+_mounted = _Mounted()
+
+
+def register(source: Source) -> None:
+    """Makes the namespaces that `source` returns, one resolver each, known to Django. Called by `mount()`.
+
+    A later call takes the place of an earlier one.
+    """
+    _mounted.put(source)
+    install()
+
+
+def install() -> None:
+    """Sets the stand-in. A second call changes nothing."""
+    base.get_resolver = _resolver_of  # type: ignore[attr-defined]
+
+
+def api_namespaces() -> list[str]:
+    """Returns the namespaces of the mounted apps, in the order of `mount()`."""
+    if _mounted.source is None:
+        _import_application()
+    return [str(resolver.namespace) for resolver in _mounted.resolvers]
+
+
+def known_names() -> list[str]:
+    """Returns every name that `reverse` knows, with its namespaces: of the mounted apps and the URLconf in force."""
+    api_namespaces()
+    return list(dict.fromkeys(_names_in(_resolver_of(base.get_urlconf()), "")))
+
+
+def _names_in(resolver: URLResolver, namespace: str) -> list[str]:
+    found = [f"{namespace}{name}" for name in resolver.reverse_dict if isinstance(name, str)]
+    for name, (_, below) in resolver.namespace_dict.items():
+        found += _names_in(below, f"{namespace}{name}:")
+    return found
+
+
+def _resolver_of(urlconf: Any = None) -> URLResolver:
+    """The stand-in for Django's `get_resolver`."""
+    django = _djangos(urlconf)
+    if _mounted.source is None:
+        return _Waiting(RegexPattern(r"^/"), django.url_patterns)
+    # By language, as Django's own tables are: a namespace may stand under a language's prefix.
+    by_language = _mounted.combined.setdefault(django, {})
+    language = get_language()
+    if language not in by_language:
+        by_language[language] = _combined(django, _mounted.resolvers)
+    return by_language[language]
+
+
+def _djangos(urlconf: Any) -> URLResolver:
+    if urlconf is None and getattr(settings, "ROOT_URLCONF", None) is None:
+        return _mounted.alone  # mount(django=False) needs no URLconf.
+    return get_resolver(urlconf)
+
+
+def _combined(django: URLResolver, resolvers: Sequence[URLResolver]) -> URLResolver:
+    root = URLResolver(RegexPattern(r"^/"), [*django.url_patterns, *resolvers])
+    merged = [_merged(root, resolver) for resolver in resolvers]
+    if not any(merged):
+        return root
+    own = [both or resolver for both, resolver in zip(merged, resolvers, strict=True)]
+    return URLResolver(RegexPattern(r"^/"), [*own, *django.url_patterns])
+
+
+def _merged(root: URLResolver, resolver: URLResolver) -> URLResolver | None:
+    """The names of `resolver`, then those of a namespace of Django's that is called the same, if there is one."""
+    name = str(resolver.namespace)
+    prefix, found = root.namespace_dict[name]
+    if found is resolver:
+        others = [other for other in root.app_dict[name] if other != name]
+        if not others:
+            return None
+        prefix, found = root.namespace_dict[others[0]]
+    theirs = RegexPattern(prefix)
+    theirs.converters = dict(found.pattern.converters)
+    # The names that come last are looked at first.
+    both = [URLResolver(theirs, found.url_patterns), URLResolver(resolver.pattern, resolver.url_patterns)]
+    return URLResolver(RegexPattern(""), both, app_name=name, namespace=name)
+
+
+class _Waiting(URLResolver):
+    """Django's names, as long as nothing has been mounted."""
+
+    @property
+    def namespace_dict(self) -> dict[str, tuple[str, URLResolver]]:
+        return _Namespaces(super().namespace_dict)
+
+
+class _Namespaces(dict[str, tuple[str, URLResolver]]):
+    def __missing__(self, namespace: str) -> tuple[str, URLResolver]:
+        _import_application()
+        for resolver in _mounted.resolvers:
+            if resolver.namespace == namespace:
+                return resolver.pattern.regex.pattern, resolver
+        raise KeyError(namespace)
+
+
+def _import_application() -> None:
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not isinstance(path, str):
+        return
+    module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
+    # Where it has been imported it has mounted nothing; where it is being imported it will.
+    if module not in sys.modules:
+        import_module(module)
