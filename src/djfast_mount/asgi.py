@@ -32,6 +32,7 @@ from djfast_mount.apis import prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
+from djfast_mount.fallthrough import fall_through
 from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
 from djfast_mount.health import Health
@@ -82,11 +83,12 @@ class MountedApplication(Starlette):
         hosts: HostCheck | None = None,
         max_body_size: int | None = None,
         serves_django: bool = True,
+        fallthrough: bool = False,
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
         self.serves_django = serves_django
-        self.falls_through = False
+        self.falls_through = fallthrough
         # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
         self.body_limit = max_body_size
         self._hosts = hosts
@@ -101,11 +103,11 @@ class MountedApplication(Starlette):
             for prefix, app in apps.items()
         }
         served = {prefix: DjangoRequests(app, prefix, names_of_both(app)) for prefix, app in apps.items()}
+        http: dict[str, ASGIApp] = {prefix: partial(threads.http, app) for prefix, app in served.items()}
+        if fallthrough:
+            http = fall_through(http, apps, elsewhere if serves_django else None)
         self._prefixes = PrefixRouter(
-            {
-                prefix: _Mounted(partial(threads.http, served[prefix]), served[prefix], live[id(app)])
-                for prefix, app in apps.items()
-            }
+            {prefix: _Mounted(http[prefix], served[prefix], live[id(app)]) for prefix, app in apps.items()}
         )
         self._websocket_app: _Mounted | None = None
         if websocket_app is not None:
@@ -277,6 +279,7 @@ def mount(
     threads: int | None = None,
     wait_timeout: float = 10.0,
     grace: float | None = None,
+    fallthrough: bool = False,
     django_handler: Literal["one_hop", "django"] = "one_hop",
 ) -> MountedApplication:
     """Joins FastAPI and Django in one ASGI app. Call it once, in asgi.py, at import; it runs `django.setup()` itself.
@@ -298,6 +301,7 @@ def mount(
         wait_timeout: Seconds that a request waits for a thread; then it is answered 503 with ``Retry-After``.
         grace: Seconds from SIGTERM within which the process ends, whatever a request does: event streams are ended at
             once, running statements cancelled shortly before. None: as long as the server waits.
+        fallthrough: Whether a path under a prefix that no route of the app matches goes on to Django.
         django_handler: ``"one_hop"`` runs a sync Django view with all its middleware in one hop to the thread,
             ``"django"`` uses Django's own handler, with a hop for each.
 
@@ -334,4 +338,5 @@ def mount(
         hosts=hosts,
         max_body_size=max_body_size,
         serves_django=django,
+        fallthrough=fallthrough,
     )

@@ -1,0 +1,108 @@
+"""API paths that no route matches go on to Django: `mount(fallthrough=True)`.
+
+1. The routes are asked, before the app is called and before anything of the body is read. What the app answers once it
+   has been called, a 404 of an endpoint too, stays.
+2. A path that a route has, for another method, is the app's: it answers 405.
+3. Where a route would match but for a last slash, the app redirects, unless Django has a view at that very path.
+4. An app mounted in the app is asked in its turn. What has no routes to be asked for, as `StaticFiles`, owns its paths.
+5. Websockets stay with the app.
+6. Middleware of the app sees only what the app serves, Django's only what Django does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.urls import Resolver404, get_resolver
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.routing import child_scope
+
+__all__ = ["fall_through"]
+
+
+def fall_through(
+    served: Mapping[str, ASGIApp], apps: Mapping[str, ASGIApp], django: ASGIApp | None
+) -> dict[str, ASGIApp]:
+    """Returns what serves the http calls of each prefix, with Django behind it.
+
+    Args:
+        served: What serves them without Django, by prefix.
+        apps: The apps whose routes are asked, by prefix.
+        django: What serves Django's half; None: nothing does.
+
+    Raises:
+        ConfigurationError: There is nothing to fall through to, or nothing whose routes could be asked.
+    """
+    if django is None:
+        raise ConfigurationError(
+            "mount() got fallthrough=True and django=False: there is nothing to fall through to. Leave one of them out."
+        )
+    falling = {
+        prefix: _FallThrough(served[prefix], app, django, prefix) for prefix, app in apps.items() if _has_routes(app)
+    }
+    if not falling:
+        raise ConfigurationError(
+            f"mount() got fallthrough=True, and none of its apps, {', '.join(map(repr, apps.values()))}, has routes "
+            "that could be asked: only those of FastAPI and Starlette have. Leave fallthrough out, or give the app "
+            "itself, and its middleware by add_middleware()."
+        )
+    return {**served, **falling}
+
+
+def _has_routes(app: object) -> bool:
+    return hasattr(app, "routes") and hasattr(app, "router")
+
+
+class _FallThrough:
+    """ASGI: the http calls of one prefix."""
+
+    def __init__(self, served: ASGIApp, app: Any, django: ASGIApp, prefix: str) -> None:
+        self._served = served
+        self._app = app
+        self._django = django
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _matches(self._app.routes, scope):
+            await self._served(scope, receive, send)
+            return
+        path = self._prefix + scope["path"].removeprefix(scope["root_path"])
+        if self._redirects(scope) and not _has_view(path):
+            await self._served(scope, receive, send)
+            return
+        outer = settings.FORCE_SCRIPT_NAME or scope["root_path"].removesuffix(self._prefix)
+        await self._django(child_scope(scope, outer.rstrip("/"), path), receive, send)
+
+    def _redirects(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if not self._app.router.redirect_slashes or path == scope["root_path"] + "/":
+            return False
+        other = path.rstrip("/") if path.endswith("/") else path + "/"
+        return _matches(self._app.routes, {**scope, "path": other})
+
+
+def _matches(routes: Iterable[BaseRoute], scope: Scope) -> bool:
+    """Whether one of `routes` takes the path, be it for another method."""
+    takes_path = False
+    for route in routes:
+        match, below = route.matches(scope)
+        if match is Match.FULL:
+            inner = route.routes if isinstance(route, Mount) else None
+            return not inner or _matches(inner, {**scope, **below})
+        takes_path = takes_path or match is Match.PARTIAL
+    return takes_path
+
+
+def _has_view(path: str) -> bool:
+    try:
+        get_resolver().resolve(path)
+    except Resolver404:
+        return False
+    except Exception:  # A converter that asks the database, a broken URLconf: Django's half will see it again.
+        return True
+    return True
