@@ -77,6 +77,7 @@ OPTIONS: dict[str, Kind] = {
     "threads": Kind(lambda value: value is None or _whole(value, 1), "a whole number from 1 up, or None"),
     "wait_timeout": _SECONDS,
     "grace": Kind(lambda value: value is None or _SECONDS.fits(value), "a number of seconds above 0, or None"),
+    "fallthrough": _FLAG,
     "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
     "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
     "send_timeout": _SECONDS,
