@@ -53,14 +53,14 @@ def databases(name: str, folder: Path) -> list[str]:
 
 def test_the_fixtures(tmp_path: Path) -> None:
     """The clients and the live server work with pytest-django's fixtures, and leave no database behind."""
-    assert "19 passed" in run(tmp_path, "checks_plugin.py", "-p", "no:asyncio")
+    assert "21 passed" in run(tmp_path, "checks_plugin.py", "-p", "no:asyncio")
 
 
 def test_xdist(tmp_path: Path) -> None:
     """They work in several processes at once, each with databases of its own."""
     output = run(tmp_path, "checks_plugin.py", "-p", "no:asyncio", "-n", "2")
     assert "2 workers" in output
-    assert "19 passed" in output
+    assert "21 passed" in output
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed")
@@ -73,7 +73,7 @@ def test_pytest_asyncio(tmp_path: Path) -> None:
 @pytest.mark.skipif(bool(POSTGRES), reason="SQLite alone has it")
 def test_databases_in_memory(tmp_path: Path) -> None:
     """A database in memory has one connection: the test's, which the live server shares."""
-    assert "19 passed" in run(tmp_path, "checks_plugin.py", "-p", "no:asyncio", database="memory")
+    assert "21 passed" in run(tmp_path, "checks_plugin.py", "-p", "no:asyncio", database="memory")
 
 
 def test_nothing_is_loaded_before_it_is_asked_for() -> None:

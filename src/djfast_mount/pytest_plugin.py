@@ -35,7 +35,7 @@ def api_client(asgi_application: Any, request: pytest.FixtureRequest) -> Iterato
 
     from djfast_mount.testing import Client  # noqa: PLC0415
 
-    other = request.getfixturevalue("client") if "client" in request.fixturenames else None
+    other = _fixture_beside(request, "client")
     client = Client(asgi_application, django_client=other if isinstance(other, DjangoClient) else None)
     yield client
     client.close()
@@ -53,11 +53,24 @@ def async_api_client(asgi_application: Any, request: pytest.FixtureRequest) -> I
     from djfast_mount.testing import AsyncClient, lent_connections  # noqa: PLC0415
     from djfast_mount.testing.watch import close_strays  # noqa: PLC0415
 
-    other = request.getfixturevalue("async_client") if "async_client" in request.fixturenames else None
+    other = _fixture_beside(request, "async_client")
     django_client = other if isinstance(other, DjangoAsyncClient) else None
     with lent_connections() as executor:
         yield AsyncClient(asgi_application, django_client=django_client, executor=executor)
         close_strays()
+
+
+def _fixture_beside(request: pytest.FixtureRequest, name: str) -> Any:
+    """The fixture `name`, if the test has it and it is not made of the one that asks: a project may call ours so."""
+    definitions = request.node._fixtureinfo.name2fixturedefs
+    names: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for definition in definitions.get(waiting.pop(), ()):
+            waiting += set(definition.argnames) - names
+            names.update(definition.argnames)
+    known = name in request.fixturenames and request.fixturename not in names
+    return request.getfixturevalue(name) if known else None
 
 
 @pytest.fixture(scope="session")

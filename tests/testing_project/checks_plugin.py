@@ -76,6 +76,20 @@ def test_clients_share_a_session(api_client: Client, client: DjangoClient, djang
     assert api_client.get("/whoami/").text == "ada"
 
 
+class TestTheNameOfTheProject:
+    """A project may give the name of pytest-django's client to ours."""
+
+    @pytest.fixture
+    def client(self, api_client: Client) -> Client:
+        return api_client
+
+    def test_beside_ours(self, api_client: Client, client: Client) -> None:
+        assert client is api_client
+
+    def test_before_ours(self, client: Client, api_client: Client) -> None:
+        assert client is api_client
+
+
 @pytest.mark.django_db
 def test_stray(api_client: Client) -> None:
     with pytest.warns(StrayConnectionWarning, match=r"GET /api/books/stray \(.*count_elsewhere\)"):
