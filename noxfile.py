@@ -84,7 +84,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def whitenoise(session: nox.Session) -> None:
     """WhiteNoise's own tests against our static files."""
-    session.install("-e", ".[test]", PIP)
+    session.install("-e", ".[test]", PIP, "requests")
     session.run("python", "tests/suites/whitenoise/run.py", *session.posargs)
 
 

@@ -20,14 +20,15 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.core.signals import got_request_exception
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
 from api_client import ApiClient, both, committed_rows
+from calls import websocket
 from djfast_mount import mount
 from djfast_mount.exception_handlers import add_exception_handlers
 from project.library.models import Author, Book
@@ -116,6 +117,30 @@ def fail_inside(name: str) -> None:
 @router.get("/fail/{name}")
 async def fail_included(shelf: int, name: str) -> None:
     FAILURES[name]()
+
+
+@api.websocket("/ws/{name}")
+async def fail_in_websocket(websocket: WebSocket, name: str) -> None:
+    await websocket.accept()
+    raise ERRORS[name]
+
+
+# One of each handler.
+ERRORS: dict[str, Exception] = {
+    name: kind(SECRET)
+    for name, kind in {
+        "http404": Http404,
+        "denied": PermissionDenied,
+        "invalid": ValidationError,
+        "bad": BadRequest,
+        "suspicious": SuspiciousOperation,
+        "conflict": IntegrityError,
+        "outage": OperationalError,
+        "not-implemented": NotImplementedError,
+        "value": ValueError,
+        "boom": RuntimeError,
+    }.items()
+}
 
 
 @api.get("/half")
@@ -409,6 +434,14 @@ def test_bytes_that_are_no_text_are_shown(client: ApiClient) -> None:
     """A body of bytes that are no UTF-8, in the place of JSON, is a 422."""
     answer = client.post("/api/numbers", content=b"\xff\xfe", headers={"content-type": "application/octet-stream"})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_of_a_websocket_stays_what_it_is(client: ApiClient, root_path: str, name: str) -> None:
+    """A websocket has no response: its error reaches the server, which closes it, and none of ours takes its place."""
+    with pytest.raises(type(ERRORS[name])) as raised:
+        websocket(client.app, f"{root_path}/api/ws/{name}", root_path=root_path)
+    assert raised.value is ERRORS[name]
 
 
 def test_a_value_error_of_the_endpoint_stays_one(client: ApiClient, kind: str) -> None:

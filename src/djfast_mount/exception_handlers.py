@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import http
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -102,7 +103,8 @@ class _Answers:
             RecursionError: self.unfit_value,
             Exception: self.unexpected,
         }
-        return {**common, HTTPException: self.http_exception} if self._problem_details else common
+        handlers = {kind: _for_http(handler) for kind, handler in common.items()}
+        return {**handlers, HTTPException: self.http_exception} if self._problem_details else handlers
 
     def answer(
         self, status: int, detail: Any = None, headers: Mapping[str, str] | None = None, **members: Any
@@ -150,7 +152,7 @@ class _Answers:
         return response
 
     async def http_exception(self, request: Request, error: HTTPException) -> Response:
-        if error.status_code < 400:
+        if error.status_code < 400 or request.scope["type"] != "http":
             return await http_exception_handler(request, error)
         return self.answer(error.status_code, error.detail, error.headers)
 
@@ -221,6 +223,18 @@ class _Answers:
             response = self.answer(500, printable(said), traceback=printable(traceback_lines(error)))
         report(request, response, error)
         return response
+
+
+def _for_http(handler: Handler) -> Handler:
+    """Starlette asks handlers about websockets too, which have no response: their errors stay what they are."""
+
+    @functools.wraps(handler)
+    async def answer(request: Request, error: Exception) -> Response:
+        if request.scope["type"] != "http":
+            raise error
+        return await handler(request, error)
+
+    return answer
 
 
 class _Last(Response):

@@ -20,7 +20,7 @@ def main() -> int:
     group = f"{folder / 'pyproject.toml'}:dev"
     foreign.pip("install", release, "--group", group, "pytest-timeout", "pytest-xdist")
     # A test that hangs ends its worker, and no other test.
-    options = ["-o", "timeout_method=thread", "--timeout", "60"]
+    options = ["-p", "no:asyncio", "-o", "timeout_method=thread", "--timeout", "60"]
     # Half of the tests run on trio, where there is no root.
     return foreign.run_pytest("starlette", folder, *options, floor=0.45)
 
