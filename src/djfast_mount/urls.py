@@ -20,10 +20,11 @@ from django.urls import reverse as django_reverse
 from starlette.routing import NoMatchFound
 
 from djfast_mount.exceptions import MountError
+from djfast_mount.objects import aget_object_or_404, get_object_or_404
 from djfast_mount.route_table import Route, route_table
 from djfast_mount.url_names import known_names
 
-__all__ = ["Route", "UnknownURL", "reverse", "route_table"]
+__all__ = ["Route", "UnknownURL", "aget_object_or_404", "get_object_or_404", "reverse", "route_table"]
 
 
 class UnknownURL(MountError, NoReverseMatch, NoMatchFound):

@@ -1,0 +1,131 @@
+"""`get_object_or_404`: one object of a model or queryset, as a function and as a dependency."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from inspect import Parameter, Signature
+from typing import Any, TypeVar, overload
+from uuid import UUID
+
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import models
+from django.http import Http404
+from django.shortcuts import aget_object_or_404
+from django.shortcuts import get_object_or_404 as djangos_get_object_or_404
+from fastapi import Depends
+
+from djfast_mount.auth import CurrentUser
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["aget_object_or_404", "get_object_or_404"]
+
+M = TypeVar("M", bound=models.Model)
+# Which type a parameter is declared with; text for every other field.
+_TYPES: dict[type[models.Field[Any, Any]], type] = {models.IntegerField: int, models.UUIDField: UUID}
+
+
+@overload
+def get_object_or_404(
+    klass: type[M] | models.Manager[M] | models.QuerySet[M], /, *args: models.Q, **kwargs: Any
+) -> M: ...
+
+
+@overload
+def get_object_or_404(
+    klass: type[M] | models.Manager[M] | models.QuerySet[M],
+    parameter: str,
+    /,
+    *,
+    field: str | None = None,
+    owner: str | None = None,
+) -> Any: ...
+
+
+def get_object_or_404(klass: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Returns the object, as Django's function does; given the name of a parameter, a dependency that returns it.
+
+        book = get_object_or_404(Book, id=1)
+        MyBook = Annotated[Book, get_object_or_404(Book, "id", owner="owner")]
+
+    The function belongs into sync code; `aget_object_or_404` is its async twin. The dependency runs on the request
+    thread, for `def` and `async def` endpoints.
+
+    Args:
+        klass: A model, manager or queryset.
+        args: `Q` objects; or the name of a parameter of the path or, if the path has none of that name, of the query.
+        field: The field that the parameter is the value of, or a lookup as in ``author__name``. None: the field that
+            is named as the parameter.
+        owner: The field, or the lookup, that must be the user who calls: 401 when there is none, and 404 for what is
+            another's.
+
+    Raises:
+        Http404: There is no such object.
+        ConfigurationError: The model has no such field.
+    """
+    if not args or not isinstance(args[0], str):
+        return djangos_get_object_or_404(klass, *args, **kwargs)
+    return Depends(_Object(klass, *args, **kwargs))
+
+
+class _Object:
+    """Dependency: one object. FastAPI calls it on the request thread."""
+
+    def __init__(self, klass: Any, parameter: str, *, field: str | None = None, owner: str | None = None) -> None:
+        model = klass if inspect.isclass(klass) else getattr(klass, "model", None)
+        if not (inspect.isclass(model) and issubclass(model, models.Model)):
+            raise ConfigurationError(
+                f"get_object_or_404() got {klass!r}. Give a model, a manager or a queryset, as in "
+                'get_object_or_404(Book, "id").'
+            )
+        self._klass = klass
+        self._parameter = parameter
+        self._field = field or parameter
+        self._owner = owner
+        self._user = f"{parameter}_owner"
+        kind = _type_of(_field_at_the_end(model, self._field, "field"))
+        parameters = [Parameter(parameter, Parameter.KEYWORD_ONLY, annotation=kind)]
+        if owner is not None:
+            _field_at_the_end(model, owner, "owner")
+            parameters.append(Parameter(self._user, Parameter.KEYWORD_ONLY, annotation=CurrentUser))
+        self.__signature__ = Signature(parameters)
+
+    def __call__(self, **values: Any) -> models.Model:
+        lookups = {self._field: values[self._parameter]}
+        if self._owner is not None:
+            lookups[self._owner] = values[self._user]
+        try:
+            return djangos_get_object_or_404(self._klass, **lookups)  # type: ignore[no-any-return]
+        except (TypeError, ValueError, ValidationError) as error:
+            # A text that the field cannot have for a value: there is no object with it.
+            raise Http404(str(error)) from error
+
+
+def _field_at_the_end(model: type[models.Model], lookup: str, argument: str) -> Any:
+    """The last field of `lookup`, as far as its parts are fields. Raises ConfigurationError when the first is none."""
+    found: Any = None
+    for name in lookup.split("__"):
+        try:
+            found = model._meta.pk if name == "pk" else model._meta.get_field(name)
+        except FieldDoesNotExist as error:
+            if found is None:
+                raise _no_such_field(model, lookup, argument) from error
+            return found  # A transform, as the year of a date.
+        if found.related_model is None:
+            return found
+        model = found.related_model
+    return getattr(found, "target_field", found)
+
+
+def _no_such_field(model: type[models.Model], lookup: str, argument: str) -> ConfigurationError:
+    fields = [field.name for field in model._meta.get_fields()]
+    near = difflib.get_close_matches(lookup, fields, 1)
+    meant = f"Did you mean {near[0]!r}?" if near else f"Its fields are {', '.join(fields)}."
+    also = ' Where the parameter has another name, write field="pk", or whichever it is.' if argument == "field" else ""
+    return ConfigurationError(
+        f"get_object_or_404() got {lookup!r}, and {model.__qualname__} has no such field. {meant}{also}"
+    )
+
+
+def _type_of(field: Any) -> type:
+    return next((kind for cls, kind in _TYPES.items() if isinstance(field, cls)), str)
