@@ -72,7 +72,7 @@ class _FallThrough:
             await self._served(scope, receive, send)
             return
         path = self._prefix + scope["path"].removeprefix(scope["root_path"])
-        if self._redirects(scope) and not _has_view(path):
+        if not _has_view(path) and self._redirects(scope):
             await self._served(scope, receive, send)
             return
         outer = settings.FORCE_SCRIPT_NAME or scope["root_path"].removesuffix(self._prefix)
