@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "djfast_mount",
     "django.contrib.staticfiles",
     "simulations",
 ]

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from simulations.dependencies import WRITES, AsyncMine, Owner
+from simulations.dependencies import WRITES, Mine, Owner
 from simulations.models import Simulation
 from simulations.schemas import SimulationChanges, SimulationIn, SimulationOut
 
@@ -31,20 +31,20 @@ async def create(owner: Owner, sent: SimulationIn, request: Request, response: R
 
 
 @router.get("/{simulation_id}", summary="One simulation", name="async-simulation-detail", response_model=SimulationOut)
-async def read(simulation: AsyncMine) -> Simulation:
+async def read(simulation: Mine) -> Simulation:
     return simulation
 
 
 @router.put("/{simulation_id}", summary="Replace a simulation", response_model=SimulationOut, dependencies=WRITES)
-async def replace(simulation: AsyncMine, sent: SimulationIn) -> Simulation:
+async def replace(simulation: Mine, sent: SimulationIn) -> Simulation:
     return await saved(simulation, sent)
 
 
 @router.patch("/{simulation_id}", summary="Change a simulation", response_model=SimulationOut, dependencies=WRITES)
-async def change(simulation: AsyncMine, sent: SimulationChanges) -> Simulation:
+async def change(simulation: Mine, sent: SimulationChanges) -> Simulation:
     return await saved(simulation, sent)
 
 
 @router.delete("/{simulation_id}", summary="Delete a simulation", status_code=204, dependencies=WRITES)
-async def delete(simulation: AsyncMine) -> None:
+async def delete(simulation: Mine) -> None:
     await simulation.adelete()

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "djfast_mount",
     "django.contrib.staticfiles",
     "polls",
 ]

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
 class Questions(models.QuerySet["Question"]):
+    # By the database's clock, when it is asked: a queryset may be made at import, and live long.
     def published(self) -> Questions:
-        return self.filter(pub_date__lte=timezone.now())
+        return self.filter(pub_date__lte=Now())
 
 
 class Question(models.Model):

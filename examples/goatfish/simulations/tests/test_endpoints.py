@@ -4,6 +4,7 @@ from datetime import date
 from uuid import uuid4
 
 from djfast_mount.testing import ApiTestCase
+from djfast_mount.urls import reverse
 from simulations.models import Simulation, User
 
 DATES = {"start_date": "2026-01-01", "end_date": "2026-01-08"}
@@ -12,7 +13,11 @@ DATES = {"start_date": "2026-01-01", "end_date": "2026-01-08"}
 class Endpoints:
     """The claims; the classes below say of which endpoints."""
 
-    url: str
+    name: str
+
+    @property
+    def url(self) -> str:
+        return reverse(f"api:{self.name}-list")
 
     @classmethod
     def setUpTestData(cls) -> None:
@@ -29,7 +34,7 @@ class Endpoints:
         self.api.headers["X-API-Key"] = self.user.api_key
 
     def of(self, simulation: Simulation) -> str:
-        return f"{self.url}/{simulation.id}"
+        return reverse(f"api:{self.name}-detail", simulation_id=simulation.id)
 
     def test_lists_what_the_caller_owns(self) -> None:
         """The list holds the caller's simulations and nobody else's."""
@@ -113,11 +118,11 @@ class Endpoints:
 
 
 class FunctionTests(Endpoints, ApiTestCase):
-    url = "/api/v1/simulations"
+    name = "simulation"
 
 
 class CoroutineTests(Endpoints, ApiTestCase):
-    url = "/api/v1/async/simulations"
+    name = "async-simulation"
 
 
 class AsyncTests(ApiTestCase):
@@ -126,7 +131,7 @@ class AsyncTests(ApiTestCase):
     async def test_sees_its_own_rows(self) -> None:
         """Rows that the test has not committed are there for the API, and those of the API for the test."""
         user = await User.objects.acreate_user("anna")
-        for url in (FunctionTests.url, CoroutineTests.url):
+        for url in (reverse("api:simulation-list"), reverse("api:async-simulation-list")):
             created = await self.async_api.post(url, json={"name": url, **DATES}, headers={"X-API-Key": user.api_key})
             self.assertEqual(created.status_code, 201)
         self.assertEqual(await user.simulations.acount(), 2)

@@ -1,11 +1,13 @@
 """What is beside the endpoints: the admin on the same port, the docs, the migrations, the seed data."""
 
 from io import StringIO
+from uuid import uuid4
 
 from django.contrib.auth import authenticate
 from django.core.management import call_command
 
 from djfast_mount.testing import ApiTestCase
+from djfast_mount.urls import reverse
 from simulations.models import Simulation, User
 
 
@@ -30,10 +32,19 @@ class SiteTests(ApiTestCase):
 
     def test_the_docs_know_both_ways_in(self) -> None:
         """OpenAPI lists the key and the session, and FastAPI's own route options."""
+        self.api.force_login(User.objects.create_superuser("admin"))
         schema = self.api.get("/api/openapi.json").json()
         self.assertEqual(set(schema["components"]["securitySchemes"]), {"X-API-Key", "session"})
         operation = schema["paths"]["/v1/simulations"]["post"]
         self.assertEqual((operation["summary"], operation["tags"]), ("Add a simulation", ["simulations"]))
+
+    def test_names_are_reversed(self) -> None:
+        """One `reverse` knows the endpoints' names and Django's."""
+        simulation_id = uuid4()
+        self.assertEqual(
+            [reverse("api:simulation-detail", simulation_id=simulation_id), reverse("admin:index")],
+            [f"/api/v1/simulations/{simulation_id}", "/admin/"],
+        )
 
     def test_migrations_are_complete(self) -> None:
         """The migrations say what the models say."""
