@@ -67,7 +67,7 @@ def test_url_for_bears_the_outer_prefix(prefixed: Prefixed) -> None:
 def test_the_docs_bear_the_outer_prefix(prefixed: Prefixed) -> None:
     """The docs page asks for the schema below the prefix, and the schema names that prefix as its server."""
     page = prefixed.get("/api/docs").text
-    assert re.search(r"url: '([^']+)'", page)[1] == "/pre/api/openapi.json"  # type: ignore[index]
+    assert re.search('openapi-url="([^"]+)"', page)[1] == "/pre/api/openapi.json"  # type: ignore[index]
     assert prefixed.get("/api/openapi.json").json()["servers"] == [{"url": "/pre/api"}]
 
 

@@ -146,7 +146,7 @@ def client(root_path: str) -> ApiClient:
 
 @pytest.fixture
 def combined(schemes: list[str], root_path: str) -> ApiClient:
-    return ApiClient(mount("/api", make_api()), root_path)
+    return ApiClient(mount("/api", make_api(), docs_access="public"), root_path)
 
 
 @pytest.fixture

@@ -156,7 +156,8 @@ def test_events_bring_what_comes_later(client: httpx.Client, title: str) -> None
 
 def test_the_docs_lead_to_the_schema(client: httpx.Client, root_path: str) -> None:
     """The docs page asks for the schema where the browser will find it, and the schema names the prefix."""
-    assert f"url: '{root_path}/api/openapi.json'" in client.get("/api/docs").text
+    log_in(client)
+    assert f'openapi-url="{root_path}/api/openapi.json"' in client.get("/api/docs").text
     schema = client.get("/api/openapi.json").json()
     assert schema["servers"] == [{"url": f"{root_path}/api"}]
     assert set(schema["paths"]) == {"/notes", "/notes/changes", "/notes/{note_id}"}

@@ -82,9 +82,11 @@ class Stubs:
     def __init__(self) -> None:
         self.scopes: list[tuple[str, Scope]] = []
         threads = RequestThreads(Pool(1, None, wait_timeout=1), Stubs)  # type: ignore[arg-type]  # takes no thread
+        apps = {prefix: partial(self.app, prefix) for prefix in PREFIXES}
         self.root = MountedApplication(
-            {prefix: partial(self.app, prefix) for prefix in PREFIXES},
+            apps,
             partial(self.app, DJANGO),
+            fronts=apps,
             websocket_app=partial(self.app, DJANGO),
             threads=threads,
         )

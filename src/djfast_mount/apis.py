@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
+from djfast_mount.api_docs import ApiDocs
 from djfast_mount.conf import option
 from djfast_mount.exception_handlers import add_exception_handlers
+from djfast_mount.route_index import add_route_index
 from djfast_mount.schemes import check_schemes
+from djfast_mount.security import DjangoSettings, chosen_settings
 from djfast_mount.transactions import honour_atomic_requests
 
-__all__ = ["prepare"]
+__all__ = ["fronts", "prepare"]
 
 
 def prepare(apps: Collection[object]) -> None:
@@ -23,4 +27,11 @@ def prepare(apps: Collection[object]) -> None:
         if isinstance(app, FastAPI):
             add_exception_handlers(app, problem_details=option("problem_details"))
             honour_atomic_requests(app)
+            add_route_index(app)
     check_schemes(apps)
+
+
+def fronts(apps: Mapping[str, ASGIApp], docs: ApiDocs) -> dict[str, ASGIApp]:
+    """Returns, for each prefix, what all calls of its app pass before the app itself. Raises: ConfigurationError."""
+    chosen = chosen_settings()
+    return {prefix: DjangoSettings(docs.around(app), prefix, chosen) for prefix, app in apps.items()}

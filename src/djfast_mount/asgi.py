@@ -27,8 +27,9 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount import offload
+from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
-from djfast_mount.apis import prepare
+from djfast_mount.apis import fronts, prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
@@ -84,6 +85,7 @@ class MountedApplication(Starlette):
         max_body_size: int | None = None,
         serves_django: bool = True,
         fallthrough: bool = False,
+        fronts: Mapping[str, ASGIApp],
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
@@ -102,7 +104,7 @@ class MountedApplication(Starlette):
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
             for prefix, app in apps.items()
         }
-        served = {prefix: DjangoRequests(app, prefix, names_of_both(app)) for prefix, app in apps.items()}
+        served = {prefix: DjangoRequests(fronts[prefix], prefix, names_of_both(app)) for prefix, app in apps.items()}
         http: dict[str, ASGIApp] = {prefix: partial(threads.http, app) for prefix, app in served.items()}
         if fallthrough:
             http = fall_through(http, apps, elsewhere if serves_django else None)
@@ -254,6 +256,13 @@ def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
     return guard
 
 
+def _with_files(elsewhere: ASGIApp, static: bool, packaged: str | None, hosts: HostCheck | None) -> ASGIApp:
+    if not static and packaged is None:
+        return elsewhere
+    memory = option("static_memory")
+    return StaticFiles(elsewhere, guard=_guarded(hosts), memory=memory, packaged=packaged, alone=not static)
+
+
 def _django(threads: RequestThreads, kind: str) -> ASGIApp:
     if kind == "one_hop":
         return partial(threads.http, cast(ASGIApp, DjangoHandler()), sender=ASGIHandler)
@@ -261,6 +270,13 @@ def _django(threads: RequestThreads, kind: str) -> ASGIApp:
         note_started()
         return partial(threads.http, undisturbed(cast(ASGIApp, ASGIHandler())), announces=False)
     raise ConfigurationError(f"mount() got django_handler={kind!r}. Give 'one_hop' or 'django'.")
+
+
+def _set_up() -> None:
+    if not installed_apps.ready:
+        # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
+        django_package.setup(set_prefix=False)
+    offload.install()
 
 
 @with_settings
@@ -279,6 +295,7 @@ def mount(
     threads: int | None = None,
     wait_timeout: float = 10.0,
     grace: float | None = None,
+    docs_access: Literal["auto", "public", "staff"] | None = "auto",
     fallthrough: bool = False,
     django_handler: Literal["one_hop", "django"] = "one_hop",
 ) -> MountedApplication:
@@ -301,6 +318,8 @@ def mount(
         wait_timeout: Seconds that a request waits for a thread; then it is answered 503 with ``Retry-After``.
         grace: Seconds from SIGTERM within which the process ends, whatever a request does: event streams are ended at
             once, running statements cancelled shortly before. None: as long as the server waits.
+        docs_access: Who sees a FastAPI's docs pages and its schema: ``"public"``, ``"staff"``, ``"auto"`` (everyone in
+            DEBUG, the staff otherwise), or None: nobody.
         fallthrough: Whether a path under a prefix that no route of the app matches goes on to Django.
         django_handler: ``"one_hop"`` runs a sync Django view with all its middleware in one hop to the thread,
             ``"django"`` uses Django's own handler, with a hop for each.
@@ -308,10 +327,7 @@ def mount(
     Raises:
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
     """
-    if not installed_apps.ready:
-        # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
-        django_package.setup(set_prefix=False)
-    offload.install()
+    _set_up()
     debug = settings.DEBUG if debug is None else debug
     request_threads = RequestThreads(
         _pool(threads, wait_timeout),
@@ -322,14 +338,13 @@ def mount(
     )
     hosts = HostCheck() if host_check else None
     elsewhere = _django(request_threads, django_handler) if django else _not_found
-    if static:
-        elsewhere = StaticFiles(elsewhere, guard=_guarded(hosts), memory=option("static_memory"))
     apps = load_apps(prefix, app, debug=debug)
     prepare(apps.values())
+    docs = ApiDocs(docs_access, apps, login=django)
     register(apps)
     return MountedApplication(
         apps,
-        elsewhere,
+        _with_files(elsewhere, static, docs.folder, hosts),
         threads=request_threads,
         websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),
         middleware=middleware,
@@ -339,4 +354,5 @@ def mount(
         max_body_size=max_body_size,
         serves_django=django,
         fallthrough=fallthrough,
+        fronts=fronts(apps, docs),
     )

@@ -77,6 +77,7 @@ OPTIONS: dict[str, Kind] = {
     "threads": Kind(lambda value: value is None or _whole(value, 1), "a whole number from 1 up, or None"),
     "wait_timeout": _SECONDS,
     "grace": Kind(lambda value: value is None or _SECONDS.fits(value), "a number of seconds above 0, or None"),
+    "docs_access": Kind(lambda value: value in ("auto", "public", "staff", None), "'auto', 'public', 'staff' or None"),
     "fallthrough": _FLAG,
     "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
     "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
@@ -84,6 +85,9 @@ OPTIONS: dict[str, Kind] = {
     "warn_after": _SECONDS,
     "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
     "problem_details": _FLAG,
+    "django_settings_for_api": Kind(
+        lambda value: isinstance(value, bool) or _words(value), "True, False or a list of names"
+    ),
     "health_path": _HEALTH_PATH,
     "ready_path": _HEALTH_PATH,
     "ready_timeout": _SECONDS,

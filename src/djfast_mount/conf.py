@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, Any] = {
     "warn_after": 30.0,
     "authentication": ("djfast_mount.auth.session",),
     "problem_details": False,
+    "django_settings_for_api": True,
     "health_path": "/healthz",
     "ready_path": "/readyz",
     "ready_timeout": 2.0,

@@ -35,7 +35,7 @@ from whitenoise.responders import (  # type: ignore[import-untyped]
 from djfast_mount.file_contents import FileMemory, RawHeaders, Variant
 from djfast_mount.file_responses import FileResponse, RedirectResponse
 
-__all__ = ["FileTable", "urls_left_open"]
+__all__ = ["FileTable", "static_storage", "urls_left_open"]
 
 logger = logging.getLogger("djfast_mount")
 
@@ -60,24 +60,39 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     Args:
         memory: Keeps the contents of the small ones among the files that are known from the start.
+        packaged: A folder that is served below the static prefix, under its own name. A project's own files win.
+        alone: Whether nothing but `packaged` is served.
     """
 
     files: dict[str, FileResponse | RedirectResponse]
 
-    def __init__(self, memory: FileMemory) -> None:
+    def __init__(self, memory: FileMemory, packaged: str | None = None, *, alone: bool = False) -> None:
         self._memory = memory
-        self._storage = _static_storage()
+        self._storage = static_storage()
         self._roots: tuple[str, ...] = ()
         self._prefixes: tuple[str, ...] = ()
-        super().__init__(settings=_settings_as_written())
+        super().__init__(settings=_settings_of_nothing() if alone else _settings_as_written())
+        if packaged is not None:
+            self._add_packaged(packaged)
         if self.autorefresh:
             prefixes = {prefix for _, prefix in self.directories} | (
                 {self.static_prefix} if self.use_finders else set()
             )
             self._prefixes = tuple(prefixes)
             self._roots = _real(root for root, _ in self.directories) + _real(_folders(_known_storages()))
-        elif not self.static_root and not self.use_finders and isinstance(self._storage, FileSystemStorage):
+        elif (
+            not alone and not self.static_root and not self.use_finders and isinstance(self._storage, FileSystemStorage)
+        ):
             logger.warning("STATIC_ROOT is not set: no static files are served. Set it, and run collectstatic.")
+
+    def _add_packaged(self, folder: str) -> None:
+        prefix = f"{self.static_prefix}{os.path.basename(folder)}/"
+        if self.autorefresh:
+            self.directories.append((os.path.join(folder, ""), prefix))
+        else:
+            own, self.files = self.files, {}
+            self.add_files(folder, prefix)
+            self.files |= own
 
     def could_find(self, path: str) -> bool:
         """Whether autorefresh has to ask the disk for `path`, which the event loop must not do."""
@@ -224,6 +239,13 @@ def _settings_as_written() -> UserSettingsHolder:
     return own
 
 
+def _settings_of_nothing() -> UserSettingsHolder:
+    own = _settings_as_written()
+    own.STATIC_ROOT = own.WHITENOISE_ROOT = None
+    own.WHITENOISE_USE_FINDERS = own.WHITENOISE_AUTOREFRESH = False
+    return own
+
+
 def _prefix(static_url: str, script_name: str) -> str:
     path = urlparse(static_url).path
     script_name = script_name.rstrip("/")
@@ -231,7 +253,11 @@ def _prefix(static_url: str, script_name: str) -> str:
     return path[len(script_name) :] if inside else path
 
 
-def _static_storage() -> Storage | None:
+def static_storage() -> Storage | None:
+    """Returns a storage of static files of the caller's own, or None where the settings name no usable one.
+
+    Call it within `urls_left_open()`.
+    """
     try:
         storage = storages.create_storage(settings.STORAGES[STATICFILES_STORAGE_ALIAS])
     except (ImproperlyConfigured, KeyError):

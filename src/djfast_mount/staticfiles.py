@@ -31,15 +31,23 @@ class StaticFiles:
         app: Where everything goes that is no static file, and also a file that has vanished since the start.
         guard: Put around the ASGI app that sends a file, so that it sees requests for files that exist and no others.
         memory: The most bytes of file contents that are kept in memory. A file of more than a 16th of it is streamed.
+        packaged: A folder that is served below STATIC_URL, under its own name. A project's own files win.
+        alone: Whether nothing but `packaged` is served.
     """
 
     def __init__(
-        self, app: ASGIApp, *, guard: Callable[[ASGIApp], ASGIApp] | None = None, memory: int = 32 * 2**20
+        self,
+        app: ASGIApp,
+        *,
+        guard: Callable[[ASGIApp], ASGIApp] | None = None,
+        memory: int = 32 * 2**20,
+        packaged: str | None = None,
+        alone: bool = False,
     ) -> None:
         self.app = app
         self._guard = guard or _unguarded
         with urls_left_open():
-            self._table = FileTable(FileMemory(memory))
+            self._table = FileTable(FileMemory(memory), packaged, alone=alone)
         self._responses: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self._table.files.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -65,4 +65,6 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"
 STATIC_ROOT = os.environ.get("TEST_STATIC_ROOT")
+# Many tests read the schema, and few are about who may.
+DJFAST_MOUNT = {"docs_access": "public"}
 USE_TZ = True

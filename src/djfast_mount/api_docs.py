@@ -1,0 +1,248 @@
+"""Who sees the docs pages and the schema of a mounted FastAPI, and the pages themselves.
+
+1. Paths are the app's own: `docs_url`, `redoc_url`, `openapi_url`. What an app has switched off stays off.
+2. Access is decided inside of the app's own middleware, for the pages and for the schema alike.
+3. A page that FastAPI made is answered with this package's files; one that the project made instead is its own.
+4. An app that is served by something else than `mount()` has FastAPI's own pages, for everyone.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.middleware.csrf import get_token
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse, set_script_prefix
+from fastapi import FastAPI, HTTPException
+from fastapi.routing import iter_route_contexts
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from djfast_mount.api_docs_files import FOLDER, DocsFiles
+from djfast_mount.api_docs_html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
+from djfast_mount.exception_reports import wants_html
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.http_request import call_of, get_request
+from djfast_mount.schemes import authenticated, challenges
+from djfast_mount.security import security_headers
+
+__all__ = ["ApiDocs", "Link", "documented", "links"]
+
+_KEY = "djfast_mount.docs"
+_ACCESS = ("auto", "public", "staff", None)
+
+Access = Literal["auto", "public", "staff"] | None
+Kind = Literal["swagger_ui", "redoc", "redirect", "schema"]
+
+
+class Link(NamedTuple):
+    """A docs page, for who is to be led there: its title, and its path inside of the outer prefix."""
+
+    title: str
+    path: str
+
+
+links: list[Link] = []
+"""The docs pages of the last `mount()`, where there is anybody to see them."""
+
+
+class ApiDocs:
+    """The docs of one `mount()`: who sees them, and where their files are. Made at start-up.
+
+    Args:
+        access: As `mount()` takes it.
+        apps: What is mounted, by prefix. Each FastAPI among them is given the docs' middleware.
+        login: Whether Django is there to log a browser in.
+    """
+
+    def __init__(self, access: Access, apps: Mapping[str, ASGIApp], *, login: bool) -> None:
+        if access not in _ACCESS:
+            raise ConfigurationError(
+                f"mount() got docs_access={access!r}. Give 'auto', 'public' or 'staff', or None for no docs."
+            )
+        self.access = access
+        self.login = login
+        found = [pair for prefix, app in apps.items() for pair in documented(prefix, app)]
+        for _, api in found:
+            if not _has_docs(api):
+                # The last is the innermost: an app's own CORS, and its own guard, go before.
+                api.user_middleware.append(Middleware(DocsMiddleware, api=api))
+                api.middleware_stack = None  # Where it was built before, as by a first mount().
+        links[:] = [link for path, api in found for link in _links(path, api) if access is not None]
+        self.files = DocsFiles()
+        self.folder = FOLDER if links else None
+        """The folder that is to be served with the static files; None where there are no docs."""
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Returns `app`, whose calls know that these are their docs."""
+
+        async def known(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                scope[_KEY] = self
+            await app(scope, receive, send)
+
+        return known
+
+
+def documented(prefix: str, app: object) -> Iterator[tuple[str, FastAPI]]:
+    """Each FastAPI that serves a schema, among `app` and what is mounted in it, with its path."""
+    if not isinstance(app, FastAPI):
+        return
+    if app.openapi_url:
+        yield prefix, app
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, Mount):
+            yield from documented(f"{prefix}{context.path}", context.original_route.app)
+
+
+def _has_docs(api: FastAPI) -> bool:
+    classes: list[object] = [middleware.cls for middleware in api.user_middleware]
+    return DocsMiddleware in classes
+
+
+def _links(path: str, api: FastAPI) -> Iterator[Link]:
+    if api.docs_url:
+        yield Link(f"{api.title} - Swagger UI", path + api.docs_url)
+    if api.redoc_url:
+        yield Link(f"{api.title} - ReDoc", path + api.redoc_url)
+
+
+class DocsMiddleware:
+    """ASGI, inside of a FastAPI: answers its docs pages, and lets only those to the schema who may see it."""
+
+    def __init__(self, app: ASGIApp, api: FastAPI) -> None:
+        self.app = app
+        self._api = api
+        found: dict[str | None, Kind] = {
+            api.swagger_ui_oauth2_redirect_url: "redirect",
+            api.redoc_url: "redoc",
+            api.docs_url: "swagger_ui",
+            api.openapi_url: "schema",
+        }
+        self._paths = {path: kind for path, kind in found.items() if path}
+        self._made_by_fastapi = _made_by_fastapi(api)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            docs: ApiDocs | None = scope.get(_KEY)
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            if docs is not None and path in self._paths:
+                answer = await self._answer(docs, path, Request(scope, receive))
+                await (answer or self.app)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    async def _answer(self, docs: ApiDocs, path: str, request: Request) -> Response | None:
+        """What is answered in the place of the app, if anything is."""
+        refusal = await _refusal(docs, request)
+        if refusal is not None:
+            return refusal
+        kind = self._paths[path]
+        if kind == "schema" or path not in self._made_by_fastapi or request.method not in ("GET", "HEAD"):
+            return None
+        return _response(await self._page(docs, kind, request), request)
+
+    async def _page(self, docs: ApiDocs, kind: Kind, request: Request) -> DocsPage:
+        outer = _outer(request)
+        root_path = request.scope["root_path"].rstrip("/")
+
+        def files(name: str) -> str:
+            return docs.files.url(name, outer)
+
+        if kind == "redirect":
+            return swagger_ui_redirect(files)
+        if kind == "redoc":
+            return redoc(self._api, root_path, files)
+        return swagger_ui(self._api, root_path, files, _token(await get_request(request)))
+
+
+def _made_by_fastapi(api: FastAPI) -> Collection[str]:
+    routes = [route for route in api.routes if isinstance(route, Route)]
+    return {route.path for route in routes if route.endpoint.__module__ == FastAPI.__module__}
+
+
+def _outer(request: Request) -> str:
+    call = call_of(request)
+    return "" if call is None else call.outer.rstrip("/")
+
+
+def _token(request: HttpRequest) -> Token | None:
+    if not hasattr(request, "session"):
+        return None  # No cookie authenticates anybody.
+    header = settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-")
+    readable = not (settings.CSRF_USE_SESSIONS or settings.CSRF_COOKIE_HTTPONLY)
+    return Token(header, settings.CSRF_COOKIE_NAME if readable else "", get_token(request))
+
+
+def _response(page: DocsPage, request: Request) -> Response:
+    # A token and a nonce are in it, and who may see it can change.
+    response = HTMLResponse(page.html, headers={"cache-control": "no-store", **page.headers})
+    is_secure = request.scope["scheme"] == "https"
+    for name, value in security_headers(is_secure, whatever_is_listed=True):
+        response.headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return response
+
+
+# Who may see them --------------------------------------------------------------------------------------------------
+
+
+async def _refusal(docs: ApiDocs, request: Request) -> Response | None:
+    if docs.access is None:
+        return JSONResponse({"detail": "Not Found"}, 404)
+    if docs.access == "public" or (docs.access == "auto" and settings.DEBUG):
+        return None
+    try:
+        user = await _user(request)
+    except HTTPException as refusal:
+        return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
+    if user is not None and user.is_active and user.is_staff:
+        return None
+    anonymous = user is None or not user.is_authenticated
+    if docs.login and wants_html(request) and request.method in ("GET", "HEAD"):
+        url = await run_in_threadpool(contextvars.copy_context().run, _login_url, _outer(request), anonymous)
+        if url is not None:
+            return RedirectResponse(f"{url}?{urlencode({'next': _place(request)})}", 302)
+    if anonymous:
+        return JSONResponse({"detail": "Not authenticated"}, 401, challenges())
+    return JSONResponse({"detail": "Forbidden"}, 403)
+
+
+async def _user(request: Request) -> Any:
+    """Whom any scheme of the project names, or the session of the site. Raises HTTPException for a wrong credential."""
+    user = await authenticated(connection=request)
+    if user is None:
+        # Where the API takes keys alone, the admin's users see its docs all the same.
+        django_request: Any = await get_request(request)
+        user = await django_request.auser() if hasattr(django_request, "auser") else None
+    return user
+
+
+def _place(request: Request) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    return str(request.scope["path"]) + (f"?{query}" if query else "")
+
+
+def _login_url(outer: str, anonymous: bool) -> str | None:
+    """Where to log in as somebody of the staff, if there is such a page. Runs in a context of its own.
+
+    The admin's page tells a user who is not of the staff so. Another site's page might send the user straight back.
+    """
+    set_script_prefix(f"{outer}/")
+    try:
+        return reverse("admin:login")
+    except NoReverseMatch:
+        url = resolve_url(settings.LOGIN_URL) if anonymous else ""
+    try:
+        resolve(url.removeprefix(outer))
+    except Resolver404:
+        return None
+    return url or None

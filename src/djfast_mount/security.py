@@ -1,0 +1,190 @@
+"""Django's settings of security and of proxies, for the API as for Django's half.
+
+The headers are those of the middleware that ``MIDDLEWARE`` lists, made by that middleware itself: SecurityMiddleware,
+XFrameOptionsMiddleware and ContentSecurityPolicyMiddleware (Django 6). A header that an app sets itself stays.
+
+``settings.DJFAST_MOUNT["django_settings_for_api"]`` is True, False, or a list of what is to hold.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from functools import cache, partial
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
+from django.core.signals import setting_changed
+from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from djfast_mount.conf import SETTING, option
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["DjangoSettings", "chosen_settings", "security_headers", "with_missing"]
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_KEY = "django_settings_for_api"
+_CHOICES = (
+    "FORCE_SCRIPT_NAME",
+    "SECURE_PROXY_SSL_HEADER",
+    "SECURE_SSL_REDIRECT",
+    "USE_X_FORWARDED_HOST",
+    "security_headers",
+)
+_SECURITY = "django.middleware.security.SecurityMiddleware"
+_FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
+_POLICY = "django.middleware.csp.ContentSecurityPolicyMiddleware"
+# With or without TLS: the scheme as the header of a proxy tells it.
+_SECURE = {"http": "https", "https": "https", "ws": "wss", "wss": "wss"}
+_PLAIN = {"http": "http", "https": "http", "ws": "ws", "wss": "ws"}
+
+
+def chosen_settings() -> frozenset[str]:
+    """Returns what of `_CHOICES` holds for the API. Raises ConfigurationError for what is none."""
+    value = option(_KEY)
+    if isinstance(value, bool):
+        return frozenset(_CHOICES if value else ())
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise ConfigurationError(f"settings.{SETTING}[{_KEY!r}] is {value!r}. Make it True, False or a list of names.")
+    for name in value:
+        if name not in _CHOICES:
+            near = difflib.get_close_matches(str(name), _CHOICES, 1)
+            remedy = f"Did you mean {near[0]!r}?" if near else f"The names are {', '.join(_CHOICES)}."
+            raise ConfigurationError(f"settings.{SETTING}[{_KEY!r}] lists {name!r}. {remedy}")
+    return frozenset(value)
+
+
+class DjangoSettings:
+    """ASGI: has Django's settings hold for `app`, in an http or websocket scope that may be changed.
+
+    Args:
+        app: What is mounted.
+        prefix: Under which it is mounted.
+        chosen: As `chosen_settings()` returns them.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str, chosen: frozenset[str]) -> None:
+        self.app = app
+        self._prefix = prefix
+        self._chosen = chosen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        self._believe_proxy(scope)
+        if scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+            return
+        is_secure = scope["scheme"] == "https"
+        if "security_headers" in self._chosen:
+            send = partial(_send_with, send, security_headers(is_secure))
+        app = self.app if is_secure else self._redirect(scope) or self.app
+        await app(scope, receive, send)
+
+    def _believe_proxy(self, scope: Scope) -> None:
+        if "SECURE_PROXY_SSL_HEADER" in self._chosen and settings.SECURE_PROXY_SSL_HEADER:
+            name, secure = settings.SECURE_PROXY_SSL_HEADER
+            said = _header(scope, name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"))
+            if said:
+                # Django reads the first of several (HttpRequest.scheme).
+                is_secure = said[0].decode("latin-1").split(",")[0].strip() == secure
+                scope["scheme"] = (_SECURE if is_secure else _PLAIN).get(scope["scheme"], scope["scheme"])
+        if "USE_X_FORWARDED_HOST" in self._chosen and settings.USE_X_FORWARDED_HOST:
+            hosts = _header(scope, b"x-forwarded-host")
+            if len(hosts) == 1:
+                others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+                scope["headers"] = [(b"host", hosts[0]), *others]
+
+    def _redirect(self, scope: Scope) -> ASGIApp | None:
+        if "SECURE_SSL_REDIRECT" not in self._chosen or not settings.SECURE_SSL_REDIRECT or not _listed(_SECURITY):
+            return None
+        shown = {**scope, "root_path": scope["root_path"].removesuffix(self._prefix)}
+        try:
+            response = _middleware(_SECURITY).process_request(ASGIRequest(shown, BytesIO()))
+        except (DisallowedHost, UnicodeDecodeError):
+            return PlainTextResponse("Bad Request", status_code=400)
+        return None if response is None else RedirectResponse(response["Location"], status_code=301)
+
+
+def _header(scope: Scope, wanted: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == wanted]
+
+
+async def _send_with(send: Send, headers: RawHeaders, message: Message) -> None:
+    await send(with_missing(message, headers) if message["type"] == "http.response.start" else message)
+
+
+def with_missing(message: Message, headers: RawHeaders) -> Message:
+    """Returns the start of a response with those of `headers` whose names it does not have."""
+    own = message.get("headers", [])
+    names = {name.lower() for name, _ in own}
+    return {**message, "headers": [*own, *(pair for pair in headers if pair[0] not in names)]}
+
+
+@cache
+def security_headers(is_secure: bool, *, whatever_is_listed: bool = False) -> RawHeaders:
+    """Returns the headers that Django's half sets on every response.
+
+    Args:
+        is_secure: Whether the request came by https.
+        whatever_is_listed: Also those of SecurityMiddleware and XFrameOptionsMiddleware where MIDDLEWARE lacks them.
+    """
+    response = HttpResponse()
+    before = set(response.headers)
+    paths = [path for path in (_SECURITY, _FRAMES, _POLICY) if _listed(path)]
+    if whatever_is_listed:
+        paths = [_SECURITY, _FRAMES]
+    for path in paths:
+        response = _middleware(path).process_response(_Asked(is_secure), response)
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in response.headers.items()
+        if name not in before
+    ]
+
+
+class _Asked(HttpRequest):
+    """As much of a request as these middleware classes look at."""
+
+    def __init__(self, is_secure: bool) -> None:
+        super().__init__()
+        self._is_secure = is_secure
+
+    def is_secure(self) -> bool:
+        return self._is_secure
+
+
+@cache
+def _listed(path: str) -> bool:
+    """Whether MIDDLEWARE lists the class at `path`, or one made of it."""
+    return any(path in _names(import_string(listed)) for listed in settings.MIDDLEWARE)
+
+
+def _names(middleware: Any) -> set[str]:
+    return {f"{cls.__module__}.{cls.__qualname__}" for cls in getattr(middleware, "__mro__", ())}
+
+
+@cache
+def _middleware(path: str) -> Any:
+    # It reads its settings when it is made.
+    return import_string(path)(_no_response)
+
+
+def _no_response(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("This middleware is asked for its headers alone.")
+
+
+def _forget(**_: object) -> None:
+    for function in (security_headers, _listed, _middleware):
+        function.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.security")
