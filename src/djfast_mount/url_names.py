@@ -152,10 +152,8 @@ class _Namespaces(dict[str, tuple[str, URLResolver]]):
 
 
 def _import_application() -> None:
-    path = getattr(settings, "ASGI_APPLICATION", None)
-    if not isinstance(path, str):
-        return
+    path = getattr(settings, "ASGI_APPLICATION", None) or ""
     module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
     # Where it has been imported it has mounted nothing; where it is being imported it will.
-    if module not in sys.modules:
+    if module and module not in sys.modules:
         import_module(module)

@@ -23,11 +23,11 @@ def api_url(name: str, *args: Any, **params: Any) -> str:
 
     Raises: UnknownURL.
     """
-    if ":" in name:
-        return reverse(name, args=args, **params)
-    names = [f"{namespace}:{name}" for namespace in api_namespaces()]
-    if not names:
+    namespaces = api_namespaces()
+    if not namespaces:
         raise UnknownURL(f"{{% api_url %}} got {name!r}, and no app with routes is mounted. Call mount() in asgi.py.")
+    is_whole = name.partition(":")[0] in namespaces
+    names = [name] if is_whole else [f"{namespace}:{name}" for namespace in namespaces]
     for full_name in names:
         try:
             return reverse(full_name, args=args, **params)
