@@ -34,6 +34,7 @@ from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.fallthrough import fall_through
+from djfast_mount.fresh_templates import keep_fresh
 from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
 from djfast_mount.health import Health
@@ -328,6 +329,8 @@ def mount(
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
     """
     _set_up()
+    if settings.DEBUG:
+        keep_fresh()
     debug = settings.DEBUG if debug is None else debug
     request_threads = RequestThreads(
         _pool(threads, wait_timeout),

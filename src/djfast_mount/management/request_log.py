@@ -5,13 +5,22 @@ from __future__ import annotations
 import logging
 import time
 
+from django.core.management.color import no_style
+from django.utils.log import ServerFormatter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.health import quiet
 
-__all__ = ["RequestLog"]
+__all__ = ["RequestLog", "without_colours"]
 
 logger = logging.getLogger("django.server")
+
+
+def without_colours() -> None:
+    """Has the lines written plainly. Django chooses colours when it sets logging up: no command has options then."""
+    for handler in logger.handlers:
+        if isinstance(handler.formatter, ServerFormatter):
+            handler.formatter.style = no_style()
 
 
 class RequestLog:

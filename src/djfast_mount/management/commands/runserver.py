@@ -25,7 +25,7 @@ from djfast_mount.conf import SETTING
 from djfast_mount.management.places import places
 from djfast_mount.management.project import Project, load_project
 from djfast_mount.management.reload import FATAL, RELOAD, is_serving_process, supervise, watch_packages
-from djfast_mount.management.request_log import RequestLog
+from djfast_mount.management.request_log import RequestLog, without_colours
 
 try:
     import uvicorn
@@ -147,6 +147,8 @@ class Command(DjangoCommand):
     def _check(self, options: dict[str, Any]) -> None:
         # What ManagementUtility could not do at the start is raised here, where the reloader sees it.
         autoreload.raise_last_exception()
+        if options["no_color"]:
+            without_colours()
         if not options["skip_checks"]:
             self.stdout.write("Performing system checks...\n\n")
             what: Any = BaseCommand.get_check_kwargs(self, options)
