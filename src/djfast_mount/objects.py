@@ -8,6 +8,7 @@ from inspect import Parameter, Signature
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 from django.http import Http404
@@ -86,7 +87,7 @@ class _Object:
         kind = _type_of(_field_at_the_end(model, self._field, "field"))
         parameters = [Parameter(parameter, Parameter.KEYWORD_ONLY, annotation=kind)]
         if owner is not None:
-            _field_at_the_end(model, owner, "owner")
+            _check_owner(model, owner)
             parameters.append(Parameter(self._user, Parameter.KEYWORD_ONLY, annotation=CurrentUser))
         self.__signature__ = Signature(parameters)
 
@@ -102,30 +103,48 @@ class _Object:
 
 
 def _field_at_the_end(model: type[models.Model], lookup: str, argument: str) -> Any:
-    """The last field of `lookup`, as far as its parts are fields. Raises ConfigurationError when the first is none."""
+    """The field that `lookup` comes to, before a transform if it ends in one. Raises ConfigurationError."""
     found: Any = None
+    below: Any = model
     for name in lookup.split("__"):
-        try:
-            found = model._meta.pk if name == "pk" else model._meta.get_field(name)
-        except FieldDoesNotExist as error:
-            if found is None:
-                raise _no_such_field(model, lookup, argument) from error
-            return found  # A transform, as the year of a date.
-        if found.related_model is None:
-            return found
-        model = found.related_model
-    return getattr(found, "target_field", found)
+        field = _field(below, name)
+        if field is None:
+            if found is not None and (found.get_lookup(name) or found.get_transform(name)):
+                return found
+            raise _no_such_field(below or model, name, lookup, argument)
+        found, below = field, field.related_model
+    return found
 
 
-def _no_such_field(model: type[models.Model], lookup: str, argument: str) -> ConfigurationError:
+def _check_owner(model: type[models.Model], owner: str) -> None:
+    related = _field_at_the_end(model, owner, "owner").related_model
+    user = get_user_model()
+    if related is None or not (issubclass(user, related) or issubclass(related, user)):
+        raise ConfigurationError(
+            f"get_object_or_404() got owner={owner!r}, which is no relation from {model.__qualname__} to "
+            f"{user.__qualname__}. Name the field that holds the user."
+        )
+
+
+def _field(model: type[models.Model] | None, name: str) -> Any:
+    if model is None:
+        return None
+    try:
+        return model._meta.pk if name == "pk" else model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+
+
+def _no_such_field(model: type[models.Model], name: str, lookup: str, argument: str) -> ConfigurationError:
     fields = [field.name for field in model._meta.get_fields()]
-    near = difflib.get_close_matches(lookup, fields, 1)
-    meant = f"Did you mean {near[0]!r}?" if near else f"Its fields are {', '.join(fields)}."
+    near = difflib.get_close_matches(name, fields, 1)
+    meant = f"Did you mean {near[0]!r}?" if near else f"The fields are {', '.join(fields)}."
     also = ' Where the parameter has another name, write field="pk", or whichever it is.' if argument == "field" else ""
     return ConfigurationError(
-        f"get_object_or_404() got {lookup!r}, and {model.__qualname__} has no such field. {meant}{also}"
+        f"get_object_or_404() got {lookup!r}, and {model.__qualname__} has no field {name!r}. {meant}{also}"
     )
 
 
 def _type_of(field: Any) -> type:
+    field = getattr(field, "target_field", field)
     return next((kind for cls, kind in _TYPES.items() if isinstance(field, cls)), str)
