@@ -1,0 +1,269 @@
+"""The index before FastAPI's scan: whatever the routes and the path, the answer is the scan's."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import fastapi.routing
+import pytest
+import starlette._utils
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import FastAPIError
+from fastapi.routing import APIRoute
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from starlette.responses import PlainTextResponse
+from starlette.routing import Host, Match, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from calls import call, http_scope, request
+from djfast_mount import mount, route_index
+from djfast_mount.route_index import add_route_index
+
+# Few and alike, so that routes shadow one another.
+SEGMENTS = ("a", "b", "a.b", "{x}", "{y}", "{n:int}", "a-{x}", "{rest:path}", "")
+METHODS = (["GET"], ["POST"], ["GET", "POST"])
+
+
+class Contrary(APIRoute):
+    """A route that decides in a way of its own: by the query."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (match, child) if b"contrary" in scope["query_string"] else (Match.NONE, {})
+
+
+class Elsewhere(APIRouter):
+    """A router that takes what no path of its tells of."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches({**scope, "path": scope["path"].replace("b", "a")})
+
+
+def endpoint(name: str) -> Callable[..., Any]:
+    async def answer(request: Request) -> dict[str, Any]:
+        route: Any = request.scope["route"]
+        seen = {key: str(value) for key, value in request.path_params.items()}
+        return {"endpoint": name, "params": seen, "route": route.path, "root_path": request.scope["root_path"]}
+
+    answer.__name__ = name
+    return answer
+
+
+async def plain(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"plain {request.url.path}")
+
+
+paths = st.lists(st.sampled_from(SEGMENTS), max_size=3, unique=True).map(lambda segments: "/" + "/".join(segments))
+prefixes = st.sampled_from(["", "/a", "/b", "/a/b", "/{p}"])
+one_route = st.tuples(st.just("route"), paths, st.sampled_from(METHODS))
+odd = st.sampled_from(["mount", "host", "plain", "contrary", "websocket", "sub"]).flatmap(
+    lambda kind: st.tuples(st.just(kind), paths, st.just(["GET"]))
+)
+tables: Any = st.recursive(
+    st.lists(one_route | odd, max_size=6),
+    lambda below: st.lists(one_route | odd | st.tuples(st.sampled_from(["include", "elsewhere"]), prefixes, below)),
+    max_leaves=4,
+)
+asked = st.lists(st.sampled_from(["a", "b", "a.b", "a-", "a-b", "7", "a\n", "é", ""]), max_size=4).map(
+    lambda segments: "/" + "/".join(segments)
+)
+
+
+# Cases that chance seldom brings.
+LINE_END = [("route", "/a", ["GET"]), ("route", "/{x}", ["GET"])]
+ELSEWHERE = [("elsewhere", "", [("route", "/a", ["GET"])]), ("route", "/{x}", ["GET"])]
+
+
+def fill(router: Any, table: list[Any], trail: str = "r") -> None:
+    for number, (kind, path, rest) in enumerate(table):
+        name = f"{trail}_{number}"
+        try:
+            add(router, kind, path, rest, name)
+        except (AssertionError, ValueError, FastAPIError):
+            continue  # FastAPI takes no such route: a parameter twice, or no path at all.
+
+
+def add(router: Any, kind: str, path: str, rest: Any, name: str) -> None:
+    inner = getattr(router, "router", router)
+    if kind == "route":
+        router.add_api_route(path, endpoint(name), methods=rest)
+    elif kind in ("include", "elsewhere"):
+        below = (APIRouter if kind == "include" else Elsewhere)()
+        fill(below, rest, name)
+        router.include_router(below, prefix=path.replace("{p}", f"{{p{name}}}"), dependencies=[Depends(lambda: None)])
+    elif kind == "mount":
+        inner.routes.append(Mount(path.rstrip("/"), routes=[Route("/a", plain)]))
+    elif kind == "host":
+        inner.routes.append(Host("a.example", app=PlainTextResponse(name)))
+    elif kind == "plain":
+        inner.routes.append(Route(path, plain))
+    elif kind == "contrary":
+        inner.routes.append(Contrary(path, endpoint(name)))
+    elif kind == "sub":
+        inner.routes.append(Mount(path.rstrip("/"), app=sub()))
+    else:
+        router.add_api_websocket_route(path, endpoint(name))
+
+
+def sub() -> FastAPI:
+    api = FastAPI()
+    api.add_api_route("/a", endpoint("sub"))
+    api.add_api_route("/{x}", endpoint("sub_x"))
+    return api
+
+
+def api_of(table: list[Any], redirect_slashes: bool = True) -> FastAPI:
+    api = FastAPI(redirect_slashes=redirect_slashes)
+    fill(api, table)
+    return api
+
+
+def ask(app: ASGIApp, path: str, root_path: str, **scope: Any) -> list[Message]:
+    return asyncio.run(call(app, http_scope(path, root_path=root_path, **scope))).messages
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    table=tables,
+    path=asked,
+    method=st.sampled_from(["GET", "HEAD", "POST", "DELETE"]),
+    host=st.sampled_from([b"testserver", b"a.example"]),
+    query=st.sampled_from([b"", b"contrary"]),
+    redirect=st.booleans(),
+)
+@example(table=LINE_END, path="/a\n", method="GET", host=b"testserver", query=b"", redirect=True)
+@example(table=ELSEWHERE, path="/b", method="GET", host=b"testserver", query=b"", redirect=True)
+def test_the_index_finds_what_the_scan_finds(
+    table: list[Any], path: str, method: str, host: bytes, query: bytes, redirect: bool
+) -> None:
+    """Status, headers and body (endpoint, parameters, route) are those of FastAPI alone, for any routes and request."""
+    api, indexed = api_of(table, redirect), api_of(table, redirect)
+    add_route_index(indexed)
+    for root_path in ("", "/pre"):
+        scope = {"method": method, "headers": [(b"host", host)], "query_string": query}
+        expected = ask(api, root_path + path, root_path, **scope)
+        assert ask(indexed, root_path + path, root_path, **scope) == expected
+
+
+def wide() -> FastAPI:
+    """Ten routers of thirty routes each."""
+    api = FastAPI()
+    for number in range(10):
+        router = APIRouter(prefix=f"/r{number}")
+        for item in range(30):
+            router.add_api_route(f"/items{item}/{{x}}", endpoint(f"e{number}_{item}"))
+        api.include_router(router)
+    return api
+
+
+class Counting:
+    """The regular expression of a route, which counts how often it is asked."""
+
+    def __init__(self, regex: Any) -> None:
+        self.regex = regex
+        self.asked = 0
+
+    def match(self, path: str) -> Any:
+        self.asked += 1
+        return self.regex.match(path)
+
+
+def counted(api: FastAPI) -> list[Counting]:
+    counts = []
+    for included in [route for route in api.routes if hasattr(route, "effective_candidates")]:
+        for candidate in included.effective_candidates():
+            candidate.path_regex = Counting(candidate.path_regex)
+            counts.append(candidate.path_regex)
+    return counts
+
+
+def test_the_cost_does_not_grow_with_the_routes(root_path: str) -> None:
+    """A request for the last of 300 routes asks that route alone; without the index it asks them all."""
+    alone = wide()
+    unindexed = counted(alone)
+    asyncio.run(call(alone, http_scope("/r9/items29/7")))
+    assert sum(count.asked > 0 for count in unindexed) == 300
+
+    api = wide()
+    counts = counted(api)
+    answer = request(mount("/api", api), f"{root_path}/api/r9/items29/7", root_path=root_path)
+    assert answer.json()["endpoint"] == "e9_29"
+    assert [number for number, count in enumerate(counts) if count.asked] == [299]
+
+
+@pytest.mark.parametrize("change", ["add", "add to a router", "include", "append", "replace", "remove"])
+def test_routes_may_change(root_path: str, change: str) -> None:
+    """What is added, replaced or removed after a request counts for the next one, as with FastAPI alone."""
+    api, router = FastAPI(), APIRouter()
+    api.add_api_route("/first", endpoint("first"))
+    router.add_api_route("/in", endpoint("in"))
+    api.include_router(router)
+    root = mount("/api", api)
+
+    def get(path: str) -> Any:
+        answer = request(root, f"{root_path}/api{path}", root_path=root_path)
+        return answer.json()["endpoint"] if answer.status == 200 else answer.status
+
+    assert (get("/first"), get("/in"), get("/new")) == ("first", "in", 404)
+    new = APIRoute("/new", endpoint("new"))
+    if change == "add":
+        api.add_api_route("/new", endpoint("new"))
+    elif change == "add to a router":
+        router.add_api_route("/new", endpoint("new"))
+    elif change == "include":
+        other = APIRouter()
+        other.add_api_route("/new", endpoint("new"))
+        router.include_router(other)
+    elif change == "append":
+        api.router.routes.append(new)
+    else:
+        (index,) = (i for i, route in enumerate(api.routes) if getattr(route, "path", "") == "/first")
+        api.router.routes[index : index + 1] = [new] if change == "replace" else []
+    found = {"remove": (404, 404), "replace": (404, "new")}.get(change, ("first", "new"))
+    assert (get("/first"), get("/new")) == found
+
+
+def test_a_mounted_fastapi_has_an_index_too(root_path: str) -> None:
+    """An app mounted in the API is served by an index of its own, and both are set once."""
+    api, inner = FastAPI(), sub()
+    api.mount("/sub", inner)
+    for _ in range(2):
+        root = mount("/api", api)
+    for router in (api.router, inner.router):
+        assert type(router.middleware_stack).__module__ == route_index.__name__
+    assert request(root, f"{root_path}/api/sub/a", root_path=root_path).json()["endpoint"] == "sub"
+
+
+def test_a_router_of_another_class_is_left_alone(root_path: str) -> None:
+    """Who routes in a way of its own goes on to do so."""
+
+    class Own(APIRouter):
+        async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await PlainTextResponse("own")(scope, receive, send)
+
+    api = FastAPI()
+    own = api.router = copy.copy(api.router)
+    own.__class__ = Own
+    own.middleware_stack = own.app
+    root = mount("/api", api)
+    assert own.middleware_stack == own.app
+    assert request(root, f"{root_path}/api/a", root_path=root_path).text == "own"
+
+
+def test_the_names_that_are_not_public_are_there() -> None:
+    """What the index takes from FastAPI and Starlette is there, and of the shape it counts on."""
+    router = APIRouter()
+    before = router._routes_version
+    router.add_api_route("/a", endpoint("a"))
+    assert router._routes_version > before
+    api = FastAPI()
+    api.include_router(router)
+    included = api.routes[-1]
+    assert isinstance(included, fastapi.routing._IncludedRouter)
+    assert included.original_router is router
+    assert [candidate.path_regex.pattern for candidate in included.effective_candidates()] == ["^/a$"]  # type: ignore[union-attr]
+    assert starlette._utils.get_route_path({"path": "/pre/a", "root_path": "/pre"}) == "/a"
