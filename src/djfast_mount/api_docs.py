@@ -27,6 +27,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from djfast_mount.admin_index import link_docs
 from djfast_mount.api_docs_files import FOLDER, DocsFiles
 from djfast_mount.api_docs_html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
 from djfast_mount.exception_reports import wants_html
@@ -79,6 +80,8 @@ class ApiDocs:
                 api.middleware_stack = None  # Where it was built before, as by a first mount().
         links[:] = [link for path, api in found for link in _links(path, api) if access is not None]
         self.files = DocsFiles()
+        if links:
+            link_docs()
         self.folder = FOLDER if links else None
         """The folder that is to be served with the static files; None where there are no docs."""
 

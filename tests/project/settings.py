@@ -66,5 +66,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"
 STATIC_ROOT = os.environ.get("TEST_STATIC_ROOT")
 # Many tests read the schema, and few are about who may.
-DJFAST_MOUNT = {"docs_access": "public"}
+DJFAST_MOUNT = {"docs_access": os.environ.get("TEST_DOCS_ACCESS", "public")}
+CSRF_COOKIE_HTTPONLY = os.environ.get("TEST_CSRF_COOKIE_HTTPONLY") == "1"
 USE_TZ = True
