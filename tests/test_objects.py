@@ -19,7 +19,8 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.urls import aget_object_or_404, get_object_or_404
 from project.library.models import Author, Book
 
-MyBook = Annotated[Book, get_object_or_404(Book, "book_id", field="pk", owner="owner")]
+my_book = get_object_or_404(Book, "book_id", field="pk", owner="owner")
+MyBook = Annotated[Book, my_book]
 ByAuthor = Annotated[Author, get_object_or_404(Author, "name")]
 LongBook = Annotated[Book, get_object_or_404(Book.objects.filter(pages__gt=100), "title")]
 AuthorOfMine = get_object_or_404(Author.objects, "id", owner="book__owner")
@@ -41,7 +42,7 @@ def the_api() -> FastAPI:
         api,
         "GET",
         "/twice/{book_id}",
-        dependencies=[require_perm("library.lend_book", obj=MyBook.__metadata__[0].dependency)],
+        dependencies=[require_perm("library.lend_book", obj=my_book.dependency)],
     )
     def twice(book: MyBook) -> str:
         return title(book)
