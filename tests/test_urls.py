@@ -409,6 +409,7 @@ def test_a_namespace_that_django_has_too(settings: Any) -> None:
     assert reverse("api:old", shop="s") == django_reverse("api:old", args=["s"]) == "/api/s/old/"
     assert django_reverse("api:item", args=[1]) == "/api/items/1"
     assert reverse("api:item", shop="s") == "/api/s/x/"
+    assert resolve("/api/s/old/").route == "api/<slug:shop>/old/"
     assert reverse("page") == "/page/"
 
 
@@ -459,6 +460,13 @@ def test_cleared_caches(mounted: None) -> None:
     """The names outlive clear_url_caches(), by which dynamic URLconfs are made known."""
     clear_url_caches()
     assert django_reverse("api:item", args=[1]) == "/api/items/1"
+
+
+def test_tables_are_made_once(mounted: None) -> None:
+    """A second name is looked up in the resolver that was made for the first."""
+    assert base.get_resolver() is base.get_resolver()  # type: ignore[attr-defined]
+    with translation.override("de"):
+        assert base.get_resolver() is base.get_resolver()  # type: ignore[attr-defined]
 
 
 def test_names_only(mounted: None) -> None:
@@ -535,7 +543,8 @@ def run(tmp_path: Path, code: str, **more: str) -> str:
 
 def test_a_command_or_a_task(tmp_path: Path) -> None:
     """Where nothing is mounted the application of the settings is imported, when a name of it is asked for."""
-    code = "print(reverse('echo'), 'fastapi' in sys.modules, reverse('api:where'), reverse('api:where'))"
+    code = "from django.urls import base\nassert base.get_resolver() is base.get_resolver()\n"
+    code += "print(reverse('echo'), 'fastapi' in sys.modules, reverse('api:where'), reverse('api:where'))"
     for name in ("project.asgi.app", "project.asgi:app"):
         assert run(tmp_path, code, ASGI_APPLICATION=name) == "/echo/ False /api/where /api/where"
 

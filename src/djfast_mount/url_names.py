@@ -22,7 +22,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.urls import URLResolver, base
+from django.urls import ResolverMatch, URLPattern, URLResolver, base
 from django.urls.resolvers import RegexPattern, get_resolver
 from django.utils.translation import get_language
 
@@ -93,13 +93,14 @@ def _names_in(resolver: URLResolver, namespace: str) -> list[str]:
 def _resolver_of(urlconf: Any = None) -> URLResolver:
     """The stand-in for Django's `get_resolver`."""
     django = _djangos(urlconf)
-    if _mounted.source is None:
-        return _Waiting(RegexPattern(r"^/"), django.url_patterns)
+    if _mounted.source is None and not _application():
+        return django
     # By language, as Django's own tables are: a namespace may stand under a language's prefix.
     by_language = _mounted.combined.setdefault(django, {})
     language = get_language()
     if language not in by_language:
-        by_language[language] = _combined(django, _mounted.resolvers)
+        waits = _mounted.source is None
+        by_language[language] = _Waiting(urlconf, django.url_patterns) if waits else _combined(urlconf, django)
     return by_language[language]
 
 
@@ -109,23 +110,31 @@ def _djangos(urlconf: Any) -> URLResolver:
     return get_resolver(urlconf)
 
 
-def _combined(django: URLResolver, resolvers: Sequence[URLResolver]) -> URLResolver:
-    root = URLResolver(RegexPattern(r"^/"), [*django.url_patterns, *resolvers])
-    merged = [_merged(root, resolver) for resolver in resolvers]
-    if not any(merged):
-        return root
-    own = [both or resolver for both, resolver in zip(merged, resolvers, strict=True)]
-    return URLResolver(RegexPattern(r"^/"), [*own, *django.url_patterns])
+class _Root(URLResolver):
+    """Knows the names of `patterns`. Paths it has Django's own resolver resolve."""
+
+    def __init__(self, urlconf: Any, patterns: Sequence[URLPattern | URLResolver]) -> None:
+        super().__init__(RegexPattern(r"^/"), patterns)
+        self._urlconf = urlconf
+
+    def resolve(self, path: Any) -> ResolverMatch:
+        return _djangos(self._urlconf).resolve(path)
 
 
-def _merged(root: URLResolver, resolver: URLResolver) -> URLResolver | None:
-    """The names of `resolver`, then those of a namespace of Django's that is called the same, if there is one."""
+def _combined(urlconf: Any, django: URLResolver) -> URLResolver:
+    root = _Root(urlconf, [*django.url_patterns, *_mounted.resolvers])
+    merged = [_merged(root, resolver) for resolver in _mounted.resolvers]
+    return _Root(urlconf, [*merged, *django.url_patterns]) if merged != list(_mounted.resolvers) else root
+
+
+def _merged(root: URLResolver, resolver: URLResolver) -> URLResolver:
+    """Returns `resolver`, with the names of Django's namespace that is called the same, if there is one."""
     name = str(resolver.namespace)
     prefix, found = root.namespace_dict[name]
     if found is resolver:
         others = [other for other in root.app_dict[name] if other != name]
         if not others:
-            return None
+            return resolver
         prefix, found = root.namespace_dict[others[0]]
     theirs = RegexPattern(prefix)
     theirs.converters = dict(found.pattern.converters)
@@ -134,7 +143,7 @@ def _merged(root: URLResolver, resolver: URLResolver) -> URLResolver | None:
     return URLResolver(RegexPattern(""), both, app_name=name, namespace=name)
 
 
-class _Waiting(URLResolver):
+class _Waiting(_Root):
     """Django's names, as long as nothing has been mounted."""
 
     @property
@@ -151,8 +160,12 @@ class _Namespaces(dict[str, tuple[str, URLResolver]]):
         raise KeyError(namespace)
 
 
+def _application() -> str:
+    return getattr(settings, "ASGI_APPLICATION", None) or ""
+
+
 def _import_application() -> None:
-    path = getattr(settings, "ASGI_APPLICATION", None) or ""
+    path = _application()
     module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
     # Where it has been imported it has mounted nothing; where it is being imported it will.
     if module and module not in sys.modules:
