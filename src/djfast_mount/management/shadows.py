@@ -1,0 +1,99 @@
+"""Routes that no request reaches, for one above them takes every path of theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from django.urls import URLPattern, URLResolver, get_resolver
+from starlette.routing import Mount
+
+from djfast_mount.asgi import MountedApplication
+from djfast_mount.routing import PrefixRouter
+from djfast_mount.urls import Route
+
+__all__ = ["out_of_reach", "shadowed"]
+
+_DJANGO_PART = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
+_API_PART = re.compile(r"\{(?P<name>\w+)(?::(?P<kind>\w+))?\}")
+_MATCHED = {
+    "path": ".+",
+    "int": "[0-9]+",
+    "slug": "[-a-zA-Z0-9_]+",
+    "uuid": "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    "float": r"[0-9]+(\.[0-9]+)?",
+}
+_EXAMPLES = {"path": "a/b", "int": "1", "slug": "a-b", "uuid": "075194d3-6885-417e-a8a8-6c931e272f00", "float": "1.5"}
+_ANY = "a_b.c"
+
+
+def shadowed(table: Sequence[Route], first: Collection[str] = ()) -> dict[int, str]:
+    """Returns the places of routes in `table` that are never reached, each with the path that answers first.
+
+    Args:
+        first: Paths that are answered before all routes.
+
+    It compares what can be compared: paths with named parts. A Django path that is a regular expression is passed over.
+    """
+    found: dict[int, str] = {}
+    above: list[tuple[Route, re.Pattern[str]]] = []
+    for place, route in enumerate(table):
+        if _is_regular_expression(route):
+            continue
+        example = _example(route)
+        by = next((path for path in first if path == example), None) or next(
+            (other.path for other, pattern in above if _takes(other, route) and pattern.fullmatch(example)), None
+        )
+        if by is not None:
+            found[place] = by
+        else:
+            above.append((route, re.compile(_pattern(route))))
+    return found
+
+
+def out_of_reach(root: MountedApplication) -> Iterator[tuple[str, str]]:
+    """Yields the paths of the URLconf under a prefix, which the route table leaves out, each with that prefix."""
+    if not root.serves_django or root.falls_through:
+        return
+    prefixes = PrefixRouter({route.path: route.path for route in root.routes if isinstance(route, Mount)})
+    for path in _django_paths(get_resolver().url_patterns, "/"):
+        if (match := prefixes.match(path)) is not None:
+            yield path, match[0]
+
+
+def _django_paths(patterns: Iterable[URLPattern | URLResolver], path: str) -> Iterator[str]:
+    for pattern in patterns:
+        here = path + str(pattern.pattern).removeprefix("^")
+        if isinstance(pattern, URLResolver):
+            yield from _django_paths(pattern.url_patterns, here)
+        else:
+            yield here
+
+
+def _is_regular_expression(route: Route) -> bool:
+    return route.owner == "Django" and any(character in route.path for character in r"^$\(?*+[")
+
+
+def _takes(other: Route, route: Route) -> bool:
+    """Whether `other` answers every method of `route`."""
+    if ("WEBSOCKET" in other.methods) != ("WEBSOCKET" in route.methods):
+        return False
+    if other.owner == "Django":
+        return True  # A view that does not know the method answers 405.
+    return not other.methods or (bool(route.methods) and set(route.methods) <= set(other.methods))
+
+
+def _parts(route: Route) -> re.Pattern[str]:
+    return _DJANGO_PART if route.owner == "Django" else _API_PART
+
+
+def _pattern(route: Route) -> str:
+    pieces, end = [], 0
+    for part in _parts(route).finditer(route.path):
+        pieces += [re.escape(route.path[end : part.start()]), _MATCHED.get(part["kind"] or "", "[^/]+")]
+        end = part.end()
+    return "".join([*pieces, re.escape(route.path[end:])])
+
+
+def _example(route: Route) -> str:
+    return _parts(route).sub(lambda part: _EXAMPLES.get(part["kind"] or "", _ANY), route.path)
