@@ -54,8 +54,16 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def examples(session: nox.Session) -> None:
+    """The examples by the commands of their READMEs, on SQLite and on PostgreSQL."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/test_examples.py", *session.posargs)
+    session.run("pytest", "tests/test_examples.py", "--db", "postgres", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
-    """The quickstart in a real browser, bare and behind nginx. Needs chromium, nginx and npm."""
+    """The quickstart and the examples in a real browser, bare and behind nginx. Needs chromium, nginx and npm."""
     session.install("-e", ".[test]", "playwright>=1.50")
     session.run("pytest", "tests/browser", *session.posargs)
 
