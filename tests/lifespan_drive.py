@@ -25,6 +25,7 @@ class Drive:
         self.state = {} if state is None else state
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.raised: Exception | None = None
 
     async def say(self, kind: str) -> Message:
         """Sends one message and returns the answer."""
@@ -35,7 +36,10 @@ class Drive:
         return await self.sent.get()
 
     async def _serve(self, scope: Scope) -> None:
-        await self.app(scope, self._inbox.get, self.sent.put)
+        try:
+            await self.app(scope, self._inbox.get, self.sent.put)
+        except Exception as error:
+            self.raised = error
 
     async def startup(self) -> Message:
         return await self.say("lifespan.startup")

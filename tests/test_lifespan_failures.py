@@ -45,6 +45,38 @@ def test_a_failing_startup_unwinds_those_that_are_up(log: Log) -> None:
     assert log == ["root up", "a up", "b up", "b down", "a down", "root down"]
 
 
+@pytest.mark.parametrize("when", ["start", "stop"])
+def test_the_apps_error_is_raised_in_the_end(log: Log, when: str) -> None:
+    """Who drives the root, as Starlette's TestClient does, has the app's own error raised after the message."""
+
+    async def fail() -> Exception | None:
+        drive = Drive(mount({"/a": api("a", log), "/b": api("b", log, **{when: "no licence"})}))
+        await drive.startup()
+        if when == "stop":
+            await drive.shutdown()
+        await drive.task
+        return drive.raised
+
+    raised = run(fail())
+    assert type(raised) is RuntimeError
+    assert str(raised) == "no licence"
+
+
+def test_a_failure_without_an_error_is_raised_too(log: Log) -> None:
+    """Of an app that only says that it failed, the message is raised."""
+
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no licence"})
+
+    async def fail() -> Exception | None:
+        drive = Drive(mount("/a", fails))
+        await drive.startup_and_end()
+        return drive.raised
+
+    assert str(run(fail())) == "Startup of the app at '/a' failed: no licence"
+
+
 def test_a_failing_root_lifespan_starts_nothing(log: Log) -> None:
     """When the root's own lifespan fails, no app has started."""
     root = mount("/a", api("a", log), lifespan=lifespan("root", log, start="no root"))

@@ -6,7 +6,8 @@
    message is sent on, so that the server ends (uvicorn: with status 3, and it does not wait for what is still to do).
 3. An app that raises or returns before it answered ``lifespan.startup`` does not support lifespan. That is no fault.
 4. Every app has a state of its own, and sees that of the root's lifespan beneath it.
-5. Every message of the server is answered, whatever the apps do.
+5. Every message of the server is answered, whatever the apps do. After a failure the app's own error is raised, as
+   Starlette does: its TestClient waits for that.
 
 Where an app stands:
 
@@ -60,11 +61,13 @@ class Participant:
         self.shared = shared
         self.state: dict[str, Any] = {}
         self.message = ""
+        self.error: Exception | None = None  # with which the app failed to start or to stop
 
     async def start(self, scope: Scope) -> Phase:
         """Sends ``lifespan.startup`` and waits for the answer. Returns UP, FAILED or UNSUPPORTED."""
         self.phase = Phase.STARTING
         self.message = ""
+        self.error = None
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._answered = asyncio.Event()
         self._inbox.put_nowait({"type": "lifespan.startup"})
@@ -103,6 +106,8 @@ class Participant:
             self._answered.set()
 
     def _end(self, error: Exception | None) -> None:
+        if self.phase in (Phase.FAILED, Phase.STOPPING):
+            self.error = error
         if self.phase is Phase.STARTING:
             self.phase = Phase.UNSUPPORTED
             logger.info("%s does not support lifespan%s.", self.name, f": {error!r}" if error else "")
@@ -156,12 +161,18 @@ class Lifespans:
                 await receive()
         finally:
             failures = await self._stop(up)
-        if failure:
-            await send({"type": "lifespan.startup.failed", "message": "\n".join([failure, *failures])})
-        elif failures:
-            await send({"type": "lifespan.shutdown.failed", "message": "\n".join(failures)})
-        else:
+        if not failure and not failures:
             await send({"type": "lifespan.shutdown.complete"})
+            return
+        message = "\n".join([*filter(None, [failure]), *failures])
+        await send({"type": f"lifespan.{'startup' if failure else 'shutdown'}.failed", "message": message})
+        raise self._error() or RuntimeError(message)
+
+    def _error(self) -> Exception | None:
+        """What the first app that failed has raised."""
+        failed = [participant for participant in self.participants if participant.error is not None]
+        failed.sort(key=lambda participant: participant.phase is not Phase.FAILED)
+        return failed[0].error if failed else None
 
     async def _start(self, scope: Scope, up: list[Participant]) -> str:
         root_state: dict[str, Any] = scope.get("state", {})

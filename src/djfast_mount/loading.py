@@ -181,7 +181,7 @@ def _check_asgi(app: object, target: object, purpose: str) -> None:
             f"{target!r} for {purpose} is an APIRouter, which cannot be served alone. "
             "Include it in an app: api = FastAPI(); api.include_router(router)."
         )
-    if inspect.isclass(app):
+    if inspect.isclass(app) and not hasattr(app, "__await__"):  # Starlette's endpoints are served as classes.
         raise ConfigurationError(f"{target!r} for {purpose} is the class {app.__qualname__}. Give an instance of it.")
     if not callable(app) or not _takes_three(app):
         raise ConfigurationError(

@@ -49,6 +49,8 @@ def split_root_path(root_path: str, path: str) -> tuple[str, str]:
 def child_scope(scope: Scope, root_path: str, path: str) -> Scope:
     """Returns a copy of `scope` for an app that is rooted at `root_path`; `path` is the path inside of it."""
     child = {**scope, "root_path": root_path, "path": root_path + path}
+    # The root's. A Router that finds an app raises its 404, for the app's exception handlers; alone it answers.
+    child.pop("app", None)
     if "router" in child:
         # Left there by a Starlette app around the root. The child's own router is the one that its url_for must ask.
         del child["router"]
