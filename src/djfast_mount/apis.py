@@ -10,10 +10,12 @@ from starlette.types import ASGIApp
 from djfast_mount.api_docs import ApiDocs
 from djfast_mount.conf import option
 from djfast_mount.exception_handlers import add_exception_handlers
+from djfast_mount.middleware import Chain, DjangoMiddleware, chosen_middleware
 from djfast_mount.route_index import add_route_index
 from djfast_mount.schemes import check_schemes
 from djfast_mount.security import DjangoSettings, chosen_settings
 from djfast_mount.transactions import honour_atomic_requests
+from djfast_mount.view_hooks import call_view_hooks
 
 __all__ = ["fronts", "prepare"]
 
@@ -31,7 +33,20 @@ def prepare(apps: Collection[object]) -> None:
     check_schemes(apps)
 
 
-def fronts(apps: Mapping[str, ASGIApp], docs: ApiDocs) -> dict[str, ASGIApp]:
-    """Returns, for each prefix, what all calls of its app pass before the app itself. Raises: ConfigurationError."""
-    chosen = chosen_settings()
-    return {prefix: DjangoSettings(docs.around(app), prefix, chosen) for prefix, app in apps.items()}
+def fronts(apps: Mapping[str, ASGIApp], docs: ApiDocs, middleware: object) -> dict[str, ASGIApp]:
+    """Returns, for each prefix, what all calls of its app pass before the app itself. Raises: ConfigurationError.
+
+    Args:
+        middleware: The Django middleware around them, as `mount()` takes it.
+    """
+    chosen, classes = chosen_settings(), chosen_middleware(middleware)
+
+    def front(prefix: str, app: ASGIApp) -> ASGIApp:
+        inner = docs.around(app)
+        if classes is not None:
+            inner = DjangoMiddleware(inner, Chain(classes, app))
+            if isinstance(app, FastAPI):
+                call_view_hooks(app)
+        return DjangoSettings(inner, prefix, chosen)
+
+    return {prefix: front(prefix, app) for prefix, app in apps.items()}

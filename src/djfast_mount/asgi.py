@@ -243,6 +243,11 @@ def _grace(seconds: float | None) -> Grace | None:
     return Grace(seconds)
 
 
+def _request_threads(pool: Pool, grace: Grace | None) -> RequestThreads:
+    send_timeout, warn_after = option("send_timeout"), option("warn_after")
+    return RequestThreads(pool, MountedApplication, send_timeout=send_timeout, warn_after=warn_after, grace=grace)
+
+
 def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
     """What holds an app to ALLOWED_HOSTS, if anything does."""
     if hosts is None:
@@ -299,6 +304,7 @@ def mount(
     docs_access: Literal["auto", "public", "staff"] | None = "auto",
     fallthrough: bool = False,
     django_handler: Literal["one_hop", "django"] = "one_hop",
+    django_middleware_for_api: Sequence[str] | Literal["session", "all"] | None = None,
 ) -> MountedApplication:
     """Joins FastAPI and Django in one ASGI app. Call it once, in asgi.py, at import; it runs `django.setup()` itself.
 
@@ -324,6 +330,8 @@ def mount(
         fallthrough: Whether a path under a prefix that no route of the app matches goes on to Django.
         django_handler: ``"one_hop"`` runs a sync Django view with all its middleware in one hop to the thread,
             ``"django"`` uses Django's own handler, with a hop for each.
+        django_middleware_for_api: Django middleware around each API call: import strings, ``"session"`` for those of
+            session, user and messages alone, or ``"all"`` of ``MIDDLEWARE``. None: as far as a call asks for them.
 
     Raises:
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
@@ -332,13 +340,7 @@ def mount(
     if settings.DEBUG:
         keep_fresh()
     debug = settings.DEBUG if debug is None else debug
-    request_threads = RequestThreads(
-        _pool(threads, wait_timeout),
-        MountedApplication,
-        send_timeout=option("send_timeout"),
-        warn_after=option("warn_after"),
-        grace=_grace(grace),
-    )
+    request_threads = _request_threads(_pool(threads, wait_timeout), _grace(grace))
     hosts = HostCheck() if host_check else None
     elsewhere = _django(request_threads, django_handler) if django else _not_found
     apps = load_apps(prefix, app, debug=debug)
@@ -357,5 +359,5 @@ def mount(
         max_body_size=max_body_size,
         serves_django=django,
         fallthrough=fallthrough,
-        fronts=fronts(apps, docs),
+        fronts=fronts(apps, docs, django_middleware_for_api),
     )

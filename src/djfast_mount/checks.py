@@ -18,7 +18,7 @@ from django.core.checks import CheckMessage
 
 from djfast_mount.conf import SETTING
 
-__all__ = ["OPTIONS", "register_checks"]
+__all__ = ["OPTIONS", "pool_size", "register_checks"]
 
 _WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
 _LOGIN_MIDDLEWARE = (
@@ -80,6 +80,9 @@ OPTIONS: dict[str, Kind] = {
     "docs_access": Kind(lambda value: value in ("auto", "public", "staff", None), "'auto', 'public', 'staff' or None"),
     "fallthrough": _FLAG,
     "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
+    "django_middleware_for_api": Kind(
+        lambda value: value in ("session", "all", None) or _words(value), "a list of import strings, 'session' or 'all'"
+    ),
     "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
     "send_timeout": _SECONDS,
     "warn_after": _SECONDS,
@@ -188,7 +191,7 @@ def check_databases(**_: object) -> Iterator[CheckMessage]:
                 hint=f'Set DATABASES[{alias!r}]["CONN_HEALTH_CHECKS"] = True.',
                 id="djfast_mount.W003",
             )
-        most = _pool_size(database)
+        most = pool_size(database)
         if most is not None and most < threads:
             yield checks.Warning(
                 f"The connection pool of the database {alias!r} has room for {most} connections, and mount() runs "
@@ -202,7 +205,8 @@ def _is_server(database: Mapping[str, Any]) -> bool:
     return database.get("ENGINE", "") not in ("", "django.db.backends.dummy", _SQLITE)
 
 
-def _pool_size(database: Mapping[str, Any]) -> int | None:
+def pool_size(database: Mapping[str, Any]) -> int | None:
+    """Returns the most connections of Django's own pool for the database; None where it has none."""
     pool = database.get("OPTIONS", {}).get("pool")
     if not pool:
         return None

@@ -42,6 +42,7 @@ __all__ = [
     "call_of",
     "get_request",
     "http_request",
+    "is_taken",
 ]
 
 ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
@@ -273,10 +274,15 @@ def _guard(call: APICall, request: Any) -> None:
 @cache
 def _middleware() -> tuple[Any, ...]:
     found = [import_string(path) for path in settings.MIDDLEWARE]
-    chosen = [item for item in found if _TAKEN_FROM_MIDDLEWARE & _names(item)]
+    chosen = [item for item in found if is_taken(item)]
     if not any(_CSRF_MIDDLEWARE in _names(item) for item in chosen):
         chosen.append(import_string(_CSRF_MIDDLEWARE))  # The check is due without it too, and its cookie must be set.
     return tuple(item(_no_response) for item in chosen)
+
+
+def is_taken(middleware: Any) -> bool:
+    """Whether `middleware` is one of those, or made of it, whose part every call's request has done already."""
+    return not _TAKEN_FROM_MIDDLEWARE.isdisjoint(_names(middleware))
 
 
 def _names(middleware: Any) -> set[str]:

@@ -12,24 +12,21 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import difflib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import cache
 from typing import Annotated, Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from fastapi import Depends, FastAPI
-from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends as DependsParam
-from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount
 
 from djfast_mount import offload
 from djfast_mount.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.leases import Source
+from djfast_mount.route_dependencies import add_dependency
 
 __all__ = ["Atomic", "atomic", "honour_atomic_requests"]
 
@@ -122,30 +119,7 @@ def honour_atomic_requests(api: FastAPI) -> None:
     """
     if not _aliases():
         return
-    depends = DependsParam(_atomic_requests, scope="function")
-    # For routes that are added later.
-    for dependencies in (api.router.dependencies, *_inherited(api)):
-        if depends not in dependencies:
-            dependencies.insert(0, depends)
-    for context in iter_route_contexts(api.routes):
-        route = context.original_route
-        if isinstance(route, APIRoute):
-            _depend(context.dependant, depends, context.path_format or "")
-        elif isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            honour_atomic_requests(route.app)
-
-
-def _inherited(api: FastAPI) -> Iterator[list[DependsParam]]:
-    """What the routers included in `api` have been given by it, for each inclusion."""
-    for route in api.routes:
-        context = getattr(route, "include_context", None)
-        if context is not None:
-            yield context.dependencies
-
-
-def _depend(dependant: Dependant, depends: DependsParam, path: str) -> None:
-    if all(below.call is not depends.dependency for below in dependant.dependencies):
-        dependant.dependencies.insert(0, get_parameterless_sub_dependant(depends=depends, path=path))
+    add_dependency(api, DependsParam(_atomic_requests, scope="function"))
 
 
 @contextlib.asynccontextmanager

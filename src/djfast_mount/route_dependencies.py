@@ -1,0 +1,45 @@
+"""A dependency for every route of a FastAPI, those of included routers and of mounted apps too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_parameterless_sub_dependant
+from fastapi.params import Depends
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import Mount
+
+__all__ = ["add_dependency"]
+
+
+def add_dependency(api: FastAPI, depends: Depends) -> None:
+    """Has every endpoint of `api` depend on `depends`, before all its other dependencies.
+
+    The apps mounted in `api` are reached too; plain Starlette routes have no dependencies and are not. A second call
+    changes nothing.
+    """
+    # For routes that are added later.
+    for dependencies in (api.router.dependencies, *_inherited(api)):
+        if depends not in dependencies:
+            dependencies.insert(0, depends)
+    for context in iter_route_contexts(api.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            _depend(context.dependant, depends, context.path_format or "")
+        elif isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            add_dependency(route.app, depends)
+
+
+def _inherited(api: FastAPI) -> Iterator[list[Depends]]:
+    """What the routers included in `api` have been given by it, for each inclusion."""
+    for route in api.routes:
+        context = getattr(route, "include_context", None)
+        if context is not None:
+            yield context.dependencies
+
+
+def _depend(dependant: Dependant, depends: Depends, path: str) -> None:
+    if all(below.call is not depends.dependency for below in dependant.dependencies):
+        dependant.dependencies.insert(0, get_parameterless_sub_dependant(depends=depends, path=path))
