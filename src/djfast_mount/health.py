@@ -78,6 +78,11 @@ class Health:
         for name in _ACCESS_LOGS:
             logging.getLogger(name).addFilter(_not_quiet)
 
+    @property
+    def pool_size(self) -> int:
+        """The most threads, and so the most connections of each database, that the root takes."""
+        return self._threads.pool.size
+
     async def alive(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: answers 200 as long as the event loop turns."""
         await _answer(scope, send, 200, {"status": "alive"})

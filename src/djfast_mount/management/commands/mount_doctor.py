@@ -1,0 +1,122 @@
+"""`manage.py mount_doctor`: what is wrong with the project as it is configured, and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import connections
+
+from djfast_mount.management.probes.databases import probe_databases
+from djfast_mount.management.probes.patient import Patient
+from djfast_mount.management.probes.requests import probe_requests
+from djfast_mount.management.probes.server import probe_server
+from djfast_mount.management.probes.static import probe_static
+from djfast_mount.management.project import find_root
+
+__all__ = ["Command"]
+
+_LEVELS = {"DEBUG": checks.DEBUG, "INFO": checks.INFO, "WARNING": checks.WARNING, "ERROR": checks.ERROR}
+# What a probe has found out for certain, where the settings alone could only suspect it.
+_PROBED = {"djfast_mount.W004": "djfast_mount.W102", "djfast_mount.W021": "djfast_mount.W133"}
+_ONLY_PROBED = {"djfast_mount.W022"}
+
+
+class Command(BaseCommand):
+    """Runs the system checks, then the probes. Ends with status 1 where something is at or above the fail level."""
+
+    help = "Looks at the project as it is configured, says what is wrong and how to mend it."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
+        parser.add_argument("--workers", type=_count, default=workers, help="Processes of a server (WEB_CONCURRENCY).")
+        parser.add_argument("--instances", type=_count, default=1, help="Servers that share the databases.")
+        parser.add_argument("--deploy", action="store_true", help="Looks as in production, even if DEBUG is on.")
+        parser.add_argument(
+            "--requests",
+            action="store_true",
+            help="Runs the lifespans and calls every GET endpoint without parameters, to find the ORM off its thread.",
+        )
+        parser.add_argument("--fail-level", choices=_LEVELS, default="WARNING", help="Default: %(default)s.")
+        parser.add_argument("--json", action="store_true", dest="as_json", help="Writes JSON, one object a finding.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        patient = Patient(
+            root=find_root(),
+            workers=options["workers"],
+            instances=options["instances"],
+            calls_endpoints=options["requests"],
+            production=options["deploy"] or not settings.DEBUG,
+        )
+        found = [message for message in _findings(patient) if not message.is_silenced()]
+        found.sort(key=lambda message: -message.level)
+        if options["as_json"]:
+            self.stdout.write(json.dumps([_as_dict(message) for message in found], indent=2))
+        else:
+            self._tell(found, patient)
+        if any(message.level >= _LEVELS[options["fail_level"]] for message in found):
+            raise SystemExit(1)
+
+    def _tell(self, found: list[CheckMessage], patient: Patient) -> None:
+        for message in found:
+            style = self._style_of(message)
+            self.stdout.write(style(f"{_level(message)} {message.id}") + f"  {_subject(message)}{message.msg}")
+            if message.hint:
+                self.stdout.write(f"    {message.hint}")
+        if not patient.production:
+            self.stdout.write("DEBUG is on: what matters in production alone was not looked at (--deploy does).")
+        if not patient.calls_endpoints:
+            self.stdout.write("No endpoint was called (--requests does).")
+        self.stdout.write(f"{len(found)} findings." if found else self.style.SUCCESS("Nothing to mend."))
+
+    def _style_of(self, message: CheckMessage) -> Any:
+        if message.level >= checks.ERROR:
+            return self.style.ERROR
+        return self.style.WARNING if message.level >= checks.WARNING else self.style.NOTICE
+
+
+def _findings(patient: Patient) -> Iterator[CheckMessage]:
+    probed = [
+        message for probe in (probe_databases, probe_server, probe_static, probe_requests) for message in probe(patient)
+    ]
+    ids = {message.id for message in probed}
+    answering = [alias for alias in connections if not _is_down(alias, probed)]
+    for message in checks.run_checks(include_deployment_checks=patient.production, databases=answering):
+        if _PROBED.get(message.id or "") not in ids and message.id not in _ONLY_PROBED:
+            yield message
+    yield from probed
+
+
+def _is_down(alias: str, probed: list[CheckMessage]) -> bool:
+    return any(message.id == "djfast_mount.E101" and f"{alias!r} does not" in message.msg for message in probed)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up.")
+    return int(text)
+
+
+def _level(message: CheckMessage) -> str:
+    return next((name for name, level in reversed(_LEVELS.items()) if message.level >= level), "DEBUG")
+
+
+def _subject(message: CheckMessage) -> str:
+    return "" if message.obj is None else f"{message.obj}: "
+
+
+def _as_dict(message: CheckMessage) -> dict[str, str | None]:
+    return {
+        "id": message.id,
+        "level": _level(message),
+        "message": _subject(message) + message.msg,
+        "hint": message.hint,
+    }

@@ -1,0 +1,23 @@
+"""What is probed: the project as its server would run it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from djfast_mount.asgi import MountedApplication
+
+__all__ = ["Patient"]
+
+
+class Patient(NamedTuple):
+    """The mounted project, and how it is to be run."""
+
+    root: MountedApplication
+    workers: int
+    """Processes of one server."""
+    instances: int
+    """Servers that share the databases."""
+    calls_endpoints: bool
+    """Whether endpoints may be called, and lifespans run."""
+    production: bool
+    """Whether to look at it as at a production server."""
