@@ -20,11 +20,13 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.http_request import call_of
 
 __all__ = ["DjangoSettings", "chosen_settings", "security_headers", "with_missing"]
 
@@ -79,6 +81,7 @@ class DjangoSettings:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        self._take_script_name(scope)
         self._believe_proxy(scope)
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
@@ -88,6 +91,18 @@ class DjangoSettings:
             send = partial(_send_with, send, security_headers(is_secure))
         app = self.app if is_secure else self._redirect(scope) or self.app
         await app(scope, receive, send)
+
+    def _take_script_name(self, scope: Scope) -> None:
+        """Django's half has FORCE_SCRIPT_NAME in its links, whatever the server's root_path is."""
+        if "FORCE_SCRIPT_NAME" not in self._chosen or not settings.FORCE_SCRIPT_NAME:
+            return
+        outer = settings.FORCE_SCRIPT_NAME.rstrip("/")
+        inside = scope["path"][len(scope["root_path"]) :]
+        scope["root_path"] = outer + self._prefix
+        scope["path"] = scope["root_path"] + inside
+        call = call_of(HTTPConnection(scope))
+        if call is not None:
+            call.outer = outer
 
     def _believe_proxy(self, scope: Scope) -> None:
         if "SECURE_PROXY_SSL_HEADER" in self._chosen and settings.SECURE_PROXY_SSL_HEADER:

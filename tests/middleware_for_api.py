@@ -1,0 +1,138 @@
+"""Django middleware of every kind, for the tests of middleware around API calls."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from asgiref.local import Local
+from django.core.exceptions import MiddlewareNotUsed, PermissionDenied
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.utils.decorators import sync_and_async_middleware
+from django.utils.deprecation import MiddlewareMixin
+
+tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="public")
+local = Local()
+events: list[str] = []
+
+GetResponse = Callable[[HttpRequest], Any]
+
+
+def tenant_middleware(get_response: GetResponse) -> GetResponse:
+    """Sync, and sets what the ORM would look at."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        name = request.headers.get("X-Tenant", "public")
+        token = tenant.set(name)
+        local.tenant = name
+        try:
+            response: HttpResponse = get_response(request)
+        finally:
+            tenant.reset(token)
+        response["X-Tenant"] = name
+        response.set_cookie("tenant", name)
+        return response
+
+    return middleware
+
+
+class AsyncOnly:
+    """Async, and nothing else."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        self.get_response = get_response
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.headers.get("X-Stop") == "async":
+            return JsonResponse({"stopped": "async"}, status=418)
+        token = tenant.set("async " + tenant.get())
+        response = await self.get_response(request)
+        tenant.reset(token)
+        response["X-Async"] = "yes"
+        return response
+
+
+from asgiref.sync import markcoroutinefunction  # noqa: E402
+
+
+class MarkedAsync(AsyncOnly):
+    """As Django's documentation writes an async class."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        super().__init__(get_response)
+        markcoroutinefunction(self)
+
+
+@sync_and_async_middleware
+def both_kinds(get_response: Any) -> Any:
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = await get_response(request)
+        response["X-Both"] = "yes"
+        return response
+
+    return middleware
+
+
+class Old(MiddlewareMixin):
+    """Of the kind with methods, all of them."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        events.append("request")
+        if request.headers.get("X-Stop") == "request":
+            return HttpResponse("stopped", status=418, headers={"X-Stopped": "request"})
+        if request.headers.get("X-Stop") == "stream":
+            return StreamingHttpResponse(iter([b"a", b"b"]), status=418)  # type: ignore[return-value]
+        if request.headers.get("X-Stop") == "file":
+            return FileResponse(open(__file__, "rb"))  # type: ignore[return-value]  # noqa: SIM115
+        if request.headers.get("X-Raise") == "denied":
+            raise PermissionDenied("secret")
+        if request.headers.get("X-Raise") == "404":
+            raise Http404("secret")
+        if request.headers.get("X-Raise") == "error":
+            raise RuntimeError("secret")
+        return None
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> HttpResponse | None:
+        match = request.resolver_match
+        events.append(f"view {view.__name__} {kwargs} {match.route if match else None}")
+        if request.headers.get("X-Stop") == "view":
+            return HttpResponse("stopped", status=418, headers={"X-Stopped": "view"})
+        return None
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        events.append(f"exception {type(error).__name__}")
+        if request.headers.get("X-Stop") == "exception":
+            return HttpResponse("stopped", status=418, headers={"X-Stopped": "exception"})
+        return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        events.append(f"response {response.status_code} {'streams' if response.streaming else response.content!r}")
+        response["X-Old"] = "yes"
+        if request.headers.get("X-Raise") == "response":
+            raise RuntimeError("secret")
+        if "X-Remove" in response:
+            del response["X-Remove"]
+        if request.headers.get("X-Change") == "body":
+            response.content = b"changed"
+        if request.headers.get("X-Change") == "parts":
+            response.streaming_content = _upper(response.streaming_content)  # type: ignore[attr-defined]
+        if request.headers.get("X-Change") == "response":
+            return HttpResponse("another", status=203)
+        return response
+
+
+async def _upper(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield part.upper()
+
+
+def not_used(get_response: GetResponse) -> GetResponse:
+    raise MiddlewareNotUsed
+
+
+def returns_none(get_response: GetResponse) -> None:
+    return None
