@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import path, reverse
+from django.urls import path, register_converter, reverse
 from django.views.decorators.csrf import csrf_exempt
 from fastapi import APIRouter, FastAPI, HTTPException, WebSocket
 from starlette.applications import Starlette
@@ -275,6 +275,49 @@ def test_script_name(settings: Any) -> None:
     client = ApiClient(mount("/api", api_of_today(), fallthrough=True))
     answer = client.get("/forced/api/legacy/").json()
     assert (answer["path"], answer["reverse"]) == ("/forced/api/legacy/", "/forced/api/legacy/")
+
+
+def test_script_name_under_a_root_path(settings: Any) -> None:
+    """FORCE_SCRIPT_NAME is what Django is given, whatever the server says, as for every other path of Django's."""
+    settings.FORCE_SCRIPT_NAME = "/forced"
+    client = ApiClient(mount("/api", api_of_today(), fallthrough=True), "/pre")
+    answer = client.get("/api/legacy/").json()
+    assert (answer["path"], answer["path_info"]) == ("/forced/api/legacy/", "/api/legacy/")
+
+
+class ItemConverter:
+    """Asks the database, which Django allows on a thread alone."""
+
+    regex = "[a-z]+"
+
+    def to_python(self, value: str) -> Item:
+        try:
+            return Item.objects.get(name=value)
+        except Item.DoesNotExist as error:
+            raise ValueError from error
+
+    def to_url(self, value: Item) -> str:
+        return value.name
+
+
+register_converter(ItemConverter, "item-of-the-database")
+
+
+def item_view(request: HttpRequest, item: Item) -> HttpResponse:
+    return HttpResponse(item.name)
+
+
+class ConvertedURLs:
+    urlpatterns = [path("api/<item-of-the-database:item>/", item_view)]
+
+
+def test_a_converter_that_asks_the_database(settings: Any, root_path: str) -> None:
+    """Where it cannot be told without the database whether Django has a view, Django is left to tell."""
+    settings.ROOT_URLCONF = ConvertedURLs
+    api = FastAPI()
+    api.get("/lamp")(view_of_fastapi)
+    Item.objects.create(name="lamp")
+    assert ApiClient(mount("/api", api, fallthrough=True), root_path).get("/api/lamp/").text == "lamp"
 
 
 def test_websockets_stay(root_path: str) -> None:

@@ -76,12 +76,12 @@ class OtherURLs:
     urlpatterns = [path("other/", view, name="other")]
 
 
-def tenant(tenant: str) -> str:
+def tenant(tenant: int) -> int:
     return tenant
 
 
 def api_with_names() -> FastAPI:
-    api, v1, inner, router = FastAPI(), FastAPI(), FastAPI(), APIRouter(prefix="/included")
+    api, v1, inner, rooted, router = FastAPI(), FastAPI(), FastAPI(), FastAPI(), APIRouter(prefix="/included")
 
     @api.get("/items/{id}", name="item")
     def item(id: int) -> int:  # noqa: A002
@@ -93,11 +93,17 @@ def api_with_names() -> FastAPI:
     @api.get("/converted/{number:int}/{share:float}/{file:path}")
     def converted(number: str, share: str, file: str) -> None: ...
 
+    @api.get("/uuid/{key:uuid}")
+    def uuid(key: str) -> None: ...
+
+    @rooted.get("/rooted", name="rooted")
+    def at_the_root() -> None: ...
+
     @api.get("/text/{text}")
     def text(text: str) -> None: ...
 
     @api.get("/tenants/{tenant}/x")
-    def in_dependency(checked: Annotated[str, Depends(tenant)]) -> None: ...
+    def in_dependency(checked: Annotated[int, Depends(tenant)]) -> None: ...
 
     @api.get("/first", name="twice")
     @api.get("/second", name="twice")
@@ -141,6 +147,7 @@ def api_with_names() -> FastAPI:
     api.include_router(router)
     v1.mount("/inner", inner)
     api.mount("/{version}/v1", v1, name="v1")
+    api.mount("/", rooted)
     api.mount("/files", StaticFiles(directory=TESTS), name="files")
     return api
 
@@ -174,7 +181,9 @@ NAMES: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("api:converted", {"number": 7, "share": 0.5, "file": "a/b c.txt"}, "/api/converted/7/0.5/a/b%20c.txt"),
     ("api:text", {"text": "ü%?#"}, "/api/text/%C3%BC%25%3F%23"),
-    ("api:in_dependency", {"tenant": "t"}, "/api/tenants/t/x"),
+    ("api:in_dependency", {"tenant": 1}, "/api/tenants/1/x"),
+    ("api:uuid", {"key": UUID(KEY)}, f"/api/uuid/{KEY}"),
+    ("api:rooted", {}, "/api/rooted"),
     ("api:included", {"number": 1}, "/api/included/1"),
     ("api:v1:item", {"version": "beta", "id": 1}, "/api/beta/v1/items/1"),
     ("api:v1:deep", {"version": "beta"}, "/api/beta/v1/inner/deep"),
@@ -224,6 +233,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("api:converted", {"number": -1, "share": 0.5, "file": "a"}),
     ("api:converted", {"number": "x", "share": 0.5, "file": "a"}),
     ("api:converted", {"number": 1, "share": float("nan"), "file": "a"}),
+    ("api:in_dependency", {"tenant": "t"}),
+    ("api:uuid", {"key": "key"}),
     ("api:text", {"text": "a/b"}),
     ("api:text", {"text": ""}),
     ("page", {"number": "one"}),
@@ -385,6 +396,14 @@ def test_inner_slashes() -> None:
     assert reverse("api-v1:a") == django_reverse("api-v1:a") == app.url_path_for("api-v1:a") == "/api/v1/a"
 
 
+def test_a_prefix_is_no_pattern() -> None:
+    """What means something in a regular expression stands for itself in a prefix."""
+    api = FastAPI()
+    api.get("/a", name="a")(tenant)
+    mount("/c++/v1.0", api)
+    assert reverse("c++-v1.0:a") == "/c++/v1.0/a"
+
+
 def test_two_prefixes_of_one_namespace() -> None:
     """Prefixes whose names could not be told apart are refused."""
     with pytest.raises(ConfigurationError, match=r"'/api/v1' and '/api-v1' have one namespace, 'api-v1'"):
@@ -492,6 +511,15 @@ def test_routes_that_are_added_before_the_first_name_is_asked_for() -> None:
     mount("/api", api)
     api.get("/late", name="late")(tenant)
     assert reverse("api:late") == "/api/late"
+
+
+def test_the_last_mount_counts(mounted: None) -> None:
+    """A later mount() takes the place of an earlier one, though names were asked for in between."""
+    assert reverse("api:item", id=1) == "/api/items/1"
+    api = FastAPI()
+    api.get("/things/{id}", name="item")(tenant)
+    mount("/api", api)
+    assert reverse("api:item", id=1) == "/api/things/1"
 
 
 def test_starlettes_routes(mounted: None) -> None:

@@ -1,6 +1,6 @@
 """The routes of FastAPI and Starlette apps as patterns of Django's URL resolver, for their names.
 
-1. Nothing matches them: paths are for the apps to match.
+1. No path is resolved by them: that is for the apps to do.
 2. A value is checked as the app would check it: by the convertor in the path, ``{id:int}``, and by the annotation of
    the endpoint's parameter, ``id: int``. Constraints beyond the type, as ``Path(ge=1)``, are not looked at.
 3. Of two routes with the same name and parameters the first one counts, as in Starlette.
@@ -101,14 +101,11 @@ def _annotations(dependant: Dependant | None) -> dict[str, Any]:
 
 
 class _Pattern(RegexPattern):
-    """A path of which only the name is used."""
+    """A path with converters of our own."""
 
     def __init__(self, regex: str, name: str | None = None, converters: Mapping[str, _Converter] | None = None) -> None:
         super().__init__(regex, name)
         self.converters = dict(converters or {})
-
-    def match(self, path: str) -> None:
-        return None
 
 
 class _Converter:
@@ -139,4 +136,4 @@ class _Converter:
 
 
 def _asked_in_vain(request: HttpRequest) -> HttpResponse:
-    raise RuntimeError("This pattern stands for a name of a mounted app; no path matches it.")
+    raise RuntimeError("This pattern stands for a name of a mounted app; no path is resolved by it.")
