@@ -77,6 +77,19 @@ def test_the_admin_and_the_api(example: Example, server: Server, root_path: str)
         assert f"{root_path}{prefix}/openapi.json" in client.get(f"{prefix}/docs").text
 
 
+def rows_of(table: str) -> list[list[str]]:
+    """The routes of the example's own half, and not of the admin: its are another in each release of Django."""
+    return [line.split() for line in table.splitlines() if line.startswith("/") and not line.startswith("/admin/")]
+
+
+def test_the_readme_ends_with_the_table_of_routes(example: Example) -> None:
+    """Which library serves which URL is what `manage.py mount_routes` says."""
+    [*_, table] = (example.folder / "README.md").read_text().split("```text")
+    assert table.endswith("```\n")
+    assert len(rows_of(table)) > 5
+    assert rows_of(table) == rows_of(example.run("./manage.py mount_routes"))
+
+
 Calls = Callable[[httpx.AsyncClient, Example, int], Awaitable[list[httpx.Response]]]
 
 

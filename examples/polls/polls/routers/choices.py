@@ -8,13 +8,13 @@ router = APIRouter(prefix="/choices", tags=["choices"])
 
 
 @router.get("", response_model=list[ChoiceWithQuestion])
-async def index(choices: AllChoices) -> list[Choice]:
+async def list_choices(choices: AllChoices) -> list[Choice]:
     # A coroutine asks for the related rows beforehand: its answer is made on the event loop, where no query may run.
     return [choice async for choice in choices.select_related("question")]
 
 
 @router.get("/{id}", response_model=ChoiceWithQuestion)
-def read(choice: AChoice) -> Choice:
+def get_choice(choice: AChoice) -> Choice:
     """The answer of a function is made where its queries ran, so its relations may be read as late as that."""
     return choice
 

@@ -11,17 +11,17 @@ router = APIRouter(prefix="/questions", tags=["questions"])
 
 
 @router.get("", response_model=list[QuestionWithChoices])
-def index(questions: AllQuestions) -> QuerySet[Question]:
+def list_questions(questions: AllQuestions) -> QuerySet[Question]:
     return questions
 
 
 @router.get("/{id}", response_model=QuestionWithChoices)
-async def read(question: AQuestion) -> Question:
+async def get_question(question: AQuestion) -> Question:
     return question
 
 
 @router.post("", status_code=201, response_model=QuestionWithChoices)
-def create(sent: QuestionIn, _: StaffUser, __: Atomic) -> Question:
+def ask(sent: QuestionIn, _: StaffUser, __: Atomic) -> Question:
     """The question and its choices, or nothing of them."""
     question = Question.objects.create(question_text=sent.question_text)
     Choice.objects.bulk_create(Choice(question=question, choice_text=text) for text in sent.choices)
