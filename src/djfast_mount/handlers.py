@@ -74,11 +74,15 @@ class DjangoHandler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
+        lease = source.lease()
         try:
             set_script_prefix(get_script_prefix(scope))
-            await self._serve(source.lease(), scope, body, receive, send)
+            await self._serve(lease, scope, body, receive, send)
         finally:
-            body.close()
+            if lease.calling:  # Sync code of a view that was cancelled may still read it.
+                await offload.run(body.close)
+            else:
+                body.close()
 
     async def read_body(self, receive: Receive) -> IO[bytes]:  # type: ignore[override]
         """Reads the body as Django does, but opens no temporary file for one that came whole and is small."""
@@ -116,6 +120,8 @@ class DjangoHandler(ASGIHandler):
         try:
             async with departure:
                 response = await serve(lease, request)
+                if departure.gone:
+                    await asyncio.sleep(0)  # Here the cancellation is met, if it was not yet: nothing more is sent.
                 if response.streaming and not response.is_async:
                     # Before the response has begun, for 503 is still an answer.
                     await lease.pool.streams.enter(lease)
@@ -171,7 +177,7 @@ class _Guess:
     def __init__(self, request: ASGIRequest) -> None:
         self.is_async = False
         try:
-            self.match = get_resolver().resolve(request.path_info)
+            self.match = get_resolver(getattr(request, "urlconf", None)).resolve(request.path_info)
         except Exception:  # A 404, a resolver that asks the database, a broken URLconf: the chain will see it again.
             return
         self.path = request.path_info
@@ -217,7 +223,7 @@ class _Departure:
     def __init__(self, receive: Receive, *, after: float) -> None:
         self._receive = receive
         self._after = after
-        self._gone = False
+        self.gone = False
         self._error: BaseException | None = None
         self._listener: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -235,7 +241,7 @@ class _Departure:
         if self._listener is not None and not self._listener.done():
             self._listener.cancel()
             await asyncio.wait([self._listener])
-        if not self._gone or self._task is None:
+        if not self.gone or self._task is None:
             return False
         if error is None:
             # The cancellation may still be on its way; it is ours, and must not reach what comes after.
@@ -254,7 +260,7 @@ class _Departure:
         message = await self._receive()
         if message["type"] != "http.disconnect":
             self._error = AssertionError(f"Invalid ASGI message after request body: {message['type']}")
-        self._gone = True
+        self.gone = True
         if self._task is not None:
             self._task.cancel()
 
