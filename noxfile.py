@@ -48,9 +48,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """The types, by mypy in its strict mode."""
+    """The types, by mypy in its strict mode, and the public ones by pyright too."""
     session.install("-e", ".[test]", *LINT)
     session.run("mypy", *session.posargs, env={"PYTHONPATH": os.path.abspath("tests")})
+    session.run("pytest", "tests/typing")
 
 
 @nox.session
