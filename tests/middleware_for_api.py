@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from asgiref.local import Local
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed, PermissionDenied
+from django.db import connection
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
@@ -56,9 +59,6 @@ class AsyncOnly:
         return response
 
 
-from asgiref.sync import markcoroutinefunction  # noqa: E402
-
-
 class MarkedAsync(AsyncOnly):
     """As Django's documentation writes an async class."""
 
@@ -69,12 +69,17 @@ class MarkedAsync(AsyncOnly):
 
 @sync_and_async_middleware
 def both_kinds(get_response: Any) -> Any:
-    async def middleware(request: HttpRequest) -> HttpResponse:
+    async def asynchronous(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = await get_response(request)
-        response["X-Both"] = "yes"
+        response["X-Both"] = "async"
         return response
 
-    return middleware
+    def sync(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = get_response(request)
+        response["X-Both"] = "sync"
+        return response
+
+    return asynchronous if iscoroutinefunction(get_response) else sync
 
 
 class Old(MiddlewareMixin):
@@ -87,7 +92,7 @@ class Old(MiddlewareMixin):
         if request.headers.get("X-Stop") == "stream":
             return StreamingHttpResponse(iter([b"a", b"b"]), status=418)  # type: ignore[return-value]
         if request.headers.get("X-Stop") == "file":
-            return FileResponse(open(__file__, "rb"))  # type: ignore[return-value]  # noqa: SIM115
+            return FileResponse(open(__file__, "rb"))  # type: ignore[return-value]
         if request.headers.get("X-Raise") == "denied":
             raise PermissionDenied("secret")
         if request.headers.get("X-Raise") == "404":
@@ -110,7 +115,7 @@ class Old(MiddlewareMixin):
         return None
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        events.append(f"response {response.status_code} {'streams' if response.streaming else response.content!r}")
+        events.append(f"response {response.status_code} {'streams' if response.streaming else repr(response.content)}")
         response["X-Old"] = "yes"
         if request.headers.get("X-Raise") == "response":
             raise RuntimeError("secret")
@@ -136,3 +141,44 @@ def not_used(get_response: GetResponse) -> GetResponse:
 
 def returns_none(get_response: GetResponse) -> None:
     return None
+
+
+class Neither:
+    """Of no kind."""
+
+    sync_capable = False
+    async_capable = False
+
+
+def marks_statements(get_response: GetResponse) -> GetResponse:
+    """Sync, and has the connection of its thread mark each statement, as a tenant's search path would change it."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        events.append(f"thread {threading.get_ident()}")
+
+        def mark(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            events.append(f"{request.headers['X-Tenant']} asks on {threading.get_ident()}")
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(mark):
+            response: HttpResponse = get_response(request)
+        return response
+
+    return middleware
+
+
+class MarksStatements(MiddlewareMixin):
+    """The same in the kind with methods, which holds no thread while the endpoint works."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        events.append(f"thread {threading.get_ident()}")
+
+        def mark(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            events.append(f"{request.headers['X-Tenant']} asks on {threading.get_ident()}")
+            return execute(sql, params, many, context)
+
+        connection.execute_wrappers.append(mark)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        connection.execute_wrappers.pop()
+        return response

@@ -22,7 +22,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
+from django.core.exceptions import MiddlewareNotUsed
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpResponse
@@ -80,10 +80,12 @@ def chosen_middleware(value: object) -> tuple[type, ...] | None:
 
 
 def _imported(path: object) -> Any:
+    if not isinstance(path, str):
+        raise ConfigurationError(f"django_middleware_for_api lists {path!r}, which is no import string. Write one.")
     try:
-        return import_string(path) if isinstance(path, str) else path
+        return import_string(path)
     except ImportError as error:
-        near = difflib.get_close_matches(str(path), settings.MIDDLEWARE, 1)
+        near = difflib.get_close_matches(path, settings.MIDDLEWARE, 1)
         remedy = f"Did you mean {near[0]!r}?" if near else "Write it as in settings.MIDDLEWARE."
         raise ConfigurationError(
             f"django_middleware_for_api lists {path!r}, which cannot be imported: {error}. {remedy}"
@@ -121,7 +123,7 @@ class Chain(BaseHandler):
                 logger.debug("MiddlewareNotUsed(%r): %r", cls, str(reason))
             return handler, handler_is_async
         if middleware is None:
-            raise ImproperlyConfigured(f"Middleware factory {cls!r} returned None.")
+            raise ConfigurationError(f"The middleware factory {cls!r} returned None. Have it return the middleware.")
         if hasattr(middleware, "process_view"):
             self._view_hooks.insert(0, self.adapt_method_mode(True, middleware.process_view))
         if hasattr(middleware, "process_exception"):
