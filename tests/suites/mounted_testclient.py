@@ -73,7 +73,7 @@ class Unprefixed:
         await self.app(scope, receive, send)
 
 
-OPTIONS: dict[str, Any] = {}
+OPTIONS: dict[str, Any] = {"docs_access": "public"}
 
 
 class Front:
