@@ -47,4 +47,4 @@ class _WholePath(URLPath):
 
     def make_absolute_url(self, base_url: str | URL) -> URL:
         base = URL(base_url) if isinstance(base_url, str) else base_url
-        return super().make_absolute_url(base.replace(path="/", query="", fragment=""))
+        return super().make_absolute_url(base.replace(path="/"))
