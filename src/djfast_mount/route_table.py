@@ -17,7 +17,6 @@ from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 from djfast_mount.auth import current_user, optional_user, staff_user, superuser
 from djfast_mount.permissions import permissions_asked_by
 from djfast_mount.routing import PrefixRouter, namespace_of
-from djfast_mount.schemes import Scheme
 
 if TYPE_CHECKING:
     from djfast_mount.asgi import MountedApplication
@@ -111,7 +110,7 @@ def _auth_of_dependant(dependant: Dependant | None) -> str:
     calls = list(_calls(dependant))
     permissions = [name for call in calls for name in permissions_asked_by(call)]
     users = [name for known, name in _USERS.items() if known in calls]
-    schemes = [call.scheme_name for call in calls if isinstance(call, SecurityBase) and _asks(call)]
+    schemes = [call.scheme_name for call in calls if isinstance(call, SecurityBase)]
     return ", ".join(dict.fromkeys(permissions or users[-1:] or schemes))
 
 
@@ -119,11 +118,6 @@ def _calls(dependant: Dependant) -> Iterator[Any]:
     for below in dependant.dependencies:
         yield below.call
         yield from _calls(below)
-
-
-def _asks(scheme: SecurityBase) -> bool:
-    # Ours let every call pass where they stand for the documentation alone, and then are no Scheme.
-    return isinstance(scheme, Scheme) or not type(scheme).__module__.startswith("djfast_mount.")
 
 
 # Django -------------------------------------------------------------------------------------------------------------
