@@ -244,8 +244,10 @@ def _login_url(outer: str, anonymous: bool) -> str | None:
         return reverse("admin:login")
     except NoReverseMatch:
         url = resolve_url(settings.LOGIN_URL) if anonymous else ""
+    if not url.startswith(f"{outer}/"):
+        return None
     try:
         resolve(url.removeprefix(outer))
     except Resolver404:
         return None
-    return url or None
+    return url
