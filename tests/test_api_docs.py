@@ -134,24 +134,23 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "STATIC_URL": "static/",
         "STORAGES": {
             "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-            "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
         },
     }
     with override_settings(**settings):
-        call_command("collectstatic", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False, ignore_patterns=["admin"])
     return settings
 
 
 def test_collected_files_have_hashes(collected: dict[str, Any], root_path: str) -> None:
-    """collectstatic takes the files, and the pages name them by their hashes, compressed and to be kept for ever."""
+    """collectstatic takes the files, and the pages name them by their hashes, to be kept for ever."""
     with override_settings(**collected):
         client = make_client(root_path, docs_access="public")
         for page in ("/docs", "/redoc"):
             for url in files_of(client.get(f"/api{page}").text):
                 assert re.match(rf"{root_path}/static/djfast_mount/.*\.[0-9a-f]{{12}}\.(css|js|png)$", url)
-                answer = client.get(url.removeprefix(root_path), headers={"accept-encoding": "gzip"})
+                answer = client.get(url.removeprefix(root_path))
                 assert "immutable" in answer.headers["cache-control"]
-                assert len(answer.content) < 10_000 or answer.headers["content-encoding"] == "gzip"
 
 
 def test_collected_files_of_a_cdn(collected: dict[str, Any], root_path: str) -> None:
