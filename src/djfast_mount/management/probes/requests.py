@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -209,4 +209,5 @@ async def _lifespan(root: MountedApplication) -> Any:
     finally:
         if not failed:
             incoming.put_nowait({"type": "lifespan.shutdown"})
-        await task
+        with suppress(Exception):  # What it raises it has told.
+            await task
