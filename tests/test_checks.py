@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from django.conf import settings
 from django.core import checks
 from django.test import override_settings
 
+import djfast_mount
 from djfast_mount import conf, mount
 from djfast_mount.checks import OPTIONS
+from harness import TESTS
 
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"}
 WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
@@ -183,3 +186,23 @@ def test_w022_w023(databases: Any, tmp_path: Path) -> None:
     assert ids(deploy=True, STATIC_ROOT=str(tmp_path), DJFAST_MOUNT={}) == ["djfast_mount.W022", "djfast_mount.W023"]
     databases(OPTIONS={"options": "-c statement_timeout=30s", "connect_timeout": 5})
     assert ids(deploy=True, STATIC_ROOT=str(tmp_path), DJFAST_MOUNT={}) == []
+
+
+DOCS = TESTS.parent / "docs"
+SOURCES = [*Path(djfast_mount.__file__).parent.rglob("probes/*.py"), Path(djfast_mount.checks.__file__)]
+
+
+def test_the_docs_list_every_finding() -> None:
+    """docs/doctor.md has a row for each id of the checks and of the doctor, and for no other."""
+    used = set(re.findall(r'id="djfast_mount\.([EWI]\d{3})"', "".join(source.read_text() for source in SOURCES)))
+    rows = [line.split("|")[1] for line in (DOCS / "doctor.md").read_text().splitlines() if line.startswith("| ")]
+    assert set(re.findall(r"[EWI]\d{3}", " ".join(rows))) == used
+
+
+@pytest.mark.parametrize("page", ["health.md", "doctor.md"])
+def test_the_settings_of_the_docs_are_let_pass(page: str) -> None:
+    """What the pages show of DJFAST_MOUNT has options that exist, of their kind."""
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+        names: dict[str, Any] = {}
+        exec(block, names)
+        assert ids(DJFAST_MOUNT=names["DJFAST_MOUNT"]) == []
