@@ -43,7 +43,7 @@ class Options(TypedDict, total=False):
     warn_after: float
     authentication: Sequence[str]
     problem_details: bool
-    django_settings_for_api: bool
+    django_settings_for_api: bool | Sequence[str]
     health_path: str | None
     ready_path: str | None
     ready_timeout: float
