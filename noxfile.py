@@ -64,7 +64,7 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The quickstart and the examples in a real browser, bare and behind nginx. Needs chromium, nginx and npm."""
+    """The quickstart and the examples in a real browser, bare and behind nginx. Needs chromium and nginx."""
     session.install("-e", ".[test]", "playwright>=1.50")
     session.run("pytest", "tests/browser", *session.posargs)
 

@@ -153,7 +153,8 @@ def test_the_token_of_a_login_in_the_page_itself(page: Page, url: str, failures:
         login.get_by_role("button", name="Execute").click()
     assert answered.value.status == 200
     if any(cookie["name"] == "csrftoken" and cookie["httpOnly"] for cookie in page.context.cookies()):
-        page.reload()
+        page.goto("about:blank")  # Swagger UI complains of the place in its own URL when it is loaded with it.
+        page.goto(f"{url}/api/docs")
     page.locator(".opblock-summary-control", has=page.locator("[data-path='/bodyless']")).click()
     operation = page.locator(".opblock-post", has=page.locator("[data-path='/bodyless']"))
     operation.get_by_role("button", name="Try it out").click()
