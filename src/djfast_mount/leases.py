@@ -71,7 +71,8 @@ class Lease:
         self.worker: Worker | None = None  # guarded by Pool.lock
         self.since = 0.0  # time.monotonic() of the spell's begin; 0.0 between spells
         self.iterators: dict[int, Any] = {}  # id -> a sync iterator that the request draws on the worker
-        self.pins: set[int] = set()  # the ids of context managers that were entered on the worker and not yet left
+        # The ids of context managers that were entered on the worker and not yet left, with the iterators of then.
+        self.pins: dict[int, frozenset[int]] = {}
         self.context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
         self.owner: object = None  # the task whose calls share `context`
         self.contexts: weakref.WeakKeyDictionary[Any, contextvars.Context] | None = None  # those of further tasks
@@ -221,7 +222,8 @@ class Lease:
 
     def _end(self, ended: asyncio.Future[None]) -> None:
         try:
-            self._close_iterators()
+            if self.iterators:
+                self._in_context(lambda _: self.close_iterators())
             self._end_spell()
         finally:
             self._let_go()
@@ -243,13 +245,14 @@ class Lease:
         worker = self.worker
         return worker is not None and not worker.queue.empty() and not self.pool.crowded
 
-    def _close_iterators(self) -> None:
-        while self.iterators:
-            _, iterator = self.iterators.popitem()
+    def close_iterators(self, older: frozenset[int] = frozenset()) -> None:
+        """Closes the iterators that the request has abandoned, all but the `older`. Runs in the request's context."""
+        for key in reversed([key for key in self.iterators if key not in older]):
+            iterator = self.iterators.pop(key)
             close = getattr(iterator, "close", None)
             if close is not None:
                 try:
-                    self._in_context(lambda _: close())  # noqa: B023  (called at once)
+                    close()
                 except BaseException:
                     logger.exception("Closing %r, which its request had abandoned, failed.", iterator)
 
@@ -274,6 +277,9 @@ class Source(Protocol):
 
     over: bool
     """Whether the request has ended; each call then has a lease of its own."""
+
+    started: bool
+    """Whether the response has begun."""
 
     def lease(self) -> Lease:
         """Returns the lease for a call that is made now. Runs on the event loop."""

@@ -288,7 +288,9 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
             await lease.pool.streams.enter(lease)
         function, args = _enter_context, (lease, function, *args)
     elif name == "__exit__":
-        return await _on_lease(lease, _exit_context, (lease, function, *args), droppable=False)
+        # Where the response has begun, it has ended too: as a whole, or because its client left.
+        abandoned = source.started or (bool(args) and args[0] is not None)
+        return await _on_lease(lease, _exit_context, (lease, abandoned, function, *args), droppable=False)
     return await _on_lease(lease, function, args)
 
 
@@ -351,15 +353,16 @@ def _draw(lease: Lease, iterator: Any) -> Any:
 
 def _enter_context(lease: Lease, enter_context: Any, *args: Any) -> Any:
     entered = enter_context(*args)
-    lease.pins.add(id(_context_of(enter_context)))
+    lease.pins[id(_context_of(enter_context))] = frozenset(lease.iterators)
     return entered
 
 
-def _exit_context(lease: Lease, exit_context: Any, *args: Any) -> Any:
-    try:
-        return exit_context(*args)
-    finally:
-        lease.pins.discard(id(_context_of(exit_context)))
+def _exit_context(lease: Lease, abandoned: bool, exit_context: Any, *args: Any) -> Any:
+    older = lease.pins.pop(id(_context_of(exit_context)), None)
+    if older is not None and abandoned:
+        # What a stream that was begun inside does in its `finally` belongs inside too.
+        lease.close_iterators(older)
+    return exit_context(*args)
 
 
 def _context_of(method: Any) -> Any:

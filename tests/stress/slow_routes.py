@@ -70,6 +70,8 @@ def big(key: str) -> Iterator[bytes]:
     finally:
         mark(key, "close")
         Entry.objects.create(key=key, keep=False)
+        if connection.in_atomic_block:
+            mark(key, "in the transaction")
 
 
 @router.get("/big")
