@@ -37,6 +37,7 @@ from djfast_mount.api_responses import APIResponse, Parts, send_django
 from djfast_mount.calls import FutureCall
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import http_request, is_taken
+from djfast_mount.middleware_methods import Methods, has_methods_only
 
 __all__ = ["CHAIN", "Chain", "DjangoMiddleware", "chosen_middleware"]
 
@@ -104,6 +105,7 @@ class Chain(BaseHandler):
         self._app = app
         self._view_hooks: list[Any] = []
         self._error_hooks: list[Any] = []
+        self._methods: Methods | None = None  # the last that was made
         handler: Any = _served
         is_async = True
         for cls in reversed(classes):
@@ -128,7 +130,18 @@ class Chain(BaseHandler):
             self._view_hooks.insert(0, self.adapt_method_mode(True, middleware.process_view))
         if hasattr(middleware, "process_exception"):
             self._error_hooks.append(self.adapt_method_mode(True, middleware.process_exception))
+        if is_async and has_methods_only(middleware):
+            return self._with_neighbours(middleware, handler), True
         return self._answering(middleware, is_async), is_async
+
+    def _with_neighbours(self, middleware: Any, inner: Any) -> Any:
+        known = self._methods
+        members = [middleware]
+        if known is not None and inner == known.serve:
+            members += known.members
+            inner = known.inner
+        self._methods = Methods(members, inner, self.response_to)
+        return self._methods.serve
 
     def _answering(self, middleware: Any, is_async: bool) -> Any:
         """`middleware`, whose errors are responses to the one around it."""
