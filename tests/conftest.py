@@ -15,31 +15,45 @@ from harness import Server, postgres
 
 _stack = contextlib.ExitStack()
 
-# Left to `nox -s tests`, which asks for everything: of the laws, a fifth is enough for every day.
-_LONG = {path.name for path in (Path(__file__).parent / "laws").glob("test_*.py")} - {
-    "test_lazy.py",
-    "test_one_thread.py",
-}
+# Left to `nox -s tests`, which asks for everything: of the laws, a fifth is enough for every day; and what starts many
+# processes.
+_LONG = {
+    *(path.name for path in (Path(__file__).parent / "laws").glob("test_*.py")),
+    "test_doctor.py",
+    "test_examples.py",
+    "test_pytest_plugin.py",
+    "test_runserver.py",
+    "test_startproject.py",
+} - {"test_lazy.py", "test_one_thread.py"}
 # What asks no database, or starts processes with databases of their own, need not run on a second one.
 _ONCE = {
+    "test_api_docs.py",
+    "test_checks.py",
     "test_conf.py",
     "test_exception_server.py",
     "test_file_contents.py",
     "test_file_responses.py",
     "test_hosts.py",
+    "test_health.py",
     "test_layout.py",
     "test_lifespan.py",
     "test_lifespan_failures.py",
     "test_limits.py",
     "test_loading.py",
+    "test_mount_routes.py",
     "test_negotiation.py",
     "test_package.py",
-    "test_pytest_plugin.py",
     "test_readme.py",
+    "test_route_index.py",
+    "test_route_table.py",
     "test_routing.py",
+    "test_settings_parity.py",
     "test_static_mount.py",
     "test_staticfiles.py",
+    "test_testing_cases.py",
     "test_threads.py",
+    "test_urls.py",
+    "test_urls_docs.py",
 }
 
 
