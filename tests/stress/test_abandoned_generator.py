@@ -39,9 +39,7 @@ def astray(left: float, marks: list[list[Any]]) -> str:
 
 
 @pytest.mark.parametrize("path", ["/api/trickle", "/api/big", "/api/big_atomic", "/django/big"])
-def test_an_abandoned_generator_is_closed_on_its_thread(
-    root: str, serve: Serve, path: str, figure: Figures
-) -> None:
+def test_an_abandoned_generator_is_closed_on_its_thread(root: str, serve: Serve, path: str, figure: Figures) -> None:
     """Within a second of the client's leaving the generator's `finally` has run, on its thread and in its transaction.
 
     Eight times, for a client may leave while a step runs, between two, or between a step's end and its report.
