@@ -182,3 +182,33 @@ class MarksStatements(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         connection.execute_wrappers.pop()
         return response
+
+
+class _Named(MiddlewareMixin):
+    name = ""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        events.append(f"{self.name} request")
+        if request.headers.get("X-Stop") == self.name:
+            return HttpResponse(self.name, status=418)
+        if request.headers.get("X-Raise") == f"{self.name} request":
+            raise PermissionDenied
+        return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        events.append(f"{self.name} response {response.status_code}")
+        if request.headers.get("X-Raise") == f"{self.name} response":
+            raise PermissionDenied
+        return response
+
+
+class First(_Named):
+    name = "first"
+
+
+class Second(_Named):
+    name = "second"
+
+
+class Third(_Named):
+    name = "third"

@@ -373,6 +373,13 @@ def test_an_inactive_user(db: None, root_path: str) -> None:
     log_in(client, is_staff=True)
     User.objects.update(is_active=False)
     assert client.get("/api/openapi.json").status_code == 401
+    with override_settings(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.AllowAllUsersModelBackend"]):
+        client = make_client(root_path, docs_access="staff")
+        User.objects.all().delete()
+        django = Client()
+        django.force_login(User.objects.create_user("bob", is_staff=True, is_active=False))
+        client.set_cookie("sessionid", django.cookies["sessionid"].value)
+        assert client.get("/api/openapi.json").status_code == 403
 
 
 @pytest.mark.parametrize("path", ALL)

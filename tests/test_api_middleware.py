@@ -373,6 +373,65 @@ def test_sync_streams(root_path: str, chain: list[str]) -> None:
     assert answer.text.count("acme") == (3 if TENANT in chain else 0)
 
 
+@pytest.mark.parametrize("name", ["stream", "task"])
+def test_the_orm_after_the_middleware(db: None, root_path: str, chain: list[str], name: str) -> None:
+    """Async parts of a stream and async background tasks use the ORM, though a sync middleware waits no more."""
+    api = FastAPI()
+    counted: list[int] = []
+    gate = asyncio.Event()
+
+    async def count() -> str:
+        await gate.wait()
+        counted.append(await Item.objects.acount())
+        return "counted"
+
+    @api.get("/stream")
+    async def streamed() -> StreamingResponse:
+        async def parts() -> AsyncIterator[str]:
+            yield "first"
+            yield await count()
+
+        return StreamingResponse(parts())
+
+    @api.get("/task")
+    async def task(background: BackgroundTasks) -> str:
+        background.add_task(count)
+        return "answer"
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            gate.set()
+
+    async def drive() -> None:
+        scope = http_scope(f"{root_path}/api/{name}", root_path=root_path)
+        await asyncio.wait_for(mount("/api", api, django_middleware_for_api=chain)(scope, never, send), 20)
+
+    asyncio.run(drive())
+    assert counted == [0]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}]
+    + [{"X-Stop": name} for name in ("first", "second", "third")]
+    + [{"X-Raise": f"{name} {part}"} for name in ("first", "second", "third") for part in ("request", "response")],
+    ids=str,
+)
+@pytest.mark.parametrize("between", [None, MARKED, BOTH, "middleware_for_api.not_used"])
+def test_the_order_is_djangos(root_path: str, headers: dict[str, str], between: str | None) -> None:
+    """Who sees a request and a response, whichever middleware answers or fails, is the same as in Django's half."""
+    names = ["First", *([between] if between else []), "Second", "Third"]
+    chain = [name if "." in name else f"middleware_for_api.{name}" for name in names]
+    with override_settings(MIDDLEWARE=chain):
+        client = make_client(root_path, chain)
+        seen = []
+        for path in ("/", "/api/sync/number/7", "/api/async/number/7"):
+            kinds.events.clear()
+            status = client.get(path, headers=headers).status_code
+            seen.append((status, list(kinds.events)))
+    assert seen[0] == seen[1] == seen[2]
+
+
 def test_a_stream_that_fails(root_path: str, chain: list[str]) -> None:
     """An error amid a stream reaches the server, which must not end the response as if it were whole."""
     api = FastAPI()
