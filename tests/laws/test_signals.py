@@ -138,7 +138,7 @@ async def test_the_signals_enclose_everything(site: Site) -> None:
 @pytest.mark.violated_by("hand_made", "silent")
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
 async def test_a_client_that_leaves_a_stream_ends_the_spell(site: Site, spec_version: str) -> None:
-    """A client that leaves in mid-stream: the iterator is closed, then the dependency left, then request_finished sent."""
+    """A client leaves in mid-stream: the iterator is closed, the dependency left, and request_finished sent."""
     async with site(api) as root:
         client = root.open("/api/stream", query="key=left", takes=3, spec_version=spec_version)
         await client.took(3)
