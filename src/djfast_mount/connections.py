@@ -27,7 +27,7 @@ from djfast_mount.exceptions import MountError
 from djfast_mount.leases import Lease
 from djfast_mount.offload import current_lease, settle
 
-__all__ = ["OwnThread", "PoolThread", "begun", "endpoint_name", "note_started"]
+__all__ = ["OwnThread", "PoolThread", "begun", "endpoint_name", "in_transaction", "note_started"]
 
 logger = logging.getLogger("djfast_mount.connections")
 
@@ -66,7 +66,7 @@ class PoolThread:
             _announce(lease, self._sender)
 
     def busy(self, lease: Lease) -> bool:
-        return any(_in_transaction(connection) for connection in connections.all(initialized_only=True))
+        return any(in_transaction(connection) for connection in connections.all(initialized_only=True))
 
     def end(self, lease: Lease) -> None:
         # Before the signal, so that what a receiver writes is not lost with the request's transaction; and after it.
@@ -149,7 +149,7 @@ def _left_open(alias: str, lease: Lease) -> str:
 
 def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
     """Throws away every connection with a transaction that was never left. Returns whether there was one."""
-    unclean = [connection for connection in found if _in_transaction(connection)]
+    unclean = [connection for connection in found if in_transaction(connection)]
     for connection in unclean:
         logger.error("%s", _left_open(connection.alias, lease))
         with contextlib.suppress(Exception):  # The connection is thrown away, whatever state it is in.
@@ -158,7 +158,8 @@ def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
     return bool(unclean)
 
 
-def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Returns whether a transaction is open on `connection`, whoever has begun it. Asks no server; for any thread."""
     if connection.in_atomic_block:
         return True
     raw = connection.connection

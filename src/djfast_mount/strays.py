@@ -3,7 +3,8 @@
 A connection that a request opens on a thread which is not lent to it (`asyncio.to_thread`, a raw thread, an executor)
 is seen by no signal, so nobody closes it. Each place in the code that does so is logged once; its connection is closed
 when the request ends or, where only the thread's end tells that it is not in use, with the first request to end after
-that.
+that. One that is in a transaction then is in use by a thread that outlives the request: it waits for a later request's
+end.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.calls import FutureCall
+from djfast_mount.connections import in_transaction
 from djfast_mount.leases import Source
 from djfast_mount.offload import current_source
 from djfast_mount.threads import current_worker
@@ -34,6 +36,7 @@ _lock = threading.Lock()
 _places: set[str] = set()  # guarded by _lock
 _of_requests: dict[int, list[BaseDatabaseWrapper]] = {}  # guarded by _lock; by the id of the request's source
 _of_threads: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []  # guarded by _lock
+_in_use: list[BaseDatabaseWrapper] = []  # guarded by _lock; of requests that have ended, when in a transaction
 
 
 class _InFlight:
@@ -55,16 +58,25 @@ def close_strays(source: Source) -> None:
     """Has the connections closed that the request left on foreign threads. Runs on the event loop, at a request's
     end.
     """
-    if not (_of_requests or _of_threads):
+    if not (_of_requests or _of_threads or _in_use):
         return
     with _lock:
-        found = _of_requests.pop(id(source), [])
+        left = _of_requests.pop(id(source), []) + _in_use
+        _in_use[:] = filter(_is_used, left)
+        found = [connection for connection in left if connection not in _in_use]
         dead = [entry for entry in _of_threads if not entry[0].is_alive()]
         for entry in dead:
             _of_threads.remove(entry)
     found += [connection for _, connection in dead]
     if found:
         source.lease().submit(FutureCall(_close, (found,)))
+
+
+def _is_used(connection: BaseDatabaseWrapper) -> bool:
+    try:
+        return in_transaction(connection)
+    except Exception:  # Its thread is closing it: sqlite3 refuses to tell.
+        return False
 
 
 def _close(found: list[BaseDatabaseWrapper]) -> None:

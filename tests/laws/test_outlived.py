@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import transaction
+from django.db import connections, transaction
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -64,6 +64,20 @@ def held(key: str) -> None:
 @api.get("/count")
 async def count(key: str) -> int:
     return await Item.objects.filter(name=key).acount()
+
+
+@api.get("/begin-on-a-thread")
+async def begin_on_a_thread(key: str) -> None:
+    tasks.append(asyncio.create_task(asyncio.to_thread(write_twice, key)))
+    await record.stops["between"].reached()
+
+
+def write_twice(key: str) -> None:
+    note(key, "stray", connections["default"])
+    with transaction.atomic():
+        Item.objects.create(name=key)
+        record.stops["between"].wait()
+        Item.objects.create(name=key)
 
 
 async def let_it_go_on() -> None:
@@ -200,3 +214,16 @@ async def test_late_calls_leave_the_pool_whole(site: Site) -> None:
         await root.get("/api/leave-things", params={"key": "late"})
         await let_it_go_on()
         assert await threads_that_are_free(root) == 2
+
+
+async def test_a_foreign_thread_in_a_transaction_keeps_its_connection(site: Site) -> None:
+    """What a thread of the project's own is writing in a transaction when its request ends is there afterwards."""
+    async with site(api) as root:
+        await root.get("/api/begin-on-a-thread", params={"key": "a"})
+        stray = record.seen("a", "stray")
+        await root.get("/api/count", params={"key": "a"})
+        record.stops["between"].open()
+        [task] = tasks
+        await task
+        assert (await root.get("/api/count", params={"key": "a"})).text == "2"
+        await record.until(lambda: stray.connection is None)
