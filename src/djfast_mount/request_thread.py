@@ -244,6 +244,7 @@ class RequestThread:
     _streams = False
     _complete = False
     _held_start: Message | None = None
+    _flushing: asyncio.Task[None] | None = None
     _grace: tuple[Grace, asyncio.Task[Any]] | None = None
 
     def __init__(
@@ -279,7 +280,7 @@ class RequestThread:
         if self._streams:
             await self._send_part(message)
         elif message["type"] == "http.response.start":
-            for name, _ in message["headers"]:
+            for name, _ in message.get("headers", ()):
                 if name == b"content-length" or name.lower() == b"content-length":
                     self.started = True
                     await self._send(message)
@@ -297,7 +298,7 @@ class RequestThread:
 
     async def finish(self) -> None:
         """Ends an event stream as its app would have done."""
-        await self._flush()
+        await (self._flush() if self._flushing is None else asyncio.shield(self._flushing))
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _begin(self, message: Message) -> None:
@@ -337,7 +338,7 @@ class RequestThread:
 
     def _release(self) -> None:
         if self._held_start is not None and not self.over:
-            asyncio.get_running_loop().create_task(self._flush())
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
 
     async def _flush(self) -> None:
         held, self._held_start = self._held_start, None
@@ -352,7 +353,9 @@ class RequestThread:
             await lease.pool.streams.enter(lease)
         # One message is no stream, though no Content-Length has told so: 204, or Django without its middleware.
         self._complete = not message.get("more_body")
-        if self._held_start is not None:
+        if self._flushing is not None:
+            await asyncio.shield(self._flushing)  # Middleware may take its time over a start, and no part overtakes it.
+        elif self._held_start is not None:
             await self._flush()
         if lease is None or not pinned or lease.worker is None:
             await self._send(message)

@@ -12,6 +12,8 @@ from django.test import override_settings
 from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from laws import record
 from laws.record import note
@@ -216,3 +218,41 @@ async def test_a_stream_with_a_transaction_stays_in_it(site: Site) -> None:
     async with site(api) as root:
         assert (await root.get("/api/read")).text == "0\n0\n0\n"
         assert record.parts("pinned") == ["enter", "part", "part", "part", "exit"]
+
+
+class UnhurriedStart:
+    """Root middleware that does something of its own before a response starts, as a session's store does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_slowly(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            await send(message)
+
+        await self._app(scope, receive, send_slowly)
+
+
+@api.get("/unhurried")
+async def unhurried() -> StreamingResponse:
+    async def parts() -> AsyncIterator[str]:
+        for number in range(3):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            yield str(number)
+
+    return StreamingResponse(parts())
+
+
+async def test_no_part_of_a_stream_overtakes_its_start(site: Site) -> None:
+    """While sync streams hold all that they may, an async one comes whole through middleware that delays its start."""
+    async with site(api, threads=2, middleware=[Middleware(UnhurriedStart)]) as root:
+        held = root.open("/api/endless", takes=3)
+        await held.took(3)
+        stream = root.open("/api/unhurried")
+        await stream.ended()
+        assert [stream.status, stream.sent[0]["type"], stream.body] == [200, "http.response.start", b"012"]
+        await leave_all([held])
