@@ -510,6 +510,8 @@ def test_the_signal_is_sent(failing: Callable[..., Any], errors: list[Any]) -> N
 def test_an_error_is_mailed_to_admins(failing: Callable[..., Any], settings: Any, mailoutbox: list[Any]) -> None:
     """ADMINS get Django's report of a 500, with the values of the request."""
     settings.ADMINS = [("Admin", "admin@example.com")]
+    # Django 6.1 asks for it.
+    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
     failing("boom")
     [mail] = mailoutbox
     assert mail.subject.startswith("[Django] ERROR (EXTERNAL IP): Internal Server Error: ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import logging
 import time
 import weakref
@@ -249,12 +250,13 @@ class Lease:
         """Closes the iterators that the request has abandoned, all but the `older`. Runs in the request's context."""
         for key in reversed([key for key in self.iterators if key not in older]):
             iterator = self.iterators.pop(key)
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                try:
-                    close()
-                except BaseException:
-                    logger.exception("Closing %r, which its request had abandoned, failed.", iterator)
+            for each in (iterator, *_drawn_from(iterator)):
+                close = getattr(each, "close", None)
+                if close is not None:
+                    try:
+                        close()
+                    except BaseException:
+                        logger.exception("Closing %r, which its request had abandoned, failed.", each)
 
     def _in_context(self, function: Callable[[Lease], None]) -> None:
         context = self.context  # Read once: the loop lets go of it when the request ends.
@@ -262,6 +264,15 @@ class Lease:
             function(self)
         else:
             context.run(function, self)
+
+
+def _drawn_from(iterator: Any) -> list[Any]:
+    """Returns the endpoint's own generator, from which FastAPI draws by another (for JSON Lines) that leaves it open."""
+    if not inspect.isgenerator(iterator) or iterator.gi_frame is None:
+        return []
+    if iterator.gi_frame.f_globals.get("__name__") != "fastapi.routing":
+        return []
+    return [held for held in inspect.getgeneratorlocals(iterator).values() if inspect.isgenerator(held)]
 
 
 def _set(future: asyncio.Future[None]) -> None:
