@@ -267,7 +267,7 @@ class Lease:
 
 
 def _drawn_from(iterator: Any) -> list[Any]:
-    """Returns the endpoint's own generator, from which FastAPI draws by another (for JSON Lines) that leaves it open."""
+    """Returns the endpoint's own generator, where FastAPI, for JSON Lines, draws from it by another."""
     if not inspect.isgenerator(iterator) or iterator.gi_frame is None:
         return []
     if iterator.gi_frame.f_globals.get("__name__") != "fastapi.routing":
