@@ -43,9 +43,6 @@ __all__ = ["DjangoHandler", "undisturbed"]
 # Seconds after which a request that a sync view serves listens for its client's leaving: most have been answered by
 # then.
 _LISTEN_AFTER = 0.05
-# Seconds that one hop may draw parts of a stream of small parts: enough to make the hop worth it, too few to be
-# noticed.
-_DRAW_FOR = 0.002
 
 
 class DjangoHandler(ASGIHandler):

@@ -50,6 +50,7 @@ class LoopCall:
         "function",
         "future",
         "loop",
+        "ran",
         "seen",
         "task",
         "tasks",
@@ -69,6 +70,7 @@ class LoopCall:
         self.seen = seen
         self.task = task
         self.droppable = True
+        self.ran = False
         self.tasks: list[asyncio.Task[Any]] = []  # what asgiref's async_to_sync runs for the function
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
@@ -89,6 +91,7 @@ class LoopCall:
     def run(self) -> None:
         if not self.claim():
             return
+        self.ran = True
         local = SyncToAsync.threadlocal
         outer, local.task_context = getattr(local, "task_context", None), self.tasks
         outer_call, _running.call = getattr(_running, "call", None), self
@@ -123,7 +126,8 @@ class LoopCall:
             cancel_again(error)
             return self.future.result()
         finally:
-            _restore_context(self.context)
+            if self.ran:  # What was dropped, or got no thread, has set nothing.
+                _restore_context(self.context)
 
     def _run(self) -> Any:
         _restore_context(self.seen)

@@ -369,3 +369,27 @@ async def test_a_cancellation_reaches_the_coroutine_below_sync_to_async(site: Si
     """The same where the sync code runs by sync_to_async."""
     async with site(api) as root:
         await cancel_while_it_waits_below(root, "/api/cancelled-below/sync-to-async")
+
+
+@api.get("/dropped")
+async def dropped(key: str) -> None:
+    word.set("old")
+    await run_in_threadpool(look, key, "first")
+    word.set("new")
+    busy = asyncio.ensure_future(sync_to_async(record.stops["dropped"].wait)())
+    await record.stops["dropped"].reached()
+    try:
+        async with asyncio.timeout(0.05):
+            await run_in_threadpool(look, key, "never")
+    except TimeoutError:
+        look(key, "after")
+    record.stops["dropped"].open()
+    await busy
+
+
+async def test_a_call_that_never_ran_sets_nothing(site: Site) -> None:
+    """What was set after the last call stays, when the next one is given up before it has begun."""
+    async with site(api) as root:
+        await root.get("/api/dropped", params={"key": "dropped"})
+        words = {noted.part: noted.value.word for noted in record.notes_of("dropped")}
+        assert words == {"first": "old", "after": "new"}
