@@ -84,7 +84,7 @@ class Participant:
 
     async def stop(self) -> str:
         """Sends ``lifespan.shutdown`` and waits for the app's end. Returns the app's failure message, or ``""``."""
-        if self.phase is not Phase.UP:
+        if self.phase is not Phase.UP or self._task.done():  # Cancelled with all others, at the end of the loop.
             return self.message
         self.phase = Phase.STOPPING
         self._answered.clear()
