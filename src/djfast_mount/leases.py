@@ -44,6 +44,7 @@ class Lease:
         "_timer",
         "_waiting",
         "announces",
+        "base",
         "calling",
         "closed",
         "context",
@@ -58,6 +59,7 @@ class Lease:
         "pool",
         "scope",
         "sender",
+        "shared",
         "since",
         "worker",
     )
@@ -76,7 +78,9 @@ class Lease:
         self.pins: dict[int, frozenset[int]] = {}
         self.context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
         self.owner: object = None  # the task whose calls share `context`
-        self.contexts: weakref.WeakKeyDictionary[Any, contextvars.Context] | None = None  # those of further tasks
+        self.base: contextvars.Context | None = None  # what the request began with
+        self.shared: Any = None  # what holds `context`
+        self.contexts: weakref.WeakKeyDictionary[Any, Any] | None = None  # those of further tasks
         self.announces = True  # for the hooks: whether they send the signals, or somebody else does
         self.sender: object = None  # for the hooks: of the signals; None: their own
         self.open = False  # for the hooks: whether request_started has been sent, and request_finished has not
@@ -87,15 +91,19 @@ class Lease:
         self._pending: deque[Call] = deque()  # guarded by Pool.lock
         self._timer: asyncio.TimerHandle | None = None
 
-    def context_of(self, task: object, context: contextvars.Context) -> contextvars.Context:
-        """Returns where the calls of `task` run: all in one context, which is `context` where this is the first."""
+    def context_of(self, task: object, make: Callable[[], Shared]) -> Any:
+        """Returns where the calls of `task` run: all in one context, which is what `make` returns for the first."""
         if self.owner is None:
-            self.owner, self.context = task, context
+            shared = make()
+            self.owner, self.shared, self.context = task, shared, shared.context
+            return shared
         if self.owner is task:
-            return self.context or context
+            return self.shared or make()
         if self.contexts is None:
             self.contexts = weakref.WeakKeyDictionary()
-        return self.contexts.setdefault(task, context)
+        if (known := self.contexts.get(task)) is None:
+            known = self.contexts[task] = make()
+        return known
 
     @property
     def pinned(self) -> bool:
@@ -190,6 +198,7 @@ class Lease:
     def _let_go(self) -> None:
         self.pool.streams.leave(self)
         self.context = None  # It holds the context variable that holds the lease.
+        self.shared = self.base = None
         self.owner = None
         self.contexts = None
 
@@ -280,8 +289,17 @@ def _set(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
+class Shared(Protocol):
+    """The context in which the calls of a task run."""
+
+    context: contextvars.Context
+
+
 class Source(Protocol):
     """Where the lease of a request comes from."""
+
+    base: contextvars.Context | None
+    """What the request began with."""
 
     held: Lease | None
     """The lease, once a call has asked for it."""

@@ -1,4 +1,9 @@
-"""A call to sync code that reports to a task of an event loop.
+"""A call to sync code that reports to a task of an event loop, and the context in which it runs.
+
+1. All calls of a task share one `contextvars.Context`: a token is good only in the context in which it was made.
+2. At the begin of a call the context is given what the task holds, at its end the task what the context holds;
+   asgiref's `Local`s are moved along.
+3. What a side no longer holds is unset on the other. Only a token can do that, so the token of each first set is kept.
 
 Names used here that are not public, each with a canary test:
 
@@ -19,9 +24,52 @@ from asgiref.sync import SyncToAsync, _restore_context
 
 from djfast_mount.cancellation import cancel_again, outlive
 
-__all__ = ["LoopCall", "running_call"]
+__all__ = ["LoopCall", "SharedContext", "running_call"]
 
 _running = threading.local()
+
+Tokens = dict[contextvars.ContextVar[Any], contextvars.Token[Any]]
+
+
+class SharedContext:
+    """The context of a task's calls.
+
+    Args:
+        seen: What the task holds now.
+        base: What the request began with, which nothing within it can unset; None: there is but one call.
+    """
+
+    __slots__ = ("_below", "_task", "context")
+
+    def __init__(self, seen: contextvars.Context, base: contextvars.Context | None) -> None:
+        self._task: Tokens = {}
+        self._below: Tokens = {}
+        self.context = seen
+        if base is not None and len(base) != len(seen):
+            self.context = base.copy()
+            self.context.run(self.begin, seen)
+
+    def begin(self, seen: contextvars.Context) -> None:
+        """Gives the context what the task holds, which is `seen`. Runs in the context."""
+        _carry(seen, self._below)
+
+    def end(self) -> None:
+        """Gives the task what the context holds. Runs in the task."""
+        _carry(self.context, self._task)
+
+
+def _carry(source: contextvars.Context, tokens: Tokens) -> None:
+    """Makes the current context hold what `source` holds. `tokens` are those of its variables that were set here."""
+    here = contextvars.copy_context()
+    if tokens or len(here) != len(source):
+        for gone in [variable for variable in tokens if variable not in source]:
+            token = tokens.pop(gone)
+            if gone in here:
+                gone.reset(token)
+        for variable, value in source.items():
+            if variable not in here:
+                tokens[variable] = variable.set(value)
+    _restore_context(source)
 
 
 def running_call() -> LoopCall | None:
@@ -33,7 +81,7 @@ class LoopCall:
     """A call that reports to a task of an event loop.
 
     Args:
-        context: Where the function runs.
+        shared: Where the function runs.
         seen: What the caller's context holds now.
         task: The caller.
 
@@ -45,13 +93,13 @@ class LoopCall:
         "_settled",
         "_ticket",
         "args",
-        "context",
         "droppable",
         "function",
         "future",
         "loop",
         "ran",
         "seen",
+        "shared",
         "task",
         "tasks",
     )
@@ -60,13 +108,13 @@ class LoopCall:
         self,
         function: Callable[..., Any],
         args: tuple[Any, ...],
-        context: contextvars.Context,
+        shared: SharedContext,
         seen: contextvars.Context,
         task: asyncio.Task[Any] | None,
     ) -> None:
         self.function = function
         self.args = args
-        self.context = context
+        self.shared = shared
         self.seen = seen
         self.task = task
         self.droppable = True
@@ -96,7 +144,7 @@ class LoopCall:
         outer, local.task_context = getattr(local, "task_context", None), self.tasks
         outer_call, _running.call = getattr(_running, "call", None), self
         try:
-            result, error = self.context.run(self._run), None
+            result, error = self.shared.context.run(self._run), None
         except BaseException as raised:
             result, error = None, raised
         finally:
@@ -127,10 +175,10 @@ class LoopCall:
             return self.future.result()
         finally:
             if self.ran:  # What was dropped, or got no thread, has set nothing.
-                _restore_context(self.context)
+                self.shared.end()
 
     def _run(self) -> Any:
-        _restore_context(self.seen)
+        self.shared.begin(self.seen)
         set_current_async_library(None)
         return self.function(*self.args)
 

@@ -51,7 +51,7 @@ from starlette.staticfiles import StaticFiles
 
 from djfast_mount.calls import Call, FutureCall
 from djfast_mount.leases import Lease, Source
-from djfast_mount.loop_calls import LoopCall, running_call
+from djfast_mount.loop_calls import LoopCall, SharedContext, running_call
 
 __all__ = [
     "Caller",
@@ -74,7 +74,9 @@ _next = starlette.concurrency._next
 # The storage of AsyncToSync.executors. Local itself takes a lock and, where nothing is set, formats an error.
 _executors: contextvars.ContextVar[Any] = AsyncToSync.executors._storage._data
 
-Entered = tuple[contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None]
+Entered = tuple[
+    Source, contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None
+]
 
 
 class Caller(Executor):
@@ -103,13 +105,16 @@ def enter(source: Source, hidden: CurrentThreadExecutor | None = None) -> Entere
     """
     if hidden is not None:
         AsyncToSync.executors.current = None
-    return _source.set(source), SyncToAsync.thread_sensitive_context.set(_context), hidden
+    entered = source, _source.set(source), SyncToAsync.thread_sensitive_context.set(_context), hidden
+    source.base = contextvars.copy_context()
+    return entered
 
 
 def leave(entered: Entered) -> None:
     """Leads the doors back to where they led before."""
-    source, context, hidden = entered
-    _source.reset(source)
+    source, token, context, hidden = entered
+    source.base = None  # It holds the context variable that holds the source.
+    _source.reset(token)
     SyncToAsync.thread_sensitive_context.reset(context)
     if hidden is not None:
         AsyncToSync.executors.current = hidden
@@ -300,7 +305,7 @@ async def _on_lease(
     call = _call(lease, function, args)
     call.droppable = droppable
     if _is_here(lease):
-        call.context = call.seen  # Its own may be the one that the code above us runs in.
+        call.shared = SharedContext(call.seen, None)  # Its own may be the one that the code above us runs in.
         _run_here(call)
     elif not _offer(call):
         lease.submit(call)
@@ -310,7 +315,8 @@ async def _on_lease(
 def _call(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> LoopCall:
     task = asyncio.current_task()
     seen = contextvars.copy_context()
-    return LoopCall(function, args, lease.context_of(task, seen), seen, task)
+    shared: SharedContext = lease.context_of(task, lambda: SharedContext(seen, lease.base))
+    return LoopCall(function, args, shared, seen, task)
 
 
 def _offer(call: LoopCall) -> bool:
@@ -319,7 +325,7 @@ def _offer(call: LoopCall) -> bool:
     if executor is None:
         return False
     # Its context may be the very one that the code above us runs in.
-    call.context = call.seen
+    call.shared = SharedContext(call.seen, None)
     try:
         executor.submit(call.run)
     except RuntimeError:  # It waits no more: we are a task that has outlived it.

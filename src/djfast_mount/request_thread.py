@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sys
 import time
@@ -169,6 +170,7 @@ class RequestThreads:
         else:
             pool = BorrowedThread(executor, OwnThread(self._sender), self.pool)
         lease = Lease(pool, request.scope, lingers=request.lingers)
+        lease.base = request.base
         lease.announces = request.announces
         lease.sender = request.sender
         return lease
@@ -235,6 +237,7 @@ class RequestThread:
     """
 
     # Most requests change none of these.
+    base: contextvars.Context | None = None
     held: Lease | None = None
     over = False
     started = False

@@ -91,7 +91,7 @@ def scattered() -> contextlib.AbstractContextManager[MakeRoot]:
 
 def one_way() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 3 off: what sync code sets stays on its thread."""
-    return _mounted_with((loop_calls, "_restore_context", lambda context: None))
+    return _mounted_with((loop_calls, "_carry", lambda source, tokens: None))
 
 
 def silent() -> contextlib.AbstractContextManager[MakeRoot]:

@@ -393,3 +393,107 @@ async def test_a_call_that_never_ran_sets_nothing(site: Site) -> None:
         await root.get("/api/dropped", params={"key": "dropped"})
         words = {noted.part: noted.value.word for noted in record.notes_of("dropped")}
         assert words == {"first": "old", "after": "new"}
+
+
+noted_word: ContextVar[str] = ContextVar("noted_word")
+
+
+def note_word(key: str, part: str) -> None:
+    note(key, part, noted_word.get(None))
+
+
+@api.get("/span")
+async def span(key: str) -> None:
+    token = noted_word.set("span")
+    await run_in_threadpool(note_word, key, "inside")
+    noted_word.reset(token)
+    await run_in_threadpool(note_word, key, "after")
+    note_word(key, "endpoint")
+    await sync_to_async(note_word)(key, "sync_to_async")
+
+
+async def test_what_the_loop_has_unset_is_unset_for_sync_code(site: Site) -> None:
+    """A ContextVar that the endpoint set, and unset, around a sync call is unset for what comes later."""
+    async with site(api) as root:
+        await root.get("/api/span", params={"key": "span"})
+        assert looks("span") == {"inside": "span", "after": None, "endpoint": None, "sync_to_async": None}
+
+
+@api.get("/span/again")
+async def span_again(key: str) -> None:
+    for part in "first", "second":
+        await run_in_threadpool(note_word, key, f"before the {part}")
+        token = noted_word.set(part)
+        await run_in_threadpool(note_word, key, part)
+        noted_word.reset(token)
+    note_word(key, "endpoint")
+
+
+async def test_a_word_is_set_and_unset_again_and_again(site: Site) -> None:
+    """The same holds for the second time, and where a sync call came before the first."""
+    async with site(api) as root:
+        await root.get("/api/span/again", params={"key": "again"})
+        assert looks("again") == {
+            "before the first": None,
+            "first": "first",
+            "before the second": None,
+            "second": "second",
+            "endpoint": None,
+        }
+
+
+class Span:
+    """Sync code in two calls: the first sets, the second unsets."""
+
+    def begin(self) -> None:
+        self.token = noted_word.set("span")
+
+    def end(self) -> None:
+        noted_word.reset(self.token)
+
+
+@api.get("/span/sync")
+async def span_of_sync_calls(key: str) -> None:
+    sync = Span()
+    await run_in_threadpool(sync.begin)
+    note_word(key, "inside")
+    await run_in_threadpool(sync.end)
+    note_word(key, "endpoint")
+    await run_in_threadpool(note_word, key, "after")
+
+
+@pytest.mark.violated_by("hand_made", "one_way")
+async def test_what_sync_code_has_unset_is_unset_for_the_loop(site: Site) -> None:
+    """A ContextVar that one sync call set and a later one unset is unset for the endpoint too, and set in between."""
+    async with site(api) as root:
+        await root.get("/api/span/sync", params={"key": "sync"})
+        assert looks("sync") == {"inside": "span", "endpoint": None, "after": None}
+
+
+@api.get("/span/tasks")
+async def span_of_tasks(key: str) -> None:
+    async def one(part: str) -> None:
+        token = noted_word.set(part)
+        await run_in_threadpool(note_word, key, part)
+        noted_word.reset(token)
+        await run_in_threadpool(note_word, key, f"{part}, after")
+
+    token = noted_word.set("endpoint")
+    await asyncio.gather(one("one"), one("two"))
+    await run_in_threadpool(note_word, key, "endpoint")
+    noted_word.reset(token)
+    await run_in_threadpool(note_word, key, "endpoint, after")
+
+
+async def test_each_task_has_its_own_words(site: Site) -> None:
+    """Two tasks of a request that set and unset one ContextVar see each their own, and the endpoint sees its own."""
+    async with site(api) as root:
+        await root.get("/api/span/tasks", params={"key": "tasks"})
+        assert looks("tasks") == {
+            "one": "one",
+            "two": "two",
+            "one, after": "endpoint",
+            "two, after": "endpoint",
+            "endpoint": "endpoint",
+            "endpoint, after": None,
+        }
