@@ -106,6 +106,22 @@ def test_shadowed_routes_are_named(folder: Folder, table: dict[str, dict[str, An
     assert "/api/legacy/ of the URLconf is never reached: all of /api is another app's." in told
 
 
+def test_each_url_has_the_library_that_serves_it(folder: Folder) -> None:
+    """In the order in which they are asked: health by the root, the API by FastAPI, static files, and Django's rest."""
+    rows = json.loads(run(folder, "--json").stdout)
+    assert list(dict.fromkeys(row["owner"] for row in rows)) == ["root", "FastAPI", "static", "Django"]
+    assert [row["path"] for row in rows if row["owner"] == "root"] == ["/healthz", "/readyz"]
+    assert [row["path"] for row in rows if row["owner"] == "static"] == ["/static/{path:path}"]
+
+
+def test_static_files_under_a_prefix_are_told(tmp_path: Path) -> None:
+    """A STATIC_URL under the prefix of an app, whose it is, is warned of."""
+    folder = Folder(tmp_path)
+    folder.change("mysite/settings.py", 'STATIC_URL = "static/"', 'STATIC_URL = "/api/static/"')
+    told = run(folder).stderr
+    assert "/api/static/{path:path} of the static files is never reached: all of /api is another app's." in told
+
+
 def test_rows_can_be_chosen(folder: Folder) -> None:
     """Words, an owner and a method each leave the rows that have them."""
 
@@ -114,6 +130,9 @@ def test_rows_can_be_chosen(folder: Folder) -> None:
 
     assert names("words", "staff") == {"api:add"}
     assert names("ITEMS", "--owner", "django") == {"item", "by_slug", "seven", "new"}
+    assert {row["path"] for row in json.loads(run(folder, "--json", "--owner", "STATIC").stdout)} == {
+        "/static/{path:path}"
+    }
     assert names("words", "--method", "post") == {"api:add"}
     assert names("words", "--method", "websocket") == {"api:listen"}
 

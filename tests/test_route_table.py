@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_endpoints() -> None:
     async def talk(socket: WebSocket) -> None: ...
 
     api.include_router(router)
-    assert list(rows(api).values())[:3] == [
+    assert [row for row in rows(api).values() if row.owner == "FastAPI"] == [
         Route("/api/items/{number:int}", ("GET",), "api:item", "FastAPI", False, ""),
         Route("/api/shop/orders", ("POST", "PUT"), "api:order", "FastAPI", True, ""),
         Route("/api/shop/ws", ("WEBSOCKET",), "api:talk", "FastAPI", True, ""),
@@ -143,7 +144,37 @@ def test_several_prefixes() -> None:
     api.get("/x", name="x")(endpoint)
     other.get("/x", name="x")(endpoint)
     table = route_table(mount({"/api": api, "/api/v1": other}))
-    assert [row.name for row in table[:2]] == ["api-v1:x", "api:x"]
+    assert [row.name for row in table if row.owner == "FastAPI"] == ["api-v1:x", "api:x"]
+
+
+def test_health_and_static_files(settings: Any, tmp_path: Path) -> None:
+    """The paths of health come first, and static files, with those at the root, between the prefixes and Django."""
+    api = bare()
+    api.get("/x", name="x")(endpoint)
+    (tmp_path / "well-known").mkdir()
+    (tmp_path / "robots.txt").write_text("")
+    settings.STATIC_ROOT = settings.WHITENOISE_ROOT = str(tmp_path)
+    settings.DJFAST_MOUNT = {"health_path": "/alive"}
+    read = ("GET", "HEAD")
+    assert list(rows(api).values())[:7] == [
+        Route("/alive", read, "", "root", True, ""),
+        Route("/readyz", read, "", "root", True, ""),
+        Route("/api/x", ("GET",), "api:x", "FastAPI", False, ""),
+        Route("/static/{path:path}", read, "", "static", True, ""),
+        Route("/robots.txt", read, "", "static", True, ""),
+        Route("/well-known/{path:path}", read, "", "static", True, ""),
+        Route("/", (), "home", "Django", False, ""),
+    ]
+
+
+def test_no_static_files(settings: Any, tmp_path: Path) -> None:
+    """Where no static files are served, and none come with the docs, none are listed; nor are those under a prefix."""
+    settings.STATIC_ROOT = str(tmp_path)
+    documented = "/static/djfast_mount/{path:path}"
+    assert [row.path for row in rows(FastAPI(), static=False).values() if row.owner == "static"] == [documented]
+    assert "static" not in {row.owner for row in rows(bare(), static=False, docs_access=None).values()}
+    settings.STATIC_URL = "/api/static/"
+    assert "static" not in {row.owner for row in rows(bare()).values()}
 
 
 def test_an_app_that_is_no_starlette() -> None:
@@ -216,4 +247,4 @@ def test_the_admin(settings: Any) -> None:
 
 def test_the_api_alone() -> None:
     """Without Django's half there are none of its rows."""
-    assert rows(bare(), django=False) == {}
+    assert "Django" not in {row.owner for row in rows(bare(), django=False).values()}

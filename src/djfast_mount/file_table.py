@@ -71,7 +71,9 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         self._storage = static_storage()
         self._roots: tuple[str, ...] = ()
         self._prefixes: tuple[str, ...] = ()
-        super().__init__(settings=_settings_of_nothing() if alone else _settings_as_written())
+        own = _settings_of_nothing() if alone else _settings_as_written()
+        super().__init__(settings=own)
+        self._packaged, self._root = packaged, getattr(own, "WHITENOISE_ROOT", None)
         if packaged is not None:
             self._add_packaged(packaged)
         if self.autorefresh:
@@ -93,6 +95,19 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
             own, self.files = self.files, {}
             self.add_files(folder, prefix)
             self.files |= own
+
+    def paths(self) -> Iterator[str]:
+        """Yields what is served, as a route table is to show it: the static prefix, and each entry of WHITENOISE_ROOT.
+
+        It reads that folder.
+        """
+        if self.static_root or self.use_finders:
+            yield f"{self.static_prefix}{{path:path}}"
+        elif self._packaged is not None:
+            yield f"{self.static_prefix}{os.path.basename(self._packaged)}/{{path:path}}"
+        if self._root and os.path.isdir(self._root):
+            for entry in sorted(os.scandir(self._root), key=lambda entry: entry.name):
+                yield f"/{entry.name}/{{path:path}}" if entry.is_dir() else f"/{entry.name}"
 
     def could_find(self, path: str) -> bool:
         """Whether autorefresh has to ask the disk for `path`, which the event loop must not do."""

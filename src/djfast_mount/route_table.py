@@ -17,11 +17,12 @@ from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 from djfast_mount.auth import current_user, optional_user, staff_user, superuser
 from djfast_mount.permissions import permissions_asked_by
 from djfast_mount.routing import PrefixRouter, namespace_of
+from djfast_mount.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
     from djfast_mount.asgi import MountedApplication
 
-__all__ = ["Route", "route_table"]
+__all__ = ["Route", "route_table", "rows_elsewhere"]
 
 _USERS: dict[Any, str] = {
     optional_user: "optional user",
@@ -29,6 +30,7 @@ _USERS: dict[Any, str] = {
     staff_user: "staff",
     superuser: "superuser",
 }
+_READ = ("GET", "HEAD")
 _LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 
@@ -42,7 +44,7 @@ class Route(NamedTuple):
     name: str
     """As `reverse` takes it, ``api:item``; empty when it has none."""
     owner: str
-    """``"Django"``, ``"FastAPI"``, or the class of another mounted app."""
+    """Who answers: ``"Django"``, ``"FastAPI"``, the class of another app, ``"static"``, or ``"root"`` (health)."""
     is_async: bool
     """Whether the endpoint or view is a coroutine function, and so runs on the event loop."""
     auth: str
@@ -50,18 +52,26 @@ class Route(NamedTuple):
 
 
 def route_table(app: MountedApplication) -> list[Route]:
-    """Returns every route of what `mount()` returned: its prefixes first, the longest foremost, then Django's URLconf.
+    """Returns every route of what `mount()` returned, in the order in which they are asked.
 
-    What Django has under a prefix is left out, for nobody is led there, unless the app falls through. It imports the
-    URLconf; any thread may call it. Of an app that is neither FastAPI's nor Starlette's there is one row.
+    These are the paths of health, the prefixes, the longest foremost, static files, and Django's URLconf. What the last
+    two have under a prefix is left out, for nobody is led there, unless the app falls through. It imports the URLconf;
+    any thread may call it. Of an app that is neither FastAPI's nor Starlette's there is one row.
     """
     apps = {route.path: route.app for route in app.routes if isinstance(route, Mount)}
-    rows = [row for prefix in sorted(apps, key=len, reverse=True) for row in _rows_of_app(prefix, apps[prefix])]
+    prefixes = PrefixRouter({} if app.falls_through else apps)
+    rows = [Route(path, _READ, "", "root", True, "") for path in app.health.paths]
+    rows += [row for prefix in sorted(apps, key=len, reverse=True) for row in _rows_of_app(prefix, apps[prefix])]
+    return rows + [row for row in rows_elsewhere(app) if prefixes.match(row.path) is None]
+
+
+def rows_elsewhere(app: MountedApplication) -> Iterator[Route]:
+    """Yields the static files' rows, then those of Django's URLconf, as if no prefix took any of them away."""
+    files = app._elsewhere  # the root's own, in the order that mount() gave them
+    if isinstance(files, StaticFiles):
+        yield from (Route(path, _READ, "", "static", True, "") for path in files.paths())
     if app.serves_django:
-        prefixes = PrefixRouter({} if app.falls_through else apps)
-        patterns = get_resolver().url_patterns
-        rows += [row for row in _django_rows(patterns, "/", "") if prefixes.match(row.path) is None]
-    return rows
+        yield from _django_rows(get_resolver().url_patterns, "/", "")
 
 
 # The mounted apps ---------------------------------------------------------------------------------------------------

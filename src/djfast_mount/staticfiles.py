@@ -8,7 +8,7 @@ thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -69,6 +69,10 @@ class StaticFiles:
                 await self._ask_disk((inside, path), scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+    def paths(self) -> Iterator[str]:
+        """Yields the paths of static files, as a route table shows them: ``/static/{path:path}``."""
+        return self._table.paths()
 
     async def _ask_disk(self, paths: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         for _ in range(_ATTEMPTS):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from django.urls import URLPattern, URLResolver, get_resolver
 from starlette.routing import Mount
 
 from djfast_mount.asgi import MountedApplication
+from djfast_mount.route_table import Route, rows_elsewhere
 from djfast_mount.routing import PrefixRouter
-from djfast_mount.urls import Route
 
 __all__ = ["out_of_reach", "shadowed"]
 
@@ -27,23 +26,19 @@ _EXAMPLES = {"path": "a/b", "int": "1", "slug": "a-b", "uuid": "075194d3-6885-41
 _ANY = "a_b.c"
 
 
-def shadowed(table: Sequence[Route], first: Collection[str] = ()) -> dict[int, str]:
+def shadowed(table: Sequence[Route]) -> dict[int, str]:
     """Returns the places of routes in `table` that are never reached, each with the path that answers first.
 
-    Args:
-        first: Paths that are answered before all routes.
-
-    It compares what can be compared: paths with named parts. A Django path that is a regular expression is passed over.
+    It compares what can be compared: paths with named parts. A Django path that is a regular expression is passed over,
+    and so are static files: what is none of theirs goes on.
     """
     found: dict[int, str] = {}
     above: list[tuple[Route, re.Pattern[str]]] = []
     for place, route in enumerate(table):
-        if _is_regular_expression(route):
+        if _is_regular_expression(route) or route.owner == "static":
             continue
         example = _example(route)
-        by = next((path for path in first if path == example), None) or next(
-            (other.path for other, pattern in above if _takes(other, route) and pattern.fullmatch(example)), None
-        )
+        by = next((other.path for other, pattern in above if _takes(other, route) and pattern.fullmatch(example)), None)
         if by is not None:
             found[place] = by
         else:
@@ -52,22 +47,13 @@ def shadowed(table: Sequence[Route], first: Collection[str] = ()) -> dict[int, s
 
 
 def out_of_reach(root: MountedApplication) -> Iterator[tuple[str, str]]:
-    """Yields the paths of the URLconf under a prefix, which the route table leaves out, each with that prefix."""
-    if not root.serves_django or root.falls_through:
+    """Yields paths of the URLconf and of static files under a prefix, which the route table leaves out, with it."""
+    if root.falls_through:
         return
     prefixes = PrefixRouter({route.path: route.path for route in root.routes if isinstance(route, Mount)})
-    for path in _django_paths(get_resolver().url_patterns, "/"):
-        if (match := prefixes.match(path)) is not None:
-            yield path, match[0]
-
-
-def _django_paths(patterns: Iterable[URLPattern | URLResolver], path: str) -> Iterator[str]:
-    for pattern in patterns:
-        here = path + str(pattern.pattern).removeprefix("^")
-        if isinstance(pattern, URLResolver):
-            yield from _django_paths(pattern.url_patterns, here)
-        else:
-            yield here
+    for row in rows_elsewhere(root):
+        if (match := prefixes.match(row.path)) is not None:
+            yield f"{row.path} of the {'static files' if row.owner == 'static' else 'URLconf'}", match[0]
 
 
 def _is_regular_expression(route: Route) -> bool:
@@ -78,7 +64,7 @@ def _takes(other: Route, route: Route) -> bool:
     """Whether `other` answers every method of `route`."""
     if ("WEBSOCKET" in other.methods) != ("WEBSOCKET" in route.methods):
         return False
-    if other.owner == "Django":
+    if other.owner in ("Django", "root"):
         return True  # A view that does not know the method answers 405.
     return not other.methods or (bool(route.methods) and set(route.methods) <= set(other.methods))
 

@@ -21,12 +21,12 @@ _HEADINGS = ("path", "methods", "name", "owner", "runs", "auth")
 class Command(BaseCommand):
     """Lists the merged route table, in the order in which routes are asked."""
 
-    help = "Lists the routes of Django and of the mounted APIs in one table, and warns of those that nobody reaches."
+    help = "Lists who answers which path, both halves in one table, and warns of routes that nobody reaches."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("filter", nargs="*", help="Words that a row has to contain, in any of its columns.")
-        parser.add_argument("--owner", help="Only the routes of this owner: Django, FastAPI.")
+        parser.add_argument("--owner", help="Only the routes of this owner: Django, FastAPI, static, root.")
         parser.add_argument("--method", help="Only the routes that answer this method.")
         parser.add_argument("--json", action="store_true", dest="as_json", help="Writes JSON, one object a route.")
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         root = find_root()
         table = route_table(root)
         found = [route for route in table if _wanted(route, options)]
-        warnings = shadowed(table, root.health.paths)
+        warnings = shadowed(table)
         if options["as_json"]:
             rows = [{**route._asdict(), "shadowed_by": warnings.get(place, "")} for place, route in enumerate(table)]
             self.stdout.write(
@@ -46,9 +46,7 @@ class Command(BaseCommand):
         for place, by in warnings.items():
             self.stderr.write(self.style.WARNING(f"{table[place].path} is never reached: {by} answers first."))
         for path, prefix in out_of_reach(root):
-            self.stderr.write(
-                self.style.WARNING(f"{path} of the URLconf is never reached: all of {prefix} is another app's.")
-            )
+            self.stderr.write(self.style.WARNING(f"{path} is never reached: all of {prefix} is another app's."))
 
 
 def _wanted(route: Route, options: dict[str, Any]) -> bool:
