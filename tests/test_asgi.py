@@ -245,6 +245,20 @@ def test_without_root_middleware_there_is_no_layer() -> None:
     assert mount("/api", project_api, middleware=[Middleware(Marking)]).build_middleware_stack() != bare._dispatch
 
 
+@pytest.mark.parametrize("length", [[], [(b"content-length", b"4")]], ids=["no length", "length"])
+def test_headers_may_be_an_iterator(root_path: str, length: list[tuple[bytes, bytes]]) -> None:
+    """The headers of a response may be any iterable, as ASGI has it: none of them is lost."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/plain"), (b"x-from", b"app"), *length]
+        await send({"type": "http.response.start", "status": 200, "headers": iter(headers)})
+        await send({"type": "http.response.body", "body": b"body"})
+
+    answer = request(mount("/api", app), root_path + "/api/x", root_path=root_path)
+    assert (answer.header("x-from"), answer.header("content-type")) == ("app", "text/plain")
+    assert answer.body == b"body"
+
+
 async def broken(scope: Scope, receive: Receive, send: Send) -> None:
     """An app without handlers of its own."""
     assert scope["type"] == "http"

@@ -77,6 +77,28 @@ def test_a_failure_without_an_error_is_raised_too(log: Log) -> None:
     assert str(run(fail())) == "Startup of the app at '/a' failed: no licence"
 
 
+def test_a_startup_that_is_cancelled_has_failed(log: Log) -> None:
+    """An app whose start-up cancels itself is no app without a lifespan: the server hears that it failed."""
+
+    async def cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async def fail() -> Message:
+        drive = Drive(mount({"/a": api("a", log), "/b": cancelled}))
+        return await drive.startup_and_end()
+
+    answer = run(fail())
+    assert answer == {
+        "type": "lifespan.startup.failed",
+        "message": "Startup of the app at '/b' failed: startup was cancelled",
+    }
+    assert log == ["a up", "a down"]
+
+
 def test_a_failing_root_lifespan_starts_nothing(log: Log) -> None:
     """When the root's own lifespan fails, no app has started."""
     root = mount("/a", api("a", log), lifespan=lifespan("root", log, start="no root"))

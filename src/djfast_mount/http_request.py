@@ -310,7 +310,7 @@ async def _finished(request: APIRequest, message: Message) -> Message:
 
 
 def _with_cookies(request: APIRequest, message: Message) -> Message:
-    headers = message.get("headers", [])
+    headers = list(message.get("headers", []))
     response = HttpResponse(status=message["status"])
     if vary := ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == b"vary"):
         response.headers["Vary"] = vary

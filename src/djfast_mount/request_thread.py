@@ -10,9 +10,6 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import sys
-import time
-import traceback
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -27,6 +24,7 @@ from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.grace import Grace
 from djfast_mount.leases import Lease
 from djfast_mount.offload import enter, leave, waiting_thread
+from djfast_mount.overdue import Overdue
 from djfast_mount.strays import close_strays, in_flight
 from djfast_mount.threads import Pool
 
@@ -65,7 +63,7 @@ class RequestThreads:
         self.pool = pool
         self._sender = sender
         self.send_timeout = send_timeout
-        self._overdue = _Overdue(pool, warn_after)
+        self._overdue = Overdue(pool, warn_after)
         self._grace = grace
 
     async def http(
@@ -102,6 +100,7 @@ class RequestThreads:
             timeout = _timeout_in(error)
             if timeout is None or request.started:
                 raise
+            request.forget_start()
             await _unavailable(timeout)(scope, receive, send)
         finally:
             in_flight.count -= 1
@@ -193,42 +192,6 @@ class RequestThreads:
             grace.end(task)
 
 
-class _Overdue:
-    """Logs workers that are held for long. One timer for all, which runs only while requests do."""
-
-    def __init__(self, pool: Pool, seconds: float) -> None:
-        self._pool = pool
-        self._seconds = seconds
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._reported: set[tuple[int, float]] = set()
-
-    def watch(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            loop.call_later(self._seconds / 2, self._look, loop)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        held = self._pool.held()
-        now = time.monotonic()
-        self._reported &= {(id(lease), lease.since) for _, lease in held}
-        for worker, lease in held:
-            spell = (id(lease), lease.since)
-            if lease.since and now - lease.since > self._seconds and spell not in self._reported:
-                self._reported.add(spell)
-                frame = sys._current_frames().get(worker.thread.ident or 0)
-                logger.warning(
-                    "%s has held a thread for %.0f s. The thread is here:\n%s",
-                    endpoint_name(lease.scope),
-                    now - lease.since,
-                    "".join(traceback.format_stack(frame)),
-                )
-        if held or in_flight.count:
-            loop.call_later(self._seconds / 2, self._look, loop)
-        elif self._loop is loop:
-            self._loop = None
-
-
 class RequestThread:
     """The thread of one request: none before its first sync call. It also watches what the request sends.
 
@@ -283,7 +246,11 @@ class RequestThread:
         if self._streams:
             await self._send_part(message)
         elif message["type"] == "http.response.start":
-            for name, _ in message.get("headers", ()):
+            headers = message.get("headers", ())
+            if not isinstance(headers, list | tuple):  # It may be an iterator, which is gone once it has been read.
+                headers = list(headers)
+                message = {**message, "headers": headers}
+            for name, _ in headers:
                 if name == b"content-length" or name.lower() == b"content-length":
                     self.started = True
                     await self._send(message)
@@ -303,6 +270,10 @@ class RequestThread:
         """Ends an event stream as its app would have done."""
         await (self._flush() if self._flushing is None else asyncio.shield(self._flushing))
         await self._send({"type": "http.response.body", "body": b""})
+
+    def forget_start(self) -> None:
+        """Sends nothing of a start that is held: another answer takes its place."""
+        self._held_start = None
 
     async def _begin(self, message: Message) -> None:
         loop = asyncio.get_running_loop()

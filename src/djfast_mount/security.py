@@ -139,7 +139,7 @@ async def _send_with(send: Send, headers: RawHeaders, message: Message) -> None:
 
 def with_missing(message: Message, headers: RawHeaders) -> Message:
     """Returns the start of a response with those of `headers` whose names it does not have."""
-    own = message.get("headers", [])
+    own = list(message.get("headers", []))
     names = {name.lower() for name, _ in own}
     return {**message, "headers": [*own, *(pair for pair in headers if pair[0] not in names)]}
 
