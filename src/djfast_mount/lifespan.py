@@ -4,8 +4,8 @@
    its lifespan context shows (FastAPI's telemetry does).
 2. Apps start in their order and stop in reverse. When one fails to start, those that are up are stopped, and then its
    message is sent on, so that the server ends (uvicorn: with status 3, and it does not wait for what is still to do).
-3. An app that raises or returns before it answered ``lifespan.startup`` does not support lifespan. That is no fault. One
-   that is cancelled has failed.
+3. An app that raises or returns before it answered ``lifespan.startup`` does not support lifespan. That is no fault.
+   One that is cancelled has failed.
 4. Every app has a state of its own, and sees that of the root's lifespan beneath it.
 5. Every message of the server is answered, whatever the apps do. After a failure the app's own error is raised, as
    Starlette does: its TestClient waits for that.

@@ -295,7 +295,7 @@ class _Call:
     async def _take(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
-            self._start = message
+            self._start = message = {**message, "headers": list(message.get("headers", []))}
             if _is_stream(message):
                 self._stream(message)
         elif kind == "http.response.body" and self._start is not None:
