@@ -89,6 +89,20 @@ def test_what_was_not_fetched_is_an_error(client: ApiClient, caplog: pytest.LogC
     assert "prefetch_related()" in str(logged.exc_info[1])
 
 
+def test_a_query_on_the_event_loop(
+    names: dict[str, Any], client: ApiClient, root_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log of a coroutine that asks the database itself names the endpoint, and what to write instead."""
+
+    async def blocked() -> int:
+        return Author.objects.count()
+
+    names["api"].get("/blocked/{name}")(blocked)
+    assert client.get("/api/blocked/one").status_code == 500
+    assert f"GET {root_path}/api/blocked/{{name}} (" in caplog.text
+    assert "blocked) ran a query on the event loop. Write it as a plain def" in caplog.text
+
+
 def test_lists_are_taken_as_they_are(client: ApiClient) -> None:
     """Rows that come from elsewhere than a manager are read too."""
     assert titles_of(client.get("/api/plain").json()) == {"Anna": ["Transit"]}

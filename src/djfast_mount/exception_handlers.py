@@ -37,7 +37,15 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from djfast_mount.database_errors import is_outage, misfit, refused_value
-from djfast_mount.exception_reports import log, on_thread, report, technical_page, traceback_lines, wants_html
+from djfast_mount.exception_reports import (
+    log,
+    on_thread,
+    report,
+    technical_page,
+    tell_the_remedy,
+    traceback_lines,
+    wants_html,
+)
 from djfast_mount.http_request import APICall, call_of
 from djfast_mount.integrity import violation
 from djfast_mount.odd_json import fault_of, printable
@@ -214,6 +222,7 @@ class _Answers:
         return _Last(await on_thread(self._reported, request, error), call, error)
 
     def _reported(self, request: Request, error: Exception) -> Response:
+        tell_the_remedy(request, error)
         if not settings.DEBUG:
             response = self.answer(500)
         elif wants_html(request):

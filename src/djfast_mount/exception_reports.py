@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import anyio.to_thread
 from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
@@ -27,7 +28,16 @@ from djfast_mount.connections import endpoint_name
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.http_request import call_of
 
-__all__ = ["log", "on_thread", "report", "route_name", "technical_page", "traceback_lines", "wants_html"]
+__all__ = [
+    "log",
+    "on_thread",
+    "report",
+    "route_name",
+    "technical_page",
+    "tell_the_remedy",
+    "traceback_lines",
+    "wants_html",
+]
 
 logger = logging.getLogger("django.request")
 
@@ -58,6 +68,15 @@ def log(
         level=level,
         exception=error,
     )
+
+
+def tell_the_remedy(request: Request, error: BaseException) -> None:
+    """Adds to Django's error of a query on the event loop, once, which endpoint it was and what helps."""
+    if isinstance(error, SynchronousOnlyOperation) and not getattr(error, "__notes__", None):
+        error.add_note(
+            f"{route_name(request.scope)} ran a query on the event loop. Write it as a plain def, or use the ORM's "
+            "async methods (aget, acreate, async for) and fetch what is nested by select_related and prefetch_related."
+        )
 
 
 def report(request: Request, response: Response, error: BaseException) -> None:
