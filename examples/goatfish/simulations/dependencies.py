@@ -13,4 +13,5 @@ from simulations.models import Simulation, User
 WRITES = [atomic()]
 Owner = Annotated[User, Depends(current_user)]
 # 404 for what belongs to another, as for what is not there: nobody learns which it was.
-Mine = Annotated[Simulation, get_object_or_404(Simulation, "simulation_id", field="id", owner="owner")]
+get_object = get_object_or_404(Simulation, "simulation_id", field="id", owner="owner")
+Mine = Annotated[Simulation, get_object]

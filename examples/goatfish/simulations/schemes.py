@@ -4,8 +4,8 @@ from djfast_mount.auth import api_key
 from simulations.models import User
 
 
-def user_of(key: str) -> User | None:
+def get_user(key: str) -> User | None:
     return User.objects.filter(api_key=key).first()
 
 
-key = api_key("X-API-Key", user_of)
+key = api_key("X-API-Key", get_user)

@@ -1,16 +1,11 @@
 """What goes in and out. `from_attributes` reads models and, where a schema is nested, what they are related to."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
-from django.db.models import Manager
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-
-def rows(related: Manager | Iterable[object]) -> Iterable[object]:
-    """Of a relation to many a model has a manager, where a schema wants a list."""
-    return list(related.all()) if isinstance(related, Manager) else related
+from djfast_mount.schemas import Related
 
 
 class Readable(BaseModel):
@@ -30,7 +25,7 @@ class QuestionOut(Readable):
 
 
 class QuestionWithChoices(QuestionOut):
-    choices: Annotated[list[ChoiceOut], BeforeValidator(rows)]
+    choices: Related[ChoiceOut]
 
 
 class ChoiceWithQuestion(ChoiceOut):

@@ -1,8 +1,8 @@
 from django.db.models import QuerySet
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
-from djfast_mount.auth import StaffUser
-from djfast_mount.transactions import Atomic
+from djfast_mount.auth import staff_user
+from djfast_mount.transactions import atomic
 from polls.adapters import AllQuestions, AQuestion
 from polls.models import Choice, Question
 from polls.schemas import QuestionIn, QuestionWithChoices
@@ -20,8 +20,8 @@ async def get_question(question: AQuestion) -> Question:
     return question
 
 
-@router.post("", status_code=201, response_model=QuestionWithChoices)
-def ask(sent: QuestionIn, _: StaffUser, __: Atomic) -> Question:
+@router.post("", status_code=201, response_model=QuestionWithChoices, dependencies=[Depends(staff_user), atomic()])
+def ask(sent: QuestionIn) -> Question:
     """The question and its choices, or nothing of them."""
     question = Question.objects.create(question_text=sent.question_text)
     Choice.objects.bulk_create(Choice(question=question, choice_text=text) for text in sent.choices)
