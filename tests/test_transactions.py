@@ -266,6 +266,22 @@ def test_atomic_as_a_parameter(root_path: str, kind: str) -> None:
     assert client.get(f"/api/{kind}/outside").json()["atomic"] is False
 
 
+def test_atomic_as_a_parameter_commits_before_the_response(root_path: str, kind: str) -> None:
+    """Atomic of one route is committed, and on_commit has run, when the response starts; an error commits nothing."""
+    api = FastAPI()
+    api.add_middleware(Noting)
+
+    @both(api, "POST", "/write/{name}", response_model=int)
+    def write(name: str, _: Atomic) -> Any:
+        return outcome_of(name)
+
+    client = serve(api, root_path)
+    assert client.post(f"/api/{kind}/write/fine").status_code == 200
+    assert (events, names()) == (["commit", "start"], ["endpoint"])
+    assert client.post(f"/api/{kind}/write/http").status_code == 400
+    assert (events[2:], names()) == (["start"], ["endpoint"])
+
+
 def test_what_ran_before_is_outside(root_path: str, kind: str) -> None:
     """A dependency that comes before Atomic has committed its write already."""
     api = FastAPI()
