@@ -101,4 +101,4 @@ def test_a_line_stays_one() -> None:
 def test_another_format_is_refused() -> None:
     """A word that is neither is told with those that are."""
     with pytest.raises(ConfigurationError, match="Give 'json' or 'text'"):
-        log_to_stdout("yaml")  # type: ignore[arg-type]
+        log_to_stdout("yaml")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from djfast_mount.exceptions import ConfigurationError
 
@@ -47,7 +47,7 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
-def log_to_stdout(format: Literal["json", "text"] = "text", level: str = "INFO") -> dict[str, Any]:  # noqa: A002
+def log_to_stdout(format: str = "text", level: str = "INFO") -> dict[str, Any]:  # noqa: A002
     """Returns what ``settings.LOGGING`` is to be: every logger, uvicorn's and Django's too, writes to stdout.
 
     Args:
