@@ -12,34 +12,17 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-
-def flag(name: str) -> bool:
-    return os.environ.get(name, "").lower() in {"1", "on", "true", "yes"}
-
-
-def words(name: str, default: str = "") -> list[str]:
-    return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
-
-
-DEBUG = flag("DEBUG")
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
+DEBUG = os.environ.get("DEBUG") == "1"
+SECRET_KEY = os.environ.get("SECRET_KEY") or (
+    "the key of a demonstration, which DEBUG=1 alone accepts" if DEBUG else ""
+)
 if not SECRET_KEY:
-    if not DEBUG:
-        raise ImproperlyConfigured("SECRET_KEY is not set. Set it to a long random string, or DEBUG=1 to try things.")
-    SECRET_KEY = "the key of a demonstration, which DEBUG=1 alone accepts"
+    raise ImproperlyConfigured("SECRET_KEY is not set. Set it to a long random string, or DEBUG=1 to try things.")
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 
-ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
-# Behind a proxy that forwards /some/prefix without stripping it. See docs/deployment.md of djfast_mount.
-FORCE_SCRIPT_NAME = os.environ.get("FORCE_SCRIPT_NAME") or None
-
-HTTPS = flag("HTTPS")
-SESSION_COOKIE_SECURE = HTTPS
-CSRF_COOKIE_SECURE = HTTPS
-SECURE_SSL_REDIRECT = HTTPS
+HTTPS = os.environ.get("HTTPS") == "1"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 if HTTPS else 0
-# HSTS for subdomains, and for good in the browsers' preload list, are promises about more than this site.
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 ASGI_APPLICATION = "bookshop.asgi.app"
 
@@ -95,10 +78,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
 
 STATIC_URL = "static/"
@@ -114,6 +95,4 @@ STORAGES = {
 # The test runner turns settings.DEBUG off, after this was read: files are looked for where they are all the same.
 WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = DEBUG
 
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
-USE_TZ = True

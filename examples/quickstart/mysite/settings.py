@@ -10,6 +10,9 @@ from pathlib import Path
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from djfast_mount.logs import log_to_stdout
+from djfast_mount.options import Options
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -42,9 +45,11 @@ SECURE_HSTS_SECONDS = 3600 if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # Streams of events have no end: the process has one, eight seconds after SIGTERM. A container is killed after ten.
-DJFAST_MOUNT = {"grace": 8}
+# DRAIN seconds before that a balancer is told by /readyz to send no more requests.
+DJFAST_MOUNT: Options = {"grace": 8, "drain": float(os.environ.get("DRAIN") or 0)}
 
 INSTALLED_APPS = [
+    "djfast_mount",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -63,6 +68,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "mysite.urls"
+ASGI_APPLICATION = "mysite.asgi.app"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -110,6 +116,10 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+
+# Of a container, json for what collects logs. Without it, as Django and the server have it.
+if LOG_FORMAT := os.environ.get("LOG_FORMAT"):
+    LOGGING = log_to_stdout(LOG_FORMAT)
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
