@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +21,8 @@ from harness import Server
 POSTGRES = os.environ.get("DATABASE_URL", "")
 CLIENTS = 200
 THREADS = 8  # mount()'s default
+# An idle connection that the server closes while a slow client sends on it would look like an error of the app's.
+KEPT_ALIVE = ("--timeout-keep-alive", "120")
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -34,9 +39,7 @@ def example(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exa
 @pytest.fixture(scope="module")
 def servers(example: Example) -> Iterator[dict[str, Server]]:
     """One server at the root of its host, one behind a proxy that strips /pre."""
-    # An idle connection that the server closes while a slow test sends on it would look like an error of the app's.
-    options = ("--timeout-keep-alive", "120")
-    with example.serve(*options) as bare, example.serve(*options, "--root-path", "/pre") as prefixed:
+    with example.serve() as bare, example.serve("--root-path", "/pre") as prefixed:
         yield {"": bare, "/pre": prefixed}
 
 
@@ -45,26 +48,36 @@ def server(servers: dict[str, Server], root_path: str) -> Server:
     return servers[root_path]
 
 
-def backends(example: Example) -> int:
-    """How many connections to the example's database are open."""
+def ask(query: str, *values: str) -> list[tuple[Any, ...]]:
+    """What PostgreSQL answers, of all its databases; nothing on SQLite."""
     if not POSTGRES:
-        return 0
-    name = urlsplit(example.env["DATABASE_URL"]).path.lstrip("/")
+        return []
     with psycopg.connect(POSTGRES) as connection:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname IN (%s, %s)"
-        [count] = connection.execute(query, [name, f"test_{name}"]).fetchone() or [0]
-    return int(count)
+        return connection.execute(query.encode(), values).fetchall()
+
+
+def database_of(example: Example) -> str:
+    return urlsplit(example.env["DATABASE_URL"]).path.lstrip("/")
+
+
+def backends(example: Example) -> list[str]:
+    """What each open connection to the example's database is doing."""
+    return [state for (state,) in ask("SELECT state FROM pg_stat_activity WHERE datname = %s", database_of(example))]
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["django", "pytest"])
 def test_the_tests_of_an_example(name: str, number: int, tmp_path: Path) -> None:
-    """They pass under Django's own runner and under pytest, by the README's commands, and leave no connection."""
+    """They pass under Django's own runner and under pytest, by the README's commands, and leave no test database.
+
+    PostgreSQL drops none that a connection is left to.
+    """
     *settings, djangos, pytests = commands_of(name, "Test")
     command = [f"{djangos.replace('./manage.py', 'python -W error manage.py')}", f"{pytests} -p no:asyncio"][number]
     with copied(name, tmp_path) as example:
         written = example.run(" && ".join([*settings, command]))
         assert ("\nOK" if number == 0 else " passed") in written
-        assert backends(example) == 0
+        assert backends(example) == []
+        assert ask("SELECT datname FROM pg_database WHERE datname = %s", f"test_{database_of(example)}") == []
 
 
 def test_the_admin_and_the_api(example: Example, server: Server, root_path: str) -> None:
@@ -113,26 +126,53 @@ async def shelves(client: httpx.AsyncClient, example: Example, number: int) -> l
 CALLS: dict[str, Calls] = {"goatfish": simulations, "polls": votes, "books": shelves}
 
 
-def test_two_hundred_clients_at_once(name: str, example: Example, server: Server) -> None:
-    """Each of 200 clients is answered without an error, over no more connections than there are threads."""
+def test_two_hundred_clients_at_once(name: str, example: Example, root_path: str) -> None:
+    """Each of 200 clients is answered without an error, over no more connections than there are threads.
 
-    async def all_of_them() -> list[list[httpx.Response]]:
+    None of these is left in a transaction, and all are gone with the server.
+    """
+
+    async def all_of_them(url: str) -> list[list[httpx.Response]]:
         limits = httpx.Limits(max_connections=CLIENTS)
-        async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
             return await asyncio.gather(*(CALLS[name](client, example, number) for number in range(CLIENTS)))
 
-    answers = asyncio.run(all_of_them())
-    assert {answer.status_code for pair in answers for answer in pair} <= {200, 201}
-    assert len(answers) == CLIENTS
-    # Of each of the two servers.
-    assert backends(example) <= 2 * THREADS
+    before = len(backends(example))
+    with example.serve(*KEPT_ALIVE, *(("--root-path", root_path) if root_path else ())) as server:
+        answers = asyncio.run(all_of_them(server.url))
+        opened = backends(example)
+        assert {answer.status_code for pair in answers for answer in pair} <= {200, 201}
+        assert len(answers) == CLIENTS
+        assert "Traceback" not in server.log
+    if POSTGRES:
+        assert 0 < len(opened) - before <= THREADS
+        assert set(opened) == {"idle"}
+    assert len(backends(example)) == before
 
 
-def test_nothing_is_left_of_a_server(example: Example) -> None:
-    """A server that has ended leaves no connection to the database."""
-    before = backends(example)
-    with example.serve() as server:
-        with server.client() as client:
-            assert example.log_in(client).status_code == 302
-        assert not POSTGRES or backends(example) > before
-    assert backends(example) == before
+def test_without_debug(example: Example, root_path: str) -> None:
+    """Collected files are sent compressed, for ever under the names that hold a hash; the docs are for the staff."""
+    # One for all: none has files of its own, and to compress the admin's takes long.
+    static_root = Path(os.environ["TEST_SCRATCH"]) / "examples-static"
+    env = {"DEBUG": "", "SECRET_KEY": "not a secret: it serves tests alone", "STATIC_ROOT": str(static_root)}
+    deployed = replace(example, env={**example.env, **env})
+    if not static_root.exists():
+        deployed.run("./manage.py collectstatic --no-input")
+    with deployed.serve(*(("--root-path", root_path) if root_path else ())) as server, server.client() as client:
+        [name] = re.findall(rf'"{root_path}(/static/admin/css/base\.\w+\.css)"', client.get("/admin/login/").text)
+        sheet = client.get(name, headers={"Accept-Encoding": "br"})
+        assert (sheet.headers["Content-Encoding"], "immutable" in sheet.headers["Cache-Control"]) == ("br", True)
+        docs = "/v0/docs" if "bookshop" in example.app else "/api/docs"
+        assert client.get(docs).status_code != 200
+        deployed.log_in(client)
+        assert client.get(docs).status_code == 200
+
+
+def test_the_api_of_the_polls_alone(tmp_path: Path, root_path: str) -> None:
+    """With API_ONLY=1 the server has the API and its models, and neither pages nor admin."""
+    with started("polls", tmp_path) as example:
+        alone = replace(example, env={**example.env, "API_ONLY": "1"})
+        with alone.serve(*(("--root-path", root_path) if root_path else ())) as server, server.client() as client:
+            assert [client.get(path).status_code for path in ("/", "/polls/", "/admin/")] == [404] * 3
+            assert len(client.get("/api/questions").json()) == 2
+            assert client.post("/api/choices/1/votes").json()["votes"] == 1
