@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from typing import Annotated, Any
 
 import pytest
@@ -14,10 +15,12 @@ from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from starlette.types import Message
 
 from asgi_call import Answer, ask, call, http_scope
-from djfast_mount import mount
+from djfast_mount import mount, security
 from djfast_mount.auth import get_request
 from djfast_mount.exceptions import ConfigurationError
 from harness import TESTS
+
+held, let_go = threading.Event(), threading.Event()
 
 SECURE = {"scheme": "https"}
 PROXIED = {"x-forwarded-proto": "https"}
@@ -32,6 +35,7 @@ def make_api() -> FastAPI:
             "url": str(request.url),
             "url_for": str(request.url_for("seen")),
             "secure": django.is_secure(),
+            "ports": [str((request.scope.get("server") or ("", ""))[1]), django.get_port(), django.META["SERVER_PORT"]],
             "absolute": django.build_absolute_uri(),
             "root_path": request.scope["root_path"],
         }
@@ -48,6 +52,11 @@ def make_api() -> FastAPI:
     async def own(response: Response) -> None:
         response.headers["X-Frame-Options"] = "SAMEORIGIN"
         response.headers["Referrer-Policy"] = "no-referrer"
+
+    @api.get("/held")
+    def hold() -> None:
+        held.set()
+        let_go.wait()
 
     @api.post("/posted")
     async def posted() -> str:
@@ -131,6 +140,51 @@ def test_a_policy_of_django_holds_for_the_api(root_path: str) -> None:
         assert "default-src 'none'" in served("/api/docs", root_path).headers["content-security-policy"]
 
 
+REFUSALS: dict[str, tuple[int, str, dict[str, Any]]] = {
+    "a Host that is not allowed": (400, "/api/sync", {"headers": [(b"host", b"evil.example")]}),
+    "a Host that is not allowed, for a file": (400, "/static/djfast_mount/redoc/redoc.standalone.js", {"headers": [(b"host", b"evil.example")]}),
+    "a control character": (400, "/api/a\nb", {}),
+    "a body over the limit": (413, "/api/posted", {"headers": [(b"host", b"testserver"), (b"content-length", b"99")]}),
+    "a body over the limit, in Django": (413, "/", {"headers": [(b"host", b"testserver"), (b"content-length", b"99")]}),
+}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_the_root_itself_refuses_has_the_headers(name: str, scheme: str, root_path: str) -> None:
+    """The root's own 400 and 413 have the headers of Django's half, unless they are switched off."""
+    status, path, options = REFUSALS[name]
+    with override_settings(SECURE_HSTS_SECONDS=60):
+        expected = security_headers(served("/", root_path, scheme=scheme))
+        for choice in (True, False):
+            with with_choice(choice):
+                app = mount("/api", make_api(), max_body_size=10)
+                scope = {**http_scope(f"{root_path}{path}", root_path=root_path, scheme=scheme), **options}
+                answer = asyncio.run(call(app, scope))
+            assert (answer.status, security_headers(answer)) == (status, expected if choice else {})
+
+
+@pytest.mark.parametrize("path", ["/api/sync", "/"])
+def test_a_503_has_the_headers(path: str, root_path: str) -> None:
+    """So has the 503 of either half when no thread comes free."""
+
+    async def while_the_only_thread_is_held() -> list[Answer]:
+        app = mount("/api", make_api(), threads=1, wait_timeout=0.01)
+        busy = asyncio.ensure_future(call(app, http_scope(f"{root_path}/api/held", root_path=root_path)))
+        await asyncio.to_thread(held.wait)
+        try:
+            return [await call(app, http_scope(f"{root_path}{path}", root_path=root_path))]
+        finally:
+            let_go.set()
+            await busy
+
+    held.clear()
+    let_go.clear()
+    [answer] = asyncio.run(while_the_only_thread_is_held())
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert security_headers(answer) == security_headers(served("/", root_path))
+
+
 def test_an_apps_own_header_stays(root_path: str) -> None:
     """What an endpoint sets itself is neither changed nor doubled."""
     answer = served("/api/own", root_path)
@@ -193,6 +247,19 @@ def test_the_proxys_host(path: str, root_path: str) -> None:
         assert seen["url"] == seen["absolute"] == f"http://site.example:8443{root_path}{path}"
         assert served(path, root_path, headers={"x-forwarded-host": "evil.example"}).status == 400
     assert body(served(path, root_path, headers=headers))["url"] == f"http://testserver{root_path}{path}"
+
+
+@pytest.mark.parametrize("path", ["/api/sync", "/api/async"])
+@pytest.mark.parametrize(("said", "port"), [("8443", "8443"), ("x", "8000"), ("", "8000"), ("9" * 400, "8000")])
+def test_the_proxys_port(path: str, said: str, port: str, root_path: str) -> None:
+    """USE_X_FORWARDED_PORT tells FastAPI's request what it tells Django's; what is no port is nobody's word."""
+    headers = {"x-forwarded-port": said}
+    with override_settings(USE_X_FORWARDED_PORT=True):
+        seen = body(served(path, root_path, headers=headers, server=("127.0.0.1", 8000)))
+        assert (seen["ports"][0], seen["ports"][2]) == (port, port)
+        assert seen["ports"][1] == said  # As Django has it.
+        assert seen["url"] == seen["absolute"] == f"http://testserver{root_path}{path}"
+    assert body(served(path, root_path, headers=headers, server=("127.0.0.1", 8000)))["ports"] == ["8000"] * 3
 
 
 def test_the_script_name(root_path: str) -> None:
@@ -288,9 +355,8 @@ def test_a_wrong_choice(choice: object, words: str) -> None:
 def test_the_page_of_the_docs() -> None:
     """Every name that can be chosen stands in docs/middleware.md."""
     page = (TESTS.parent / "docs" / "middleware.md").read_text()
-    for name in ("FORCE_SCRIPT_NAME", "SECURE_PROXY_SSL_HEADER", "SECURE_SSL_REDIRECT", "USE_X_FORWARDED_HOST"):
+    for name in security._CHOICES:
         assert f"`{name}`" in page
-    assert "`security_headers`" in page
 
 
 def test_plain_asgi_apps_are_held_to_it(root_path: str) -> None:

@@ -45,6 +45,7 @@ from djfast_mount.limits import CountedBody, declared_too_large, needs_counting,
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.request_thread import RequestThreads
 from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, namespace_of, split_root_path
+from djfast_mount.security import with_security_headers
 from djfast_mount.staticfiles import StaticFiles
 from djfast_mount.threads import Pool
 from djfast_mount.url_for import names_of_both
@@ -54,7 +55,11 @@ __all__ = ["MountedApplication", "mount"]
 _THREADS = 8
 
 _not_found = PlainTextResponse("Not Found", status_code=404)
-_bad_request = PlainTextResponse("Bad Request", status_code=400)
+
+
+async def _bad_request(scope: Scope, receive: Receive, send: Send) -> None:
+    response = PlainTextResponse("Bad Request", status_code=400)
+    await response(scope, receive, with_security_headers(scope, send))
 
 
 class _Mounted(NamedTuple):

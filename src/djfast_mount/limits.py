@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from djfast_mount.security import with_security_headers
+
 __all__ = ["CountedBody", "declared_too_large", "needs_counting", "too_large"]
 
 
@@ -18,7 +20,8 @@ async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI: answers 413, and closes the connection, for the rest of the body stays unread."""
     # HTTP/2 has no such header, and closes streams by itself (RFC 9113, section 8.2.2).
     headers = {"connection": "close"} if scope.get("http_version", "").startswith("1.") else None
-    await PlainTextResponse("Content Too Large", status_code=413, headers=headers)(scope, receive, send)
+    response = PlainTextResponse("Content Too Large", status_code=413, headers=headers)
+    await response(scope, receive, with_security_headers(scope, send))
 
 
 def declared_too_large(headers: Mapping[bytes, bytes], limit: int) -> bool:

@@ -25,6 +25,7 @@ from djfast_mount.grace import Grace
 from djfast_mount.leases import Lease
 from djfast_mount.offload import enter, leave, waiting_thread
 from djfast_mount.overdue import Overdue
+from djfast_mount.security import with_security_headers
 from djfast_mount.strays import close_strays, in_flight
 from djfast_mount.threads import Pool
 
@@ -101,7 +102,7 @@ class RequestThreads:
             if timeout is None or request.started:
                 raise
             request.forget_start()
-            await _unavailable(timeout)(scope, receive, send)
+            await _unavailable(timeout)(scope, receive, with_security_headers(scope, send))
         finally:
             in_flight.count -= 1
             leave(entered)

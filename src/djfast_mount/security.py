@@ -28,7 +28,7 @@ from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import call_of
 
-__all__ = ["DjangoSettings", "chosen_settings", "security_headers", "with_missing"]
+__all__ = ["DjangoSettings", "chosen_settings", "security_headers", "with_missing", "with_security_headers"]
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -38,6 +38,7 @@ _CHOICES = (
     "SECURE_PROXY_SSL_HEADER",
     "SECURE_SSL_REDIRECT",
     "USE_X_FORWARDED_HOST",
+    "USE_X_FORWARDED_PORT",
     "security_headers",
 )
 _SECURITY = "django.middleware.security.SecurityMiddleware"
@@ -46,6 +47,7 @@ _POLICY = "django.middleware.csp.ContentSecurityPolicyMiddleware"
 # With or without TLS: the scheme as the header of a proxy tells it.
 _SECURE = {"http": "https", "https": "https", "ws": "wss", "wss": "wss"}
 _PLAIN = {"http": "http", "https": "http", "ws": "ws", "wss": "ws"}
+_LONGEST_PORT = 5  # digits
 
 
 def chosen_settings() -> frozenset[str]:
@@ -105,18 +107,17 @@ class DjangoSettings:
             call.outer = outer
 
     def _believe_proxy(self, scope: Scope) -> None:
-        if "SECURE_PROXY_SSL_HEADER" in self._chosen and settings.SECURE_PROXY_SSL_HEADER:
-            name, secure = settings.SECURE_PROXY_SSL_HEADER
-            said = _header(scope, name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"))
-            if said:
-                # Django reads the first of several (HttpRequest.scheme).
-                is_secure = said[0].decode("latin-1").split(",")[0].strip() == secure
-                scope["scheme"] = (_SECURE if is_secure else _PLAIN).get(scope["scheme"], scope["scheme"])
+        scope["scheme"] = _scheme(scope, self._chosen)
         if "USE_X_FORWARDED_HOST" in self._chosen and settings.USE_X_FORWARDED_HOST:
             hosts = _header(scope, b"x-forwarded-host")
             if len(hosts) == 1:
                 others = [(name, value) for name, value in scope["headers"] if name != b"host"]
                 scope["headers"] = [(b"host", hosts[0]), *others]
+        if "USE_X_FORWARDED_PORT" in self._chosen and settings.USE_X_FORWARDED_PORT:
+            ports = _header(scope, b"x-forwarded-port")
+            if len(ports) == 1 and ports[0].isdigit() and len(ports[0]) <= _LONGEST_PORT:
+                server = scope.get("server") or (None, None)
+                scope["server"] = (server[0], int(ports[0]))
 
     def _redirect(self, scope: Scope) -> ASGIApp | None:
         if "SECURE_SSL_REDIRECT" not in self._chosen or not settings.SECURE_SSL_REDIRECT or not _listed(_SECURITY):
@@ -127,6 +128,28 @@ class DjangoSettings:
         except (DisallowedHost, UnicodeDecodeError):
             return PlainTextResponse("Bad Request", status_code=400)
         return None if response is None else RedirectResponse(response["Location"], status_code=301)
+
+
+def _scheme(scope: Scope, chosen: frozenset[str]) -> str:
+    """The scheme of a call, as the header of a proxy tells it where that is to be believed."""
+    scheme: str = scope["scheme"]
+    if "SECURE_PROXY_SSL_HEADER" not in chosen or not settings.SECURE_PROXY_SSL_HEADER:
+        return scheme
+    name, secure = settings.SECURE_PROXY_SSL_HEADER
+    said = _header(scope, name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"))
+    if not said:
+        return scheme
+    # Django reads the first of several (HttpRequest.scheme).
+    is_secure = said[0].decode("latin-1").split(",")[0].strip() == secure
+    return (_SECURE if is_secure else _PLAIN).get(scheme, scheme)
+
+
+def with_security_headers(scope: Scope, send: Send) -> Send:
+    """Returns a `send` that adds the headers, where they are chosen, to what the root itself answers to `scope`."""
+    chosen = chosen_settings()
+    if "security_headers" not in chosen:
+        return send
+    return partial(_send_with, send, security_headers(_scheme(scope, chosen) == "https"))
 
 
 def _header(scope: Scope, wanted: bytes) -> list[bytes]:
