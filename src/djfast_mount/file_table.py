@@ -23,6 +23,7 @@ from urllib.parse import urlparse
 
 from django.conf import STATICFILES_STORAGE_ALIAS, UserSettingsHolder, settings
 from django.contrib.staticfiles import finders
+from django.core import mail
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.core.files.storage import FileSystemStorage, Storage, storages
 from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
@@ -85,7 +86,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         elif (
             not alone and not self.static_root and not self.use_finders and isinstance(self._storage, FileSystemStorage)
         ):
-            logger.warning("STATIC_ROOT is not set: no static files are served. Set it, and run collectstatic.")
+            _missing("STATIC_ROOT is not set: no static files are served. Set it, and run collectstatic.")
 
     def _add_packaged(self, folder: str) -> None:
         prefix = f"{self.static_prefix}{os.path.basename(folder)}/"
@@ -133,7 +134,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
     def add_files(self, root: str | os.PathLike[str], prefix: str | None = None) -> None:
         """As WhiteNoise's, but a missing folder is logged and not warned of: warnings may be errors."""
         if not self.autorefresh and not os.path.isdir(root):
-            logger.warning("There is no folder %r to serve static files from. Did collectstatic run?", os.fspath(root))
+            _missing("There is no folder %r to serve static files from. Did collectstatic run?", os.fspath(root))
             return
         super().add_files(root, prefix)
 
@@ -207,6 +208,12 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
             )
             if place == path:
                 return
+
+
+def _missing(message: str, *values: str) -> None:
+    # Django's runner of tests turns DEBUG off, and so the finders, in a project whose files were never collected.
+    # `outbox` is there, says its documentation, while tests run.
+    logger.log(logging.DEBUG if hasattr(mail, "outbox") else logging.WARNING, message, *values)
 
 
 def _raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:
