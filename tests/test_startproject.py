@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import djfast_mount
+from dev_site import dedent
 from harness import TESTS, Server
+from quickstart_site import QUICKSTART
 
 TEMPLATE = Path(djfast_mount.__file__).parent / "project_template"
 OWN = ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "PYTHONPATH", "TEST_SCRATCH")
@@ -70,6 +73,22 @@ def test_its_tests_pass(project: Path) -> None:
     assert "3 passed" in done.stdout
 
 
+def test_tests_do_not_ask_for_collected_files(project: Path) -> None:
+    """Nothing is said of static files that were not collected, be the tests Django's or pytest's."""
+    test = """
+        from django.test import TestCase
+        from djfast_mount.testing import Client
+        class Tests(TestCase):
+            def test_all(self):
+                assert Client().get("/api/notes/").json() == []
+        """
+    (project / "notes" / "tests.py").write_text(dedent(test))
+    done = run(project, "manage.py", "test", "notes")
+    (project / "notes" / "tests.py").unlink()
+    assert (done.returncode, "Ran 1 test" in done.stderr) == (0, True), done.stderr
+    assert "static" not in (done.stdout + done.stderr).lower()
+
+
 def test_its_checks_and_migrations_are_complete(project: Path) -> None:
     """Neither Django nor we have anything to say of it, and its migrations are its models'."""
     assert "no issues" in run(project, "manage.py", "check", "--fail-level=WARNING").stdout
@@ -100,6 +119,25 @@ def test_it_is_served(project: Path, root_path: str) -> None:
         assert client.get("/api/notes/").json() == []
         assert client.get("/readyz").json()["status"] == "ready"
         assert client.post("/api/notes/", json=[{"title": "no"}]).status_code == 401
+
+
+CONTAINER = (".dockerignore", "Dockerfile", "compose.yaml", "entrypoint.sh", "requirements.lock")
+
+
+@pytest.mark.parametrize("name", CONTAINER)
+def test_its_container_is_the_quickstarts(project: Path, name: str) -> None:
+    """The files of the container are the same in both, but for the project's name and where its settings are."""
+    ours = (QUICKSTART / name).read_text().replace("requirements.txt -o", "pyproject.toml -o")
+    ours = ours.replace("mysite.settings", "shop.settings.production").replace("mysite", "shop")
+    assert (project / name).read_text() == ours
+
+
+def test_the_lock_meets_what_is_asked_for(project: Path) -> None:
+    """Each direct dependency but djfast_mount, and what the extras name, is locked with hashes."""
+    lock = (project / "requirements.lock").read_text()
+    for name in ("django", "fastapi", "starlette", "whitenoise", "brotli", "psycopg", "uvicorn", "dj-database-url"):
+        assert re.search(rf"^{name}==\S+ .*\\\n +--hash=sha256:", lock, re.MULTILINE), name
+    assert "djfast-mount==" not in lock
 
 
 def test_django_admin_takes_the_template_too(tmp_path: Path) -> None:
