@@ -3,10 +3,13 @@
 from io import StringIO
 from uuid import uuid4
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.management import call_command
+from django.test import override_settings
 
-from djfast_mount.testing import ApiTestCase
+from djfast_mount import mount
+from djfast_mount.testing import ApiTestCase, Client
 from djfast_mount.urls import reverse
 from simulations.models import Simulation, User
 
@@ -29,6 +32,37 @@ class SiteTests(ApiTestCase):
         answer = self.api.post("/admin/simulations/simulation/add/", data=form)
         self.assertIn("does not end before it starts", answer.text)
         self.assertFalse(Simulation.objects.exists())
+
+    def test_the_session_is_held_to_csrf(self) -> None:
+        """A write by the session alone wants Django's token; one by the key does not."""
+        admin = User.objects.create_superuser("admin")
+        client = Client(enforce_csrf_checks=True)
+        self.addCleanup(client.close)
+        client.force_login(admin)
+        url = reverse("api:simulation-list")
+        sent = {"name": "Tide", "start_date": "2026-01-01", "end_date": "2026-01-08"}
+        self.assertEqual(client.post(url, json=sent).status_code, 403)
+        client.get("/admin/password_change/")  # A page with a form, so with the token in a cookie.
+        token = {"X-CSRFToken": client.cookies["csrftoken"]}
+        self.assertEqual(client.post(url, json=sent, headers=token).status_code, 201)
+        client.logout()
+        key = {"X-API-Key": admin.api_key}
+        self.assertEqual(client.post(url, json={**sent, "name": "Ebb"}, headers=key).status_code, 201)
+
+    @override_settings(
+        DJFAST_MOUNT={
+            **settings.DJFAST_MOUNT,
+            "django_middleware_for_api": ["django.middleware.locale.LocaleMiddleware"],
+        }
+    )
+    def test_middleware_of_djangos_runs_where_it_is_named(self) -> None:
+        """With the setting, endpoints of both kinds are served in the language that the client asks for."""
+        admin = User.objects.create_superuser("admin")
+        client = Client(mount("/api"))
+        self.addCleanup(client.close)
+        for name in ("simulation-list", "async-simulation-list"):
+            headers = {"X-API-Key": admin.api_key, "Accept-Language": "de"}
+            self.assertEqual(client.get(reverse(f"api:{name}"), headers=headers).headers["Content-Language"], "de")
 
     def test_the_docs_know_both_ways_in(self) -> None:
         """OpenAPI lists the key and the session, and FastAPI's own route options."""
