@@ -93,7 +93,5 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
-# The test runner turns settings.DEBUG off, after this was read: files are looked for where they are all the same.
-WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = DEBUG
 
 TIME_ZONE = "UTC"
