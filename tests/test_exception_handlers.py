@@ -25,7 +25,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from api_client import ApiClient, both, committed_rows
 from calls import websocket
@@ -528,16 +528,38 @@ def test_a_suspicious_operation_is_logged_as_one(failing: Callable[..., Any], ca
     assert caplog.records[-1].levelno == logging.ERROR
 
 
-@pytest.mark.parametrize(("name", "message"), [("denied", "Forbidden (Permission denied)"), ("check", "Conflict")])
-def test_a_refusal_is_a_warning(
-    failing: Callable[..., Any], caplog: pytest.LogCaptureFixture, name: str, message: str
-) -> None:
+def test_a_refusal_is_a_warning(failing: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     """The log has the message that the client does not get, as a warning."""
-    failing(name)
+    failing("denied")
     record = caplog.records[-1]
     assert (record.name, record.levelno) == ("django.request", logging.WARNING)
-    assert record.getMessage().startswith(f"{message}: ")
+    assert record.getMessage().startswith("Forbidden (Permission denied): ")
     assert record.exc_info
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("check", "Conflict (check: book_has_pages)"),
+        ("unique-together", "Conflict (unique: one_title_per_author)"),
+        ("not-null", "Conflict (not_null: pages)"),
+        ("protected", "Conflict (protected)"),
+        ("number", f"{HTTPStatus(422).phrase} ({{error}}: A number is out of range.)"),
+    ],
+)
+def test_what_the_database_refuses_is_one_line(
+    client: ApiClient, kind: str, root_path: str, caplog: pytest.LogCaptureFixture, name: str, message: str
+) -> None:
+    """A broken constraint or a value that does not fit is no fault: one line with route and reason, no traceback."""
+    client.get(f"/api/{kind}/fail/{name}")
+    [record] = [record for record in caplog.records if record.name == "django.request"]
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+    error = "OverflowError" if connection.vendor == "sqlite" else "DataError"
+    line = logging.Formatter().format(record)
+    path = f"{root_path}/api/{kind}/fail"
+    assert line.startswith(f"{message.format(error=error)}: {path}/{name} (GET {path}/{{name}} (")
+    assert "\n" not in line
+    assert "Orlando" not in line
 
 
 def test_a_browser_gets_the_technical_page(failing: Callable[..., Any], settings: Any) -> None:
@@ -579,6 +601,43 @@ def test_an_error_in_a_stream_is_raised(client: ApiClient, caplog: pytest.LogCap
     with pytest.raises(RuntimeError, match=SECRET):
         client.get("/api/half")
     assert [record.name for record in caplog.records if record.levelno >= logging.ERROR] == ["django.request"]
+
+
+class WrittenBy(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    name: str
+
+
+class Written(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    title: str
+    author: WrittenBy
+
+
+@pytest.mark.parametrize("path", ["returned", "touched"])
+def test_a_row_that_is_not_whole_names_the_remedy(root_path: str, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An async endpoint whose row lacks what the answer needs is one record, whose traceback ends with what to do."""
+    app = FastAPI()
+
+    @app.get("/returned/{fetched}")
+    async def returned(fetched: bool) -> Written:
+        books = Book.objects.select_related("author") if fetched else Book.objects
+        return await books.aget()  # type: ignore[return-value]
+
+    @app.get("/touched/{fetched}")
+    async def touched(fetched: bool) -> str:
+        books = Book.objects.select_related("author") if fetched else Book.objects
+        return (await books.aget()).author.name
+
+    book()
+    client = ApiClient(mount("/api", app), root_path)
+    assert client.get(f"/api/{path}/yes").status_code == 200
+    answer = client.get(f"/api/{path}/no")
+    assert (answer.status_code, answer.json()) == (500, {"detail": "Internal Server Error"})
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    last = logging.Formatter().format(record).splitlines()[-1]
+    assert "select_related" in last
+    assert "Write it as a plain def" in last
 
 
 # Handlers of the app's own ----------------------------------------------------------------------------------------

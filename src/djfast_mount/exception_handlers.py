@@ -171,7 +171,7 @@ class _Answers:
         response = self.answer(
             409, broken.detail, code=broken.kind, constraint=broken.constraint, fields=list(broken.fields)
         )
-        log(request, response, error=error)
+        log(request, response, message=f"Conflict ({broken})")
         return response
 
     async def unfit_data(self, request: Request, error: DataError) -> Response:
@@ -190,7 +190,7 @@ class _Answers:
 
     def _unfit(self, request: Request, error: Exception, fault: str) -> Response:
         response = self.answer(422, [{"type": "value_error", "loc": [], "msg": fault}])
-        log(request, response, error=error)
+        log(request, response, message=f"{http.HTTPStatus(422).phrase} ({type(error).__name__}: {fault})")
         return response
 
     async def outage(self, request: Request, error: Error) -> Response:

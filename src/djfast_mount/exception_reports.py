@@ -18,6 +18,7 @@ from django.core.signals import got_request_exception
 from django.http import HttpRequest
 from django.utils.log import AdminEmailHandler, log_response
 from django.views.debug import technical_500_response
+from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -72,11 +73,18 @@ def log(
 
 def tell_the_remedy(request: Request, error: BaseException) -> None:
     """Adds to Django's error of a query on the event loop, once, which endpoint it was and what helps."""
-    if isinstance(error, SynchronousOnlyOperation) and not getattr(error, "__notes__", None):
+    if _asked_on_the_loop(error) and not getattr(error, "__notes__", None):
         error.add_note(
             f"{route_name(request.scope)} ran a query on the event loop. Write it as a plain def, or use the ORM's "
             "async methods (aget, acreate, async for) and fetch what is nested by select_related and prefetch_related."
         )
+
+
+def _asked_on_the_loop(error: BaseException) -> bool:
+    if isinstance(error, ResponseValidationError):
+        # Where the answer is made of a row: it lacks what was not fetched.
+        return any(SynchronousOnlyOperation.__name__ in str(item.get("msg")) for item in error.errors())
+    return isinstance(error, SynchronousOnlyOperation)
 
 
 def report(request: Request, response: Response, error: BaseException) -> None:

@@ -35,6 +35,11 @@ class Violation:
         """A sentence for the client: nothing of it comes from the database."""
         return self.message or DETAILS[self.kind]
 
+    def __str__(self) -> str:
+        """For the log: the kind, and which constraint or fields it is about. No values."""
+        about = self.constraint or ", ".join(self.fields)
+        return f"{self.kind}: {about}" if about else self.kind
+
 
 DETAILS = {
     "unique": "There is such an object already.",
