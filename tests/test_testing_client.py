@@ -14,13 +14,18 @@ from django.core import mail
 from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection, transaction
+from django.db.transaction import TransactionManagementError
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
+from fastapi import FastAPI
 
+from api_client import both
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.testing import Client
+from djfast_mount.transactions import Atomic
+from project.library.models import Author
 from project.shop.models import Item
 from testing_project import items_api
 from testing_project.items_api import api, events, names, remembered, root
@@ -92,6 +97,32 @@ def test_an_atomic_block_of_the_api_rolls_back_alone(client: Client) -> None:
     with pytest.raises(LookupError):
         client.post("/api/half/lost")
     assert names() == ["kept"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_conflict_spoils_the_transaction_unless_the_call_is_atomic(kind: str, root_path: str) -> None:
+    """An IntegrityError at the end of a call breaks the test's transaction, as in Django; Atomic gives a savepoint."""
+    conflicting = FastAPI()
+
+    def twice() -> None:
+        for _ in range(2):
+            Author.objects.create(name="Sand")
+
+    @both(conflicting, "POST", "/plain")
+    def plain() -> None:
+        twice()
+
+    @both(conflicting, "POST", "/atomic")
+    def inside(_: Atomic) -> None:
+        twice()
+
+    with Client(mount("/api", conflicting), root_path=root_path) as client:
+        assert client.post(f"/api/{kind}/atomic").status_code == 409
+        assert not Author.objects.exists()
+        assert client.post(f"/api/{kind}/plain").status_code == 409
+        with pytest.raises(TransactionManagementError):
+            Author.objects.exists()
+        transaction.set_rollback(False)
 
 
 def test_an_atomic_block_left_open_is_rolled_back(client: Client, caplog: pytest.LogCaptureFixture) -> None:
