@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path, register_converter, reverse
+from django.urls import path as url
 from django.views.decorators.csrf import csrf_exempt
 from fastapi import APIRouter, FastAPI, HTTPException, WebSocket
 from starlette.applications import Starlette
@@ -361,6 +362,22 @@ def test_without_it_the_api_answers(root_path: str) -> None:
     """Off, as it is by default, a path under the prefix never reaches Django."""
     client = ApiClient(mount("/api", api_of_today()), root_path)
     assert client.get("/api/legacy/").json() == {"detail": "Not Found"}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+def test_no_docs_are_still_the_apis(root_path: str, path: str, settings: Any) -> None:
+    """With docs_access=None the paths of the docs stay the API's, 404; what the app itself switches off is Django's."""
+    off = {"/docs": "docs_url", "/redoc": "redoc_url", "/openapi.json": "openapi_url"}[path]
+
+    class WithDocs:
+        urlpatterns = [url(f"api{path}", view), *URLs.urlpatterns]
+
+    settings.ROOT_URLCONF = WithDocs
+    client = ApiClient(mount("/api", FastAPI(), fallthrough=True, docs_access=None), root_path)
+    assert (client.get(f"/api{path}").status_code, client.get(f"/api{path}").json()) == (404, {"detail": "Not Found"})
+    assert client.get("/api/legacy/").status_code == 200
+    client = ApiClient(mount("/api", FastAPI(**{off: None}), fallthrough=True, docs_access=None), root_path)
+    assert client.get(f"/api{path}").text == "a view"
 
 
 def test_the_route_table() -> None:
