@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Awaitable, Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
@@ -88,10 +88,10 @@ class ApiDocs:
     def around(self, app: ASGIApp) -> ASGIApp:
         """Returns `app`, whose calls know that these are their docs."""
 
-        async def known(scope: Scope, receive: Receive, send: Send) -> None:
+        def known(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["type"] == "http":
                 scope[_KEY] = self
-            await app(scope, receive, send)
+            return app(scope, receive, send)
 
         return known
 
@@ -134,15 +134,18 @@ class DocsMiddleware:
         self._paths = {path: kind for path, kind in found.items() if path}
         self._made_by_fastapi = _made_by_fastapi(api)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine function: each costs its time, and most calls only pass.
         if scope["type"] == "http":
             docs: ApiDocs | None = scope.get(_KEY)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if docs is not None and path in self._paths:
-                answer = await self._answer(docs, path, Request(scope, receive))
-                await (answer or self.app)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+                return self._serve(docs, path, scope, receive, send)
+        return self.app(scope, receive, send)
+
+    async def _serve(self, docs: ApiDocs, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._answer(docs, path, Request(scope, receive))
+        await (answer or self.app)(scope, receive, send)
 
     async def _answer(self, docs: ApiDocs, path: str, request: Request) -> Response | None:
         """What is answered in the place of the app, if anything is."""

@@ -11,9 +11,10 @@ from djfast_mount.api_docs import ApiDocs
 from djfast_mount.conf import option
 from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.middleware import Chain, DjangoMiddleware, chosen_middleware
-from djfast_mount.route_index import add_route_index
+from djfast_mount.route_index import add_route_index, is_indexed
 from djfast_mount.schemes import check_schemes
 from djfast_mount.security import DjangoSettings, chosen_settings
+from djfast_mount.telemetry import unasked
 from djfast_mount.transactions import honour_atomic_requests
 from djfast_mount.view_hooks import call_view_hooks
 
@@ -42,7 +43,7 @@ def fronts(apps: Mapping[str, ASGIApp], docs: ApiDocs, middleware: object) -> di
     chosen, classes = chosen_settings(), chosen_middleware(middleware)
 
     def front(prefix: str, app: ASGIApp) -> ASGIApp:
-        inner = docs.around(app)
+        inner = docs.around(unasked(app, app) if isinstance(app, FastAPI) and is_indexed(app) else app)
         if classes is not None:
             inner = DjangoMiddleware(inner, Chain(classes, app))
             if isinstance(app, FastAPI):

@@ -9,7 +9,7 @@ root middleware, if there is any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
@@ -142,28 +142,27 @@ class MountedApplication(Starlette):
             app = cls(app, *args, **kwargs)
         return ServerErrorMiddleware(app, handler=next(iter(errors.values()), None), debug=self.debug)
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         kind = scope["type"]
         if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "websocket":
-            await self._websocket(scope, receive, send)
-        elif kind == "lifespan":
+            return self._http(scope, receive, send)
+        if kind == "websocket":
+            return self._websocket(scope, receive, send)
+        if kind == "lifespan":
             self.health.expect_lifespan()
-            await self._lifespans.run(scope, receive, send)
-        else:
-            raise ValueError(
-                f"djfast_mount serves the scope types 'http', 'websocket' and 'lifespan', not {kind!r} "
-                "(ASGI asks an app to raise for a type it does not know)."
-            )
+            return self._lifespans.run(scope, receive, send)
+        raise ValueError(
+            f"djfast_mount serves the scope types 'http', 'websocket' and 'lifespan', not {kind!r} "
+            "(ASGI asks an app to raise for a type it does not know)."
+        )
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # The path that every request takes: what could be a call is written out, and settings are not asked.
+    def _http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # The path that every request takes: what could be a call is written out, settings are not asked, and it is no
+        # coroutine function, each of which costs its time.
         outer = scope.get("root_path") or self._script_name
         outer, path = split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
         if path in self.health.paths:
-            await self.health.paths[path](scope, receive, send)
-            return
+            return self.health.paths[path](scope, receive, send)
         raw_headers = scope["headers"]
         headers = dict(raw_headers)
         match = self._prefixes.match(path)
@@ -174,18 +173,16 @@ class MountedApplication(Starlette):
         else:
             prefix, (app, _, participant) = match
             if has_control_character(path) or not self._allows(headers, raw_headers):
-                await _bad_request(scope, receive, send)
-                return
+                return _bad_request(scope, receive, send)
             child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
         limit = self.body_limit
         if limit is None:
-            await app(child, receive, send)
-        elif declared_too_large(headers, limit):
-            await too_large(scope, receive, send)
-        elif needs_counting(scope, headers):
-            await CountedBody(limit, receive, send)(app, child)
-        else:
-            await app(child, receive, send)
+            return app(child, receive, send)
+        if declared_too_large(headers, limit):
+            return too_large(scope, receive, send)
+        if needs_counting(scope, headers):
+            return CountedBody(limit, receive, send)(app, child)
+        return app(child, receive, send)
 
     def _allows(self, headers: Mapping[bytes, bytes], raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
         hosts = self._hosts

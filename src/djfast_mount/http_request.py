@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import cache, cached_property
 from importlib.util import find_spec
 from io import BytesIO
@@ -92,14 +93,14 @@ class APICall:
         self._send = send
         self._refused = False
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """ASGI: sends `message`, a response's start with the cookies that the call sets."""
+        # Not a coroutine function: each costs its time, and most messages only pass.
         if self.request is None:
-            await self._send(message)
-        elif message["type"] == "http.response.start":
-            await self._start(self.request, message)
-        elif not self._refused:
-            await self._send(message)
+            return self._send(message)
+        if message["type"] == "http.response.start":
+            return self._start(self.request, message)
+        return _nothing() if self._refused else self._send(message)
 
     async def _start(self, request: APIRequest, message: Message) -> None:
         try:
@@ -322,6 +323,10 @@ def _with_cookies(request: APIRequest, message: Message) -> Message:
         kept.append((b"vary", response.headers["Vary"].encode("latin-1")))
     kept += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
     return {**message, "headers": kept}
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _nothing_to_receive() -> Message:

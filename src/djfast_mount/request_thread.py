@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -106,7 +107,10 @@ class RequestThreads:
         finally:
             in_flight.count -= 1
             leave(entered)
-            await request.end()
+            close_strays(request)
+            request.over = True
+            if request.held is not None:
+                await request.give_back(request.held)
 
     async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection; each sync call of it is a spell of its own."""
@@ -120,7 +124,10 @@ class RequestThreads:
         finally:
             in_flight.count -= 1
             leave(entered)
-            await request.end()
+            close_strays(request)
+            request.over = True
+            if request.held is not None:
+                await request.give_back(request.held)
 
     def outside_requests(self, app: ASGIApp) -> ASGIApp:
         """Returns `app` with each sync call of its lifespan, and of the tasks begun there, as a spell of its own."""
@@ -233,20 +240,18 @@ class RequestThread:
             lease = self.held = self._threads.lease_for(self, self._executor)
         return lease
 
-    async def end(self) -> None:
-        """Ends the spell, if there is one. Returns when the worker has been given back, whatever cancels the caller."""
-        close_strays(self)
-        self.over = True
-        if self.held is not None:
-            ended = self.held.close()
-            if ended is not None:
-                await outlive(ended)
+    async def give_back(self, lease: Lease) -> None:
+        """Ends the spell of `lease`. Returns when the worker has been given back, whatever cancels the caller."""
+        ended = lease.close()
+        if ended is not None:
+            await outlive(ended)
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """ASGI: sends `message`, and gives the worker back between the parts of a stream."""
+        # Not a coroutine function: each costs its time, and most messages only pass.
         if self._streams:
-            await self._send_part(message)
-        elif message["type"] == "http.response.start":
+            return self._send_part(message)
+        if message["type"] == "http.response.start":
             headers = message.get("headers", ())
             if not isinstance(headers, list | tuple):  # It may be an iterator, which is gone once it has been read.
                 headers = list(headers)
@@ -254,14 +259,12 @@ class RequestThread:
             for name, _ in headers:
                 if name == b"content-length" or name.lower() == b"content-length":
                     self.started = True
-                    await self._send(message)
-                    return
-            await self._begin(message)
-        elif message.get("more_body"):
+                    return self._send(message)
+            return self._begin(message)
+        if message.get("more_body"):
             self._become_stream()
-            await self._send_part(message)
-        else:
-            await self._send(message)
+            return self._send_part(message)
+        return self._send(message)
 
     def ends_with(self, grace: Grace, task: asyncio.Task[Any]) -> None:
         """Has an event stream end when `grace` begins to count. `task` serves the request."""

@@ -15,8 +15,8 @@ Names used here that are not public, each with a canary test:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, _IncludedRouter
@@ -24,7 +24,9 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["add_route_index"]
+from djfast_mount.telemetry import ask_again
+
+__all__ = ["add_route_index", "is_indexed"]
 
 
 def add_route_index(api: FastAPI) -> None:
@@ -34,10 +36,15 @@ def add_route_index(api: FastAPI) -> None:
     """
     router = api.router
     if _finds_by_itself(type(router)) and router.middleware_stack == router.app:
-        router.middleware_stack = _Indexed(router)
+        router.middleware_stack = cast(Any, _Indexed(router))
     for route in api.routes:
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             add_route_index(route.app)
+
+
+def is_indexed(api: FastAPI) -> bool:
+    """Whether an index is before the routes of `api`."""
+    return isinstance(api.router.middleware_stack, _Indexed)
 
 
 def _finds_by_itself(router: type[APIRouter]) -> bool:
@@ -52,16 +59,17 @@ class _Indexed:
         self.router = router
         self._index: _Index | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine function: each costs its time.
         if scope["type"] != "http":
-            await self.router.app(scope, receive, send)
-            return
+            return self.router.app(scope, receive, send)
+        ask_again(scope)
         index = self._index
         if index is None or not index.holds():
             index = self._index = _Index(self.router)
         app = index.find(scope) or self.router.app
         scope.setdefault("router", self.router)
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
 
 class _Only(_IncludedRouter):

@@ -9,7 +9,7 @@ XFrameOptionsMiddleware and ContentSecurityPolicyMiddleware (Django 6). A header
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from functools import cache, partial
 from io import BytesIO
 from typing import Any
@@ -78,21 +78,26 @@ class DjangoSettings:
         self.app = app
         self._prefix = prefix
         self._chosen = chosen
+        self._read()
+        setting_changed.connect(self._read)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        self._take_script_name(scope)
-        self._believe_proxy(scope)
-        if scope["type"] == "websocket":
-            await self.app(scope, receive, send)
-            return
-        is_secure = scope["scheme"] == "https"
-        if "security_headers" in self._chosen:
-            send = partial(_send_with, send, security_headers(is_secure))
-        app = self.app if is_secure else self._redirect(scope) or self.app
-        await app(scope, receive, send)
+    def _read(self, **_: object) -> None:
+        """Sees whether any setting but those of headers has a say in a call: a lookup of each would cost its time."""
+        self._adds_headers = "security_headers" in self._chosen
+        self._changes_calls = any(getattr(settings, name) for name in self._chosen if name != "security_headers")
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine function: each costs its time, and most calls only pass.
+        kind = scope["type"]
+        app = self.app
+        if self._changes_calls and kind in ("http", "websocket"):
+            self._take_script_name(scope)
+            self._believe_proxy(scope)
+            if kind == "http" and scope["scheme"] != "https":
+                app = self._redirect(scope) or app
+        if self._adds_headers and kind == "http":
+            send = partial(_send_with, send, security_headers(scope["scheme"] == "https"))
+        return app(scope, receive, send)
 
     def _take_script_name(self, scope: Scope) -> None:
         """Django's half has FORCE_SCRIPT_NAME in its links, whatever the server's root_path is."""
@@ -156,8 +161,8 @@ def _header(scope: Scope, wanted: bytes) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == wanted]
 
 
-async def _send_with(send: Send, headers: RawHeaders, message: Message) -> None:
-    await send(with_missing(message, headers) if message["type"] == "http.response.start" else message)
+def _send_with(send: Send, headers: RawHeaders, message: Message) -> Awaitable[None]:
+    return send(with_missing(message, headers) if message["type"] == "http.response.start" else message)
 
 
 def with_missing(message: Message, headers: RawHeaders) -> Message:
