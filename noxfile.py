@@ -19,6 +19,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 LINT = nox.project.dependency_groups(PYPROJECT, "lint")
 # By it the suites of others are fetched. uv puts none into its environments.
 PIP = "pip>=25.1"
+# What is the same on every database.
+MYSQL = [f"tests/test_{name}.py" for name in ("auth", "csrf", "objects", "fallthrough", "handlers")]
 DJANGO = {"3.11": "django~=5.2.0", "3.12": "django~=6.0.0", "3.13": "django~=6.1.0"}
 
 
@@ -77,10 +79,34 @@ def servers(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """Workers and instances that are restarted under load, behind nginx. Needs nginx."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/fleet", "--db", "postgres", *session.posargs)
+
+
+@nox.session
+def container(session: nox.Session) -> None:
+    """The quickstart's container, built and started without a Docker engine. Needs root, buildah and debootstrap."""
+    missing = [command for command in ("buildah", "debootstrap") if shutil.which(command) is None]
+    if missing:
+        session.error(f"Install what builds the image: apt-get install -y {' '.join(missing)}")
+    session.install("-e", ".[test]", PIP)
+    session.run("pytest", "tests/container", *session.posargs)
+
+
+@nox.session
 def stress(session: nox.Session) -> None:
     """Load and faults, on PostgreSQL."""
     session.install("-e", ".[test]")
     session.run("pytest", "tests/stress", "--db", "postgres", *session.posargs)
+
+
+@nox.session
+def mysql(session: nox.Session) -> None:
+    """Errors, transactions and users on a MariaDB. Needs mariadbd, and what mysqlclient is built with."""
+    session.install("-e", ".[test]", "mysqlclient>=2.2.1")
+    session.run("pytest", *(session.posargs or ["tests/mysql", *MYSQL]))
 
 
 @nox.session
