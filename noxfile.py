@@ -20,7 +20,7 @@ LINT = nox.project.dependency_groups(PYPROJECT, "lint")
 # By it the suites of others are fetched. uv puts none into its environments.
 PIP = "pip>=25.1"
 # What is the same on every database.
-MYSQL = [f"tests/test_{name}.py" for name in ("auth", "csrf", "objects", "fallthrough", "handlers")]
+MYSQL = [f"tests/test_{name}.py" for name in ("auth", "csrf", "objects", "fallthrough", "handlers", "transactions")]
 DJANGO = {"3.11": "django~=5.2.0", "3.12": "django~=6.0.0", "3.13": "django~=6.1.0"}
 
 

@@ -61,7 +61,7 @@ def outcome_of(name: str) -> Any:
         case "invalid":
             return "no number"
         case "dangling":
-            Book.objects.create(title="Flush", author_id=0, pages=1)
+            Book.objects.create(title="Flush", author_id=10**9, pages=1)
     return 1
 
 
@@ -481,7 +481,7 @@ def test_nothing_is_added_without_the_setting() -> None:
 def test_a_transaction_that_cannot_begin(root_path: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is away is a 503, and the thread serves the next call."""
     monkeypatch.setitem(connections.settings, "away", {**connections.settings["default"]})
-    away = {"NAME": "/no/such/folder/db", "HOST": "/no/such/folder"}
+    away = {"NAME": "/no/such/folder/db", "HOST": "/no/such/folder", "OPTIONS": {}}
     for key, value in away.items():
         monkeypatch.setitem(connections.settings["away"], key, value)
     api = FastAPI()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import DataError, Error
+from django.db import Error
 
-__all__ = ["is_outage", "misfit", "refused_value"]
+__all__ = ["is_misfit", "is_outage", "misfit", "refused_value"]
 
 # https://www.sqlite.org/rescode.html: BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL.
 # The commonest, ERROR, is a statement that is wrong: a table that is not there.
 _SQLITE_OUTAGES = {5, 6, 7, 8, 9, 10, 13, 14, 15}
-# No such database, table, column or function: MySQL calls these operational too.
-_MYSQL_MISTAKES = {1049, 1051, 1054, 1305}
+# MySQL's driver calls every error operational that it does not know: those that are, beside the client's own from 2000
+# to 2999. Connections refused or ended, no memory or disk, locks, time limits, a server that is read-only.
+# https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html; 1927, 1969 and 1970 are MariaDB's
+_MYSQL_CLIENT = 2
+_MYSQL_OUTAGES = {
+    *(1021, 1030, 1037, 1038, 1040, 1041, 1042, 1043, 1044, 1045, 1053, 1077, 1079, 1080, 1114, 1129, 1130, 1152, 1158),
+    *(1159, 1160, 1161, 1180, 1184, 1203, 1205, 1213, 1223, 1226, 1290, 1317, 1792, 1836, 1927, 1969, 1970, 3024, 3168),
+    *(3572, 4031),
+}
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, class 22, and the same of MySQL
 _MISFITS: dict[str | int, str] = {
@@ -30,11 +37,12 @@ _MISFITS: dict[str | int, str] = {
 _NUL = "A text holds a NUL character, which cannot be stored."
 _OTHER = "A value cannot be stored."
 
-# Python's own errors, which the drivers raise before the database sees the value: sqlite3, psycopg2, psycopg
+# Python's own errors, raised before the database sees the value: by sqlite3, psycopg2, psycopg, Django's MySQL backend
 _UNFIT = {
     "Python int too large to convert to SQLite INTEGER": _MISFITS["22003"],
     "A string literal cannot contain NUL (0x00) characters.": _NUL,
     "PostgreSQL text fields cannot contain NUL (0x00) bytes": _NUL,
+    "The database backend does not accept 0 as a value for AutoField.": _MISFITS["22003"],
 }
 
 
@@ -44,10 +52,20 @@ def is_outage(error: Error) -> bool:
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in _SQLITE_OUTAGES
-    return not (cause.args and cause.args[0] in _MYSQL_MISTAKES)
+    number = _mysql_number(cause)
+    return number is None or number in _MYSQL_OUTAGES or number // 1000 == _MYSQL_CLIENT
 
 
-def misfit(error: DataError) -> str:
+def is_misfit(error: Error) -> bool:
+    """Whether an OperationalError is about a value: MySQL's driver calls some of these operational."""
+    return _mysql_number(error.__cause__ or error) in _MISFITS
+
+
+def _mysql_number(cause: Any) -> int | None:
+    return cause.args[0] if cause.args and isinstance(cause.args[0], int) else None
+
+
+def misfit(error: Error) -> str:
     """Returns what is wrong with a value, in words for its sender."""
     cause: Any = error.__cause__ or error
     if str(cause) in _UNFIT:

@@ -36,7 +36,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from djfast_mount.database_errors import is_outage, misfit, refused_value
+from djfast_mount.database_errors import is_misfit, is_outage, misfit, refused_value
 from djfast_mount.exception_reports import (
     log,
     on_thread,
@@ -194,6 +194,8 @@ class _Answers:
         return response
 
     async def outage(self, request: Request, error: Error) -> Response:
+        if is_misfit(error):
+            return self._unfit(request, error, misfit(error))
         if not is_outage(error):
             raise error
         response = self.answer(503, headers=_RETRY_AFTER)

@@ -89,7 +89,9 @@ _MYSQL_KINDS = {
 }
 _MYSQL_TEXTS = (
     re.compile(r"for key '(?:(?P<table>[^.']+)\.)?(?P<name>[^']+)'"),
-    re.compile(r"(?:`[^`]+`\.)?`(?P<table>[^`]+)`, CONSTRAINT `(?P<name>[^`]+)`"),
+    re.compile(
+        r"(?:`[^`]+`\.)?`(?P<table>[^`]+)`, CONSTRAINT `(?P<name>[^`]+)`(?: FOREIGN KEY \(`(?P<columns>[^)]+)`\))?"
+    ),
     re.compile(r"CONSTRAINT `(?:[^`]+\.)?(?P<name>[^`]+)` failed for (?:`[^`]+`\.)?`(?P<table>[^`]+)`"),
     re.compile(r"Check constraint '(?P<name>[^']+)'"),
     re.compile(r"(?:Column|Field) '(?P<columns>[^']+)'"),
@@ -130,7 +132,8 @@ def _mysql(code: int, text: str) -> Violation:
     for pattern in _MYSQL_TEXTS:
         if match := pattern.search(text):
             found = match.groupdict()
-            return _named(kind, found.get("name"), found.get("table"), [found["columns"]] if "columns" in found else [])
+            columns = found.get("columns")
+            return _named(kind, found.get("name"), found.get("table"), columns.split("`, `") if columns else [])
     return Violation(kind)
 
 
@@ -142,7 +145,9 @@ def _named(kind: str, name: str | None, table: str | None, columns: Sequence[str
     models = [model for model in apps.get_models(include_auto_created=True) if table in (None, model._meta.db_table)]
     # MySQL names the index of a unique field after its column.
     sought = columns or [name or ""]
-    fields = next((found for model in models if table and (found := _fields(model, sought))), ())
+    # It may not tell the table; the fields are known all the same where all models call them so.
+    named = {found for model in models if (found := _fields(model, sought))}
+    fields = named.pop() if len(named) == 1 else ()
     for constraint, owner in ((constraint, model) for model in models for constraint in model._meta.constraints):
         about = _about(constraint, owner)
         if constraint.name == name or (name is None and kind == "unique" and fields and set(about) == set(fields)):
