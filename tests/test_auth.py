@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
@@ -71,6 +71,14 @@ class OwnerBackend(BaseBackend):
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
         return perm == "library.lend_book" and obj is not None and obj.owner_id == user_obj.pk
+
+
+class MottoBackend(ModelBackend):
+    """Knows users by another word than their passwords."""
+
+    def authenticate(self, request: Any, username: Any = None, password: Any = None, **_: Any) -> Any:
+        user = User.objects.filter(username=username).first()
+        return user if password == f"motto of {username}" else None
 
 
 def get_book(pk: int) -> Book:
@@ -780,6 +788,26 @@ def test_an_inactive_user_cannot_log_in(client: ApiClient, ada: User) -> None:
     """The backends decide: Django's own lets no inactive user in."""
     User.objects.update(is_active=False)
     assert client.post("/api/auth/login", json={"username": "ada", "password": PASSWORD}).status_code == 401
+
+
+def test_backends_of_the_project(client: ApiClient, kind: str, ada: User, settings: Any) -> None:
+    """Who logs in is for AUTHENTICATION_BACKENDS to say, and a session is nobody's once its backend is gone."""
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.MottoBackend"]
+    for password, status in ((PASSWORD, 401), ("motto of ada", 200)):
+        answer = client.post("/api/auth/login", json={"username": "ada", "password": password})
+        assert answer.status_code == status
+    assert client.get(f"/api/{kind}/me").json() == "ada"
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    assert client.get(f"/api/{kind}/me").status_code == 401
+
+
+def test_a_new_password_ends_the_other_sessions(client: ApiClient, kind: str, ada: User) -> None:
+    """A session that was begun with the old password is nobody's in the API, as on the site."""
+    log_in(client, ada)
+    assert client.get(f"/api/{kind}/me").json() == "ada"
+    ada.set_password("another horse")
+    ada.save()
+    assert client.get(f"/api/{kind}/me").status_code == 401
 
 
 def test_logout_without_a_session(client: ApiClient) -> None:
