@@ -71,6 +71,18 @@ def test_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     mount("/api", names["api"])
 
 
+@pytest.mark.parametrize("page", ["settings.md", "errors.md"])
+def test_settings(page: str, settings: Any, root_path: str) -> None:
+    """Every setting that the pages show is one that mount() takes."""
+    shown = blocks(page) + re.findall(r"`(DJFAST_MOUNT = [^`]+)`", (DOCS / page).read_text())
+    assert shown
+    for block in shown:
+        names: dict[str, Any] = {}
+        exec(block, names)
+        settings.DJFAST_MOUNT = names["DJFAST_MOUNT"]
+        assert ApiClient(mount("/api", FastAPI()), root_path).get("/api/nowhere").status_code == 404
+
+
 def test_the_site_is_logged_in_to_the_api(root_path: str) -> None:
     """A session of the site is one of the API, with nothing configured."""
     names: dict[str, Any] = {}

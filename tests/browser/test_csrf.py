@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -162,6 +163,19 @@ def test_the_sites_own_page_passes(page: Page, url: str) -> None:
         method: 'POST',
         headers: {'X-CSRFToken': document.querySelector('[name=csrfmiddlewaretoken]').value}
     }).then(answer => answer.status)"""
+    assert page.evaluate(script, f"{url}/api/bodyless") == 200
+    assert gifts(page, url)[-1] == "bodyless"
+
+
+def test_the_script_of_the_docs_passes(page: Page, url: str) -> None:
+    """The call that docs/auth.md shows is let through, with the function of Django's documentation that it uses."""
+    [call] = re.findall(r"```js\n(.*?)```", (TESTS.parent / "docs" / "auth.md").read_text(), re.DOTALL)
+    assert '"/api/lend"' in call
+    asked = call.strip().replace('"/api/lend"', "url")
+    script = f"""url => {{
+        const getCookie = name => document.cookie.split('; ').find(one => one.startsWith(name + '=')).split('=')[1];
+        return {asked}.then(answer => answer.status);
+    }}"""
     assert page.evaluate(script, f"{url}/api/bodyless") == 200
     assert gifts(page, url)[-1] == "bodyless"
 
