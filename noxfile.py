@@ -87,7 +87,7 @@ def fleet(session: nox.Session) -> None:
 
 @nox.session
 def container(session: nox.Session) -> None:
-    """The quickstart's container, built and started without a Docker engine. Needs root, buildah and debootstrap."""
+    """The containers of examples and of a new project, without a Docker engine. Needs root, buildah, debootstrap."""
     missing = [command for command in ("buildah", "debootstrap") if shutil.which(command) is None]
     if missing:
         session.error(f"Install what builds the image: apt-get install -y {' '.join(missing)}")

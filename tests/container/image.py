@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
 # What python:3.13-slim is made of too.
@@ -92,3 +92,14 @@ class Images:
         """All but the folder itself."""
         self.buildah("rm", "--all")
         self.buildah("rmi", "--all", "--force")
+
+
+class Image(NamedTuple):
+    name: str
+    root: Path
+    about: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.about["Docker"]["config"]
+        return found

@@ -3,69 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
-from container.image import REPOSITORY, Images, base, what_is_missing, wheel
-from container.running import Container, over_tcp
-from harness import postgres
+from container.image import Image, Images
+from container.running import Container
 from quickstart_site import QUICKSTART, add_note, log_in
 
 CANARY = "a-secret-of-the-machine-that-builds"
 PASSWORD = "correct horse battery staple"
 KEY = "".join(chr(ord("!") + number) for number in range(80))
-
-
-class Image(NamedTuple):
-    name: str
-    root: Path
-    about: dict[str, Any]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.about["Docker"]["config"]
-        return found
-
-
-@pytest.fixture(scope="session")
-def images() -> Iterator[Images]:
-    if missing := what_is_missing():
-        pytest.fail(missing, pytrace=False)
-    kept = Path(os.environ.get("CONTAINER_BASES") or REPOSITORY / ".nox" / "bases")
-    kept.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="djfast-mount-images-"))
-    images = Images(folder)
-    try:
-        context = folder / "base"
-        context.mkdir()
-        shutil.copy(base(kept), context / "base.tar")
-        (context / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
-        images.build("base", context)
-        yield images
-    finally:
-        images.remove()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    wheel(folder)
-    return folder
 
 
 def built(images: Images, name: str, context: Path, wheels: Path) -> Iterator[Image]:
@@ -93,22 +49,6 @@ def shop(images: Images, wheels: Path, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("build")
     subprocess.run([sys.executable, "-m", "djfast_mount", "startproject", "shop"], cwd=folder, check=True)
     yield from built(images, "shop", folder / "shop", wheels)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with postgres() as url, over_tcp(url) as forwarded:
-        yield forwarded
-
-
-@pytest.fixture
-def database(server: str) -> Iterator[str]:
-    """The URL of an empty database."""
-    name = f"container_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
-        yield urlsplit(server)._replace(path=f"/{name}").geturl()
-        connection.execute(f'drop database "{name}" with (force)')
 
 
 def start(image: Image, folder: Path, database: str, **env: str) -> Container:

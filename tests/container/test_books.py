@@ -1,0 +1,101 @@
+"""The container of examples/books: built, started on PostgreSQL, used by two hundred clients, and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from container.image import REPOSITORY, Image, Images
+from container.running import Container
+from quickstart_site import hidden_fields
+
+CLIENTS = 200
+THREADS = 8  # mount()'s default
+KEY = "a long and random string, as far as this test is concerned"
+
+
+@pytest.fixture(scope="module")
+def books(images: Images, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    context = tmp_path_factory.mktemp("build") / "books"
+    leavings = shutil.ignore_patterns("__pycache__", "db.sqlite3*", "staticfiles", "wheels")
+    shutil.copytree(REPOSITORY / "examples" / "books", context, ignore=leavings)
+    shutil.copytree(wheels, context / "wheels")
+    (context / ".env").write_text("SECRET_KEY=of the machine that builds")
+    image = images.build("books", context, "--build-arg", "BASE=localhost/base")
+    return Image("books", images.mount(image), images.inspect(image))
+
+
+def start(image: Image, folder: Path, database: str) -> Container:
+    given = {"DATABASE_URL": database, "SECRET_KEY": KEY, "ALLOWED_HOSTS": "127.0.0.1"}
+    return Container(image.root, image.config, folder, **given)
+
+
+def log_in(client: httpx.Client, printed: str) -> httpx.Response:
+    """The answer to the admin's login form, filled in with what `seed` has printed."""
+    said = dict(re.findall(r"^(.+?): +(\S+)$", printed, re.MULTILINE))
+    fields = hidden_fields(client.get("/admin/login/"))
+    sent = {**fields, "username": said["Admin user"], "password": said["Password"]}
+    return client.post("/admin/login/", data=sent)
+
+
+def test_one_container_serves_the_api_and_the_admin(books: Image, database: str, tmp_path: Path) -> None:
+    """On one port, and migrated: the API, Swagger and ReDoc, the admin, its collected files, and health."""
+    with start(books, tmp_path, database) as container:
+        container.until_healthy()
+        made = container.run("python", "manage.py", "seed")
+        assert made.returncode == 0, made.stderr
+        with container.client() as client:
+            assert client.get("/v0/docs").status_code != 200
+            assert log_in(client, made.stdout).headers["location"] == "/admin/"
+            assert [client.get(f"/v0/{page}").status_code for page in ("docs", "redoc", "openapi.json")] == [200] * 3
+            [author, *_] = client.get("/v0/authors").json()
+            form = {**hidden_fields(client.get("/admin/books/book/add/")), "title": "Flush", "author": author["id"]}
+            assert client.post("/admin/books/book/add/", data=form).status_code == 302
+            assert "Flush" in [book["title"] for book in client.get("/v0/books").json()]
+            [style] = re.findall(r'href="(/static/admin/css/base\.[0-9a-f]+\.css)"', client.get("/admin/").text)
+            assert client.get(style, headers={"accept-encoding": "br"}).headers["content-encoding"] == "br"
+        container.terminate()
+        assert container.process.wait(30) in (0, 128 + 15, -15)
+        assert "Application shutdown complete." in container.log
+
+
+def test_nobody_is_root_and_no_secret_is_left(books: Image) -> None:
+    """The image names its user by number and its health by URL; what lay beside the code is not in it."""
+    assert books.config["User"] == "10001"
+    assert "/readyz" in " ".join(books.config["Healthcheck"]["Test"])
+    assert not [line for line in books.config["Env"] if line.startswith(("SECRET_KEY", "DATABASE_URL"))]
+    beside = (".env", ".git", "db.sqlite3", "compose.yaml", "tests")
+    assert [name for name in beside if (books.root / "app" / name).exists()] == []
+
+
+def test_two_hundred_clients_of_a_container(books: Image, database: str, tmp_path: Path) -> None:
+    """Each is answered, over no more connections than there are threads; with the container all are gone."""
+
+    def backends() -> int:
+        # By another database: PostgreSQL counts the one who asks too.
+        with psycopg.connect(urlsplit(database)._replace(path="/postgres").geturl()) as connection:
+            query = "select count(*) from pg_stat_activity where datname = %s"
+            [(count,)] = connection.execute(query, [urlsplit(database).path.lstrip("/")]).fetchall()
+            return int(count)
+
+    async def all_of_them(url: str) -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=CLIENTS)
+        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
+            sent = ({"title": f"Book {number}", "author_id": 1} for number in range(CLIENTS))
+            return await asyncio.gather(*(client.post("/v0/books", json=book) for book in sent))
+
+    with start(books, tmp_path, database) as container:
+        container.until_healthy()
+        assert container.run("python", "manage.py", "seed").returncode == 0
+        answers = asyncio.run(all_of_them(container.url))
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.json()["id"] for answer in answers}) == CLIENTS
+        assert 1 < backends() <= THREADS
+    assert backends() == 0
