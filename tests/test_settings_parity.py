@@ -142,7 +142,11 @@ def test_a_policy_of_django_holds_for_the_api(root_path: str) -> None:
 
 REFUSALS: dict[str, tuple[int, str, dict[str, Any]]] = {
     "a Host that is not allowed": (400, "/api/sync", {"headers": [(b"host", b"evil.example")]}),
-    "a Host that is not allowed, for a file": (400, "/static/djfast_mount/redoc/redoc.standalone.js", {"headers": [(b"host", b"evil.example")]}),
+    "a Host that is not allowed, for a file": (
+        400,
+        "/static/djfast_mount/redoc/redoc.standalone.js",
+        {"headers": [(b"host", b"evil.example")]},
+    ),
     "a control character": (400, "/api/a\nb", {}),
     "a body over the limit": (413, "/api/posted", {"headers": [(b"host", b"testserver"), (b"content-length", b"99")]}),
     "a body over the limit, in Django": (413, "/", {"headers": [(b"host", b"testserver"), (b"content-length", b"99")]}),
