@@ -88,7 +88,11 @@ class Server:
             raise
 
     def __enter__(self) -> Server:
-        return self.wait_until_ready()
+        try:
+            return self.wait_until_ready(timeout=120)
+        except BaseException:
+            self.__exit__()  # Which `with` does not call: the process would be left.
+            raise
 
     def __exit__(self, *exc: object) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
