@@ -27,6 +27,7 @@ class Load:
 
     def __init__(self, url: str, clients: int = 4) -> None:
         self._url = url
+        self.clients = clients
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._go_on) for _ in range(clients)]
         self.asked = 0
