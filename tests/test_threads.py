@@ -112,14 +112,24 @@ def test_a_spell_begins_after_the_one_before_has_ended(bench: MakeBench, hooks: 
     stop = Stop()
     hooks.at["end"] = stop.wait
     lease = two.lease(lingers=False)
-    two.submit(lease).result(5)
+    first = two.submit(lease)
     two.loop.until(lambda: stop.arrived)
     second = two.submit(lease)
     assert hooks.names() == ["begin"]
     stop.open()
+    first.result(5)
     second.result(5)
     two.close(lease)
     assert hooks.names() == ["begin", "end", "begin", "end"]
+
+
+def test_a_spell_that_ends_with_its_call_ends_before_anybody_hears(bench: MakeBench, hooks: NotedHooks) -> None:
+    """Where the spell ends with a call, its end is over when the call's outcome is known."""
+    one = bench(1)
+    lease = one.lease(lingers=False)
+    one.submit(lease).result(5)
+    assert hooks.names() == ["begin", "end"]
+    assert not one.pool.exhausted()
 
 
 def test_a_lease_that_goes_on_waits_its_turn(bench: MakeBench) -> None:

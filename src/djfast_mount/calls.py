@@ -10,13 +10,16 @@ __all__ = ["Call", "FutureCall"]
 
 
 class Call(Protocol):
-    """A piece of work. Either `run` or `fail` is called, once; neither where it is not wanted any more."""
+    """A piece of work. Either `run` and `report`, or `fail`, are called, once; none where it is not wanted any more."""
 
     def wanted(self) -> bool:
         """Whether anybody still waits for it. Runs on any thread."""
 
     def run(self) -> None:
-        """Does the work and reports the outcome. Runs on the worker; must not raise."""
+        """Does the work. Runs on the worker; must not raise."""
+
+    def report(self) -> None:
+        """Tells the outcome to who waits for it. Runs on the worker."""
 
     def fail(self, error: BaseException) -> None:
         """Reports that the work will not be done. Runs on any thread."""
@@ -25,29 +28,36 @@ class Call(Protocol):
 class FutureCall:
     """A call that reports to a `concurrent.futures.Future`."""
 
-    __slots__ = ("args", "function", "future", "kwargs")
+    __slots__ = ("_error", "_result", "args", "function", "future", "kwargs")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: Any = None) -> None:
         self.future: Future[Any] = Future()
         self.function = function
         self.args = args
         self.kwargs = kwargs or {}
+        self._result: Any = None
+        self._error: BaseException | None = None
 
     def wanted(self) -> bool:
         return not self.future.cancelled()
 
     def run(self) -> None:
-        future = self.future
-        if not future.set_running_or_notify_cancel():
+        if not self.future.set_running_or_notify_cancel():
             return
         try:
-            result = self.function(*self.args, **self.kwargs)
+            self._result = self.function(*self.args, **self.kwargs)
         except BaseException as error:
-            future.set_exception(error)
-            # The traceback leads back to this frame, and so to itself.
-            del self, future
+            self._error = error
+
+    def report(self) -> None:
+        result, error = self._result, self._error
+        self._result = self._error = None  # The traceback leads back to this call, and so to itself.
+        if self.future.cancelled():
+            return
+        if error is None:
+            self.future.set_result(result)
         else:
-            future.set_result(result)
+            self.future.set_exception(error)
 
     def fail(self, error: BaseException) -> None:
         if self.future.set_running_or_notify_cancel():

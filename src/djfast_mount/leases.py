@@ -14,13 +14,13 @@ import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from djfast_mount.calls import Call
 from djfast_mount.threads import Pool, Worker
 
-__all__ = ["Lease", "Source"]
+__all__ = ["Hop", "Lease", "Source"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
@@ -220,7 +220,11 @@ class Lease:
         self.calling = True
         call.run()
         self.calling = False
-        self._after_call()
+        try:
+            # The spell that ends with this call ends before anybody hears of it: nobody has to wait for that then.
+            self._after_call()
+        finally:
+            call.report()
 
     def _after_call(self) -> None:
         if not self.lingers:
@@ -295,11 +299,30 @@ class Shared(Protocol):
     context: contextvars.Context
 
 
+class Hop(Protocol):
+    """What takes a handler to the request thread with its first call."""
+
+    def is_here(self) -> bool:
+        """Whether the caller is on that thread, in the midst of the handler."""
+
+    def may_go(self) -> bool:
+        """Whether the caller's call is that first one. Runs on the event loop."""
+
+    def go(self) -> Awaitable[None]:
+        """Returns what takes the caller there when it is awaited."""
+
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Returns or raises what `function` does, which is called here and now."""
+
+
 class Source(Protocol):
     """Where the lease of a request comes from."""
 
     base: contextvars.Context | None
     """What the request began with."""
+
+    hop: Hop | None
+    """What takes a handler to the request thread as a whole, where something does."""
 
     held: Lease | None
     """The lease, once a call has asked for it."""

@@ -90,6 +90,7 @@ class LoopCall:
     """
 
     __slots__ = (
+        "_outcome",
         "_settled",
         "_ticket",
         "args",
@@ -123,6 +124,7 @@ class LoopCall:
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self._ticket = [None]
+        self._outcome: tuple[Any, BaseException | None] | None = None
         self._settled: tuple[Any, BaseException | None] | None = None
 
     def claim(self) -> bool:
@@ -144,13 +146,17 @@ class LoopCall:
         outer, local.task_context = getattr(local, "task_context", None), self.tasks
         outer_call, _running.call = getattr(_running, "call", None), self
         try:
-            result, error = self.shared.context.run(self._run), None
-        except BaseException as raised:
-            result, error = None, raised
+            self._outcome = self.shared.context.run(self._run), None
+        except BaseException as error:
+            self._outcome = None, error
         finally:
             local.task_context = outer
             _running.call = outer_call
-        self._report(result, error)
+
+    def report(self) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None:
+            self._report(*outcome)
 
     def fail(self, error: BaseException) -> None:
         if self.claim():

@@ -29,10 +29,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
-import functools
-import io
 import os
-import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
@@ -47,9 +44,9 @@ from anyio._core._eventloop import threadlocals
 from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
-from starlette.staticfiles import StaticFiles
 
 from djfast_mount.calls import Call, FutureCall
+from djfast_mount.function_kinds import is_file_access, name_of, owner_of
 from djfast_mount.leases import Lease, Source
 from djfast_mount.loop_calls import LoopCall, SharedContext, running_call
 
@@ -206,6 +203,7 @@ def _run_here(call: Call) -> None:
     asyncio._set_running_loop(None)
     try:
         call.run()
+        call.report()
     finally:
         asyncio._set_running_loop(loop)
         local.main_event_loop = main_loop
@@ -278,7 +276,13 @@ async def draw(iterator: Any) -> Any:
 
 async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     source = _source.get(None)
-    if source is None or _is_file_access(function):
+    if source is not None and (hop := source.hop) is not None:
+        if hop.is_here():
+            return hop.call(function, args)
+        if hop.may_go():
+            await hop.go()
+            return hop.call(function, args)
+    if source is None or is_file_access(function):
         return await anyio.to_thread.run_sync(function, *args, **options)
     lease = _lease_on(source)
     if lease.one_call:
@@ -288,7 +292,7 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
         await lease.pool.streams.enter(lease)
         lease.iterators[id(args[0])] = args[0]
         function, args = _draw, (lease, *args)
-    elif (name := _name_of(function)) == "__enter__":
+    elif (name := name_of(function)) == "__enter__":
         if not lease.lingers:  # A websocket, or a stream: it holds its worker until the context is left.
             await lease.pool.streams.enter(lease)
         function, args = _enter_context, (lease, function, *args)
@@ -327,26 +331,15 @@ def _offer(call: LoopCall) -> bool:
     # Its context may be the very one that the code above us runs in.
     call.shared = SharedContext(call.seen, None)
     try:
-        executor.submit(call.run)
+        executor.submit(_run_and_report, call)
     except RuntimeError:  # It waits no more: we are a task that has outlived it.
         return False
     return True
 
 
-def _name_of(function: Callable[..., Any]) -> str:
-    if isinstance(function, functools.partial):
-        function = function.func
-    return getattr(function, "__name__", "")
-
-
-def _is_file_access(function: Callable[..., Any]) -> bool:
-    """Whether `function` is file access of UploadFile or of a static file app, which is not the request thread's."""
-    if isinstance(function, functools.partial):
-        function = function.func
-    return isinstance(getattr(function, "__self__", None), _FILES)
-
-
-_FILES = (tempfile.SpooledTemporaryFile, io.IOBase, StaticFiles)
+def _run_and_report(call: Call) -> None:
+    call.run()
+    call.report()
 
 
 def _draw(lease: Lease, iterator: Any) -> Any:
@@ -359,20 +352,16 @@ def _draw(lease: Lease, iterator: Any) -> Any:
 
 def _enter_context(lease: Lease, enter_context: Any, *args: Any) -> Any:
     entered = enter_context(*args)
-    lease.pins[id(_context_of(enter_context))] = frozenset(lease.iterators)
+    lease.pins[id(owner_of(enter_context))] = frozenset(lease.iterators)
     return entered
 
 
 def _exit_context(lease: Lease, abandoned: bool, exit_context: Any, *args: Any) -> Any:
-    older = lease.pins.pop(id(_context_of(exit_context)), None)
+    older = lease.pins.pop(id(owner_of(exit_context)), None)
     if older is not None and abandoned:
         # What a stream that was begun inside does in its `finally` belongs inside too.
         lease.close_iterators(older)
     return exit_context(*args)
-
-
-def _context_of(method: Any) -> Any:
-    return getattr(method.func if isinstance(method, functools.partial) else method, "__self__", None)
 
 
 class _ToThread:

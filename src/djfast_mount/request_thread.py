@@ -23,7 +23,7 @@ from djfast_mount.cancellation import outlive
 from djfast_mount.connections import OwnThread, endpoint_name
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.grace import Grace
-from djfast_mount.leases import Lease
+from djfast_mount.leases import Hop, Lease
 from djfast_mount.offload import enter, leave, waiting_thread
 from djfast_mount.overdue import Overdue
 from djfast_mount.security import with_security_headers
@@ -210,6 +210,7 @@ class RequestThread:
     # Most requests change none of these.
     base: contextvars.Context | None = None
     held: Lease | None = None
+    hop: Hop | None = None
     over = False
     started = False
     told = False

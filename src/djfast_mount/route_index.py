@@ -15,7 +15,7 @@ Names used here that are not public, each with a canary test:
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
@@ -24,22 +24,26 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from djfast_mount.one_hop import in_one_hop, is_plain
 from djfast_mount.telemetry import ask_again
 
 __all__ = ["add_route_index", "is_indexed"]
 
 
-def add_route_index(api: FastAPI) -> None:
+def add_route_index(api: FastAPI, above: Sequence[FastAPI] = ()) -> None:
     """Puts an index before the routes of `api`, and of every FastAPI mounted in it. A second call changes nothing.
 
     A router with middleware of its own is left as it is: its scan is out of reach.
+
+    Args:
+        above: In which `api` is mounted.
     """
-    router = api.router
+    router, apis = api.router, (*above, api)
     if _finds_by_itself(type(router)) and router.middleware_stack == router.app:
-        router.middleware_stack = cast(Any, _Indexed(router))
+        router.middleware_stack = cast(Any, _Indexed(router, apis))
     for route in api.routes:
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            add_route_index(route.app)
+            add_route_index(route.app, apis)
 
 
 def is_indexed(api: FastAPI) -> bool:
@@ -55,8 +59,9 @@ def _finds_by_itself(router: type[APIRouter]) -> bool:
 class _Indexed:
     """ASGI: in the place of `router.app`."""
 
-    def __init__(self, router: APIRouter) -> None:
+    def __init__(self, router: APIRouter, apis: Sequence[FastAPI]) -> None:
         self.router = router
+        self._apis = apis
         self._index: _Index | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -66,7 +71,7 @@ class _Indexed:
         ask_again(scope)
         index = self._index
         if index is None or not index.holds():
-            index = self._index = _Index(self.router)
+            index = self._index = _Index(self.router, self._apis)
         app = index.find(scope) or self.router.app
         scope.setdefault("router", self.router)
         return app(scope, receive, send)
@@ -92,12 +97,14 @@ class _Leaf:
 
     __slots__ = ("app", "literal", "methods", "order", "regex", "route", "whole")
 
-    def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any) -> None:
+    def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, apis: Sequence[FastAPI]) -> None:
         self.order = order
         self.route = route
         narrow = copy.copy(router)
         narrow.routes = [route]
         self.app: ASGIApp = narrow.app
+        if judged is not None and is_plain(judged, getattr(judged, "original_route", judged)):
+            self.app = in_one_hop(self.app, judged, apis)
         self.regex = getattr(judged, "path_regex", None)
         self.methods = getattr(judged, "methods", None)
         self.literal, self.whole = _literal_segments(judged.path_format) if judged is not None else ((), False)
@@ -129,13 +136,13 @@ class _Node:
 class _Index:
     """The routes of one router, as they are now."""
 
-    def __init__(self, router: APIRouter) -> None:
+    def __init__(self, router: APIRouter, apis: Sequence[FastAPI]) -> None:
         self._router = router
         self._routes = list(router.routes)
         self._versions: list[tuple[APIRouter, int]] = []
         self._root = _Node()
         for order, (route, judged) in enumerate(self._flattened(self._routes, lambda route: route)):
-            self._add(_Leaf(order, router, route, judged))
+            self._add(_Leaf(order, router, route, judged, apis))
 
     def holds(self) -> bool:
         """Whether the routes are those that were indexed."""

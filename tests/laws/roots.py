@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount import asgi, connections, loop_calls, mount, offload, request_thread
+from djfast_mount import asgi, connections, loop_calls, mount, offload, one_hop, request_thread
 from djfast_mount.calls import Call
 from djfast_mount.connections import PoolThread
 from djfast_mount.leases import Lease
@@ -53,6 +53,8 @@ def hand_made() -> Iterator[MakeRoot]:
 @contextlib.contextmanager
 def _mounted_with(*changes: tuple[object, str, object]) -> Iterator[MakeRoot]:
     with pytest.MonkeyPatch.context() as patch:
+        # In one hop there is nothing between the calls of a handler that could go wrong.
+        patch.setattr(one_hop, "_Hop", lambda source, scope, steps, is_last: steps)
         for owner, name, value in changes:
             patch.setattr(owner, name, value)
         yield make_mounted

@@ -284,7 +284,7 @@ async def test_a_cancelled_api_request_leaves_nothing_behind(
 ) -> None:
     """Cancelled at any of its awaits, a request to the API sends its signals in pairs and leaves the pool whole."""
     async with site(api, threads=2) as root:
-        assert await sweep(root, path, way) > 2
+        assert await sweep(root, path, way) > 1
     assert "left a transaction open" not in caplog.text
 
 
