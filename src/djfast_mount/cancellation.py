@@ -12,7 +12,16 @@ __all__ = ["cancel_again", "outlive"]
 
 async def outlive(future: asyncio.Future[Any]) -> None:
     """Waits for `future` through any cancellation; the caller meets the cancellation at its next await."""
-    cancelled: asyncio.CancelledError | None = None
+    try:
+        await asyncio.shield(future)  # Nearly always all there is, and cheap.
+    except asyncio.CancelledError as error:
+        await _outlive_still(future, error)
+    except Exception:
+        if not future.done():
+            raise
+
+
+async def _outlive_still(future: asyncio.Future[Any], cancelled: asyncio.CancelledError) -> None:
     # AnyIO would cancel again with every turn of the loop.
     with anyio.CancelScope(shield=True):
         while not future.done():
@@ -20,7 +29,7 @@ async def outlive(future: asyncio.Future[Any]) -> None:
                 await asyncio.wait([future])
             except asyncio.CancelledError as error:
                 cancelled = error
-    if cancelled is not None:
+    if not future.cancelled():
         cancel_again(cancelled)
 
 
