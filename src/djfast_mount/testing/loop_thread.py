@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -43,7 +44,7 @@ class CallingThread(offload.Caller):
         if self._closed:
             raise RuntimeError(f"{fn!r} came after its test client was closed: no thread waits for it any more.")
         call = FutureCall(fn, args, kwargs)
-        self._jobs.put(call.run)
+        self._jobs.put(partial(_made, call))
         return call.future
 
     def run_until(self, future: Future[Any]) -> None:
@@ -70,6 +71,11 @@ class CallingThread(offload.Caller):
     def close(self) -> None:
         """Refuses everything from now on."""
         self._closed = True
+
+
+def _made(call: FutureCall) -> None:
+    call.run()
+    call.report()
 
 
 class LoopThread:
