@@ -14,6 +14,7 @@ from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse as DjangoResponse
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -268,6 +269,24 @@ def test_a_sync_exception_handler_runs_in_the_same_spell(get: Get) -> None:
     answer = get("/refused")
     assert (answer.status, answer.text) == (403, "refused")
     assert (seen.names, seen.one_thread, seen.signals) == (["endpoint", "handler"], True, ["started", "finished"])
+
+
+def test_a_sync_handler_of_wrong_parameters_runs_on_the_thread(get: Get) -> None:
+    """A `def` handler of an error that comes before the first call has the request's thread, and only that."""
+    api = make_api()
+
+    @api.exception_handler(RequestValidationError)
+    def answer(request: Request, error: Exception) -> PlainTextResponse:
+        seen.note("handler")
+        return PlainTextResponse("wrong", 422, background=BackgroundTask(seen.note, "background"))
+
+    @api.get("/number")
+    def number(number: int) -> int:
+        return number
+
+    assert get("/number", api, query_string=b"number=none").text == "wrong"
+    assert (seen.names, seen.one_thread) == (["handler", "background"], True)
+    assert (seen.calls > 1, seen.signals) == (True, ["started", "finished"])
 
 
 def test_errors_are_answered(get: Get) -> None:

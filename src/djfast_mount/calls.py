@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-__all__ = ["Call", "FutureCall"]
+__all__ = ["Call", "FutureCall", "perform"]
 
 
 class Call(Protocol):
@@ -62,3 +62,9 @@ class FutureCall:
     def fail(self, error: BaseException) -> None:
         if self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)
+
+
+def perform(call: Call) -> None:
+    """Does the work of `call` and reports it, on a thread that is no worker."""
+    call.run()
+    call.report()

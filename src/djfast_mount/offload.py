@@ -45,7 +45,7 @@ from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
 
-from djfast_mount.calls import Call, FutureCall
+from djfast_mount.calls import Call, FutureCall, perform
 from djfast_mount.function_kinds import is_file_access, name_of, owner_of
 from djfast_mount.leases import Lease, Source
 from djfast_mount.loop_calls import LoopCall, SharedContext, running_call
@@ -202,8 +202,7 @@ def _run_here(call: Call) -> None:
     loop, main_loop = asyncio.get_running_loop(), getattr(local, "main_event_loop", None)
     asyncio._set_running_loop(None)
     try:
-        call.run()
-        call.report()
+        perform(call)
     finally:
         asyncio._set_running_loop(loop)
         local.main_event_loop = main_loop
@@ -331,15 +330,10 @@ def _offer(call: LoopCall) -> bool:
     # Its context may be the very one that the code above us runs in.
     call.shared = SharedContext(call.seen, None)
     try:
-        executor.submit(_run_and_report, call)
+        executor.submit(perform, call)
     except RuntimeError:  # It waits no more: we are a task that has outlived it.
         return False
     return True
-
-
-def _run_and_report(call: Call) -> None:
-    call.run()
-    call.report()
 
 
 def _draw(lease: Lease, iterator: Any) -> Any:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -175,7 +176,8 @@ class _Hop:
         if self._over or asyncio.current_task() is not self._task or self._scope.get("fastapi.telemetry") is not None:
             return False
         stack = self._scope.get("fastapi_function_astack")
-        if stack is None:
+        # An exception handler: the handler has failed before its first call, and the stack has been left.
+        if stack is None or sys.exc_info()[0] is not None:
             return False
         self._over = True  # It is gone once.
         stack.push_async_exit(self._come_back)

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from djfast_mount import offload
-from djfast_mount.calls import FutureCall
+from djfast_mount.calls import FutureCall, perform
 
 __all__ = ["CallingThread", "LoopThread"]
 
@@ -44,7 +44,7 @@ class CallingThread(offload.Caller):
         if self._closed:
             raise RuntimeError(f"{fn!r} came after its test client was closed: no thread waits for it any more.")
         call = FutureCall(fn, args, kwargs)
-        self._jobs.put(partial(_made, call))
+        self._jobs.put(partial(perform, call))
         return call.future
 
     def run_until(self, future: Future[Any]) -> None:
@@ -71,11 +71,6 @@ class CallingThread(offload.Caller):
     def close(self) -> None:
         """Refuses everything from now on."""
         self._closed = True
-
-
-def _made(call: FutureCall) -> None:
-    call.run()
-    call.report()
 
 
 class LoopThread:
