@@ -157,7 +157,7 @@ def comparable(found: dict[str, Any]) -> dict[str, Any]:
         return found
     signals = found["signals"]
     assert signals["started"] > 0
-    assert signals["finished"] >= signals["started"]
+    assert signals["finished"] == signals["started"]
     return found | {"signals": signals["exception"]}
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync
 from django.core.signals import request_finished, request_started
-from django.db import connections
+from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.exceptions import MountError
@@ -72,10 +72,15 @@ class PoolThread:
         # Before the signal, so that what a receiver writes is not lost with the request's transaction; and after it.
         found = connections.all(initialized_only=True)
         healed = _heal(found, lease)
-        if lease.open:
-            lease.open = False
-            request_finished.send_robust(sender=lease.sender or self._sender)
-            _heal(connections.all(initialized_only=True) if healed else found, lease)
+        if not lease.open:
+            return
+        if not (lease.announces or lease.closed):
+            # A spell of many, and whoever sent request_started will send request_finished after the last.
+            close_old_connections()
+            return
+        lease.open = False
+        request_finished.send_robust(sender=lease.sender or self._sender)
+        _heal(connections.all(initialized_only=True) if healed else found, lease)
 
     def leave(self) -> None:
         connections.close_all()
