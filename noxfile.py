@@ -112,7 +112,7 @@ def mysql(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks behind every number in the documentation."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[bench,test]")
     session.run("python", "tests/benchmarks/run.py", *session.posargs)
 
 

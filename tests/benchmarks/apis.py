@@ -1,16 +1,22 @@
 """The API that is measured, alone and mounted."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.contrib.auth.models import Group
+from django.db.models import Func, TextField, Value
 from fastapi import APIRouter, Depends, FastAPI
+
+
+def plain() -> int:
+    return 1
 
 
 def opened() -> Iterator[int]:
     yield 1
 
 
+Plain = Annotated[int, Depends(plain)]
 Opened = Annotated[int, Depends(opened)]
 
 
@@ -30,22 +36,32 @@ def make_api() -> FastAPI:
         return {"groups": Group.objects.count()}
 
     @api.get("/query-dependency")
-    def query_dependency(one: Opened) -> dict[str, int]:
+    def query_dependency(one: Plain) -> dict[str, int]:
+        return {"groups": Group.objects.count()}
+
+    @api.get("/query-yield")
+    def query_yield(one: Opened) -> dict[str, int]:
         return {"groups": Group.objects.count()}
 
     @api.get("/query-async")
     async def query_async() -> dict[str, int]:
         return {"groups": await Group.objects.acount()}
 
+    @api.get("/wait-async")
+    async def wait_async() -> dict[str, bool]:
+        """The one group there is, after 50 ms in the database."""
+        sleep: Any = Func(Value(0.05), function="pg_sleep", output_field=TextField())
+        return {"found": await Group.objects.annotate(slept=sleep).values_list("slept").afirst() is not None}
+
     return api
 
 
-def make_wide_api() -> FastAPI:
-    """300 routes in 10 included routers; the last is asked for."""
+def make_wide_api(areas: int, things: int) -> FastAPI:
+    """So many included routers with so many routes each."""
     api = FastAPI()
-    for number in range(10):
+    for number in range(areas):
         router = APIRouter(prefix=f"/area{number}")
-        for item in range(30):
+        for item in range(things):
 
             @router.get(f"/thing{item}/{{identifier}}")
             async def read(identifier: int) -> dict[str, int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +21,67 @@ from starlette.staticfiles import StaticFiles
 from djfast_mount import mount
 
 STATIC = Path(os.environ.get("BENCH_STATIC_ROOT", "."))
+THREADS = int(os.environ.get("BENCH_THREADS", "8"))
 
 
-def _apis() -> tuple[Any, Any]:
+def _api() -> Any:
     django.setup()
-    from benchmarks.apis import make_api, make_wide_api  # noqa: PLC0415  (imports models)
-
-    return make_api(), make_wide_api()
+    return import_module("benchmarks.apis").make_api()  # imports models
 
 
-def _mounted() -> Any:
-    api, wide = _apis()
-    return mount({"/api": api, "/wide": wide})
+def _wide(areas: int = 10, things: int = 30) -> Any:
+    django.setup()
+    return import_module("benchmarks.apis").make_wide_api(areas, things)
 
 
 def _hand_made() -> Any:
-    api, _ = _apis()
+    api = _api()
     site: Any = get_asgi_application()
     return Starlette(routes=[Mount("/api", api), Mount("/", site)])
 
 
 def _memory() -> Any:
-    body = (STATIC / "ten.css").read_bytes()
-    headers = [(b"content-type", b"text/css"), (b"content-length", b"%d" % len(body))]
+    files = {f"/static/{path.name}": path for path in STATIC.iterdir()}
+    bodies = {url: path.read_bytes() for url, path in files.items()}
+    types = {url: mimetypes.guess_type(path)[0] or "application/octet-stream" for url, path in files.items()}
+    headers = {
+        url: [(b"content-type", types[url].encode()), (b"content-length", b"%d" % len(body))]
+        for url, body in bodies.items()
+    }
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             raise ValueError(scope["type"])
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        path = scope["path"]
+        await send({"type": "http.response.start", "status": 200, "headers": headers[path]})
+        await send({"type": "http.response.body", "body": bodies[path]})
 
     return app
 
 
-MAKERS = {
-    "mounted": _mounted,
+def _servestatic() -> Any:
+    return import_module("servestatic").ServeStaticASGI(get_asgi_application(), root=str(STATIC), prefix="static/")
+
+
+def _blacknoise() -> Any:
+    app = import_module("blacknoise").BlackNoise(get_asgi_application())
+    app.add(STATIC, "/static")
+    return app
+
+
+MAKERS: dict[str, Callable[[], Any]] = {
+    "mounted": lambda: mount("/api", _api()),
+    "mounted_threads": lambda: mount("/api", _api(), threads=THREADS),
+    "mounted_unchecked": lambda: mount("/api", _api(), host_check=False, max_body_size=None),
+    "mounted_wide": lambda: mount({"/api": _wide(), "/one": _wide(1, 1)}),
     "hand_made": _hand_made,
-    "fastapi_alone": lambda: _apis()[0],
-    "fastapi_wide": lambda: _apis()[1],
+    "fastapi_alone": _api,
+    "fastapi_wide": _wide,
     "django_asgi": get_asgi_application,
     "django_wsgi": get_wsgi_application,
     "starlette_static": lambda: Starlette(routes=[Mount("/static", StaticFiles(directory=STATIC))]),
+    "servestatic": _servestatic,
+    "blacknoise": _blacknoise,
     "memory": _memory,
 }
 

@@ -8,7 +8,7 @@ import dj_database_url
 SECRET_KEY = "not a secret: these settings serve the benchmark alone"
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
-ROOT_URLCONF = "benchmarks.urls"
+ROOT_URLCONF = os.environ.get("BENCH_URLCONF", "benchmarks.urls")
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    *filter(None, [os.environ.get("BENCH_APP")]),
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -43,12 +44,12 @@ TEMPLATES = [
 DATABASES = {
     "default": dj_database_url.config(
         default="sqlite:///" + os.path.join(tempfile.gettempdir(), "djfast-mount-bench.sqlite3"),
-        # The hand-made combinations leak or reconnect whatever this says; persistent is what production wants.
-        conn_max_age=60,
+        # Persistent is what production wants; 0 is what Django's documentation wants under ASGI.
+        conn_max_age=int(os.environ.get("BENCH_CONN_MAX_AGE", "60")),
     )
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("BENCH_STATIC_ROOT")
+BOLT_API = ["benchmarks.bolt_api:api"]
 LOGGING = {"version": 1, "disable_existing_loggers": True}

@@ -1,0 +1,81 @@
+"""Load by wrk, from core 1, with 32 connections."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.servers import Running
+
+CONNECTIONS = 32
+COUNT = Path(__file__).with_name("count.lua")
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+
+class Load(NamedTuple):
+    """What one run of wrk has met, and what it has cost the server."""
+
+    answers: int
+    failed: int
+    """Answers from 400 up, and those that did not come."""
+    seconds: float
+    p99: float
+    """Milliseconds."""
+    cpu: float
+    """Seconds of all processes of the server."""
+
+    @property
+    def good(self) -> int:
+        return max(0, self.answers - self.failed)
+
+
+def load(running: Running, path: str, headers: Mapping[str, str], seconds: int) -> Load:
+    return _wrk(running, path, headers, [f"-d{seconds}s"], [])
+
+
+def load_requests(running: Running, path: str, headers: Mapping[str, str], requests: int) -> Load:
+    """As many requests, or what can be answered in five minutes."""
+    return _wrk(running, path, headers, ["-d300s", "-s", str(COUNT)], ["--", str(requests)], counts=True)
+
+
+def _wrk(
+    running: Running,
+    path: str,
+    headers: Mapping[str, str],
+    options: list[str],
+    after: list[str],
+    *,
+    counts: bool = False,
+) -> Load:
+    given = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    url = f"http://127.0.0.1:{running.port}{path}"
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", "--latency", *given, *options, url, *after]
+    before = running.cpu()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as wrk:
+        if counts and wrk.stderr and wrk.stderr.readline() == "enough\n":
+            wrk.send_signal(signal.SIGINT)
+        text, errors = wrk.communicate()
+    if wrk.returncode:
+        raise RuntimeError(f"wrk ended with {wrk.returncode}: {errors}")
+    return parsed(text, running.cpu() - before)
+
+
+def parsed(text: str, cpu: float) -> Load:
+    total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", text)
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
+    if total is None or p99 is None:
+        raise RuntimeError(f"wrk said something else:\n{text}")
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    missing = sum(map(int, errors.groups())) if errors else 0
+    return Load(
+        answers=int(total[1]) + missing,
+        failed=(int(refused[1]) if refused else 0) + missing,
+        seconds=float(total[2]) * UNITS[total[3]] / 1000,
+        p99=float(p99[1]) * UNITS[p99[2]],
+        cpu=cpu,
+    )

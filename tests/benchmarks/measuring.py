@@ -1,0 +1,107 @@
+"""Interleaved rounds of load, row by row, each with servers of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.database import Database
+from benchmarks.load import Load, load
+from benchmarks.rows import Contender, Row
+from benchmarks.servers import LeftOut, Running, serving
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass
+class Measured:
+    """What one contender has shown in one row."""
+
+    loads: list[Load] = field(default_factory=list)
+    resident: float = 0.0
+    connections: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Good answers per second."""
+        return median(load.good / load.seconds for load in self.loads)
+
+    @property
+    def p99(self) -> float:
+        return median(load.p99 for load in self.loads)
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds for one good answer."""
+        return median(load.cpu / max(1, load.good) * 1e6 for load in self.loads)
+
+    @property
+    def answers(self) -> int:
+        return sum(load.answers for load in self.loads)
+
+    @property
+    def failed(self) -> int:
+        return sum(load.failed for load in self.loads)
+
+
+@dataclass
+class Result:
+    """A row's figures by contender, and the reasons for which others have none."""
+
+    measured: dict[Contender, Measured] = field(default_factory=dict)
+    left_out: dict[Contender, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a run needs throughout. `cookie` is that of a logged-in superuser."""
+
+    env: Mapping[str, str]
+    database: Database
+    cookie: str
+
+    @contextmanager
+    def serve(self, server: str) -> Iterator[Running]:
+        """Raises LeftOut where it does not start."""
+        role = self.database.new_role()
+        with serving(server, {**self.env, "DATABASE_URL": self.database.url_of(role)}, role) as running:
+            yield running
+
+    def headers(self, logged_in: bool) -> dict[str, str]:
+        return {"Cookie": self.cookie} if logged_in else {}
+
+    def measure(self, row: Row, rounds: int, seconds: int) -> Result:
+        headers = self.headers(row.logged_in)
+        with ExitStack() as stack:
+            result, running = self._start(row, headers, stack)
+            for contender, server in running.items():
+                load(server, contender.path, headers, 1)
+            for _ in range(rounds):
+                for contender, measured in result.measured.items():
+                    measured.loads.append(load(running[contender], contender.path, headers, seconds))
+            for contender, measured in result.measured.items():
+                measured.resident = running[contender].resident()
+                measured.connections = self.database.connections(running[contender].role)
+        return result
+
+    def _start(self, row: Row, headers: Mapping[str, str], stack: ExitStack) -> tuple[Result, dict[Contender, Running]]:
+        result = Result()
+        servers: dict[str, Running] = {}
+        running: dict[Contender, Running] = {}
+        for contender in (row.mounted, *row.peers):
+            try:
+                if contender.server not in servers:
+                    servers[contender.server] = stack.enter_context(self.serve(contender.server))
+                servers[contender.server].check(contender.path, headers)
+            except LeftOut as reason:
+                result.left_out[contender] = str(reason)
+                say(f"left out: {contender.name}: {reason}")
+            else:
+                running[contender] = servers[contender.server]
+                result.measured[contender] = Measured()
+        return result, running

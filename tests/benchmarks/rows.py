@@ -1,0 +1,137 @@
+"""What is asked of whom, and what must come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from benchmarks.servers import THREADS
+
+WAIT = 0.05  # seconds in the database, in the row that waits
+
+
+class Contender(NamedTuple):
+    """A server of servers.py and the path it is asked for. `shown` tells two paths of one server apart."""
+
+    server: str
+    path: str
+    shown: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.shown or self.server
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of work: the mounted app, and what a user would run instead."""
+
+    mounted: Contender
+    peers: tuple[Contender, ...]
+    logged_in: bool = False
+    ideal: tuple[str, float] | None = None
+    """What cannot be passed: its name, and requests per second."""
+
+
+class Target(NamedTuple):
+    """What a row must reach against one peer. Figures are ratios, above 1 where the mounted app is better:
+
+    rate: its requests per second to the peer's; judged for the processor's time per request too.
+    p99: the peer's 99th percentile to its own.
+    memory: its megabytes to the peers' together; at most.
+    growth: the megabytes that it has grown by; at most.
+    """
+
+    row: str
+    peer: str
+    figure: Literal["rate", "p99", "memory", "growth"]
+    bound: float
+
+    @property
+    def at_most(self) -> bool:
+        return self.figure in ("memory", "growth")
+
+
+BEST = "the best peer"
+LIMIT = "bytes from memory"  # what no server of files can pass: not among the peers of which one is the best
+IDEAL = f"{THREADS} threads / {WAIT} s"
+GROWTH = "memory, 10 kB file over and over"
+PAIR = "memory, one process"
+BOTH = "FastAPI and Django, one process each"
+
+
+def same(path: str, *servers: str, logged_in: bool = False) -> Row:
+    return Row(Contender("mounted", path), tuple(Contender(server, path) for server in servers), logged_in)
+
+
+def api(path: str, *servers: str) -> Row:
+    """The API stands at the root where it is alone."""
+    roots = {server: path if server.startswith("FastAPI") else f"/api{path}" for server in servers}
+    return Row(Contender("mounted", f"/api{path}"), tuple(Contender(*item) for item in roots.items()))
+
+
+FILES = ("WhiteNoise, Django ASGI", "Starlette StaticFiles", "ServeStatic", "blacknoise", LIMIT)
+LAST = "/area9/thing29/1"
+
+ROWS: dict[str, Row] = {
+    "Django sync view": same("/hello", "Django ASGI", "gunicorn gthread"),
+    "Django sync view, one query": same("/query", "Django ASGI", "gunicorn gthread"),
+    "Django admin index": same("/admin/", "Django ASGI", "gunicorn gthread", logged_in=True),
+    "Django async view": same("/hello-async", "Django ASGI"),
+    "API async endpoint": api("/hello", "FastAPI alone", "hand-made Mount"),
+    "API async endpoint, no Host check, no limit": Row(
+        Contender("mounted, unchecked", "/api/hello"), (Contender("FastAPI alone", "/hello"),)
+    ),
+    "API sync endpoint": api("/hello-sync", "FastAPI alone", "hand-made Mount"),
+    "API sync endpoint, dependency, one query": api("/query-dependency", "hand-made Mount"),
+    "API sync endpoint, yield dependency, one query": api("/query-yield", "hand-made Mount"),
+    "API sync endpoint, one query": api(
+        "/query", "django-ninja, gunicorn", "DRF, gunicorn", "django-bolt", "hand-made Mount"
+    ),
+    "API async ORM": api("/query-async", "hand-made Mount"),
+    "API async ORM, 50 ms in the database": Row(
+        Contender(f"mounted, threads={THREADS}", "/api/wait-async"),
+        (Contender("hand-made Mount", "/api/wait-async"),),
+        ideal=(IDEAL, THREADS / WAIT),
+    ),
+    "the last of 300 routes": Row(
+        Contender("mounted, 300 routes", f"/api{LAST}"),
+        (
+            Contender("FastAPI alone, 300 routes", LAST),
+            Contender("mounted, 300 routes", "/one/area0/thing0/1", "mounted, one route"),
+        ),
+    ),
+    "static file, 10 kB": same("/static/ten.css", *FILES),
+    "static file, 1 MB": same("/static/thousand.bin", *FILES),
+}
+
+TARGETS = [
+    Target("Django sync view", "Django ASGI", "rate", 6.0),
+    Target("Django sync view", "gunicorn gthread", "rate", 1.3),
+    Target("Django sync view", "Django ASGI", "p99", 2.0),
+    Target("Django sync view, one query", "Django ASGI", "rate", 5.0),
+    Target("Django sync view, one query", "gunicorn gthread", "rate", 1.3),
+    Target("Django sync view, one query", "Django ASGI", "p99", 2.0),
+    Target("Django admin index", "Django ASGI", "rate", 1.8),
+    Target("Django admin index", "gunicorn gthread", "rate", 1.0),
+    Target("Django admin index", "Django ASGI", "p99", 2.0),
+    Target("Django async view", "Django ASGI", "rate", 1.0),
+    Target("Django async view", "Django ASGI", "p99", 2.0),
+    Target("API async endpoint", "FastAPI alone", "rate", 0.96),
+    Target("API async endpoint, no Host check, no limit", "FastAPI alone", "rate", 0.98),
+    Target("API sync endpoint", "FastAPI alone", "rate", 1.15),
+    Target("API sync endpoint, dependency, one query", "hand-made Mount", "rate", 1.1),
+    Target("API sync endpoint, yield dependency, one query", "hand-made Mount", "rate", 1.1),
+    Target("API sync endpoint, one query", "django-bolt", "rate", 0.75),
+    Target("API sync endpoint, one query", "django-ninja, gunicorn", "rate", 1.8),
+    Target("API sync endpoint, one query", "DRF, gunicorn", "rate", 3.5),
+    Target("API async ORM", "hand-made Mount", "rate", 1.2),
+    Target("API async ORM, 50 ms in the database", IDEAL, "rate", 0.9),
+    Target("the last of 300 routes", "FastAPI alone, 300 routes", "rate", 5.0),
+    Target("the last of 300 routes", "mounted, one route", "rate", 0.85),
+    Target("static file, 10 kB", LIMIT, "rate", 0.85),
+    Target("static file, 10 kB", "WhiteNoise, Django ASGI", "rate", 15.0),
+    Target("static file, 1 MB", BEST, "rate", 1.0),
+    Target(GROWTH, "", "growth", 5.0),
+    Target(PAIR, BOTH, "memory", 0.65),
+]
