@@ -60,8 +60,8 @@ class Server:
 
     @property
     def log(self) -> str:
-        self._output.seek(0)
-        return self._output.read().decode(errors="replace")
+        # Not by seek(): the process writes where this file's position is.
+        return os.pread(self._output.fileno(), 2**24, 0).decode(errors="replace")
 
     def wait_until_ready(self, timeout: float = 30.0) -> Server:
         deadline = time.monotonic() + timeout

@@ -133,6 +133,8 @@ class Participant:
             self.message = message.get("message") or "startup failed without a message"
         elif kind == "lifespan.shutdown.failed" and self.phase is Phase.STOPPING:
             self.message = message.get("message") or "shutdown failed without a message"
+        elif kind == "lifespan.shutdown.failed" and self.phase is Phase.UP:
+            return  # Starlette tells so of a lifespan that is cancelled: the end of the loop, after a second Ctrl-C.
         elif kind != "lifespan.shutdown.complete" or self.phase is not Phase.STOPPING:
             raise RuntimeError(f"{self.name} sent {kind!r} out of turn; its lifespan is {self.phase.name}.")
         self._answered.set()
