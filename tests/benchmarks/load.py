@@ -16,6 +16,10 @@ COUNT = Path(__file__).with_name("count.lua")
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
+class NoLoad(Exception):
+    """wrk could not do its work: the server has ended, say."""
+
+
 class Load(NamedTuple):
     """What one run of wrk has met, and what it has cost the server."""
 
@@ -38,8 +42,8 @@ def load(running: Running, path: str, headers: Mapping[str, str], seconds: int) 
 
 
 def load_requests(running: Running, path: str, headers: Mapping[str, str], requests: int) -> Load:
-    """As many requests, or what can be answered in five minutes."""
-    return _wrk(running, path, headers, ["-d300s", "-s", str(COUNT)], ["--", str(requests)], counts=True)
+    """As many requests, or what can be answered in two minutes."""
+    return _wrk(running, path, headers, ["-d120s", "-s", str(COUNT)], ["--", str(requests)], counts=True)
 
 
 def _wrk(
@@ -56,11 +60,15 @@ def _wrk(
     command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", "--latency", *given, *options, url, *after]
     before = running.cpu()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as wrk:
-        if counts and wrk.stderr and wrk.stderr.readline() == "enough\n":
-            wrk.send_signal(signal.SIGINT)
-        text, errors = wrk.communicate()
+        try:
+            if counts and wrk.stderr and wrk.stderr.readline() == "enough\n":
+                wrk.send_signal(signal.SIGINT)
+            text, errors = wrk.communicate()
+        except BaseException:
+            wrk.kill()
+            raise
     if wrk.returncode:
-        raise RuntimeError(f"wrk ended with {wrk.returncode}: {errors}")
+        raise NoLoad(f"wrk ended with {wrk.returncode}: {(errors or text).strip()}")
     return parsed(text, running.cpu() - before)
 
 
@@ -68,7 +76,7 @@ def parsed(text: str, cpu: float) -> Load:
     total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", text)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
     if total is None or p99 is None:
-        raise RuntimeError(f"wrk said something else:\n{text}")
+        raise NoLoad(f"wrk said something else: {text!r}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     missing = sum(map(int, errors.groups())) if errors else 0

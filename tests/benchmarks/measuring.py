@@ -8,10 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
+import psutil
+
 from benchmarks.database import Database
-from benchmarks.load import Load, load
+from benchmarks.load import Load, NoLoad, load
 from benchmarks.rows import Contender, Row
 from benchmarks.servers import LeftOut, Running, serving
+
+WARM_UP = 1  # second
 
 
 def say(text: str) -> None:
@@ -56,6 +60,11 @@ class Result:
     measured: dict[Contender, Measured] = field(default_factory=dict)
     left_out: dict[Contender, str] = field(default_factory=dict)
 
+    def leave_out(self, contender: Contender, reason: str) -> None:
+        self.measured.pop(contender, None)
+        self.left_out[contender] = reason
+        say(f"left out: {contender.name}: {reason}")
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -79,11 +88,15 @@ class Bench:
         headers = self.headers(row.logged_in)
         with ExitStack() as stack:
             result, running = self._start(row, headers, stack)
-            for contender, server in running.items():
-                load(server, contender.path, headers, 1)
-            for _ in range(rounds):
-                for contender, measured in result.measured.items():
-                    measured.loads.append(load(running[contender], contender.path, headers, seconds))
+            for number in range(rounds + 1):
+                for contender in list(result.measured):
+                    try:
+                        found = load(running[contender], contender.path, headers, seconds if number else WARM_UP)
+                    except (NoLoad, psutil.Error) as error:
+                        result.leave_out(contender, f"it stopped: {error}")
+                        continue
+                    if number:
+                        result.measured[contender].loads.append(found)
             for contender, measured in result.measured.items():
                 measured.resident = running[contender].resident()
                 measured.connections = self.database.connections(running[contender].role)
@@ -99,8 +112,7 @@ class Bench:
                     servers[contender.server] = stack.enter_context(self.serve(contender.server))
                 servers[contender.server].check(contender.path, headers)
             except LeftOut as reason:
-                result.left_out[contender] = str(reason)
-                say(f"left out: {contender.name}: {reason}")
+                result.leave_out(contender, str(reason))
             else:
                 running[contender] = servers[contender.server]
                 result.measured[contender] = Measured()

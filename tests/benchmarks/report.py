@@ -61,13 +61,12 @@ class Report:
 
     def judged(self, target: Target) -> str:
         """The line of one target; empty where nothing was measured that it speaks of."""
-        bound = f"<= {target.bound:g}" if target.at_most else f">= {target.bound:g} x"
+        unit = "MB" if target.figure == "growth" else "x"
+        bound = f"{'<=' if target.at_most else '>='} {target.bound:g} {unit}"
         if target.row == GROWTH:
             value = self.growth and self.growth.after - self.growth.before
-            unit = "MB"
         elif target.row == PAIR:
             value = self.pair and self.pair[0].resident / self.pair[1].resident
-            unit = "x"
         else:
             return rated(target, bound, self.results[target.row]) if target.row in self.results else ""
         if value is None:

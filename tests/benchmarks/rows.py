@@ -56,6 +56,7 @@ BEST = "the best peer"
 LIMIT = "bytes from memory"  # what no server of files can pass: not among the peers of which one is the best
 IDEAL = f"{THREADS} threads / {WAIT} s"
 GROWTH = "memory, 10 kB file over and over"
+TENTH = "after a tenth of the requests"
 PAIR = "memory, one process"
 BOTH = "FastAPI and Django, one process each"
 
@@ -132,6 +133,6 @@ TARGETS = [
     Target("static file, 10 kB", LIMIT, "rate", 0.85),
     Target("static file, 10 kB", "WhiteNoise, Django ASGI", "rate", 15.0),
     Target("static file, 1 MB", BEST, "rate", 1.0),
-    Target(GROWTH, "", "growth", 5.0),
+    Target(GROWTH, TENTH, "growth", 5.0),
     Target(PAIR, BOTH, "memory", 0.65),
 ]

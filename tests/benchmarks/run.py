@@ -19,11 +19,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+import psycopg
+
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from benchmarks import hop, machine, memory  # noqa: E402
 from benchmarks.database import Database, database  # noqa: E402
+from benchmarks.load import NoLoad  # noqa: E402
 from benchmarks.measuring import Bench, say  # noqa: E402
 from benchmarks.report import Report, figures  # noqa: E402
 from benchmarks.rows import GROWTH, PAIR, ROWS, Row  # noqa: E402
@@ -76,7 +80,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> Report:
         say(name)
         try:
             action()
-        except (LeftOut, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        except (LeftOut, NoLoad, OSError, subprocess.SubprocessError, psutil.Error, psycopg.Error) as error:
             report.notes.append(f"Not measured: {name}: {error}")
             say(report.notes[-1])
 
