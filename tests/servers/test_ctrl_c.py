@@ -21,4 +21,4 @@ def test_a_second_ctrl_c_ends_the_process() -> None:
             assert server.process.poll() is None
             server.process.send_signal(signal.SIGINT)
             assert server.process.wait(30) is not None
-        assert "lifespan" not in server.log
+        assert "ended before shutdown" not in server.log
