@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import djfast_mount
 from dev_site import dedent
 from harness import TESTS, Server
-from quickstart_site import QUICKSTART
+from quickstart_site import QUICKSTART, fresh_database
 
 TEMPLATE = Path(djfast_mount.__file__).parent / "project_template"
 OWN = ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "PYTHONPATH", "TEST_SCRATCH")
@@ -43,7 +44,18 @@ def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The project's tests make a database named after its own, which must not be that of these tests."""
+    if "DATABASE_URL" not in os.environ:
+        yield
+        return
+    with fresh_database(tmp_path_factory.mktemp("database")) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        yield
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, own_database: None) -> Path:
     folder = tmp_path_factory.mktemp("new")
     done = run(folder, "-m", "djfast_mount", "startproject", "shop")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
