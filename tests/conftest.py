@@ -23,6 +23,8 @@ _LONG = {
     "test_examples.py",
     "test_handlers.py",
     "test_health.py",
+    "test_logs.py",
+    "test_mount_migrate.py",
     "test_mount_routes.py",
     "test_pytest_plugin.py",
     "test_runserver.py",
