@@ -104,7 +104,7 @@ class MountedApplication(Starlette):
         setting_changed.connect(self._read_script_name)
         self._threads = threads
         self.health = Health(threads, apps)
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
         # By identity: an app under two prefixes has one lifespan.
         live = {
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
@@ -167,7 +167,7 @@ class MountedApplication(Starlette):
         headers = dict(raw_headers)
         match = self._prefixes.match(path)
         if match is None:
-            app = self._elsewhere
+            app = self.elsewhere
             # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
             child = child_scope(scope, self._script_name or outer, path)
         else:

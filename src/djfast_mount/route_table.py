@@ -67,7 +67,7 @@ def route_table(app: MountedApplication) -> list[Route]:
 
 def rows_elsewhere(app: MountedApplication) -> Iterator[Route]:
     """Yields the static files' rows, then those of Django's URLconf, as if no prefix took any of them away."""
-    files = app._elsewhere  # the root's own, in the order that mount() gave them
+    files = app.elsewhere  # the root's own, in the order that mount() gave them
     if isinstance(files, StaticFiles):
         yield from (Route(path, _READ, "", "static", True, "") for path in files.paths())
     if app.serves_django:
