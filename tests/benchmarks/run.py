@@ -43,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="rows whose name has one of these in it, separated by ;")
     parser.add_argument("--peers", default="", help="peers whose name has one of these in it, separated by ;")
     parser.add_argument("--static-requests", type=int, default=200_000, help="after which memory is looked at again")
-    parser.add_argument("--pair-requests", type=int, default=2000, help="of each kind, before one and two are weighed")
+    parser.add_argument("--pair-requests", type=int, default=1000, help="of each kind, before one and two are weighed")
     parser.add_argument("--write", type=Path, metavar="FILE", help="the page to write, docs/benchmarks.md say")
     return parser.parse_args()
 
