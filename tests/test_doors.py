@@ -33,6 +33,8 @@ from django.core.handlers.base import BaseHandler
 from django.core.signals import request_finished
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.urls import path, re_path
+from django.utils.translation import gettext_lazy
 from fastapi import APIRouter, FastAPI
 
 
@@ -317,3 +319,11 @@ def test_a_response_names_its_handler_when_it_is_closed() -> None:
     finally:
         request_finished.disconnect(note)
     assert senders == [Counting]
+
+
+def test_a_translated_path_is_no_string() -> None:
+    """RoutePattern._route and RegexPattern._regex are what path() and re_path() were given."""
+    for given in ("news/", gettext_lazy("news/")):
+        assert path(given, nothing).pattern._route is given
+        assert re_path(given, nothing).pattern._regex is given
+    assert not isinstance(gettext_lazy("news/"), str)

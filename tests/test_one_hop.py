@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import pytest
 from asgiref.sync import markcoroutinefunction, sync_to_async
+from django.contrib.auth.models import Group
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse as DjangoResponse
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, FastAPI, HTTPException, Request
@@ -218,6 +219,24 @@ def test_a_body_is_read_before(get: Get) -> None:
     answer = get("/body", method="POST", headers=headers, parts=[b'{"a', b'": 1}'])
     assert answer.json() == {"a": 1}
     assert (seen.names, seen.one_thread, seen.calls) == (["outer", "inner", "endpoint"], True, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_loop_of_the_endpoints_own_may_use_the_orm(get: Get) -> None:
+    """Sync code that a loop begun by the endpoint sends to a thread pool may use the ORM, on the endpoint's thread."""
+    api = FastAPI()
+
+    def count() -> int:
+        seen.note("count")
+        return Group.objects.count()
+
+    @api.get("/loop")
+    def loop() -> int:
+        seen.note("endpoint")
+        return asyncio.run(run_in_threadpool(count))
+
+    assert get("/loop", api).json() == 0
+    assert (seen.names, seen.one_thread) == (["endpoint", "count"], True)
 
 
 def test_a_yield_dependency_is_left_after_the_response(get: Get) -> None:

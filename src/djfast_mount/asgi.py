@@ -256,8 +256,8 @@ def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
         return None
 
     def guard(app: ASGIApp) -> ASGIApp:
-        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-            await (app if hosts.allows(scope["headers"]) else _bad_request)(scope, receive, send)
+        def checked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            return (app if hosts.allows(scope["headers"]) else _bad_request)(scope, receive, send)
 
         return checked
 

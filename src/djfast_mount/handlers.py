@@ -12,7 +12,8 @@ Here a sync view's whole chain is one hop on the request thread; an async view k
 5. Everything else is Django's: this subclasses its handler and calls its methods.
 
 Names used here that are not public, each with a canary test: BaseHandler's _get_response and its resolve_request, which
-Django calls for every request; response._handler_class, by which a response knows the sender of request_finished.
+Django calls for every request; response._handler_class, by which a response knows the sender of request_finished;
+RoutePattern._route and RegexPattern._regex, which a translated path has not as a string.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import IO, Any, cast
 
@@ -30,7 +31,8 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
-from django.urls import ResolverMatch, get_resolver, set_script_prefix
+from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver, set_script_prefix
+from django.urls.resolvers import RegexPattern, RoutePattern
 from django.utils.translation import get_language
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -167,19 +169,21 @@ class _Chain(BaseHandler):
 class _Guess:
     """What a request's path resolves to, before any middleware has seen it."""
 
-    __slots__ = ("is_async", "language", "match", "path", "urlconf")
+    __slots__ = ("is_async", "language", "match", "of_any_language", "path", "urlconf")
 
     match: ResolverMatch
 
     def __init__(self, request: ASGIRequest) -> None:
         self.is_async = False
         try:
-            self.match = get_resolver(getattr(request, "urlconf", None)).resolve(request.path_info)
+            resolver = get_resolver(getattr(request, "urlconf", None))
+            self.match = resolver.resolve(request.path_info)
+            self.of_any_language = _is_of_any_language(resolver)
         except Exception:  # A 404, a resolver that asks the database, a broken URLconf: the chain will see it again.
             return
         self.path = request.path_info
         self.urlconf = settings.ROOT_URLCONF
-        self.language = get_language()
+        self.language = None if self.of_any_language else get_language()
         self.is_async = iscoroutinefunction(self.match.func)
         request.__dict__["_djfast_mount_guess"] = self
 
@@ -189,8 +193,22 @@ class _Guess:
             not hasattr(request, "urlconf")
             and self.path == request.path_info
             and self.urlconf == settings.ROOT_URLCONF
-            and self.language == get_language()
+            and (self.of_any_language or self.language == get_language())
         )
+
+
+@lru_cache(maxsize=256)
+def _is_of_any_language(resolver: URLResolver) -> bool:
+    """Whether no path below `resolver` depends on the active language, which it takes long to ask for."""
+    return all(map(_is_plain, resolver.url_patterns))
+
+
+def _is_plain(pattern: Any) -> bool:
+    path: Any = pattern.pattern
+    if type(pattern) not in (URLPattern, URLResolver) or type(path) not in (RoutePattern, RegexPattern):
+        return False
+    written = vars(path)["_route" if type(path) is RoutePattern else "_regex"]
+    return isinstance(written, str) and (type(pattern) is URLPattern or _is_of_any_language(pattern))
 
 
 class _Drawn:

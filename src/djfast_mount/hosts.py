@@ -35,6 +35,8 @@ class HostCheck:
     def allows(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether these raw ASGI headers carry one Host that ALLOWED_HOSTS names. Logs a refusal, as Django does."""
         hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) == 1 and hosts[0] in self.known:
+            return True
         if settings.USE_X_FORWARDED_HOST:
             hosts = [value for name, value in headers if name == b"x-forwarded-host"] or hosts
         if len(hosts) == 1 and self.allows_host(hosts[0]):

@@ -159,7 +159,8 @@ class _Hop:
                     step = yield from self._wait(wish)
         finally:
             self.leave()
-            steps.close()
+            if self._thread is None:  # Else the loop has ended before the handler, which runs to its end.
+                steps.close()
 
     def leave(self) -> None:
         """Has later calls go their own ways."""
@@ -168,8 +169,8 @@ class _Hop:
             self._source.hop = None
 
     def is_here(self) -> bool:
-        """Whether the caller is sync code that may be called at once: the steps run on its thread."""
-        return self._thread == threading.get_ident()
+        """Whether the caller is the handler, on the request thread: what it calls may run at once."""
+        return self._thread == threading.get_ident() and not _in_a_loop()
 
     def may_go(self) -> bool:
         """Whether the caller, on the loop, is the handler with its first call; if so, its way back is laid."""
@@ -232,6 +233,15 @@ class _Hop:
             raise
         finally:
             self._thread = None
+
+
+def _in_a_loop() -> bool:
+    """Whether an event loop runs on this thread: one that the endpoint has begun, for one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _same(wish: Any) -> Any:
