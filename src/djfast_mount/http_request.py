@@ -93,6 +93,12 @@ class APICall:
         self._send = send
         self._refused = False
 
+    def end(self) -> None:
+        """Lets go of what leads back here: a request that is freed at once need not wait for the garbage collector."""
+        self.scope = {}
+        self._send = _nowhere
+        self.reported = self.answered = None
+
     def send(self, message: Message) -> Awaitable[None]:
         """ASGI: sends `message`, a response's start with the cookies that the call sets."""
         # Not a coroutine function: each costs its time, and most messages only pass.
@@ -150,6 +156,7 @@ class DjangoRequests:
         finally:
             if call.form is not None:
                 await call.form.close()
+            call.end()
 
 
 async def get_request(connection: HTTPConnection) -> HttpRequest:
@@ -188,7 +195,10 @@ def http_request(connection: HTTPConnection) -> APIRequest:
 
 def call_of(connection: HTTPConnection) -> APICall | None:
     """Returns what is known of the call; None when the app is not served by `mount()`."""
-    return connection.scope.get(_KEY)
+    call: APICall | None = connection.scope.get(_KEY)
+    if call is not None and not call.scope:
+        call.scope = connection.scope  # A task that outlives its request.
+    return call
 
 
 async def take_form_token(connection: HTTPConnection, request: HttpRequest) -> None:
@@ -327,6 +337,10 @@ def _with_cookies(request: APIRequest, message: Message) -> Message:
 
 async def _nothing() -> None:
     pass
+
+
+async def _nowhere(message: Message) -> None:
+    """ASGI: the response has been sent."""
 
 
 async def _nothing_to_receive() -> Message:
