@@ -8,7 +8,7 @@ thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -50,8 +50,8 @@ class StaticFiles:
             self._table = FileTable(FileMemory(memory), packaged, alone=alone)
         self._responses: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self._table.files.items()}
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time, and most calls only pass.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A coroutine function, for by that uvicorn knows an ASGI 3 app.
         if scope["type"] == "http":
             path = scope["path"]
             root_path = scope.get("root_path")
@@ -61,18 +61,15 @@ class StaticFiles:
                 # An absolute STATIC_URL holds the outer prefix itself, though the proxy takes it off.
                 response = self._responses.get(path)
             if response is not None:
-                return self._answer(response, (inside, path), scope, receive, send)
+                try:
+                    await response(scope, receive, send)
+                except StaleFile:
+                    await self._ask_disk((inside, path), scope, receive, send)
+                return
             if self._table.autorefresh and (self._table.could_find(inside) or self._table.could_find(path)):
-                return self._ask_disk((inside, path), scope, receive, send)
-        return self.app(scope, receive, send)
-
-    async def _answer(
-        self, response: ASGIApp, paths: tuple[str, str], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        try:
-            await response(scope, receive, send)
-        except StaleFile:
-            await self._ask_disk(paths, scope, receive, send)
+                await self._ask_disk((inside, path), scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
     def paths(self) -> Iterator[str]:
         """Yields the paths of static files, as a route table shows them: ``/static/{path:path}``."""
