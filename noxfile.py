@@ -21,6 +21,14 @@ LINT = nox.project.dependency_groups(PYPROJECT, "lint")
 PIP = "pip>=25.1"
 # What is the same on every database.
 MYSQL = [f"tests/test_{name}.py" for name in ("auth", "csrf", "objects", "fallthrough", "handlers", "transactions")]
+# Apps of others, tested beneath `mount()`: see docs/third-party.md.
+THIRD_PARTY = [
+    "django-allauth>=65.21",
+    "django-debug-toolbar>=8",
+    "django-guardian>=3.5",
+    "django-import-export>=4.4",
+    "django-simple-history>=3.13",
+]
 DJANGO = {"3.11": "django~=5.2.0", "3.12": "django~=6.0.0", "3.13": "django~=6.1.0"}
 
 
@@ -100,6 +108,14 @@ def stress(session: nox.Session) -> None:
     """Load and faults, on PostgreSQL."""
     session.install("-e", ".[test]")
     session.run("pytest", "tests/stress", "--db", "postgres", *session.posargs)
+
+
+@nox.session
+def third_party(session: nox.Session) -> None:
+    """Well-known Django apps beneath `mount()`, on SQLite and on PostgreSQL."""
+    session.install("-e", ".[test]", *THIRD_PARTY)
+    session.run("pytest", "tests/third_party", *session.posargs)
+    session.run("pytest", "tests/third_party", "--db", "postgres", *session.posargs)
 
 
 @nox.session

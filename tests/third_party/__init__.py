@@ -1,0 +1,1 @@
+"""A site with apps of others, and what it is tested with."""

@@ -1,0 +1,1 @@
+"""Books whose history is kept, and that are exported, imported and lent by those who may."""
