@@ -6,17 +6,23 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client as DjangoClient
 from django.test import override_settings
 from guardian.shortcuts import assign_perm
 
 from djfast_mount.testing import Client
+from djfast_mount.testing.live_server import LiveServer
 from third_party.shelf.models import Book
 
 PASSWORD = "correct horse"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+TOKEN = "t" * 32  # as long as a CSRF secret
 pytestmark = pytest.mark.django_db
 
 in_both_kinds = pytest.mark.parametrize("kind", ["def", "async"])
@@ -77,7 +83,7 @@ def test_debug_toolbar_shows_its_sql_panel(client: Client, book: Book, root_path
 @override_settings(DEBUG=True)
 def test_debug_toolbar_leaves_the_api_alone(client: Client, member: User) -> None:
     """With DEBUG the API's answers are what they are without it."""
-    client.force_login(member, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(member, MODEL_BACKEND)
     response = client.get("/api/me")
     assert (response.status_code, response.json()) == (200, "ann")
     assert "djdt-request-id" not in response.headers
@@ -101,7 +107,7 @@ def test_allauth_logs_out_for_the_api(client: Client, member: User, root_path: s
 @in_both_kinds
 def test_simple_history_notes_who_changed_a_row(client: Client, member: User, book: Book, kind: str) -> None:
     """A change by the API is in the row's history, with the user who made the call."""
-    client.force_login(member, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(member, MODEL_BACKEND)
     response = client.put(f"/api/{kind}/books/{book.pk}", params={"title": "Persuasion"}, headers=token_header(client))
     assert response.status_code == 200
     newest, oldest = book.history.all()
@@ -110,11 +116,34 @@ def test_simple_history_notes_who_changed_a_row(client: Client, member: User, bo
 
 
 @in_both_kinds
+def test_simple_history_tells_users_apart(live_asgi_server: LiveServer, kind: str) -> None:
+    """Changes that several users make at once, on the pool's threads, are each noted with their own user."""
+    users = [User.objects.create_user(f"user{number}") for number in range(4)]
+    books = [Book.objects.create(title="Emma") for _ in users]
+    with ThreadPoolExecutor(len(users)) as threads:
+        renamed = threads.map(partial(rename, str(live_asgi_server), kind), map(session_key, users), books)
+        assert list(renamed) == [200] * len(users)
+    assert [book.history.first().history_user for book in books] == users
+
+
+def session_key(user: User) -> str:
+    client = DjangoClient()
+    client.force_login(user, MODEL_BACKEND)
+    return client.cookies["sessionid"].value
+
+
+def rename(url: str, kind: str, session: str, book: Book) -> int:
+    cookies = {"sessionid": session, "csrftoken": TOKEN}
+    with httpx.Client(base_url=url, cookies=cookies, headers={"X-CSRFToken": TOKEN}, timeout=30) as client:
+        return client.put(f"/api/{kind}/books/{book.pk}", params={"title": "Persuasion"}).status_code
+
+
+@in_both_kinds
 def test_guardian_says_who_may(client: Client, member: User, book: Book, kind: str) -> None:
     """A permission for one book opens that book's endpoint, and no other's."""
     other = Book.objects.create(title="Persuasion")
     assign_perm("shelf.lend_book", member, book)
-    client.force_login(member, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(member, MODEL_BACKEND)
     headers = token_header(client)
     lent = client.post(f"/api/{kind}/books/{book.pk}/lend", headers=headers)
     assert (lent.status_code, lent.json()) == (200, "Emma to ann")
@@ -123,7 +152,7 @@ def test_guardian_says_who_may(client: Client, member: User, book: Book, kind: s
 
 def test_import_export_exports_rows(client: Client, admin_user: User, book: Book) -> None:
     """The export form of the admin answers the rows as CSV."""
-    client.force_login(admin_user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(admin_user, MODEL_BACKEND)
     form = {"format": "0", "bookresource_id": "on", "bookresource_title": "on"}
     response = client.post("/admin/shelf/book/export/", data=form, headers=token_header(client))
     assert response.headers["content-type"].startswith("text/csv")
