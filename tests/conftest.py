@@ -57,6 +57,7 @@ _ONCE = {
     "test_telemetry.py",
     "test_testing_cases.py",
     "test_threads.py",
+    "test_threads_machine.py",
     "test_urls.py",
     "test_urls_docs.py",
 }
