@@ -48,10 +48,11 @@ class FutureCall:
             self._result = self.function(*self.args, **self.kwargs)
         except BaseException as error:
             self._error = error
+            del self  # The traceback leads back to this frame, and so to itself.
 
     def report(self) -> None:
         result, error = self._result, self._error
-        self._result = self._error = None  # The traceback leads back to this call, and so to itself.
+        self._result = self._error = None
         if self.future.cancelled():
             return
         if error is None:
