@@ -200,10 +200,10 @@ class _Guess:
 @lru_cache(maxsize=256)
 def _is_of_any_language(resolver: URLResolver) -> bool:
     """Whether no path below `resolver` depends on the active language, which it takes long to ask for."""
-    return all(map(_is_plain, resolver.url_patterns))
+    return all(map(_is_untranslated, resolver.url_patterns))
 
 
-def _is_plain(pattern: Any) -> bool:
+def _is_untranslated(pattern: Any) -> bool:
     path: Any = pattern.pattern
     if type(pattern) not in (URLPattern, URLResolver) or type(path) not in (RoutePattern, RegexPattern):
         return False
