@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount import offload
+from djfast_mount import garbage, offload
 from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
@@ -126,7 +126,11 @@ class MountedApplication(Starlette):
         if lifespan is not None:
             root = threads.outside_requests(Router(lifespan=lifespan))
             first.append(Participant("the root's lifespan", root, shared=True))
-        self._lifespans = Lifespans([*first, *live.values(), Participant("the readiness", self.health.lifespan)])
+        self._lifespans = Lifespans([*first, *live.values(), *self._last_participants()])
+
+    def _last_participants(self) -> list[Participant]:
+        collector = [Participant("the garbage collector", garbage.lifespan)] if option("tune_gc") else []
+        return [*collector, Participant("the readiness", self.health.lifespan)]
 
     def _read_script_name(self, **_: object) -> None:
         self._script_name = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")

@@ -95,6 +95,7 @@ OPTIONS: dict[str, Kind] = {
     "ready_path": _HEALTH_PATH,
     "ready_timeout": _SECONDS,
     "drain": Kind(lambda value: _number(value) and value >= 0, "a number of seconds"),
+    "tune_gc": _FLAG,
 }
 """Every option of ``settings.DJFAST_MOUNT``, and what it may be."""
 

@@ -31,6 +31,7 @@ _DEFAULTS: dict[str, Any] = {
     "ready_path": "/readyz",
     "ready_timeout": 2.0,
     "drain": 0.0,
+    "tune_gc": True,
 }
 
 P = ParamSpec("P")

@@ -48,3 +48,4 @@ class Options(TypedDict, total=False):
     ready_path: str | None
     ready_timeout: float
     drain: float
+    tune_gc: bool
