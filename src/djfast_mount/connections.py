@@ -20,12 +20,13 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.exceptions import MountError
 from djfast_mount.leases import Lease
 from djfast_mount.offload import current_lease, settle
+from djfast_mount.request_signals import close_old, finish, finished, initialized, start, started
 
 __all__ = ["OwnThread", "PoolThread", "begun", "endpoint_name", "in_transaction", "note_started"]
 
@@ -40,8 +41,12 @@ transaction (its test client takes that one out and puts it in again, at the end
 """
 
 
-def _announce(lease: Lease, sender: object) -> None:
-    request_started.send(sender=lease.sender or sender, scope=lease.scope)
+def _announce(lease: Lease, sender: object, found: Sequence[BaseDatabaseWrapper] | None = None) -> None:
+    """`found` are the thread's connections, where they may be passed to what Django does at a request's begin."""
+    if found is None:
+        request_started.send(sender=lease.sender or sender, scope=lease.scope)
+    else:
+        start(lease.sender or sender, lease.scope, found)
     for call in begun:
         call()
 
@@ -63,24 +68,25 @@ class PoolThread:
             settle(lease.loop)
         if lease.announces and not lease.open:
             lease.open = True
-            _announce(lease, self._sender)
+            _announce(lease, self._sender, initialized())
 
     def busy(self, lease: Lease) -> bool:
-        return any(in_transaction(connection) for connection in connections.all(initialized_only=True))
+        return any(map(in_transaction, initialized()))
 
     def end(self, lease: Lease) -> None:
         # Before the signal, so that what a receiver writes is not lost with the request's transaction; and after it.
-        found = connections.all(initialized_only=True)
-        healed = _heal(found, lease)
+        found = initialized()
+        if _heal(found, lease):
+            found = initialized()
         if not lease.open:
             return
         if not (lease.announces or lease.closed):
             # A spell of many, and whoever sent request_started will send request_finished after the last.
-            close_old_connections()
+            close_old(found)
             return
         lease.open = False
-        request_finished.send_robust(sender=lease.sender or self._sender)
-        _heal(connections.all(initialized_only=True) if healed else found, lease)
+        if finish(lease.sender or self._sender, found):
+            _heal(initialized(), lease)
 
     def leave(self) -> None:
         connections.close_all()
@@ -155,12 +161,14 @@ def _left_open(alias: str, lease: Lease) -> str:
 def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
     """Throws away every connection with a transaction that was never left. Returns whether there was one."""
     unclean = [connection for connection in found if in_transaction(connection)]
+    if not unclean:
+        return False
     for connection in unclean:
         logger.error("%s", _left_open(connection.alias, lease))
         with contextlib.suppress(Exception):  # The connection is thrown away, whatever state it is in.
             connection.close()
         del connections[connection.alias]
-    return bool(unclean)
+    return True
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
@@ -177,10 +185,14 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
 
 def _driver_in_transaction(raw: Any) -> bool:
     """Whether the driver knows of a transaction that Django does not: a BEGIN sent as SQL."""
-    if (in_transaction := getattr(raw, "in_transaction", None)) is not None:  # sqlite3
-        return bool(in_transaction)
-    info = getattr(raw, "info", None)  # psycopg; its IDLE is 0, and a closed connection's UNKNOWN is not our concern
-    return info is not None and getattr(info, "transaction_status", 0) in (1, 2, 3)
+    # psycopg, or psycopg2; their IDLE is 0, and a closed connection's UNKNOWN is not our concern.
+    libpq = getattr(raw, "pgconn", None) or getattr(raw, "info", None)
+    if libpq is not None:
+        return getattr(libpq, "transaction_status", 0) in (1, 2, 3)
+    try:
+        return bool(getattr(raw, "in_transaction", False))  # sqlite3
+    except Exception:  # Closed behind Django's back: it refuses to tell.
+        return False
 
 
 _kept: Counter[BaseDatabaseWrapper] = Counter()  # by how many spells; each used by one thread at a time
@@ -213,7 +225,9 @@ def _note_finished(**_: object) -> None:
 def note_started() -> None:
     """Has leases note the `request_started` that Django's own handler sends."""
     request_started.connect(_note_started, dispatch_uid="djfast_mount.connections")
+    started.expect(_note_started)
 
 
 # Every response that Django closes sends it.
 request_finished.connect(_note_finished, dispatch_uid="djfast_mount.connections")
+finished.expect(_note_finished)  # The lease has noted what it sends itself.

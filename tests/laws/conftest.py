@@ -6,6 +6,7 @@ violation: the test of the test. Further arguments of the mark name the one para
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from laws import record
 from laws.roots import ROOTS
 from laws.site import Site
 from laws.watchdog import run
@@ -38,6 +40,13 @@ UNTIDY = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
 GOOD = (Variant(), Variant(root_path="/pre"), Variant(loop="uvloop", root_path="/pre"))
+
+
+@pytest.fixture(autouse=True)
+def hearing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A module that looks at `record.signals` says so by HEARS_SIGNALS."""
+    with record.hearing() if getattr(request.module, "HEARS_SIGNALS", False) else contextlib.nullcontext():
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,9 +6,10 @@ Written by any thread, read by the test. Appending to a list is atomic.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from django.core.signals import request_finished, request_started
@@ -114,6 +115,14 @@ def _created(connection: BaseDatabaseWrapper, **_: object) -> None:
     connections.append((threading.current_thread(), connection))
 
 
-request_started.connect(_started, dispatch_uid="laws.record")
-request_finished.connect(_finished, dispatch_uid="laws.record")
+@contextlib.contextmanager
+def hearing() -> Iterator[None]:
+    """Note the signals. Nobody listens otherwise, as in most projects."""
+    request_started.connect(_started, dispatch_uid="laws.record")
+    request_finished.connect(_finished, dispatch_uid="laws.record")
+    yield
+    request_started.disconnect(dispatch_uid="laws.record")
+    request_finished.disconnect(dispatch_uid="laws.record")
+
+
 connection_created.connect(_created, dispatch_uid="laws.record")

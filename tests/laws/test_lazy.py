@@ -11,6 +11,8 @@ from laws import record
 from laws.site import Site
 from project.shop.models import Item
 
+HEARS_SIGNALS = True
+
 api = FastAPI()
 
 

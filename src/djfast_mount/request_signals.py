@@ -1,0 +1,137 @@
+"""Django's request_started and request_finished.
+
+Where nobody but Django listens, which is the rule, what its receivers do is done here without them: looking up the
+receivers, and the thread's connections anew for each of them, takes longer than all that they do. With any other
+receiver the signals are sent as ever.
+
+1. `request_started`: connections forget their queries; one that is too old or unusable is closed.
+2. `request_finished`: such connections are closed, and the caches; the URLconf of the request is forgotten.
+3. A receiver of Django's that somebody has disconnected is left out (Django's test client does so for a while).
+
+Names used here that are not public, each with a canary test: ``_connections`` of Django's `connections` and `caches`,
+django.urls.base._urlconfs; ``_storage`` of asgiref's Local, and its ``_data`` in one that is not thread-critical; the
+entries of Signal.receivers. Another test asks Django for the receivers that it connects.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.core.cache import caches, close_caches
+from django.core.handlers.base import reset_urlconf
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections, reset_queries
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.dispatch import Signal
+from django.urls import base as urls
+
+__all__ = ["close_old", "finish", "finished", "initialized", "start", "started"]
+
+Receiver = Callable[..., Any]
+Connections = Sequence[BaseDatabaseWrapper]
+
+_ANY_SENDER = id(None)
+# As they are to type checkers, who do not know what is not public.
+_connections: Any = connections
+_caches: Any = caches
+_urls: Any = urls
+
+
+class Receivers:
+    """Who receives a signal. For any thread.
+
+    Args:
+        djangos: Those of Django.
+    """
+
+    def __init__(self, signal: Signal, djangos: set[Receiver]) -> None:
+        self._signal = signal
+        self._expected = djangos
+        self._seen: tuple[list[Any], frozenset[Receiver] | None] = [], frozenset()
+
+    def expect(self, receiver: Receiver) -> None:
+        """Has `receiver` count for nobody: it has nothing to do where this module is at work."""
+        self._expected.add(receiver)
+        self._seen = [], frozenset()
+
+    def djangos_alone(self) -> frozenset[Receiver] | None:
+        """Returns those of Django that are connected; None where there are others."""
+        entries, found = self._seen
+        if entries != self._signal.receivers:
+            entries = list(self._signal.receivers)
+            found = self._look(entries)
+            self._seen = entries, found
+        return found
+
+    def _look(self, entries: list[Any]) -> frozenset[Receiver] | None:
+        found = set()
+        for (_, sender), reference, is_async in entries:
+            receiver = reference() if isinstance(reference, weakref.ReferenceType) else reference
+            if is_async or sender != _ANY_SENDER or receiver not in self._expected:
+                return None
+            found.add(receiver)
+        return frozenset(found)
+
+
+started = Receivers(request_started, {reset_queries, close_old_connections})
+finished = Receivers(request_finished, {close_caches, close_old_connections, reset_urlconf})
+
+
+def initialized() -> list[BaseDatabaseWrapper]:
+    """Returns what ``connections.all(initialized_only=True)`` does, on a thread in which no event loop runs."""
+    held = vars(_connections._connections._storage)
+    return [held[alias] for alias in connections.settings if alias in held]
+
+
+def start(sender: object, scope: Any, found: Connections) -> None:
+    """Sends `request_started`. `found` are the thread's connections."""
+    djangos = started.djangos_alone()
+    if djangos is None:
+        request_started.send(sender=sender, scope=scope)
+        return
+    if reset_queries in djangos:
+        for connection in found:
+            connection.queries_log.clear()
+    if close_old_connections in djangos:
+        close_old(found)
+
+
+def finish(sender: object, found: Connections) -> bool:
+    """Sends `request_finished`, an error of a receiver logged. Returns whether anybody but Django has received it.
+
+    Args:
+        found: The thread's connections.
+    """
+    djangos = finished.djangos_alone()
+    if djangos is not None:
+        try:
+            _finish(djangos, found)
+        except Exception:
+            # Once more, by the signal itself, which logs what fails.
+            djangos = None
+    if djangos is None:
+        request_finished.send_robust(sender=sender)
+    return djangos is None
+
+
+def _finish(djangos: frozenset[Receiver], found: Connections) -> None:
+    if close_caches in djangos and not _is_empty(_caches._connections):
+        close_caches()
+    if close_old_connections in djangos:
+        close_old(found)
+    if reset_urlconf in djangos and not _is_empty(_urls._urlconfs):
+        reset_urlconf(None)
+
+
+def close_old(found: Connections) -> None:
+    """Does what Django's close_old_connections() does, for the connections `found`."""
+    for connection in found:
+        connection.close_if_unusable_or_obsolete()
+
+
+def _is_empty(local: Any) -> bool:
+    """Whether the current context has nothing in `local`, a Local of asgiref's that is not thread-critical."""
+    storage = local._storage._data.get(None)
+    return storage is None or not storage.data

@@ -1,0 +1,274 @@
+"""What Django does at a request's begin and end, whoever listens to its signals."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection, connections
+from django.dispatch import Signal
+from django.test import override_settings
+from django.urls import get_urlconf, set_urlconf
+from fastapi import FastAPI
+
+from calls import request
+from djfast_mount import mount, request_signals
+from djfast_mount.asgi import MountedApplication
+
+pytestmark = pytest.mark.django_db
+
+Seen = list[Any]
+
+api = FastAPI()
+seen: Seen = []
+
+
+class NotingCache(LocMemCache):
+    def close(self, **_: object) -> None:
+        seen.append("the cache is closed")
+
+
+@api.get("/connection")
+def use() -> None:
+    connection.ensure_connection()
+    connection.force_debug_cursor = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    connection.force_debug_cursor = False
+    seen.append((connection.connection, len(connection.queries_log)))
+
+
+@api.get("/unusable")
+def make_unusable() -> None:
+    connection.ensure_connection()
+    connection.errors_occurred = True
+    connection.connection.close()
+
+
+@api.get("/cache")
+def use_cache() -> None:
+    cache.set("a", 1)
+    set_urlconf("project.urls")
+
+
+@api.get("/failing")
+def make_closing_fail() -> None:
+    connection.ensure_connection()
+    vars(connections["default"])["close_if_unusable_or_obsolete"] = fail
+    seen.append("failing")
+
+
+def fail() -> None:
+    if seen == ["failing"]:
+        raise LookupError("a connection that cannot be closed")
+
+
+def hear(**_: object) -> None:
+    """A receiver of the project's own."""
+
+
+@pytest.fixture(params=["alone", "heard"], autouse=True)
+def listeners(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test runs with Django's receivers alone, and with another."""
+    seen.clear()
+    signals = (request_started, request_finished) if request.param == "heard" else ()
+    for signal in signals:
+        signal.connect(hear)
+    yield
+    for signal in signals:
+        signal.disconnect(hear)
+
+
+@pytest.fixture
+def root() -> Iterator[MountedApplication]:
+    """A root with one thread, whose connections are closed at the end."""
+    root = mount("/api", api, threads=1)
+    yield root
+    emptied = threading.Event()
+    root._threads.pool.shutdown(emptied.set)
+    assert emptied.wait(10)
+
+
+@contextlib.contextmanager
+def kept(seconds: int) -> Iterator[None]:
+    """CONN_MAX_AGE for connections that are made within."""
+    before = connections.settings["default"]["CONN_MAX_AGE"]
+    connections.settings["default"]["CONN_MAX_AGE"] = seconds
+    try:
+        yield
+    finally:
+        connections.settings["default"]["CONN_MAX_AGE"] = before
+
+
+def ask(root: MountedApplication, root_path: str, path: str) -> None:
+    assert request(root, f"{root_path}/api{path}", root_path=root_path).status == 200
+
+
+@pytest.mark.parametrize(("seconds", "same"), [(0, False), (600, True)])
+def test_a_connection_lives_as_long_as_it_may(
+    root: MountedApplication, root_path: str, seconds: int, same: bool
+) -> None:
+    """With CONN_MAX_AGE of zero each request has a connection of its own, else the thread keeps one; queries are
+    forgotten in between.
+    """
+    with kept(seconds):
+        for _ in range(2):
+            ask(root, root_path, "/connection")
+    (first, queries), (second, later) = seen
+    assert (first is second) is same
+    assert queries == later == 1
+
+
+@pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="Django takes every SQLite connection for usable")
+def test_a_connection_that_broke_is_replaced(root: MountedApplication, root_path: str) -> None:
+    """A connection that has met an error and is of no use is closed at the request's end: the next one gets another."""
+    with kept(600):
+        ask(root, root_path, "/unusable")
+        ask(root, root_path, "/connection")
+    assert len(seen) == 1
+
+
+@override_settings(CACHES={"default": {"BACKEND": f"{__name__}.NotingCache"}})
+def test_caches_are_closed(root: MountedApplication, root_path: str) -> None:
+    """What caches a request has used are closed at its end, once."""
+    ask(root, root_path, "/cache")
+    assert seen == ["the cache is closed"]
+
+
+def test_a_failing_end_is_logged(root: MountedApplication, root_path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An error at a request's end is logged by Django, and harms neither this request nor the next."""
+    with caplog.at_level(logging.ERROR, "django.dispatch"), kept(600):
+        ask(root, root_path, "/failing")
+        seen.clear()
+        ask(root, root_path, "/connection")
+    assert len(seen) == 1
+    [record] = caplog.records
+    assert "a connection that cannot be closed" in record.getMessage()
+
+
+@contextlib.contextmanager
+def disconnected(signal: Signal, receiver: Callable[..., Any]) -> Iterator[None]:
+    assert signal.disconnect(receiver)
+    try:
+        yield
+    finally:
+        signal.connect(receiver)
+
+
+def test_a_receiver_that_is_disconnected_is_not_called(root: MountedApplication, root_path: str) -> None:
+    """Without close_old_connections connected, as in Django's test client, connections stay whatever their age."""
+    with (
+        kept(0),
+        disconnected(request_started, close_old_connections),
+        disconnected(request_finished, close_old_connections),
+    ):
+        for _ in range(2):
+            ask(root, root_path, "/connection")
+    (first, _), (second, _) = seen
+    assert first is second
+
+
+async def hear_async(**_: object) -> None:
+    seen.append("heard async")
+
+
+def hear_ours(**named: object) -> None:
+    seen.append(("heard", named["sender"]))
+
+
+@pytest.mark.parametrize(
+    ("receiver", "sender", "heard"),
+    [
+        (hear_ours, None, [("heard", MountedApplication)]),
+        (hear_ours, MountedApplication, [("heard", MountedApplication)]),
+        (hear_ours, Signal, []),
+        (hear_async, None, ["heard async"]),
+    ],
+    ids=["any sender", "its sender", "another sender", "async"],
+)
+@pytest.mark.parametrize("signal", [request_started, request_finished], ids=["started", "finished"])
+def test_a_receiver_may_come_at_any_time(
+    root: MountedApplication, root_path: str, signal: Signal, receiver: Any, sender: Any, heard: Seen
+) -> None:
+    """A receiver hears the signals from its connecting to its disconnecting: those of its sender."""
+    ask(root, root_path, "/cache")
+    signal.connect(receiver, sender=sender)
+    ask(root, root_path, "/cache")
+    signal.disconnect(receiver, sender=sender)
+    ask(root, root_path, "/cache")
+    assert seen == heard
+
+
+# Names that are not public ------------------------------------------------------------------------------------------
+
+
+def test_django_connects_these_receivers() -> None:
+    """A process that serves has Django's receivers that djfast_mount.request_signals knows, and no others."""
+    program = """
+import django; django.setup()
+from django.core.asgi import get_asgi_application; get_asgi_application()
+from django.core.signals import request_finished, request_started
+for signal in (request_started, request_finished):
+    print(*sorted(entry[1]().__name__ for entry in signal.receivers))
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "close_old_connections reset_queries",
+        "close_caches close_old_connections reset_urlconf",
+    ]
+
+
+def test_an_entry_of_a_signal_has_three_parts() -> None:
+    """An entry of Signal.receivers is a key with the sender's id, a reference or the receiver, and whether it is
+    async.
+    """
+    signal = Signal()
+    signal.connect(hear)
+    signal.connect(hear_async, sender=Signal, weak=False)
+    ((_, no_sender), reference, is_async), ((_, sender), receiver, also_async) = signal.receivers
+    assert (no_sender, reference(), is_async) == (id(None), hear, False)
+    assert (sender, receiver, also_async) == (id(Signal), hear_async, True)
+
+
+def test_the_connections_of_a_thread_are_found() -> None:
+    """On a thread without an event loop `initialized()` is what Django finds there: nothing first, then its own."""
+
+    def look() -> list[bool]:
+        found = [request_signals.initialized() == connections.all(initialized_only=True) == []]
+        connections["default"].ensure_connection()
+        found.append(request_signals.initialized() == connections.all(initialized_only=True) != [])
+        connections.close_all()
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(look).result() == [True, True]
+
+
+def test_it_is_known_whether_a_context_has_caches_and_a_urlconf() -> None:
+    """A context in which no cache and no URLconf was used is known to have none, and one that has, to have them."""
+
+    def closes() -> list[Any]:
+        with override_settings(CACHES={"default": {"BACKEND": f"{__name__}.NotingCache"}}):
+            request_signals.finish(None, [])
+            before = list(seen)
+            cache.set("a", 1)
+            set_urlconf("project.urls")
+            request_signals.finish(None, [])
+            return [before, list(seen), get_urlconf()]
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(copy_context().run, closes).result() == [[], ["the cache is closed"], None]
