@@ -257,10 +257,9 @@ class RequestThread:
             if not isinstance(headers, list | tuple):  # It may be an iterator, which is gone once it has been read.
                 headers = list(headers)
                 message = {**message, "headers": headers}
-            for name, _ in headers:
-                if name == b"content-length" or name.lower() == b"content-length":
-                    self.started = True
-                    return self._send(message)
+            if b"content-length" in dict(headers) or any(name.lower() == b"content-length" for name, _ in headers):
+                self.started = True
+                return self._send(message)
             return self._begin(message)
         if message.get("more_body"):
             self._become_stream()

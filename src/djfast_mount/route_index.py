@@ -141,8 +141,11 @@ class _Index:
         self._routes = list(router.routes)
         self._versions: list[tuple[APIRouter, int]] = []
         self._root = _Node()
-        for order, (route, judged) in enumerate(self._flattened(self._routes, lambda route: route)):
-            self._add(_Leaf(order, router, route, judged, apis))
+        found = self._flattened(self._routes, lambda route: route)
+        self._leaves = [_Leaf(order, router, route, judged, apis) for order, (route, judged) in enumerate(found)]
+        for leaf in self._leaves:
+            self._add(leaf)
+        self._literal = self._all_literal()
 
     def holds(self) -> bool:
         """Whether the routes are those that were indexed."""
@@ -154,9 +157,12 @@ class _Index:
     def find(self, scope: Scope) -> ASGIApp | None:
         """Returns the router as if the route for this request were its only one; None when that is not known."""
         path = get_route_path(scope)
-        if "\n" in path:
-            return None  # The end of a regular expression matches before one too.
-        for leaf in self._candidates(path):
+        candidates = self._literal.get(path)
+        if candidates is None:
+            if "\n" in path:
+                return None  # The end of a regular expression matches before one too.
+            candidates = self._candidates(path)
+        for leaf in candidates:
             if leaf.takes(scope, path):
                 return leaf.app
         return None
@@ -174,6 +180,11 @@ class _Index:
         else:
             found = [*found, *node.ending]
         return sorted(found, key=_order) if len(found) > 1 else found
+
+    def _all_literal(self) -> dict[str, list[_Leaf]]:
+        """The candidates of each path that a route has without a parameter."""
+        paths = {"/".join(leaf.literal) for leaf in self._leaves if leaf.whole}
+        return {path: self._candidates(path) for path in paths if "\n" not in path}
 
     def _add(self, leaf: _Leaf) -> None:
         node = self._root

@@ -168,8 +168,12 @@ def _send_with(send: Send, headers: RawHeaders, message: Message) -> Awaitable[N
 def with_missing(message: Message, headers: RawHeaders) -> Message:
     """Returns the start of a response with those of `headers` whose names it does not have."""
     own = list(message.get("headers", []))
-    names = {name.lower() for name, _ in own}
-    return {**message, "headers": [*own, *(pair for pair in headers if pair[0] not in names)]}
+    names = dict(own)
+    if not b"".join(names).islower():  # ASGI wants them so, and not every app does it.
+        names = {name.lower(): value for name, value in own}
+    if not names.keys().isdisjoint(dict(headers)):
+        headers = [pair for pair in headers if pair[0] not in names]
+    return {**message, "headers": own + headers}
 
 
 @cache
