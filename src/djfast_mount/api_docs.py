@@ -85,15 +85,10 @@ class ApiDocs:
         self.folder = FOLDER if links else None
         """The folder that is to be served with the static files; None where there are no docs."""
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Returns `app`, whose calls know that these are their docs."""
-
-        def known(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            if scope["type"] == "http":
-                scope[_KEY] = self
-            return app(scope, receive, send)
-
-        return known
+    @property
+    def scope(self) -> dict[str, ApiDocs]:
+        """What is to be in the scope of a call whose docs these are."""
+        return {_KEY: self}
 
 
 def documented(prefix: str, app: object) -> Iterator[tuple[str, FastAPI]]:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from djfast_mount.api_docs import ApiDocs
 from djfast_mount.conf import option
 from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.middleware import Chain, DjangoMiddleware, chosen_middleware
@@ -34,7 +33,7 @@ def prepare(apps: Collection[object]) -> None:
     check_schemes(apps)
 
 
-def fronts(apps: Mapping[str, ASGIApp], docs: ApiDocs, middleware: object) -> dict[str, ASGIApp]:
+def fronts(apps: Mapping[str, ASGIApp], middleware: object) -> dict[str, ASGIApp]:
     """Returns, for each prefix, what all calls of its app pass before the app itself. Raises: ConfigurationError.
 
     Args:
@@ -43,7 +42,7 @@ def fronts(apps: Mapping[str, ASGIApp], docs: ApiDocs, middleware: object) -> di
     chosen, classes = chosen_settings(), chosen_middleware(middleware)
 
     def front(prefix: str, app: ASGIApp) -> ASGIApp:
-        inner = docs.around(unasked(app, app) if isinstance(app, FastAPI) and is_indexed(app) else app)
+        inner = unasked(app, app) if isinstance(app, FastAPI) and is_indexed(app) else app
         if classes is not None:
             inner = DjangoMiddleware(inner, Chain(classes, app))
             if isinstance(app, FastAPI):

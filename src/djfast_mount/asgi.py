@@ -41,7 +41,7 @@ from djfast_mount.health import Health
 from djfast_mount.hosts import HostCheck
 from djfast_mount.http_request import DjangoRequests
 from djfast_mount.lifespan import Lifespans, Participant
-from djfast_mount.limits import CountedBody, declared_too_large, needs_counting, too_large
+from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.request_thread import RequestThreads
 from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, namespace_of, split_root_path
@@ -53,6 +53,7 @@ from djfast_mount.url_for import names_of_both
 __all__ = ["MountedApplication", "mount"]
 
 _THREADS = 8
+_NOTHING: Mapping[str, Any] = {}
 
 _not_found = PlainTextResponse("Not Found", status_code=404)
 
@@ -68,6 +69,8 @@ class _Mounted(NamedTuple):
     http: ASGIApp
     app: ASGIApp
     participant: Participant
+    scope: Mapping[str, Any] = _NOTHING
+    """What the app is to find in the scope of its calls, besides what the server puts there."""
 
 
 class MountedApplication(Starlette):
@@ -92,6 +95,7 @@ class MountedApplication(Starlette):
         serves_django: bool = True,
         fallthrough: bool = False,
         fronts: Mapping[str, ASGIApp],
+        scope: Mapping[str, Any] = _NOTHING,
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
@@ -110,23 +114,28 @@ class MountedApplication(Starlette):
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
             for prefix, app in apps.items()
         }
-        served = {prefix: DjangoRequests(fronts[prefix], prefix, names_of_both(app)) for prefix, app in apps.items()}
+        served = {prefix: DjangoRequests(fronts[prefix], prefix) for prefix in apps}
         http: dict[str, ASGIApp] = {prefix: partial(threads.http, app) for prefix, app in served.items()}
         if fallthrough:
             http = fall_through(http, apps, elsewhere if serves_django else None)
-        self._prefixes = PrefixRouter(
-            {prefix: _Mounted(http[prefix], served[prefix], live[id(app)]) for prefix, app in apps.items()}
-        )
+        mounted = {
+            prefix: _Mounted(http[prefix], served[prefix], live[id(app)], {**scope, **names_of_both(app)})
+            for prefix, app in apps.items()
+        }
+        self._prefixes = PrefixRouter(mounted)
         self._websocket_app: _Mounted | None = None
         if websocket_app is not None:
             participant = Participant("websocket_app", threads.outside_requests(websocket_app))
             participant = live.setdefault(id(websocket_app), participant)
             self._websocket_app = _Mounted(_not_found, websocket_app, participant)
-        first = [Participant("the thread pool", threads.lifespan)]
+        self._lifespans = Lifespans([*self._first_participants(lifespan), *live.values(), *self._last_participants()])
+
+    def _first_participants(self, lifespan: Lifespan[Any] | None) -> list[Participant]:
+        first = [Participant("the thread pool", self._threads.lifespan)]
         if lifespan is not None:
-            root = threads.outside_requests(Router(lifespan=lifespan))
+            root = self._threads.outside_requests(Router(lifespan=lifespan))
             first.append(Participant("the root's lifespan", root, shared=True))
-        self._lifespans = Lifespans([*first, *live.values(), *self._last_participants()])
+        return first
 
     def _last_participants(self) -> list[Participant]:
         collector = [Participant("the garbage collector", garbage.lifespan)] if option("tune_gc") else []
@@ -175,12 +184,13 @@ class MountedApplication(Starlette):
             # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
             child = child_scope(scope, self._script_name or outer, path)
         else:
-            prefix, (app, _, participant) = match
+            prefix, target = match
+            app = target.http
             if has_control_character(path) or not self._allows(headers, raw_headers):
                 return _bad_request(scope, receive, send)
-            child = self._child_of(participant, scope, outer + prefix, path[len(prefix) :] or "/")
+            child = self._child_of(target, scope, outer + prefix, path[len(prefix) :] or "/")
         limit = self.body_limit
-        if limit is None:
+        if limit is None or (scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers)):
             return app(child, receive, send)
         if declared_too_large(headers, limit):
             return too_large(scope, receive, send)
@@ -210,7 +220,7 @@ class MountedApplication(Starlette):
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            child = self._child_of(target.participant, scope, outer, path)
+            child = self._child_of(target, scope, outer, path)
             await self._threads.websocket(target.app, child, receive, send)
 
     def _position(self, scope: Scope) -> tuple[str, str]:
@@ -219,10 +229,10 @@ class MountedApplication(Starlette):
         return split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
 
     @staticmethod
-    def _child_of(participant: Participant, scope: Scope, root_path: str, path: str) -> Scope:
-        child = child_scope(scope, root_path, path)
-        if participant.state:
-            child["state"] = {**scope.get("state", {}), **participant.state}
+    def _child_of(target: _Mounted, scope: Scope, root_path: str, path: str) -> Scope:
+        child = child_scope(scope, root_path, path, target.scope)
+        if state := target.participant.state:
+            child["state"] = {**scope.get("state", {}), **state}
         return child
 
 
@@ -365,5 +375,6 @@ def mount(
         max_body_size=max_body_size,
         serves_django=django,
         fallthrough=fallthrough,
-        fronts=fronts(apps, docs, django_middleware_for_api),
+        fronts=fronts(apps, django_middleware_for_api),
+        scope=docs.scope,
     )

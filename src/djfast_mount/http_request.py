@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
@@ -34,6 +34,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount import csrf
 from djfast_mount.exceptions import MountError
+from djfast_mount.leases import Source
+from djfast_mount.offload import current_source
 
 __all__ = [
     "ENFORCE_CSRF_CHECKS",
@@ -80,35 +82,43 @@ class APIRequest(ASGIRequest):
 class APICall:
     """What is known of one call: its HttpRequest once that was asked for, and what became of an error."""
 
-    __slots__ = ("_refused", "_send", "answered", "form", "outer", "reported", "request", "scope", "user")
+    # Most calls change none of these.
+    request: APIRequest | None = None
+    user: Any = None  # whom a credential other than the session cookie names
+    form: FormData | None = None  # read for its CSRF token; to be closed
+    reported: BaseException | None = None  # the error that has been logged
+    answered: BaseException | None = None  # the error that has been logged, and answered by a whole response
+    _refused = False
 
-    def __init__(self, scope: Scope, send: Send, prefix: str) -> None:
+    def __init__(self, scope: Scope, prefix: str, source: Source | None) -> None:
         self.scope = scope
         self.outer = scope["root_path"].removesuffix(prefix)
-        self.request: APIRequest | None = None
-        self.user: Any = None  # whom a credential other than the session cookie names
-        self.form: FormData | None = None  # read for its CSRF token; to be closed
-        self.reported: BaseException | None = None  # the error that has been logged
-        self.answered: BaseException | None = None  # the error that has been logged, and answered by a whole response
-        self._send = send
-        self._refused = False
+        self._source = source
+
+    def begin(self, request: APIRequest) -> None:
+        """Has the response carry the cookies that the call sets."""
+        self.request = request
+        if self._source is not None and self.scope["type"] == "http":
+            self._source.change = self._change
 
     def end(self) -> None:
         """Lets go of what leads back here: a request that is freed at once need not wait for the garbage collector."""
         self.scope = {}
-        self._send = _nowhere
-        self.reported = self.answered = None
+        if self._source is not None and self.request is not None:
+            self._source.change = None
+        self._source = None
+        if self.reported is not None:
+            self.reported = self.answered = None
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """ASGI: sends `message`, a response's start with the cookies that the call sets."""
-        # Not a coroutine function: each costs its time, and most messages only pass.
-        if self.request is None:
-            return self._send(message)
+    def _change(self, message: Message) -> Awaitable[None]:
+        source = self._source
+        if source is None or self.request is None or self._refused:
+            return _nothing()
         if message["type"] == "http.response.start":
-            return self._start(self.request, message)
-        return _nothing() if self._refused else self._send(message)
+            return self._start(source, self.request, message)
+        return source.send(message, changed=True)
 
-    async def _start(self, request: APIRequest, message: Message) -> None:
+    async def _start(self, source: Source, request: APIRequest, message: Message) -> None:
         try:
             message = await _finished(request, message)
         except SessionInterrupted as error:
@@ -116,9 +126,10 @@ class APICall:
             self._refused = True
             response = HttpResponse(status=400)
             log_response("%s: %s", str(error), request.path, response=response, request=request, exception=error)
-            await JSONResponse({"detail": "Bad Request"}, 400)(self.scope, _nothing_to_receive, self._send)
+            refusal = JSONResponse({"detail": "Bad Request"}, 400)
+            await refusal(self.scope, _nothing_to_receive, partial(source.send, changed=True))
         else:
-            await self._send(message)
+            await source.send(message, changed=True)
 
 
 class DjangoRequests:
@@ -130,26 +141,22 @@ class DjangoRequests:
     Args:
         app: Served with the request's thread entered.
         prefix: Under which `app` is mounted.
-        router: What ``request.url_for`` asks, instead of the app's own router.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str, router: object = None) -> None:
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
         self.app = app
         self.prefix = prefix
-        self.router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        call = scope[_KEY] = APICall(scope, send, self.prefix)
-        if self.router is not None:
-            scope["router"] = self.router
+        call = scope[_KEY] = APICall(scope, self.prefix, current_source())
         if call.outer:
             # As for a view: reverse() puts it in front of a path.
             set_script_prefix(settings.FORCE_SCRIPT_NAME or call.outer)
         try:
-            await self.app(scope, receive, call.send if scope["type"] == "http" else send)
+            await self.app(scope, receive, send)
         except Exception as error:
             if call.answered is not error:
                 raise
@@ -187,7 +194,8 @@ def http_request(connection: HTTPConnection) -> APIRequest:
         )
     request = call.request
     if request is None:
-        request = call.request = _made(call)
+        request = _made(call)
+        call.begin(request)
         if call.user is not None:
             set_user(call, call.user)
     return request
@@ -337,10 +345,6 @@ def _with_cookies(request: APIRequest, message: Message) -> Message:
 
 async def _nothing() -> None:
     pass
-
-
-async def _nowhere(message: Message) -> None:
-    """ASGI: the response has been sent."""
 
 
 async def _nothing_to_receive() -> Message:

@@ -14,7 +14,7 @@ import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from djfast_mount.calls import Call
@@ -321,6 +321,12 @@ class Source(Protocol):
     base: contextvars.Context | None
     """What the request began with."""
 
+    change: Callable[[MutableMapping[str, Any]], Awaitable[None]] | None
+    """What is handed each message of the response first, and sends on what becomes of it."""
+
+    headers: Mapping[bytes, bytes]
+    """What the response is to have, where it does not have headers of these names: in lower case."""
+
     hop: Hop | None
     """What takes a handler to the request thread as a whole, where something does."""
 
@@ -335,3 +341,6 @@ class Source(Protocol):
 
     def lease(self) -> Lease:
         """Returns the lease for a call that is made now. Runs on the event loop."""
+
+    def send(self, message: MutableMapping[str, Any], *, changed: bool = False) -> Awaitable[None]:
+        """ASGI: sends `message`. `changed` says whether `change` has seen it."""

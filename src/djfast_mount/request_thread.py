@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -34,6 +34,7 @@ __all__ = ["RequestThread", "RequestThreads"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
+_NONE: Mapping[bytes, bytes] = {}
 # Seconds for which the start of a stream whose first part does not come is held, beyond what a wait for a worker takes.
 _AFTER_THE_WAIT = 1.0
 # Seconds that the end of the lifespan waits for workers. Requests have ended by then, or the server has given them up.
@@ -216,6 +217,10 @@ class RequestThread:
     told = False
     lingers = True
     announces = True
+    change: Callable[[Message], Awaitable[None]] | None = None
+    """What is handed each message of the response first, and sends on what becomes of it."""
+    headers: Mapping[bytes, bytes] = _NONE
+    """What the response is to have, where it does not have headers of these names: in lower case."""
     _streams = False
     _complete = False
     _held_start: Message | None = None
@@ -247,17 +252,27 @@ class RequestThread:
         if ended is not None:
             await outlive(ended)
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """ASGI: sends `message`, and gives the worker back between the parts of a stream."""
+    def send(self, message: Message, *, changed: bool = False) -> Awaitable[None]:
+        """ASGI: sends `message`, and gives the worker back between the parts of a stream.
+
+        Args:
+            changed: Whether `change` has seen the message.
+        """
         # Not a coroutine function: each costs its time, and most messages only pass.
+        if self.change is not None and not changed:
+            return self.change(message)
         if self._streams:
             return self._send_part(message)
         if message["type"] == "http.response.start":
-            headers = message.get("headers", ())
-            if not isinstance(headers, list | tuple):  # It may be an iterator, which is gone once it has been read.
-                headers = list(headers)
-                message = {**message, "headers": headers}
-            if b"content-length" in dict(headers) or any(name.lower() == b"content-length" for name, _ in headers):
+            headers = list(message.get("headers", ()))  # It may be an iterator, which is gone once it has been read.
+            names = dict(headers)
+            if not b"".join(names).islower():  # ASGI wants them so, and not every app does it.
+                names = {name.lower(): value for name, value in headers}
+            more = self.headers
+            if not names.keys().isdisjoint(more):
+                more = {name: value for name, value in more.items() if name not in names}
+            message = {**message, "headers": [*headers, *more.items()]}
+            if b"content-length" in names:
                 self.started = True
                 return self._send(message)
             return self._begin(message)

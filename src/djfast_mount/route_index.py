@@ -145,7 +145,7 @@ class _Index:
         self._leaves = [_Leaf(order, router, route, judged, apis) for order, (route, judged) in enumerate(found)]
         for leaf in self._leaves:
             self._add(leaf)
-        self._literal = self._all_literal()
+        self._known = {key: app for leaf in self._leaves for key, app in self._look_up(leaf)}
 
     def holds(self) -> bool:
         """Whether the routes are those that were indexed."""
@@ -157,12 +157,12 @@ class _Index:
     def find(self, scope: Scope) -> ASGIApp | None:
         """Returns the router as if the route for this request were its only one; None when that is not known."""
         path = get_route_path(scope)
-        candidates = self._literal.get(path)
-        if candidates is None:
-            if "\n" in path:
-                return None  # The end of a regular expression matches before one too.
-            candidates = self._candidates(path)
-        for leaf in candidates:
+        known = self._known.get((scope["method"], path))
+        if known is not None:
+            return known
+        if "\n" in path:
+            return None  # The end of a regular expression matches before one too.
+        for leaf in self._candidates(path):
             if leaf.takes(scope, path):
                 return leaf.app
         return None
@@ -181,10 +181,18 @@ class _Index:
             found = [*found, *node.ending]
         return sorted(found, key=_order) if len(found) > 1 else found
 
-    def _all_literal(self) -> dict[str, list[_Leaf]]:
-        """The candidates of each path that a route has without a parameter."""
-        paths = {"/".join(leaf.literal) for leaf in self._leaves if leaf.whole}
-        return {path: self._candidates(path) for path in paths if "\n" not in path}
+    def _look_up(self, leaf: _Leaf) -> Iterator[tuple[tuple[str, str], ASGIApp]]:
+        """What `find` is to return for the path of `leaf`, where that has no parameter, by method and path."""
+        path = "/".join(leaf.literal)
+        if not leaf.whole or "\n" in path:
+            return
+        for method in leaf.methods or ():
+            for candidate in self._candidates(path):
+                if candidate.regex is None:
+                    break  # It may look at more than method and path.
+                if candidate.takes({"method": method}, path):
+                    yield (method, path), candidate.app
+                    break
 
     def _add(self, leaf: _Leaf) -> None:
         node = self._root

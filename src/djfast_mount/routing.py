@@ -11,13 +11,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from starlette.types import Scope
 
 __all__ = ["PrefixRouter", "child_scope", "has_control_character", "namespace_of", "split_root_path"]
 
 T = TypeVar("T")
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 class PrefixRouter(Generic[T]):
@@ -46,14 +48,19 @@ def split_root_path(root_path: str, path: str) -> tuple[str, str]:
     return outer, inner if inner[0] == "/" else path
 
 
-def child_scope(scope: Scope, root_path: str, path: str) -> Scope:
-    """Returns a copy of `scope` for an app that is rooted at `root_path`; `path` is the path inside of it."""
-    child = {**scope, "root_path": root_path, "path": root_path + path}
+def child_scope(scope: Scope, root_path: str, path: str, more: Mapping[str, Any] = _NOTHING) -> Scope:
+    """Returns a copy of `scope` for an app that is rooted at `root_path`; `path` is the path inside of it.
+
+    Args:
+        more: What else the app is to find there.
+    """
+    child = {**scope, "root_path": root_path, "path": root_path + path, **more}
     # The root's. A Router that finds an app raises its 404, for the app's exception handlers; alone it answers.
     child.pop("app", None)
-    if "router" in child:
+    if "router" in scope:
         # Left there by a Starlette app around the root. The child's own router is the one that its url_for must ask.
-        del child["router"]
+        if "router" not in more:
+            del child["router"]
         child.pop("app_root_path", None)
     return child
 

@@ -9,7 +9,7 @@ XFrameOptionsMiddleware and ContentSecurityPolicyMiddleware (Django 6). A header
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
 from functools import cache, partial
 from io import BytesIO
 from typing import Any
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import call_of
+from djfast_mount.offload import current_source
 
 __all__ = ["DjangoSettings", "chosen_settings", "security_headers", "with_missing", "with_security_headers"]
 
@@ -95,8 +96,8 @@ class DjangoSettings:
             self._believe_proxy(scope)
             if kind == "http" and scope["scheme"] != "https":
                 app = self._redirect(scope) or app
-        if self._adds_headers and kind == "http":
-            send = partial(_send_with, send, security_headers(scope["scheme"] == "https"))
+        if self._adds_headers and kind == "http" and (source := current_source()) is not None:
+            source.headers = _by_name(scope["scheme"] == "https")
         return app(scope, receive, send)
 
     def _take_script_name(self, scope: Scope) -> None:
@@ -198,6 +199,11 @@ def security_headers(is_secure: bool, *, whatever_is_listed: bool = False) -> Ra
     ]
 
 
+@cache
+def _by_name(is_secure: bool) -> Mapping[bytes, bytes]:
+    return dict(security_headers(is_secure))
+
+
 class _Asked(HttpRequest):
     """As much of a request as these middleware classes look at."""
 
@@ -230,7 +236,7 @@ def _no_response(request: HttpRequest) -> HttpResponse:
 
 
 def _forget(**_: object) -> None:
-    for function in (security_headers, _listed, _middleware):
+    for function in (_by_name, security_headers, _listed, _middleware):
         function.cache_clear()
 
 

@@ -12,10 +12,10 @@ from djfast_mount.urls import reverse
 __all__ = ["NamesOfBoth", "names_of_both"]
 
 
-def names_of_both(app: object) -> NamesOfBoth | None:
-    """Returns what stands in for the router of `app` in the scope of its calls; None when it has no router."""
+def names_of_both(app: object) -> dict[str, NamesOfBoth]:
+    """Returns what is to be in the scope of the calls of `app`: what stands in for its router, if it has one."""
     router = getattr(app, "router", None)
-    return None if router is None else NamesOfBoth(router)
+    return {} if router is None else {"router": NamesOfBoth(router)}
 
 
 class NamesOfBoth:
