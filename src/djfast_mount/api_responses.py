@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from djfast_mount.handlers import DjangoHandler
+from djfast_mount.handlers import DjangoHandler, close_silently
 
 __all__ = ["APIResponse", "DjangoResponse", "Parts", "send_django"]
 
@@ -138,15 +137,8 @@ async def send_django(response: Any, send: Send) -> None:
     try:
         await _sender.send_response(response, send)
     finally:
-        if closers := list(response._resource_closers):
-            await run_in_threadpool(_close, closers)
-
-
-def _close(closers: list[Any]) -> None:
-    # As HttpResponseBase.close() does, which would also send request_finished.
-    for closer in closers:
-        with contextlib.suppress(Exception):
-            closer()
+        if response._resource_closers:
+            await run_in_threadpool(close_silently, response)
 
 
 class DjangoResponse(Response):

@@ -12,8 +12,8 @@ Here a sync view's whole chain is one hop on the request thread; an async view k
 5. Everything else is Django's: this subclasses its handler and calls its methods.
 
 Names used here that are not public, each with a canary test: BaseHandler's _get_response and its resolve_request, which
-Django calls for every request; response._handler_class, by which a response knows the sender of request_finished;
-RoutePattern._route and RegexPattern._regex, which a translated path has not as a string.
+Django calls for every request; of a response _handler_class, by which it knows the sender of request_finished, and
+_resource_closers; RoutePattern._route and RegexPattern._regex, which a translated path has not as a string.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver, set_script_prefix
 from django.urls.resolvers import RegexPattern, RoutePattern
 from django.utils.translation import get_language
@@ -39,8 +40,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from djfast_mount import offload
 from djfast_mount.cancellation import outlive
 from djfast_mount.leases import Lease
+from djfast_mount.request_signals import finished
 
-__all__ = ["DjangoHandler", "undisturbed"]
+__all__ = ["DjangoHandler", "close_silently", "undisturbed"]
 
 # Seconds after which a request that a sync view serves listens for its client's leaving: most have been answered by
 # then.
@@ -316,8 +318,20 @@ def _nothing() -> None:
 
 
 def _close(lease: Lease, response: Any) -> None:
-    """Closes the response, which sends request_finished, and ends the spell with this call. Runs on the worker."""
+    """Closes the response and ends the spell with this call, which sends request_finished. Runs on the worker."""
     try:
-        response.close()
+        if type(response).close is HttpResponseBase.close and finished.djangos_alone() is not None:
+            close_silently(response)  # Nobody but Django listens, and the end of the spell is at hand.
+        else:
+            response.close()
     finally:
         lease.lingers = False
+
+
+def close_silently(response: Any) -> None:
+    """Does what HttpResponseBase.close() does, but for the signal request_finished."""
+    for closer in response._resource_closers:
+        with contextlib.suppress(Exception):
+            closer()
+    response._resource_closers.clear()
+    response.closed = True

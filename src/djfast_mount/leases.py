@@ -36,60 +36,34 @@ class Lease:
     Methods without a note run on the event loop.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_begun",
-        "_expired",
-        "_pending",
-        "_timer",
-        "_waiting",
-        "announces",
-        "base",
-        "calling",
-        "closed",
-        "context",
-        "contexts",
-        "iterators",
-        "lingers",
-        "loop",
-        "one_call",
-        "open",
-        "owner",
-        "pins",
-        "pool",
-        "scope",
-        "sender",
-        "shared",
-        "since",
-        "worker",
-    )
+    # Most leases change none of these.
+    closed = False
+    one_call = False  # whether its spell ends with its call, whatever the call leaves behind
+    worker: Worker | None = None  # guarded by Pool.lock
+    since = 0.0  # time.monotonic() of the spell's begin; 0.0 between spells
+    context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
+    owner: object = None  # the task whose calls share `context`
+    base: contextvars.Context | None = None  # what the request began with
+    shared: Any = None  # what holds `context`
+    contexts: weakref.WeakKeyDictionary[Any, Any] | None = None  # those of further tasks
+    announces = True  # for the hooks: whether they send the signals, or somebody else does
+    sender: object = None  # for the hooks: of the signals; None: their own
+    open = False  # for the hooks: whether request_started has been sent, and request_finished has not
+    calling = False  # whether a call runs on the worker
+    _begun = False  # on the worker only
+    _expired = False
+    _waiting = False  # guarded by Pool.lock
+    _timer: asyncio.TimerHandle | None = None
 
     def __init__(self, pool: Pool, scope: MutableMapping[str, Any], *, lingers: bool = True) -> None:
         self.pool = pool
         self.scope = scope
         self.loop = asyncio.get_running_loop()
         self.lingers = lingers
-        self.closed = False
-        self.one_call = False  # whether its spell ends with its call, whatever the call leaves behind
-        self.worker: Worker | None = None  # guarded by Pool.lock
-        self.since = 0.0  # time.monotonic() of the spell's begin; 0.0 between spells
         self.iterators: dict[int, Any] = {}  # id -> a sync iterator that the request draws on the worker
         # The ids of context managers that were entered on the worker and not yet left, with the iterators of then.
         self.pins: dict[int, frozenset[int]] = {}
-        self.context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
-        self.owner: object = None  # the task whose calls share `context`
-        self.base: contextvars.Context | None = None  # what the request began with
-        self.shared: Any = None  # what holds `context`
-        self.contexts: weakref.WeakKeyDictionary[Any, Any] | None = None  # those of further tasks
-        self.announces = True  # for the hooks: whether they send the signals, or somebody else does
-        self.sender: object = None  # for the hooks: of the signals; None: their own
-        self.open = False  # for the hooks: whether request_started has been sent, and request_finished has not
-        self.calling = False  # whether a call runs on the worker
-        self._begun = False  # on the worker only
-        self._expired = False
-        self._waiting = False  # guarded by Pool.lock
         self._pending: deque[Call] = deque()  # guarded by Pool.lock
-        self._timer: asyncio.TimerHandle | None = None
 
     def context_of(self, task: object, make: Callable[[], Shared]) -> Any:
         """Returns where the calls of `task` run: all in one context, which is what `make` returns for the first."""
@@ -198,9 +172,7 @@ class Lease:
     def _let_go(self) -> None:
         self.pool.streams.leave(self)
         self.context = None  # It holds the context variable that holds the lease.
-        self.shared = self.base = None
-        self.owner = None
-        self.contexts = None
+        self.shared = self.base = self.owner = self.contexts = None
 
     # On the worker -------------------------------------------------------------------------------------------------
 

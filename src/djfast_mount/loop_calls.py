@@ -7,7 +7,8 @@
 
 Names used here that are not public, each with a canary test:
 
-    asgiref.sync    SyncToAsync.threadlocal, _restore_context
+    asgiref.sync    SyncToAsync.threadlocal
+    asgiref.local   _Storage, _rehome
     anyio           _core._eventloop.set_current_async_library
 """
 
@@ -20,7 +21,8 @@ from collections.abc import Callable
 from typing import Any
 
 from anyio._core._eventloop import set_current_async_library
-from asgiref.sync import SyncToAsync, _restore_context
+from asgiref.local import _rehome, _Storage
+from asgiref.sync import SyncToAsync
 
 from djfast_mount.cancellation import cancel_again, outlive
 
@@ -69,7 +71,14 @@ def _carry(source: contextvars.Context, tokens: Tokens) -> None:
         for variable, value in source.items():
             if variable not in here:
                 tokens[variable] = variable.set(value)
-    _restore_context(source)
+    # As asgiref's _restore_context() does, but for what is here already: that is nearly all, with each call.
+    thread = threading.get_ident()
+    for variable, value in source.items():
+        if type(value) is _Storage:
+            if value.thread_id != thread or variable.get() is not value:
+                variable.set(_rehome(value))
+        elif variable.get() is not value:
+            variable.set(value)
 
 
 def running_call() -> LoopCall | None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -266,13 +266,10 @@ class RequestThread:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))  # It may be an iterator, which is gone once it has been read.
             names = dict(headers)
-            if not b"".join(names).islower():  # ASGI wants them so, and not every app does it.
-                names = {name.lower(): value for name, value in headers}
-            more = self.headers
-            if not names.keys().isdisjoint(more):
-                more = {name: value for name, value in more.items() if name not in names}
-            message = {**message, "headers": [*headers, *more.items()]}
-            if b"content-length" in names:
+            if self.headers:
+                headers += self._missing(names)
+            message = {**message, "headers": headers}
+            if b"content-length" in names or any(name.lower() == b"content-length" for name in names):
                 self.started = True
                 return self._send(message)
             return self._begin(message)
@@ -280,6 +277,13 @@ class RequestThread:
             self._become_stream()
             return self._send_part(message)
         return self._send(message)
+
+    def _missing(self, names: dict[bytes, bytes]) -> Iterable[tuple[bytes, bytes]]:
+        """Those of `headers` that are not among `names`."""
+        if not b"".join(names).islower():  # ASGI wants them so, and not every app does it.
+            names = {name.lower(): value for name, value in names.items()}
+        more = self.headers.items()
+        return more if names.keys().isdisjoint(self.headers) else [pair for pair in more if pair[0] not in names]
 
     def ends_with(self, grace: Grace, task: asyncio.Task[Any]) -> None:
         """Has an event stream end when `grace` begins to count. `task` serves the request."""
