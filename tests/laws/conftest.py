@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 
 from laws import record
 from laws.roots import ROOTS
@@ -46,6 +48,13 @@ GOOD = (Variant(), Variant(root_path="/pre"), Variant(loop="uvloop", root_path="
 def hearing(request: pytest.FixtureRequest) -> Iterator[None]:
     """A module that looks at `record.signals` says so by HEARS_SIGNALS."""
     with record.hearing() if getattr(request.module, "HEARS_SIGNALS", False) else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def settings_as_found() -> Iterator[None]:
+    """A faulty root may hang, and with it what a `site` has overridden."""
+    with override_settings(ROOT_URLCONF=settings.ROOT_URLCONF, MIDDLEWARE=settings.MIDDLEWARE):
         yield
 
 
