@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+import asgiref.local
 import asgiref.sync
 import fastapi.concurrency
 import fastapi.routing
@@ -327,3 +328,38 @@ def test_a_translated_path_is_no_string() -> None:
         assert path(given, nothing).pattern._route is given
         assert re_path(given, nothing).pattern._regex is given
     assert not isinstance(gettext_lazy("news/"), str)
+
+
+def test_asgirefs_storage_belongs_to_a_thread() -> None:
+    """What a Local has in a context is a _Storage with its thread's identity, and _rehome makes one of this thread."""
+
+    def found() -> list[Any]:
+        local = Local()
+        local.value = 1
+        return [value for value in contextvars.copy_context().values() if type(value) is asgiref.local._Storage]
+
+    [storage] = contextvars.Context().run(found)
+    assert (storage.thread_id, storage.data) == (threading.get_ident(), {"value": 1})
+    with ThreadPoolExecutor(1) as pool:
+        moved = pool.submit(asgiref.local._rehome, storage).result()
+    assert moved.thread_id not in (threading.get_ident(), None)
+    assert moved.data == {"value": 1}
+
+
+def test_a_response_of_djangos_closes_what_it_holds() -> None:
+    """HttpResponseBase.close() calls _resource_closers, whatever they raise, empties them and notes it; no more than
+    that and the signal.
+    """
+    calls: list[str] = []
+
+    def fail() -> None:
+        calls.append("failed")
+        raise LookupError
+
+    response = HttpResponse()
+    response._resource_closers += [fail, lambda: calls.append("closed")]
+    before = vars(response).keys()
+    response.close()
+    assert calls == ["failed", "closed"]
+    assert (response._resource_closers, response.closed) == ([], True)
+    assert vars(response).keys() == before
