@@ -267,3 +267,13 @@ def test_the_names_that_are_not_public_are_there() -> None:
     assert included.original_router is router
     assert [candidate.path_regex.pattern for candidate in included.effective_candidates()] == ["^/a$"]  # type: ignore[union-attr]
     assert starlette._utils.get_route_path({"path": "/pre/a", "root_path": "/pre"}) == "/a"
+
+
+def test_a_route_without_parameters_matches_as_it_would_itself() -> None:
+    """What the index says of a route without parameters, where method and path are its own, is what the route says."""
+    api = FastAPI()
+    api.get("/a/b")(endpoint("one"))
+    route: Any = api.routes[-1]
+    for more in ({}, {"path_params": {"outer": 1}}):
+        scope = http_scope("/a/b", **more)
+        assert route_index._Literal(route).matches(scope) == route.matches(scope)

@@ -130,11 +130,12 @@ class DocsMiddleware:
             api.openapi_url: "schema",
         }
         self._paths = {path: kind for path, kind in found.items() if path}
+        self._endings = tuple(self._paths)
         self._made_by_fastapi = _made_by_fastapi(api)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine function: each costs its time, and most calls only pass.
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"].endswith(self._endings):
             docs: ApiDocs | None = scope.get(_KEY)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if docs is not None and path in self._paths:

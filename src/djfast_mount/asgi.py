@@ -186,7 +186,10 @@ class MountedApplication(Starlette):
         else:
             prefix, target = match
             app = target.http
-            if has_control_character(path) or not self._allows(headers, raw_headers):
+            hosts = self._hosts
+            # As many headers as names: no second Host among them.
+            known = hosts is None or (headers.get(b"host") in hosts.known and len(headers) == len(raw_headers))
+            if has_control_character(path) or not (known or self._allows(raw_headers)):
                 return _bad_request(scope, receive, send)
             child = self._child_of(target, scope, outer + prefix, path[len(prefix) :] or "/")
         limit = self.body_limit
@@ -198,18 +201,13 @@ class MountedApplication(Starlette):
             return CountedBody(limit, receive, send)(app, child)
         return app(child, receive, send)
 
-    def _allows(self, headers: Mapping[bytes, bytes], raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        hosts = self._hosts
-        if hosts is None:
-            return True
-        # As many headers as names: no second Host among them.
-        known = len(headers) == len(raw_headers) and headers.get(b"host") in hosts.known
-        return known or hosts.allows(raw_headers)
+    def _allows(self, raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        return self._hosts is None or self._hosts.allows(raw_headers)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         outer, path = self._position(scope)
         target = self._websocket_app
-        refused = not (self._hosts is None or self._hosts.allows(scope["headers"]))
+        refused = not self._allows(scope["headers"])
         match = self._prefixes.match(path)
         if match is not None:
             refused = refused or has_control_character(path)

@@ -133,7 +133,8 @@ class APICall:
 
 
 class DjangoRequests:
-    """ASGI: lets `get_request` make the HttpRequest of each call of `app`, and puts what it changes on the response.
+    """ASGI, http and websocket: lets `get_request` make the HttpRequest of each call of `app`, and puts what it changes
+    on the response.
 
     An error that has been logged and answered ends here, so that the server neither logs it again nor closes the
     connection.
@@ -148,9 +149,6 @@ class DjangoRequests:
         self.prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
         call = scope[_KEY] = APICall(scope, self.prefix, current_source())
         if call.outer:
             # As for a view: reverse() puts it in front of a path.

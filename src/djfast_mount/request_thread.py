@@ -89,7 +89,8 @@ class RequestThreads:
         request = RequestThread(self, scope, send, executor)
         if not announces:
             request.announces = False
-        request.sender = sender
+        if sender is not None:
+            request.sender = sender
         entered = enter(request, executor)
         in_flight.count += 1
         try:
@@ -217,6 +218,7 @@ class RequestThread:
     told = False
     lingers = True
     announces = True
+    sender: object = None
     change: Callable[[Message], Awaitable[None]] | None = None
     """What is handed each message of the response first, and sends on what becomes of it."""
     headers: Mapping[bytes, bytes] = _NONE
@@ -231,7 +233,6 @@ class RequestThread:
         self, threads: RequestThreads, scope: Scope, send: Send, executor: CurrentThreadExecutor | None
     ) -> None:
         self.scope = scope
-        self.sender: object = None
         self._threads = threads
         self._send = send
         self._executor = executor

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
@@ -25,7 +26,7 @@ from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.one_hop import in_one_hop, is_plain
-from djfast_mount.telemetry import ask_again
+from djfast_mount.telemetry import UNASKED, ask_again
 
 __all__ = ["add_route_index", "is_indexed"]
 
@@ -68,7 +69,8 @@ class _Indexed:
         # Not a coroutine function: each costs its time.
         if scope["type"] != "http":
             return self.router.app(scope, receive, send)
-        ask_again(scope)
+        if UNASKED in scope:
+            ask_again(scope)
         index = self._index
         if index is None or not index.holds():
             index = self._index = _Index(self.router, self._apis)
@@ -88,31 +90,59 @@ class _Only(_IncludedRouter):
         return self._only
 
 
+class _Literal:
+    """An APIRoute without parameters, as its router sees it for a request that is known to be the route's.
+
+    What `matches` returns is what the route would return for such a request.
+    """
+
+    def __init__(self, route: APIRoute) -> None:
+        self._route = route
+        self.path_format = route.path_format
+        self.handle = route.handle
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        route = self._route
+        path_params = dict(scope.get("path_params", ()))
+        return Match.FULL, {"endpoint": route.endpoint, "path_params": path_params, "route": route}
+
+
 class _Leaf:
     """A route, wherever it was included.
 
     Attributes:
         app: The router as if this were its only route.
+        known: The same, for requests whose method and path are known to be the route's.
     """
 
-    __slots__ = ("app", "literal", "methods", "order", "regex", "route", "whole")
+    __slots__ = ("app", "known", "literal", "methods", "order", "regex", "route", "whole")
 
     def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, apis: Sequence[FastAPI]) -> None:
         self.order = order
         self.route = route
-        narrow = copy.copy(router)
-        narrow.routes = [route]
-        self.app: ASGIApp = narrow.app
-        if judged is not None and is_plain(judged, getattr(judged, "original_route", judged)):
-            self.app = in_one_hop(self.app, judged, apis)
         self.regex = getattr(judged, "path_regex", None)
         self.methods = getattr(judged, "methods", None)
         self.literal, self.whole = _literal_segments(judged.path_format) if judged is not None else ((), False)
+        hop = partial(in_one_hop, route=judged, apis=apis) if _is_plain(judged) else None
+        self.app = self.known = _alone(router, route, hop)
+        if self.whole and judged is route and type(route) is APIRoute:
+            self.known = _alone(router, _Literal(route), hop)
 
     def takes(self, scope: Scope, path: str) -> bool:
         if self.regex is None:
             return self.route.matches(scope)[0] is Match.FULL
         return (not self.methods or scope["method"] in self.methods) and self.regex.match(path) is not None
+
+
+def _alone(router: APIRouter, route: Any, around: Callable[[ASGIApp], ASGIApp] | None) -> ASGIApp:
+    """The router as if `route` were its only one."""
+    narrow = copy.copy(router)
+    narrow.routes = [route]
+    return narrow.app if around is None else around(narrow.app)
+
+
+def _is_plain(judged: Any) -> bool:
+    return judged is not None and is_plain(judged, getattr(judged, "original_route", judged))
 
 
 def _literal_segments(path_format: str) -> tuple[tuple[str, ...], bool]:
@@ -191,7 +221,7 @@ class _Index:
                 if candidate.regex is None:
                     break  # It may look at more than method and path.
                 if candidate.takes({"method": method}, path):
-                    yield (method, path), candidate.app
+                    yield (method, path), candidate.known
                     break
 
     def _add(self, leaf: _Leaf) -> None:

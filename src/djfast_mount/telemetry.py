@@ -20,10 +20,11 @@ from opentelemetry._logs import _internal as logs
 from opentelemetry.metrics import _internal as metrics
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["ask_again", "unasked"]
+__all__ = ["UNASKED", "ask_again", "unasked"]
 
 _KEY = "fastapi.telemetry"
-_OURS = "djfast_mount.telemetry"
+UNASKED = "djfast_mount.telemetry"
+"""The key in the scope of a call for which FastAPI is not to look."""
 _NAMED = ("OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER", "OTEL_PYTHON_LOGGER_PROVIDER")
 
 
@@ -44,7 +45,7 @@ def unasked(app: ASGIApp, api: FastAPI) -> ASGIApp:
             and scope["type"] == "http"
         ):
             scope[_KEY] = None
-            scope[_OURS] = True
+            scope[UNASKED] = True
         return app(scope, receive, send)
 
     return call
@@ -52,5 +53,4 @@ def unasked(app: ASGIApp, api: FastAPI) -> ASGIApp:
 
 def ask_again(scope: MutableMapping[str, Any]) -> None:
     """Takes back what `unasked` has put into the scope: a FastAPI that is mounted further inside asks for itself."""
-    if _OURS in scope:
-        del scope[_OURS], scope[_KEY]
+    del scope[UNASKED], scope[_KEY]
