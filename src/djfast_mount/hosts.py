@@ -7,7 +7,7 @@ Host header. Django falls back on the server's name when there is none, and join
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -32,11 +32,13 @@ class HostCheck:
         """Hosts that were let through, so that the next request need not ask the settings: they are slow to read."""
         setting_changed.connect(self._forget)
 
-    def allows(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    def allows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Whether these raw ASGI headers carry one Host that ALLOWED_HOSTS names. Logs a refusal, as Django does."""
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) == 1 and hosts[0] in self.known:
+        last = dict(headers)
+        # As many headers as names: no second Host among them.
+        if last.get(b"host") in self.known and len(last) == len(headers):
             return True
+        hosts = [value for name, value in headers if name == b"host"]
         if settings.USE_X_FORWARDED_HOST:
             hosts = [value for name, value in headers if name == b"x-forwarded-host"] or hosts
         if len(hosts) == 1 and self.allows_host(hosts[0]):

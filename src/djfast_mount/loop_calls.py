@@ -53,7 +53,12 @@ class SharedContext:
 
     def begin(self, seen: contextvars.Context) -> None:
         """Gives the context what the task holds, which is `seen`. Runs in the context."""
-        _carry(seen, self._below)
+        if seen is not self.context:
+            _carry(seen, self._below)
+            return
+        for variable, value in seen.items():
+            if type(value) is _Storage:
+                variable.set(_rehome(value))
 
     def end(self) -> None:
         """Gives the task what the context holds. Runs in the task."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from django.utils.http import parse_http_date_safe
 
@@ -33,8 +33,11 @@ _LONGEST_REMEMBERED = 200
 _MOST_DIGITS = 18
 
 
-def asked_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def asked_of(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The raw ASGI headers that change the answer. Several of one name are joined as a list (RFC 9110, 5.3)."""
+    last = dict(headers)
+    if len(last) == len(headers):
+        return {name: last[name] for name in _ASKED & last.keys()}
     asked: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _ASKED:
