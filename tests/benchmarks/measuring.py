@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from statistics import median
 
 import psutil
 
@@ -31,18 +30,19 @@ class Measured:
     connections: int = 0
 
     @property
-    def rate(self) -> float:
-        """Good answers per second."""
-        return median(load.good / load.seconds for load in self.loads)
+    def rates(self) -> list[float]:
+        """Good answers per second, round by round."""
+        return [load.good / load.seconds for load in self.loads]
 
     @property
-    def p99(self) -> float:
-        return median(load.p99 for load in self.loads)
+    def p99s(self) -> list[float]:
+        """Milliseconds, round by round."""
+        return [load.p99 for load in self.loads]
 
     @property
-    def cpu(self) -> float:
-        """Microseconds for one good answer."""
-        return median(load.cpu / max(1, load.good) * 1e6 for load in self.loads)
+    def cpus(self) -> list[float]:
+        """Microseconds for one good answer, round by round."""
+        return [load.cpu / max(1, load.good) * 1e6 for load in self.loads]
 
     @property
     def answers(self) -> int:
@@ -89,7 +89,8 @@ class Bench:
         with ExitStack() as stack:
             result, running = self._start(row, headers, stack)
             for number in range(rounds + 1):
-                for contender in list(result.measured):
+                # Now in one order, now in the other: what comes last in a round meets another machine than the first.
+                for contender in list(result.measured)[:: 1 if number % 2 else -1]:
                     try:
                         found = load(running[contender], contender.path, headers, seconds if number else WARM_UP)
                     except (NoLoad, psutil.Error) as error:

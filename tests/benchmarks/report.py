@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 
 from benchmarks.measuring import Measured, Result
 from benchmarks.memory import Growth, Memory
@@ -84,8 +85,10 @@ def verdict(target: Target, value: float) -> str:
     return "reached" if reached else "**not reached**"
 
 
-def ratio(better: float, worse: float) -> float | None:
-    return better / worse if better and worse else None
+def ratio(better: list[float], worse: list[float]) -> float | None:
+    """The median of the rounds' ratios: the machine may be another from round to round, and less so within one."""
+    found = [one / other for one, other in zip(better, worse, strict=True) if one and other]
+    return median(found) if found else None
 
 
 def rated(target: Target, bound: str, result: Result) -> str:
@@ -95,16 +98,16 @@ def rated(target: Target, bound: str, result: Result) -> str:
     if mounted is None:
         return f"{start} the mounted app was not measured, **not reached** | |"
     if row.ideal is not None and row.ideal[0] == target.peer:
-        return f"{start} {shown(target, mounted.rate / row.ideal[1], mounted)} | |"
+        return f"{start} {shown(target, median(mounted.rates) / row.ideal[1], mounted)} | |"
     name, peer = named(target.peer, row.mounted, result.measured)
     if peer is None:
         return f"{start} not measured | |" if any(target.peer == found.name for found in result.left_out) else ""
     if name != target.peer:
         start = f"| {target.row} | {target.peer}: {name} | {target.figure} | {bound} |"
     if target.figure == "p99":
-        return f"{start} {shown(target, ratio(peer.p99, mounted.p99), mounted, peer)} | |"
-    rate = shown(target, ratio(mounted.rate, peer.rate), mounted, peer)
-    return f"{start} {rate} | {shown(target, ratio(peer.cpu, mounted.cpu), mounted, peer)} |"
+        return f"{start} {shown(target, ratio(peer.p99s, mounted.p99s), mounted, peer)} | |"
+    rate = shown(target, ratio(mounted.rates, peer.rates), mounted, peer)
+    return f"{start} {rate} | {shown(target, ratio(peer.cpus, mounted.cpus), mounted, peer)} |"
 
 
 def shown(target: Target, value: float | None, mounted: Measured, peer: Measured | None = None) -> str:
@@ -122,7 +125,7 @@ def named(peer: str, mounted: Contender, measured: Mapping[Contender, Measured])
     if peer != BEST:
         return peer, found.get(peer)
     found.pop(LIMIT, None)
-    best = max(found, key=lambda name: found[name].rate, default=BEST)
+    best = max(found, key=lambda name: median(found[name].rates), default=BEST)
     return best, found.get(best)
 
 
@@ -132,12 +135,13 @@ def figures(row: str, result: Result) -> list[str]:
     for contender, found in result.measured.items():
         ratios = ["", ""]
         if mounted is not None and found is not mounted:
-            values = ratio(mounted.rate, found.rate), ratio(found.cpu, mounted.cpu)
+            values = ratio(mounted.rates, found.rates), ratio(found.cpus, mounted.cpus)
             ratios = ["" if value is None else f"{value:.2f} x" for value in values]
-        rate = f"{found.rate:.0f}"
+        rate = f"{median(found.rates):.0f}"
         if found.failed:
             rate += f"; failed: {found.failed} of {found.answers} answers"
-        cells = [rate, f"{found.p99:.1f}", f"{found.cpu:.0f}", f"{found.resident:.0f}", str(found.connections), *ratios]
+        middle = [f"{median(found.p99s):.1f}", f"{median(found.cpus):.0f}", f"{found.resident:.0f}"]
+        cells = [rate, *middle, str(found.connections), *ratios]
         lines.append(f"| {row} | {contender.name} | {' | '.join(cells)} |")
     return lines
 

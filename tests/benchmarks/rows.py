@@ -80,7 +80,7 @@ ROWS: dict[str, Row] = {
     "Django admin index": same("/admin/", "Django ASGI", "gunicorn gthread", logged_in=True),
     "Django async view": same("/hello-async", "Django ASGI"),
     "API async endpoint": api("/hello", "FastAPI alone", "hand-made Mount"),
-    "API async endpoint, no Host check, no limit": Row(
+    "API async endpoint, nothing added": Row(
         Contender("mounted, unchecked", "/api/hello"), (Contender("FastAPI alone", "/hello"),)
     ),
     "API sync endpoint": api("/hello-sync", "FastAPI alone", "hand-made Mount"),
@@ -119,7 +119,7 @@ TARGETS = [
     Target("Django async view", "Django ASGI", "rate", 1.0),
     Target("Django async view", "Django ASGI", "p99", 2.0),
     Target("API async endpoint", "FastAPI alone", "rate", 0.96),
-    Target("API async endpoint, no Host check, no limit", "FastAPI alone", "rate", 0.98),
+    Target("API async endpoint, nothing added", "FastAPI alone", "rate", 0.98),
     Target("API sync endpoint", "FastAPI alone", "rate", 1.15),
     Target("API sync endpoint, dependency, one query", "hand-made Mount", "rate", 1.1),
     Target("API sync endpoint, yield dependency, one query", "hand-made Mount", "rate", 1.1),
