@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks import readme
 from harness import free_port
 from quickstart_site import QUICKSTART, REPOSITORY, add_note, log_in
 
@@ -176,3 +177,11 @@ def test_the_demo_serves_collected_files(demo: Demo) -> None:
         found = re.search(r'href="(/static/admin/css/base\.[0-9a-f]{12}\.css)"', client.get("/admin/login/").text)
         assert found is not None
         assert "immutable" in client.get(found[1]).headers["cache-control"]
+
+
+def test_the_readmes_figures_are_those_of_the_last_run() -> None:
+    """The table of the README is made of docs/benchmarks.md, to the letter, and beside it stands the run's command."""
+    page = (REPOSITORY / "docs" / "benchmarks.md").read_text()
+    assert readme.table(page) in README
+    assert readme.table(page).count("\n") > 10
+    assert page.split("`")[1] in README

@@ -47,6 +47,6 @@ def fronts(apps: Mapping[str, ASGIApp], middleware: object) -> dict[str, ASGIApp
             inner = DjangoMiddleware(inner, Chain(classes, app))
             if isinstance(app, FastAPI):
                 call_view_hooks(app)
-        return DjangoSettings(inner, prefix, chosen)
+        return DjangoSettings(inner, prefix, chosen) if chosen else inner
 
     return {prefix: front(prefix, app) for prefix, app in apps.items()}

@@ -26,11 +26,11 @@ what counts, for the machine may be another from round to round.
 Each server has core 0, wrk core 1 with 32 connections; PostgreSQL runs where it finds time. Servers are started for
 each row, warmed up for a second, and loaded in turns. The processor's time is that of all processes of the server.
 "mounted: rate" is how many times the requests per second of that server the mounted app answers, "mounted: CPU" how
-many times less of the processor it needs for one: above 1 the mounted app is better. "Nothing added" is without what FastAPI
-alone has not: Host check, body limit, Django's security headers. "Bytes from memory" are sent with as many headers as
-the mounted app and WhiteNoise send. Where answers failed, what counts
-is the good ones. Connections are those that the server holds in PostgreSQL at the end; each may have 97. They are
-persistent but under Django ASGI and in the hand-made Mount, as Django's documentation says.
+many times less of the processor it needs for one: above 1 the mounted app is better. "Nothing added" is without what
+FastAPI alone has not: Host check, body limit, Django's security headers. "Bytes from memory" are sent with as many
+headers as the mounted app and WhiteNoise send. Where answers failed, what counts is the good ones. Connections are
+those that the server holds in PostgreSQL at the end; each may have 97. They are persistent but under Django ASGI and in
+the hand-made Mount, as Django's documentation says.
 
 {report}
 
