@@ -34,6 +34,7 @@ from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.fallthrough import fall_through
+from djfast_mount.file_contents import StaleFile
 from djfast_mount.fresh_templates import keep_fresh
 from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
@@ -109,6 +110,7 @@ class MountedApplication(Starlette):
         self._threads = threads
         self.health = Health(threads, apps)
         self.elsewhere = elsewhere
+        self._files: Mapping[str, ASGIApp] = elsewhere.known if isinstance(elsewhere, StaticFiles) else _NOTHING
         # By identity: an app under two prefixes has one lifespan.
         live = {
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
@@ -178,9 +180,13 @@ class MountedApplication(Starlette):
             return self.health.paths[path](scope, receive, send)
         raw_headers = scope["headers"]
         headers = dict(raw_headers)
+        limit = self.body_limit
+        has_no_body = limit is None or (scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers))
         match = self._prefixes.match(path)
         if match is None:
             app = self.elsewhere
+            if has_no_body and path in self._files:
+                return self._send_file(path, outer, scope, receive, send)
             # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
             child = child_scope(scope, self._script_name or outer, path)
         else:
@@ -192,14 +198,20 @@ class MountedApplication(Starlette):
             if has_control_character(path) or not (known or self._allows(raw_headers)):
                 return _bad_request(scope, receive, send)
             child = self._child_of(target, scope, outer + prefix, path[len(prefix) :] or "/")
-        limit = self.body_limit
-        if limit is None or (scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers)):
+        if limit is None or has_no_body:
             return app(child, receive, send)
         if declared_too_large(headers, limit):
             return too_large(scope, receive, send)
         if needs_counting(scope, headers):
             return CountedBody(limit, receive, send)(app, child)
         return app(child, receive, send)
+
+    async def _send_file(self, path: str, outer: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends a static file that is known from the start, which needs no scope of its own."""
+        try:
+            await self._files[path](scope, receive, send)
+        except StaleFile:
+            await self.elsewhere(child_scope(scope, self._script_name or outer, path), receive, send)
 
     def _allows(self, raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
         return self._hosts is None or self._hosts.allows(raw_headers)

@@ -48,7 +48,10 @@ class StaticFiles:
         self._guard = guard or _unguarded
         with urls_left_open():
             self._table = FileTable(FileMemory(memory), packaged, alone=alone)
-        self._responses: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self._table.files.items()}
+        self.known: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self._table.files.items()}
+        """What answers each path that was known at the start. It raises StaleFile, sending nothing, for a file that is
+        no longer the one described.
+        """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A coroutine function, for by that uvicorn knows an ASGI 3 app.
@@ -56,10 +59,10 @@ class StaticFiles:
             path = scope["path"]
             root_path = scope.get("root_path")
             inside = path[len(root_path) :] if root_path else path
-            response = self._responses.get(inside)
+            response = self.known.get(inside)
             if response is None and root_path:
                 # An absolute STATIC_URL holds the outer prefix itself, though the proxy takes it off.
-                response = self._responses.get(path)
+                response = self.known.get(path)
             if response is not None:
                 try:
                     await response(scope, receive, send)
