@@ -305,6 +305,7 @@ def test_django_resolves_each_request_by_a_method() -> None:
     assert asked == ["/admin/"]
 
 
+@pytest.mark.django_db
 def test_a_response_names_its_handler_when_it_is_closed() -> None:
     """response.close() sends request_finished with response._handler_class as its sender."""
     senders: list[Any] = []
@@ -346,6 +347,7 @@ def test_asgirefs_storage_belongs_to_a_thread() -> None:
     assert moved.data == {"value": 1}
 
 
+@pytest.mark.django_db
 def test_a_response_of_djangos_closes_what_it_holds() -> None:
     """HttpResponseBase.close() calls _resource_closers, whatever they raise, empties them and notes it; no more than
     that and the signal.

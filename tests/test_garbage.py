@@ -21,6 +21,7 @@ def opened() -> Iterator[None]:
 
 
 api = FastAPI()
+AT_FIRST = gc.get_freeze_count()  # Some builds of Python 3.12 begin with a few hundred.
 
 
 @api.get("/async")
@@ -92,7 +93,7 @@ def test_what_the_startup_has_made_is_in_no_collection() -> None:
 
     assert asyncio.run(run()) == (False, True)
     assert gc.get_threshold() == (700, 10, 10)
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= AT_FIRST
 
 
 @pytest.mark.usefixtures("collector")
@@ -109,7 +110,7 @@ def test_the_last_of_several_lifespans_restores_it() -> None:
 
     within, after = asyncio.run(run())
     assert within > 10_000
-    assert after == 0
+    assert after <= AT_FIRST
 
 
 @pytest.mark.usefixtures("collector")
@@ -122,7 +123,7 @@ def test_a_collector_that_is_off_is_left_so(change: Callable[[], None]) -> None:
     async def run() -> None:
         async with Drive(mounted()):
             assert (gc.isenabled(), gc.get_threshold()) == before
-            assert gc.get_freeze_count() == 0
+            assert gc.get_freeze_count() <= AT_FIRST
 
     asyncio.run(run())
 
@@ -150,6 +151,6 @@ def test_it_can_be_left_alone() -> None:
     async def run() -> None:
         async with Drive(mounted()):
             assert gc.get_threshold() == (700, 10, 10)
-            assert gc.get_freeze_count() == 0
+            assert gc.get_freeze_count() <= AT_FIRST
 
     asyncio.run(run())

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import pytest
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connection, connections
+from django.db import close_old_connections, connection, connections, transaction
 from django.dispatch import Signal
+from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
-from django.urls import get_urlconf, set_urlconf
+from django.urls import get_urlconf, path, set_urlconf
 from fastapi import FastAPI
 
 from calls import request
@@ -113,8 +115,8 @@ def kept(seconds: int) -> Iterator[None]:
         connections.settings["default"]["CONN_MAX_AGE"] = before
 
 
-def ask(root: MountedApplication, root_path: str, path: str) -> None:
-    assert request(root, f"{root_path}/api{path}", root_path=root_path).status == 200
+def ask(root: MountedApplication, root_path: str, where: str) -> None:
+    assert request(root, f"{root_path}/api{where}", root_path=root_path).status == 200
 
 
 @pytest.mark.parametrize(("seconds", "same"), [(0, False), (600, True)])
@@ -189,6 +191,19 @@ def hear_ours(**named: object) -> None:
     seen.append(("heard", named["sender"]))
 
 
+@dataclass
+class Audit:
+    """A receiver without a hash."""
+
+    name: str
+
+    def __call__(self, **_: object) -> None:
+        seen.append(self.name)
+
+
+AUDIT = Audit("audited")
+
+
 @pytest.mark.parametrize(
     ("receiver", "sender", "heard"),
     [
@@ -196,8 +211,9 @@ def hear_ours(**named: object) -> None:
         (hear_ours, MountedApplication, [("heard", MountedApplication)]),
         (hear_ours, Signal, []),
         (hear_async, None, ["heard async"]),
+        (AUDIT, None, ["audited"]),
     ],
-    ids=["any sender", "its sender", "another sender", "async"],
+    ids=["any sender", "its sender", "another sender", "async", "without a hash"],
 )
 @pytest.mark.parametrize("signal", [request_started, request_finished], ids=["started", "finished"])
 def test_a_receiver_may_come_at_any_time(
@@ -210,6 +226,47 @@ def test_a_receiver_may_come_at_any_time(
     signal.disconnect(receiver, sender=sender)
     ask(root, root_path, "/cache")
     assert seen == heard
+
+
+def leave_autocommit_off(request: HttpRequest) -> HttpResponse:
+    transaction.set_autocommit(False)
+    connection.ensure_connection()
+    transaction.commit()
+    return HttpResponse()
+
+
+def close_in_a_way_of_its_own(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse()
+    close = response.close
+
+    def note() -> None:
+        seen.append("closed")
+        close()
+
+    response.close = note  # type: ignore[method-assign]
+    return response
+
+
+urlpatterns = [path("autocommit", leave_autocommit_off), path("closing", close_in_a_way_of_its_own)]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_view_may_leave_autocommit_off(
+    root: MountedApplication, root_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A view that has committed and leaves autocommit off is no fault, as with Django, which closes the connection."""
+    with kept(600):
+        assert request(root, f"{root_path}/autocommit", root_path=root_path).status == 200
+        ask(root, root_path, "/connection")
+    assert len(seen) == 1
+    assert caplog.records == []
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_response_may_close_in_a_way_of_its_own(root: MountedApplication, root_path: str) -> None:
+    """What middleware puts in the place of a response's close() is called, once."""
+    assert request(root, f"{root_path}/closing", root_path=root_path).status == 200
+    assert seen == ["closed"]
 
 
 # Names that are not public ------------------------------------------------------------------------------------------
@@ -232,16 +289,16 @@ for signal in (request_started, request_finished):
     ]
 
 
-def test_an_entry_of_a_signal_has_three_parts() -> None:
-    """An entry of Signal.receivers is a key with the sender's id, a reference or the receiver, and whether it is
-    async.
+def test_an_entry_of_a_signal_begins_with_its_key() -> None:
+    """An entry of Signal.receivers begins with a key, whose second part is the sender's id, and with the receiver, or
+    a reference to it.
     """
     signal = Signal()
     signal.connect(hear)
     signal.connect(hear_async, sender=Signal, weak=False)
-    ((_, no_sender), reference, is_async), ((_, sender), receiver, also_async) = signal.receivers
-    assert (no_sender, reference(), is_async) == (id(None), hear, False)
-    assert (sender, receiver, also_async) == (id(Signal), hear_async, True)
+    ((_, no_sender), reference, *_), ((_, sender), receiver, *_) = signal.receivers
+    assert (no_sender, reference()) == (id(None), hear)
+    assert (sender, receiver) == (id(Signal), hear_async)
 
 
 def test_the_connections_of_a_thread_are_found() -> None:

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 __all__ = ["lifespan"]
 
 _CONTAINERS = 10_000
+_FROZEN = gc.get_freeze_count()  # Some builds of Python 3.12 begin with a few hundred.
 
 
 class _Collector:
@@ -50,7 +51,7 @@ class _Collector:
         self._threshold = gc.get_threshold()
         begins = self._threshold[0]
         # Whoever has frozen objects before, as ahead of a fork, wants them to stay so.
-        self._thaws = not gc.get_freeze_count()
+        self._thaws = gc.get_freeze_count() <= _FROZEN
         if not (gc.isenabled() and begins):
             return
         if not self._collected:

@@ -320,12 +320,18 @@ def _nothing() -> None:
 def _close(lease: Lease, response: Any) -> None:
     """Closes the response and ends the spell with this call, which sends request_finished. Runs on the worker."""
     try:
-        if type(response).close is HttpResponseBase.close and finished.djangos_alone() is not None:
-            close_silently(response)  # Nobody but Django listens, and the end of the spell is at hand.
+        if _ends_here(lease, response):
+            close_silently(response)
         else:
             response.close()
     finally:
         lease.lingers = False
+
+
+def _ends_here(lease: Lease, response: Any) -> bool:
+    """Whether the end of the spell, which is at hand, can do what Django does after a response: nobody else listens."""
+    is_djangos = type(response).close is HttpResponseBase.close and "close" not in vars(response)
+    return is_djangos and finished.djangos_alone() is not None and not lease.pool.hooks.busy(lease)
 
 
 def close_silently(response: Any) -> None:

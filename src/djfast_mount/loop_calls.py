@@ -29,6 +29,7 @@ from djfast_mount.cancellation import cancel_again, outlive
 __all__ = ["LoopCall", "SharedContext", "running_call"]
 
 _running = threading.local()
+_UNSET = object()
 
 Tokens = dict[contextvars.ContextVar[Any], contextvars.Token[Any]]
 
@@ -67,23 +68,21 @@ class SharedContext:
 
 def _carry(source: contextvars.Context, tokens: Tokens) -> None:
     """Makes the current context hold what `source` holds. `tokens` are those of its variables that were set here."""
-    here = contextvars.copy_context()
-    if tokens or len(here) != len(source):
+    if tokens:
+        here = contextvars.copy_context()
         for gone in [variable for variable in tokens if variable not in source]:
             token = tokens.pop(gone)
             if gone in here:
                 gone.reset(token)
-        for variable, value in source.items():
-            if variable not in here:
-                tokens[variable] = variable.set(value)
-    # As asgiref's _restore_context() does, but for what is here already: that is nearly all, with each call.
+    # As asgiref's _restore_context() does it, but for what is here already: that is nearly all, with each call.
     thread = threading.get_ident()
     for variable, value in source.items():
-        if type(value) is _Storage:
-            if value.thread_id != thread or variable.get() is not value:
-                variable.set(_rehome(value))
-        elif variable.get() is not value:
-            variable.set(value)
+        found = variable.get(_UNSET)
+        moved = _rehome(value) if type(value) is _Storage and value.thread_id != thread else value
+        if found is not moved:
+            token = variable.set(moved)
+            if found is _UNSET:
+                tokens[variable] = token
 
 
 def running_call() -> LoopCall | None:

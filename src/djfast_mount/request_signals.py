@@ -48,12 +48,12 @@ class Receivers:
 
     def __init__(self, signal: Signal, djangos: set[Receiver]) -> None:
         self._signal = signal
-        self._expected = djangos
+        self._expected = {id(receiver) for receiver in djangos}  # A receiver need not have a hash.
         self._seen: tuple[list[Any], frozenset[Receiver] | None] = [], frozenset()
 
     def expect(self, receiver: Receiver) -> None:
         """Has `receiver` count for nobody: it has nothing to do where this module is at work."""
-        self._expected.add(receiver)
+        self._expected.add(id(receiver))
         self._seen = [], frozenset()
 
     def djangos_alone(self) -> frozenset[Receiver] | None:
@@ -67,9 +67,9 @@ class Receivers:
 
     def _look(self, entries: list[Any]) -> frozenset[Receiver] | None:
         found = set()
-        for (_, sender), reference, is_async in entries:
+        for (_, sender), reference, *_ in entries:
             receiver = reference() if isinstance(reference, weakref.ReferenceType) else reference
-            if is_async or sender != _ANY_SENDER or receiver not in self._expected:
+            if receiver is None or sender != _ANY_SENDER or id(receiver) not in self._expected:
                 return None
             found.add(receiver)
         return frozenset(found)
