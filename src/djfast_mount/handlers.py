@@ -44,6 +44,7 @@ from djfast_mount.request_signals import finished
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
 
+_CLOSE = HttpResponseBase.close  # Whoever puts another in its place wants it to be called.
 # Seconds after which a request that a sync view serves listens for its client's leaving: most have been answered by
 # then.
 _LISTEN_AFTER = 0.05
@@ -330,7 +331,7 @@ def _close(lease: Lease, response: Any) -> None:
 
 def _ends_here(lease: Lease, response: Any) -> bool:
     """Whether the end of the spell, which is at hand, can do what Django does after a response: nobody else listens."""
-    is_djangos = type(response).close is HttpResponseBase.close and "close" not in vars(response)
+    is_djangos = type(response).close is _CLOSE and "close" not in vars(response)
     return is_djangos and finished.djangos_alone() is not None and not lease.pool.hooks.busy(lease)
 
 

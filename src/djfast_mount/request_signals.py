@@ -33,6 +33,7 @@ Receiver = Callable[..., Any]
 Connections = Sequence[BaseDatabaseWrapper]
 
 _ANY_SENDER = id(None)
+_SEND, _SEND_ROBUST = Signal.send, Signal.send_robust
 # As they are to type checkers, who do not know what is not public.
 _connections: Any = connections
 _caches: Any = caches
@@ -57,7 +58,9 @@ class Receivers:
         self._seen = [], frozenset()
 
     def djangos_alone(self) -> frozenset[Receiver] | None:
-        """Returns those of Django that are connected; None where there are others."""
+        """Returns those of Django that are connected; None where there are others, or the sending is not Django's."""
+        if Signal.send is not _SEND or Signal.send_robust is not _SEND_ROBUST:
+            return None
         entries, found = self._seen
         if entries != self._signal.receivers:
             entries = list(self._signal.receivers)
