@@ -14,7 +14,7 @@ from django.test import override_settings
 
 import djfast_mount
 from djfast_mount import conf, mount
-from djfast_mount.checks import OPTIONS
+from djfast_mount.option_kinds import OPTIONS
 from harness import TESTS
 
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"}

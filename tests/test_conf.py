@@ -84,3 +84,25 @@ def test_an_argument_that_does_not_exist_is_pythons_error() -> None:
     """mount() with an unknown argument is a TypeError, as for any function."""
     with pytest.raises(TypeError, match="max_body_sise"):
         mount("/api", "project.api:api", max_body_sise=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("drain", "x", "Give a number of seconds."),
+        ("tune_gc", "no", "Give True or False."),
+        ("static_memory", -1, "Give a whole number of bytes."),
+        ("grace", "x", "Give a number of seconds above 0, or None."),
+    ],
+)
+def test_a_wrong_value_is_told_at_the_start(key: str, value: object, remedy: str) -> None:
+    """A value of the wrong kind fails mount(), with the setting, what was met and what to give."""
+    with override_settings(DJFAST_MOUNT={key: value}), pytest.raises(ConfigurationError) as caught:
+        mount("/api", "project.api:api")
+    assert str(caught.value) == f"settings.DJFAST_MOUNT[{key!r}] is {value!r}. {remedy}"
+
+
+def test_a_wrong_argument_is_told() -> None:
+    """The argument `grace` of the wrong kind is told with what was met."""
+    with pytest.raises(ConfigurationError, match="grace='x'"):
+        mount("/api", "project.api:api", grace="x")  # type: ignore[arg-type]

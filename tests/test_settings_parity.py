@@ -346,8 +346,8 @@ def test_the_script_name_can_be_left_to_the_server() -> None:
     [
         (["security_header"], "lists 'security_header'. Did you mean 'security_headers'?"),
         (["x"], "lists 'x'. The names are FORCE_SCRIPT_NAME,"),
-        ("all", "is 'all'. Make it True, False or a list of names."),
-        (3, "is 3. Make it True, False or a list of names."),
+        ("all", "is 'all'. Give True, False or a list of names."),
+        (3, "is 3. Give True, False or a list of names."),
     ],
 )
 def test_a_wrong_choice(choice: object, words: str) -> None:

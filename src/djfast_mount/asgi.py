@@ -264,7 +264,7 @@ def _pool(threads: int | None, wait_timeout: float) -> Pool:
 def _grace(seconds: float | None) -> Grace | None:
     if seconds is None:
         return None
-    if not seconds > 0:
+    if not isinstance(seconds, int | float) or not seconds > 0:
         raise ConfigurationError(f"mount() got grace={seconds!r}. Give the seconds, or None to let the server decide.")
     return Grace(seconds)
 

@@ -7,18 +7,18 @@ the running configuration is `manage.py mount_doctor`'s to find, which shows the
 from __future__ import annotations
 
 import difflib
-import numbers
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
 from djfast_mount.conf import SETTING
+from djfast_mount.option_kinds import OPTIONS, wrong_value
 
-__all__ = ["OPTIONS", "pool_size", "register_checks"]
+__all__ = ["pool_size", "register_checks"]
 
 _WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
 _LOGIN_MIDDLEWARE = (
@@ -29,75 +29,6 @@ _LOGIN_MIDDLEWARE = (
 _OTHER_RUNSERVERS = ("django.contrib.staticfiles", "whitenoise.runserver_nostatic", "daphne", "channels")
 _POSTGRESQL = "django.db.backends.postgresql"
 _SQLITE = "django.db.backends.sqlite3"
-
-
-class Kind(NamedTuple):
-    """What an option may be: the test, and the words for it."""
-
-    fits: Callable[[Any], bool]
-    words: str
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _path(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value.startswith("/") and value.strip("/") != "")
-
-
-def _words(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-
-
-_FLAG = Kind(lambda value: isinstance(value, bool), "True or False")
-_SECONDS = Kind(lambda value: _number(value) and value > 0, "a number of seconds above 0")
-_APP = Kind(
-    lambda value: value is None or isinstance(value, str) or callable(value), 'an ASGI app, "module:name" or None'
-)
-_HEALTH_PATH = Kind(_path, 'a path such as "/healthz", or None')
-
-OPTIONS: dict[str, Kind] = {
-    "prefix": Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps"),
-    "app": _APP,
-    "django": _FLAG,
-    "static": _FLAG,
-    "websocket_app": _APP,
-    "middleware": Kind(
-        lambda value: isinstance(value, Sequence) and not isinstance(value, str), "a list of Middleware"
-    ),
-    "lifespan": Kind(lambda value: value is None or callable(value), "a lifespan context or None"),
-    "debug": Kind(lambda value: value is None or isinstance(value, bool), "True, False or None"),
-    "host_check": _FLAG,
-    "max_body_size": Kind(lambda value: value is None or _whole(value, 0), "a whole number of bytes, or None"),
-    "threads": Kind(lambda value: value is None or _whole(value, 1), "a whole number from 1 up, or None"),
-    "wait_timeout": _SECONDS,
-    "grace": Kind(lambda value: value is None or _SECONDS.fits(value), "a number of seconds above 0, or None"),
-    "docs_access": Kind(lambda value: value in ("auto", "public", "staff", None), "'auto', 'public', 'staff' or None"),
-    "fallthrough": _FLAG,
-    "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
-    "django_middleware_for_api": Kind(
-        lambda value: value in ("session", "all", None) or _words(value), "a list of import strings, 'session' or 'all'"
-    ),
-    "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
-    "send_timeout": _SECONDS,
-    "warn_after": _SECONDS,
-    "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
-    "problem_details": _FLAG,
-    "django_settings_for_api": Kind(
-        lambda value: isinstance(value, bool) or _words(value), "True, False or a list of names"
-    ),
-    "health_path": _HEALTH_PATH,
-    "ready_path": _HEALTH_PATH,
-    "ready_timeout": _SECONDS,
-    "drain": Kind(lambda value: _number(value) and value >= 0, "a number of seconds"),
-    "tune_gc": _FLAG,
-}
-"""Every option of ``settings.DJFAST_MOUNT``, and what it may be."""
 
 
 def register_checks() -> None:
@@ -128,9 +59,9 @@ def _check_option(key: object, value: object) -> Iterator[CheckMessage]:
         hint = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(sorted(OPTIONS))}."
         message = f"settings.{SETTING} has the key {key!r}, which is no option."
         yield checks.Error(message, hint=hint, id="djfast_mount.E002")
-    elif not kind.fits(value):
+    elif (words := wrong_value(str(key), value)) is not None:
         message = f"settings.{SETTING}[{key!r}] is {value!r}."
-        yield checks.Error(message, hint=f"Give {kind.words}.", id="djfast_mount.E003")
+        yield checks.Error(message, hint=f"Give {words}.", id="djfast_mount.E003")
 
 
 def check_middleware(**_: object) -> Iterator[CheckMessage]:

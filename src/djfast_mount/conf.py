@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from django.conf import settings
 
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.option_kinds import wrong_value
 
 __all__ = ["SETTING", "option", "with_settings"]
 
@@ -75,4 +76,6 @@ def _read(arguments: set[str]) -> dict[str, Any]:
             near = difflib.get_close_matches(str(key), known, 1)
             remedy = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(sorted(known))}."
             raise ConfigurationError(f"settings.{SETTING} has the key {key!r}, which is no option. {remedy}")
+        if (words := wrong_value(key, options[key])) is not None:
+            raise ConfigurationError(f"settings.{SETTING}[{key!r}] is {options[key]!r}. Give {words}.")
     return options
