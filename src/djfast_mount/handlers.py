@@ -1,7 +1,8 @@
 """Django's ASGI handler, each view in its natural mode.
 
 Django's own handler runs every sync middleware method, the view and the closing of the response in a hop of its own.
-Here a sync view's whole chain is one hop on the request thread; an async view keeps Django's async chain.
+Here a sync view's whole chain is one hop on the request thread; an async view keeps Django's async chain, whose
+middleware share their hops (djfast_mount.joined_middleware).
 
 1. Which of the two, is guessed by resolving the path before any middleware has seen it. A wrong guess only costs time:
    Django adapts a view of the other kind in either chain.
@@ -29,8 +30,7 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
-from django.core.handlers.base import BaseHandler
-from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver, set_script_prefix
 from django.urls.resolvers import RegexPattern, RoutePattern
@@ -39,6 +39,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount import offload
 from djfast_mount.cancellation import outlive
+from djfast_mount.joined_middleware import JoinedChain
 from djfast_mount.leases import Lease
 from djfast_mount.request_signals import finished
 
@@ -59,7 +60,7 @@ class DjangoHandler(ASGIHandler):
 
     @cached_property
     def _async_chain(self) -> _Chain:
-        return _Chain(is_async=True)
+        return _Chain(is_async=True, end=self._end)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
         if scope["type"] != "http":
@@ -145,8 +146,17 @@ class DjangoHandler(ASGIHandler):
         return response
 
     async def _async_response(self, lease: Lease, request: ASGIRequest) -> Any:
-        await offload.run(_nothing)  # Django's half always sends the signals.
+        if not self._async_chain.begins_on_the_thread:
+            await offload.run(_nothing)  # Django's half always sends the signals.
         return self._prepared(await self._async_chain.get_response_async(request))
+
+    def _end(self, request: HttpRequest, response: Any) -> None:
+        """Ends the spell with the call that it runs in, if the loop has nothing left to do but to send the response."""
+        lease = offload.current_lease()
+        if lease is not None and _is_ready(response) and _ends_here(lease, response):
+            response._resource_closers.append(request.close)
+            close_silently(self._prepared(response))
+            lease.lingers = False
 
     def _prepared(self, response: Any) -> Any:
         response._handler_class = ASGIHandler
@@ -155,11 +165,8 @@ class DjangoHandler(ASGIHandler):
         return response
 
 
-class _Chain(BaseHandler):
+class _Chain(JoinedChain):
     """Django's middleware around its views, in one of the two modes."""
-
-    def __init__(self, *, is_async: bool) -> None:
-        self.load_middleware(is_async=is_async)
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         guess: _Guess | None = request.__dict__.pop("_djfast_mount_guess", None)
@@ -333,6 +340,16 @@ def _ends_here(lease: Lease, response: Any) -> bool:
     """Whether the end of the spell, which is at hand, can do what Django does after a response: nobody else listens."""
     is_djangos = type(response).close is _CLOSE and "close" not in vars(response)
     return is_djangos and finished.djangos_alone() is not None and not lease.pool.hooks.busy(lease)
+
+
+def _is_ready(response: Any) -> bool:
+    """Whether `response` is there as a whole, is not to be logged, and has nothing of its own to be closed."""
+    return (
+        isinstance(response, HttpResponse)
+        and not response.streaming
+        and response.status_code < 400
+        and not vars(response)["_resource_closers"]
+    )
 
 
 def close_silently(response: Any) -> None:
