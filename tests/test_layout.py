@@ -23,7 +23,7 @@ FILES = {
 # They look on from outside: nobody imports them but one another.
 EDGES = {"testing", "pytest_plugin", "apps", "checks", "management", "dashboard"}
 HOSTS = {"asgiref", "anyio", "starlette", "fastapi"}
-PRIVATE_NAMES_ALLOWED = {"offload", "loop_calls", "handlers", "route_index", "telemetry"}
+PRIVATE_NAMES_ALLOWED = {"offload", "loop_calls", "handlers", "route_index", "telemetry", "dependency_solving"}
 LAZY_IMPORTS_ALLOWED = {"__init__", "pytest_plugin"}
 WORDS_TO_AVOID = {"manager", "helper", "util", "utils", "wrapper", "bridge", "adapter", "base", "core", "common"}
 

@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount import garbage, offload
+from djfast_mount import dependency_solving, garbage, offload
 from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
@@ -309,6 +309,7 @@ def _set_up() -> None:
         # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
         django_package.setup(set_prefix=False)
     offload.install()
+    dependency_solving.install()
 
 
 @with_settings
