@@ -4,5 +4,9 @@ from project.settings import *  # noqa: F403
 
 DJFAST_MOUNT = {
     "docs_access": "public",
-    "authentication": ["djfast_mount.auth.session", "authorize_schemes.key", "authorize_schemes.token"],
+    "authentication": [  # type: ignore[dict-item]
+        "djfast_mount.auth.session",
+        "browser.authorize_schemes.key",
+        "browser.authorize_schemes.token",
+    ],
 }

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Locator, Page, Response, expect
 
-from harness import TESTS, Server
-from nginx import nginx
-from quickstart_site import fresh_database
+from browser.pages import screenshot
+from browser.serving import library
 
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 # Two users, so that an answer tells which of the credentials has been taken.
 USERS = """
 from django.contrib.auth.models import User
@@ -28,68 +21,18 @@ User.objects.create_user("grace")
 """
 
 
-def manage(env: dict[str, str], *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "django", *arguments],
-        cwd=TESTS,
-        env={**os.environ, **env},
-        check=True,
-        capture_output=True,
-    )
-
-
-@pytest.fixture(scope="module", params=["", "/pre"], ids=["bare", "stripped"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the site is for the browser: by itself, and behind nginx, which strips /pre."""
-    folder = tmp_path_factory.mktemp("authorize")
-    prefix = request.param
-    with contextlib.ExitStack() as stack:
-        env = {
-            "DATABASE_URL": stack.enter_context(fresh_database(folder)),
-            "DJANGO_SETTINGS_MODULE": "authorize_settings",
-            "PYTHONPATH": os.pathsep.join([str(TESTS), str(Path(__file__).parent)]),
-        }
-        manage(env, "migrate", "--verbosity=0")
-        manage(env, "shell", "-c", USERS)
-        options = ("--root-path", prefix) if prefix else ()
-        server = stack.enter_context(Server("project.library.asgi:app", *options, env=env))
-        if prefix:
-            yield stack.enter_context(nginx(folder / "nginx", server.url, prefix, strip=True))
-        else:
-            yield server.url
-
-
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
+def url(prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("authorize")
+    with library(folder, prefix, ("shell", "-c", USERS), DJANGO_SETTINGS_MODULE="browser.authorize_settings") as url:
+        yield url
 
 
 @pytest.fixture
-def failures() -> list[str]:
-    """Errors of the page, and requests to any other host."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, url: str, failures: list[str]) -> Iterator[Page]:
+def page(page: Page, url: str) -> Page:
     """The docs page of somebody whom the site does not know."""
-
-    def request(request: Request) -> None:
-        if not request.url.startswith((url, "data:", "blob:")):
-            failures.append(request.url)
-
-    context = browser.new_context(viewport={"width": 1200, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    page.on("request", request)
     page.goto(f"{url}/api/docs")
-    yield page
-    context.close()
+    return page
 
 
 @contextlib.contextmanager
@@ -113,12 +56,6 @@ def log_out(page: Page, scheme: str) -> None:
     with dialog(page, scheme) as part:
         part.get_by_role("button", name="Remove authorization").click()
         expect(part.locator("input")).to_be_visible()
-
-
-def screenshot(page: Page, name: str) -> None:
-    """A picture for who asks for one by SCREENSHOTS=<folder>."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def execute(page: Page, url: str) -> tuple[Response, Locator]:
@@ -162,7 +99,7 @@ def test_without_authorize_nobody_is_known(page: Page, url: str, failures: list[
     assert not {"x-api-key", "authorization"} & answer.request.all_headers().keys()
     assert (answer.status, answer.json()) == (401, {"detail": "Not authenticated"})
     expect(row.locator(".response-col_description")).to_contain_text("Not authenticated")
-    assert failures == []
+    assert failures == [f"401 {url}/api/me"]
 
 
 @pytest.mark.parametrize("scheme", ["X-API-Key", "bearer"])
@@ -172,7 +109,7 @@ def test_a_wrong_credential_is_refused(page: Page, url: str, failures: list[str]
     answer, row = execute(page, url)
     assert (answer.status, answer.json()) == (401, {"detail": "Invalid credentials"})
     expect(row.locator(".response-col_description")).to_contain_text("Invalid credentials")
-    assert failures == []
+    assert failures == [f"401 {url}/api/me"]
 
 
 def test_logout_in_the_dialog_forgets_the_credential(page: Page, url: str, failures: list[str]) -> None:
@@ -181,4 +118,4 @@ def test_logout_in_the_dialog_forgets_the_credential(page: Page, url: str, failu
     assert execute(page, url)[0].status == 200
     log_out(page, "X-API-Key")
     assert execute(page, url)[0].status == 401
-    assert failures == []
+    assert failures == [f"401 {url}/api/me"]

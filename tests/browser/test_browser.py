@@ -4,56 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
+from playwright.sync_api import Page, Response, expect
 
+from browser.pages import log_in, open_admin, screenshot
+from browser.serving import served
 from nginx import nginx
-from quickstart_site import PASSWORD, Site, installed
-
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from quickstart_site import Site, installed
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        # None is Playwright's own download, where the system has no browser.
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
+def bare(site: Site, folder: Path) -> contextlib.AbstractContextManager[str]:
+    return served(site.serve, folder, "")
 
 
-@contextlib.contextmanager
-def bare(site: Site, folder: Path) -> Iterator[str]:
-    with site.serve() as server:
-        yield server.url
-
-
-@contextlib.contextmanager
-def stripped(site: Site, folder: Path) -> Iterator[str]:
-    with site.serve("--root-path", "/pre") as server, nginx(folder, server.url, "/pre", strip=True) as url:
-        yield url
+def stripped(site: Site, folder: Path) -> contextlib.AbstractContextManager[str]:
+    return served(site.serve, folder, "/pre")
 
 
 @contextlib.contextmanager
 def not_stripped(site: Site, folder: Path) -> Iterator[str]:
-    with site.serve(FORCE_SCRIPT_NAME="/pre") as server, nginx(folder, server.url, "/pre", strip=False) as url:
+    with (
+        site.serve(FORCE_SCRIPT_NAME="/pre") as server,
+        nginx(folder / "nginx", server.url, "/pre", strip=False) as url,
+    ):
         yield url
 
 
@@ -61,45 +39,16 @@ def not_stripped(site: Site, folder: Path) -> Iterator[str]:
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the site is for the browser."""
     folder = tmp_path_factory.mktemp("position")
-    with installed(folder) as site, request.param(site, folder / "nginx") as url:
+    with installed(folder) as site, request.param(site, folder) as url:
         yield url
 
 
-class Seen:
-    """What went wrong in a page: answers of 400 and more, and what the console calls an error."""
-
-    def __init__(self, page: Page) -> None:
-        self.stylesheets: list[Response] = []
-        self.failures: list[str] = []
-        page.on("response", self.response)
-        page.on("console", self.console)
-        page.on("pageerror", lambda error: self.failures.append(str(error)))
-
-    def response(self, response: Response) -> None:
-        if response.request.resource_type == "stylesheet":
-            self.stylesheets.append(response)
-        if response.status >= 400 and not response.url.endswith("/favicon.ico"):
-            self.failures.append(f"{response.status} {response.url}")
-
-    def console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
-            self.failures.append(message.text)
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    # No page asks a host beyond this machine.
-    context.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), lambda route: route.abort())
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    yield page
-    context.close()
-
-
-@pytest.fixture
-def seen(page: Page) -> Seen:
-    return Seen(page)
+def stylesheets(page: Page) -> list[Response]:
+    """The answers to what the page's stylesheets were asked for by."""
+    found: list[Response] = []
+    page.on("response", lambda answer: found.append(answer) if answer.request.resource_type == "stylesheet" else None)
+    return found
 
 
 @pytest.fixture
@@ -107,43 +56,31 @@ def title() -> str:
     return f"note {uuid4().hex}"
 
 
-def screenshot(page: Page, name: str) -> None:
-    """A picture for who asks for one by SCREENSHOTS=<folder>."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
-
-
 def post_note(page: Page, url: str, title: str) -> None:
     answer = page.request.post(f"{url}/api/notes", data=[{"title": title}])
     assert answer.status == 201
 
 
-def log_in(page: Page) -> None:
-    page.get_by_label("Username").fill("demo")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-
-
-def test_the_admin_and_the_api_show_the_same_note(page: Page, seen: Seen, url: str, title: str) -> None:
+def test_the_admin_and_the_api_show_the_same_note(
+    page: Page, stylesheets: list[Response], failures: list[str], url: str, title: str
+) -> None:
     """A note added by hand in the styled admin is in what the browser gets from the API."""
-    page.goto(f"{url}/admin/")
-    log_in(page)
-    page.wait_for_url(f"{url}/admin/")
+    open_admin(page, url)
     page.locator(".model-note a.addlink").click()
     page.get_by_label("Title").fill(title)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".messagelist .success")).to_contain_text(title)
     screenshot(page, "admin")
     assert page.locator("#header").evaluate("it => getComputedStyle(it).backgroundColor") == "rgb(65, 118, 144)"
-    assert len(seen.stylesheets) >= 5
-    for answer in seen.stylesheets:
+    assert len(stylesheets) >= 5
+    for answer in stylesheets:
         assert (answer.status, answer.headers["content-type"]) == (200, 'text/css; charset="utf-8"')
     page.goto(f"{url}/api/notes?search={title.replace(' ', '+')}")
     assert [note["title"] for note in json.loads(page.locator("body").inner_text())] == [title]
-    assert seen.failures == []
+    assert failures == []
 
 
-def test_the_docs_try_the_api_out(page: Page, seen: Seen, url: str, title: str) -> None:
+def test_the_docs_try_the_api_out(page: Page, failures: list[str], url: str, title: str) -> None:
     """ "Try it out" of the docs page asks the API under the prefix, and shows what it answers."""
     post_note(page, url, title)
     page.goto(f"{url}/api/docs")
@@ -157,10 +94,10 @@ def test_the_docs_try_the_api_out(page: Page, seen: Seen, url: str, title: str) 
     assert answered.value.url.startswith(f"{url}/api/notes?search=note")
     expect(operation.locator(".live-responses-table tbody .response-col_description")).to_contain_text(title)
     screenshot(page, "docs")
-    assert seen.failures == []
+    assert failures == []
 
 
-def test_the_home_page_links_to_both_halves(page: Page, seen: Seen, url: str, title: str) -> None:
+def test_the_home_page_links_to_both_halves(page: Page, failures: list[str], url: str, title: str) -> None:
     """Django's page lists a note of the API, and its links lead to the admin and, past its login, to the docs."""
     post_note(page, url, title)
     page.goto(f"{url}/")
@@ -172,7 +109,7 @@ def test_the_home_page_links_to_both_halves(page: Page, seen: Seen, url: str, ti
     page.wait_for_url(re.compile(f"^{re.escape(url)}/admin/login/"))
     log_in(page)
     expect(page.locator(".swagger-ui .title")).to_contain_text("Notes")
-    assert seen.failures == []
+    assert failures == []
 
 
 def test_a_websocket_of_the_browser(page: Page, url: str, title: str) -> None:

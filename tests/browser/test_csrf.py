@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-from harness import TESTS, Server
-from nginx import nginx
-from quickstart_site import PASSWORD, fresh_database
-
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+from browser.pages import open_admin
+from browser.serving import library
+from harness import TESTS
 
 FORM = """<!doctype html><title>Win a prize</title>
 <form method="post" action="{target}" enctype="{coding}"><input name="name" value="stolen"><button>Win</button></form>
@@ -56,58 +49,17 @@ def elsewhere() -> Iterator[Elsewhere]:
         server.shutdown()
 
 
-def manage(env: dict[str, str], *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "django", *arguments],
-        cwd=TESTS,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": str(TESTS), **env},
-        check=True,
-        capture_output=True,
-    )
-
-
-@pytest.fixture(scope="module", params=["", "/pre"], ids=["bare", "stripped"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the site is for the browser: by itself, and behind nginx, which strips /pre."""
-    folder = tmp_path_factory.mktemp("csrf")
-    prefix = request.param
-    with contextlib.ExitStack() as stack:
-        env = {"DATABASE_URL": stack.enter_context(fresh_database(folder))}
-        manage(env, "migrate", "--verbosity=0")
-        manage(
-            {**env, "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
-            *("createsuperuser", "--no-input", "--username=demo", "--email=demo@example.com"),
-        )
-        options = ("--root-path", prefix) if prefix else ()
-        server = stack.enter_context(Server("project.library.asgi:app", *options, env=env))
-        if prefix:
-            yield stack.enter_context(nginx(folder / "nginx", server.url, prefix, strip=True))
-        else:
-            yield server.url
-
-
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
+def url(prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with library(tmp_path_factory.mktemp("csrf"), prefix) as url:
+        yield url
 
 
 @pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
+def page(page: Page, url: str) -> Page:
     """A page whose user is logged in on the admin's site."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    page.goto(f"{url}/admin/")
-    page.get_by_label("Username").fill("demo")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{url}/admin/")
-    yield page
-    context.close()
+    open_admin(page, url)
+    return page
 
 
 def gifts(page: Page, url: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Sites that are served, and chromium before them."""
