@@ -59,6 +59,14 @@ def token_header(client: Client) -> dict[str, str]:
     return {"X-CSRFToken": client.cookies["csrftoken"]}
 
 
+def panel(client: Client, page: str, name: str, root_path: str) -> str:
+    """What the toolbar's script asks for when a panel of `page` is opened."""
+    asked = dict(re.findall(r'data-(request-id|render-panel-url)="([^"]+)"', page))
+    assert asked["render-panel-url"].startswith(f"{root_path}/__debug__/")
+    url = asked["render-panel-url"].removeprefix(root_path)
+    return str(client.get(url, params={"request_id": asked["request-id"], "panel_id": name}).json()["content"])
+
+
 @override_settings(DEBUG=True)
 def test_debug_toolbar_counts_the_queries_of_a_page(client: Client, book: Book) -> None:
     """With DEBUG a page has the toolbar's handle, and its SQL panel tells of the page's one query."""
@@ -72,21 +80,23 @@ def test_debug_toolbar_counts_the_queries_of_a_page(client: Client, book: Book) 
 @override_settings(DEBUG=True)
 def test_debug_toolbar_shows_its_sql_panel(client: Client, book: Book, root_path: str) -> None:
     """The panel that the toolbar's script asks for, at the URL that the page names, has the SQL of the page's query."""
-    page = client.get("/").text
-    asked = dict(re.findall(r'data-(request-id|render-panel-url)="([^"]+)"', page))
-    assert asked["render-panel-url"].startswith(f"{root_path}/__debug__/")
-    url = asked["render-panel-url"].removeprefix(root_path)
-    panel = client.get(url, params={"request_id": asked["request-id"], "panel_id": "SQLPanel"}).json()
-    assert "shelf_book" in panel["content"]
+    assert "shelf_book" in panel(client, client.get("/").text, "SQLPanel", root_path)
 
 
 @override_settings(DEBUG=True)
-def test_debug_toolbar_leaves_the_api_alone(client: Client, member: User) -> None:
-    """With DEBUG the API's answers are what they are without it."""
+def test_debug_toolbar_leaves_the_api_alone(client: Client, member: User, root_path: str) -> None:
+    """With DEBUG the toolbar marks and records a page and not a call of the API, which answers as without DEBUG."""
     client.force_login(member, MODEL_BACKEND)
+    with override_settings(DEBUG=False):
+        plain = client.get("/api/me")
     response = client.get("/api/me")
     assert (response.status_code, response.json()) == (200, "ann")
+    assert (response.content, response.headers) == (plain.content, plain.headers)
     assert "djdt-request-id" not in response.headers
+    page = client.get("/")
+    recorded = panel(client, page.text, "HistoryPanel", root_path)
+    assert page.headers["djdt-request-id"] in recorded
+    assert "/api/me" not in recorded
 
 
 def test_allauth_logs_in_for_the_api(client: Client, member: User, root_path: str) -> None:
@@ -100,6 +110,7 @@ def test_allauth_logs_in_for_the_api(client: Client, member: User, root_path: st
 def test_allauth_logs_out_for_the_api(client: Client, member: User, root_path: str) -> None:
     """Who logs out on allauth's page is the API's user no more."""
     log_in(client, root_path)
+    assert client.get("/api/me").json() == "ann"
     assert client.post("/accounts/logout/", headers=token_header(client)).status_code == 302
     assert client.get("/api/me").status_code == 401
 
