@@ -28,9 +28,12 @@ INSTALLATION = 3  # lines: make the environment, enter it, install
 OWN_ENVIRONMENT = ("ALLOWED_HOSTS", "DATABASE_URL", "DEBUG", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "STATIC_ROOT")
 
 
-def block(heading: str, language: str) -> str:
-    """The first code block in `language` after a heading."""
-    found = re.search(rf"^#+ {re.escape(heading)}$.*?^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def block(heading: str, language: str, skipped: int = 0) -> str:
+    """The first code block in `language` after a heading, or one that comes after it."""
+    before = rf"(?:.*?^```{language}\n.*?^```$){{{skipped}}}"
+    found = re.search(
+        rf"^#+ {re.escape(heading)}${before}.*?^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE
+    )
     if found is None:
         raise LookupError(f"README.md has no {language} block under {heading!r}.")
     return found[1]
@@ -146,6 +149,26 @@ def wait_for(process: subprocess.Popen[bytes], port: int, printed: Path) -> None
             return
         time.sleep(0.1)
     raise RuntimeError(f"the demo does not serve:\n{printed.read_text()}")
+
+
+def test_the_readmes_api_answers(tmp_path: Path) -> None:
+    """The README's API, in the place of the quickstart's own, answers with the titles of the notes."""
+    copy_of_the_quickstart(tmp_path)
+    project = tmp_path / "examples" / "quickstart"
+    (project / "notes" / "api.py").write_text(block("djfast_mount", "python", skipped=1))
+    code = """
+from mysite.asgi import app
+from django.core.management import call_command
+from djfast_mount.testing import Client
+from notes.models import Note
+call_command("migrate", verbosity=0)
+Note.objects.create(title="first")
+print(Client(app).get("/api/notes").json())
+"""
+    env = {name: value for name, value in os.environ.items() if name not in OWN_ENVIRONMENT} | {"DEBUG": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=project, env=env, check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout.splitlines()[-1] == "['first']"
 
 
 @pytest.fixture(scope="module")
