@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from django.contrib.auth.models import Group
 from django.db.models import Func, TextField, Value
 from fastapi import APIRouter, Depends, FastAPI
+from pydantic import BaseModel, ConfigDict
 
 
 def plain() -> int:
@@ -18,6 +19,15 @@ def opened() -> Iterator[int]:
 
 Plain = Annotated[int, Depends(plain)]
 Opened = Annotated[int, Depends(opened)]
+
+
+class Row(BaseModel):
+    """A group, as each framework writes one by its own means."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
 
 
 def make_api() -> FastAPI:
@@ -34,6 +44,10 @@ def make_api() -> FastAPI:
     @api.get("/query")
     def query() -> dict[str, int]:
         return {"groups": Group.objects.count()}
+
+    @api.get("/row/{pk}", response_model=Row)
+    def row(pk: int) -> Group:
+        return Group.objects.get(pk=pk)
 
     @api.get("/query-dependency")
     def query_dependency(one: Plain) -> dict[str, int]:

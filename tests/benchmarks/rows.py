@@ -89,6 +89,9 @@ ROWS: dict[str, Row] = {
     "API sync endpoint, one query": api(
         "/query", "django-ninja, gunicorn", "DRF, gunicorn", "django-bolt", "hand-made Mount"
     ),
+    "API sync endpoint, one row serialized": api(
+        "/row/1", "django-ninja, gunicorn", "DRF, gunicorn", "django-bolt", "hand-made Mount"
+    ),
     "API async ORM": api("/query-async", "hand-made Mount"),
     "API async ORM, 50 ms in the database": Row(
         Contender(f"mounted, threads={THREADS}", "/api/wait-async"),
