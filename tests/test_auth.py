@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -18,12 +19,12 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from fastapi import Depends, FastAPI, HTTPException, WebSocket
+from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse
 
 from api_client import ApiClient, both, committed_rows
+from calls import call, http_scope, websocket
 from calls import request as raw_request
-from calls import websocket
 from djfast_mount import mount
 from djfast_mount.auth import (
     CurrentUser,
@@ -820,6 +821,39 @@ def test_a_password_is_not_shown(client: ApiClient, ada: User, caplog: pytest.Lo
     with caplog.at_level(logging.DEBUG):
         client.post("/api/auth/login", json={"username": "ada\0", "password": PASSWORD})
     assert PASSWORD not in caplog.text
+
+
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_a_task_that_outlives_its_call_knows_the_user(root_path: str, ada: User, asked_before: bool) -> None:
+    """A task that goes on after the response can ask for the user of the session, more than once, whether or not the
+    call has made the request."""
+    api = FastAPI()
+    tasks: list[asyncio.Task[list[str]]] = []
+
+    @api.get("/begin")
+    async def begin(connection: Request) -> str:
+        request = await get_request(connection) if asked_before else None
+
+        async def later() -> list[str]:
+            await ended.wait()
+            outlived: Any = request or http_request(connection)
+            return [(await outlived.auser()).get_username() for _ in range(2)] + [outlived.path_info]
+
+        tasks.append(asyncio.create_task(later()))
+        return "begun"
+
+    app = mount("/api", api)
+    client = ApiClient(app)
+    log_in(client, ada)
+    headers = [(b"host", b"testserver"), (b"cookie", f"sessionid={client.cookies['sessionid']}".encode())]
+    ended = asyncio.Event()
+
+    async def run() -> list[str]:
+        await call(app, http_scope(f"{root_path}/api/begin", root_path=root_path, headers=headers))
+        ended.set()
+        return await tasks[0]
+
+    assert asyncio.run(run()) == ["ada", "ada", "/api/begin"]
 
 
 # Websockets --------------------------------------------------------------------------------------------------------

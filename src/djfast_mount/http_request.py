@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from io import BytesIO
@@ -91,19 +91,19 @@ class APICall:
     _refused = False
 
     def __init__(self, scope: Scope, prefix: str, source: Source | None) -> None:
-        self.scope = scope
         self.outer = scope["root_path"].removesuffix(prefix)
-        self._source = source
+        # None once the call has ended, while a task that outlives it may still ask for the request.
+        self._source = source if scope["type"] == "http" else None
 
     def begin(self, request: APIRequest) -> None:
         """Has the response carry the cookies that the call sets."""
         self.request = request
-        if self._source is not None and self.scope["type"] == "http":
-            self._source.change = self._change
+        source = self._source  # Read once: the call may end meanwhile, on its loop.
+        if source is not None:
+            source.change = self._change
 
     def end(self) -> None:
-        """Lets go of what leads back here: a request that is freed at once need not wait for the garbage collector."""
-        self.scope = {}
+        """Lets go of what leads back here, so that it need not wait for the garbage collector."""
         if self._source is not None and self.request is not None:
             self._source.change = None
         self._source = None
@@ -127,7 +127,7 @@ class APICall:
             response = HttpResponse(status=400)
             log_response("%s: %s", str(error), request.path, response=response, request=request, exception=error)
             refusal = JSONResponse({"detail": "Bad Request"}, 400)
-            await refusal(self.scope, _nothing_to_receive, partial(source.send, changed=True))
+            await refusal({"type": "http"}, _nothing_to_receive, partial(source.send, changed=True))
         else:
             await source.send(message, changed=True)
 
@@ -192,7 +192,7 @@ def http_request(connection: HTTPConnection) -> APIRequest:
         )
     request = call.request
     if request is None:
-        request = _made(call)
+        request = _made(call, connection.scope)
         call.begin(request)
         if call.user is not None:
             set_user(call, call.user)
@@ -202,8 +202,6 @@ def http_request(connection: HTTPConnection) -> APIRequest:
 def call_of(connection: HTTPConnection) -> APICall | None:
     """Returns what is known of the call; None when the app is not served by `mount()`."""
     call: APICall | None = connection.scope.get(_KEY)
-    if call is not None and not call.scope:
-        call.scope = connection.scope  # A task that outlives its request.
     return call
 
 
@@ -237,10 +235,10 @@ def _wants_form(request: HttpRequest) -> bool:
 # The making -------------------------------------------------------------------------------------------------------
 
 
-def _made(call: APICall) -> APIRequest:
-    scope = call.scope
+def _made(call: APICall, scope: Scope) -> APIRequest:
     shown = {**scope, "root_path": call.outer, "scheme": _SCHEMES.get(scope["scheme"], scope["scheme"])}
     shown.setdefault("method", "GET")
+    del shown[_KEY]  # It leads back to the request.
     try:
         request = APIRequest(shown, BytesIO())
     except UnicodeDecodeError as error:
@@ -252,7 +250,7 @@ def _made(call: APICall) -> APIRequest:
         if (process := getattr(middleware, "process_request", None)) is not None:
             process(request)
     if hasattr(request, "auser"):
-        _guard(call, request)
+        _guard(request, csrf.check_origin if scope["type"] == "websocket" else csrf.check)
     return request
 
 
@@ -269,16 +267,13 @@ def set_user(call: APICall, user: Any) -> None:
         request.auser = auser
 
 
-def _guard(call: APICall, request: Any) -> None:
+def _guard(request: Any, check: Callable[[Any], None]) -> None:
     """Has the CSRF check run when the user of the session is asked for."""
     user, auser = request.user, request.auser
 
     def checked(user: Any) -> Any:
         if user.is_authenticated:
-            if call.scope["type"] == "websocket":
-                csrf.check_origin(request)
-            else:
-                csrf.check(request)
+            check(request)
         return user
 
     async def checked_auser() -> Any:
