@@ -12,10 +12,8 @@ from pathlib import Path
 
 from harness import free_port
 
-# One process, which asks for no user of its own, and writes to its folder alone.
 CONFIGURATION = """
-daemon off;
-master_process off;
+{process}
 pid {folder}/pid;
 error_log {folder}/error.log;
 events {{}}
@@ -26,6 +24,12 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
+  {http}
+}}
+"""
+# Which asks for no user of its own.
+ONE_PROCESS = "daemon off; master_process off;"
+PROXY = """
   map $http_upgrade $connection_header {{ default upgrade; "" ""; }}
   server {{
     listen 127.0.0.1:{port};
@@ -41,8 +45,20 @@ http {{
     }}
     location / {{ return 404 "outside of the prefix\\n"; }}
   }}
-}}
 """
+
+
+def nginx_command() -> str:
+    """The path of nginx, which is seldom on the PATH of a user. Raises RuntimeError where there is none."""
+    command = shutil.which("nginx", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/opt/homebrew/bin")
+    if command is None:
+        raise RuntimeError("There is no nginx. Install it: `apt install nginx-light`.")
+    return command
+
+
+def configuration(folder: Path, process: str, http: str) -> str:
+    """An nginx.conf by which nginx writes to `folder` alone; `process` and `http` are the directives of its own."""
+    return CONFIGURATION.format(folder=folder, process=process, http=http)
 
 
 @contextlib.contextmanager
@@ -51,17 +67,14 @@ def nginx(folder: Path, upstream: str, prefix: str, *, strip: bool) -> Iterator[
 
     Anything outside of the prefix is nginx's own 404, so a link that forgets the prefix leads nowhere.
     """
-    command = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin")
-    if command is None:
-        raise RuntimeError("There is no nginx. Install it: `apt install nginx-light`.")
+    command = nginx_command()
     folder.mkdir()
     port = free_port()
     # A proxy_pass with a path, be it "/", replaces the part of the URL that the location matched.
     target = f"{upstream}/" if strip else upstream
-    text = CONFIGURATION.format(folder=folder, port=port, prefix=prefix, upstream=target)
-    configuration = folder / "nginx.conf"
-    configuration.write_text(text)
-    process = subprocess.Popen([command, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)])
+    conf = folder / "nginx.conf"
+    conf.write_text(configuration(folder, ONE_PROCESS, PROXY.format(port=port, prefix=prefix, upstream=target)))
+    process = subprocess.Popen([command, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(conf)])
     try:
         wait_for(process, port, folder / "error.log")
         yield f"http://127.0.0.1:{port}{prefix}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import pytest
 
 from fleet.load import Load
 from harness import Server, free_port
-from nginx import wait_for
+from nginx import configuration, nginx_command, wait_for
 from quickstart_site import QUICKSTART, REPOSITORY, Site, installed
 
 FLEET = Path(__file__).parent
@@ -29,24 +28,7 @@ WORKERS = 2
 DRAIN = "2"
 # A machine with much to do takes more than five seconds to start a worker.
 SERVER = ("fleet_site:app", "--workers", str(WORKERS), "--timeout-worker-healthcheck", "60")
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-MAIN = """
-pid {folder}/pid;
-error_log {folder}/error.log;
-user root;
-worker_processes 2;
-events {{}}
-http {{
-  access_log {folder}/access.log;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  include {folder}/site.conf;
-}}
-"""
+MASTER = "user root; worker_processes 2;"
 NGINX = """#!/bin/sh
 exec {command} -p {folder} -e {folder}/error.log -c {folder}/nginx.conf "$@"
 """
@@ -117,15 +99,12 @@ class Fleet:
         self.ports = [free_port(), free_port()]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        nginx = shutil.which("nginx", path=PATH)
-        if nginx is None:
-            raise RuntimeError("There is no nginx. Install it: `apt install nginx-light`.")
         (folder / "bin").mkdir()
         known = {"folder": folder, "quickstart": QUICKSTART, "python": sys.executable, "workers": WORKERS}
         for name, text in (("nginx", NGINX), ("systemctl", SYSTEMCTL)):
-            (folder / "bin" / name).write_text(text.format(command=nginx, **known))
+            (folder / "bin" / name).write_text(text.format(command=nginx_command(), **known))
             (folder / "bin" / name).chmod(0o755)
-        (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
+        (folder / "nginx.conf").write_text(configuration(folder, MASTER, f"include {folder}/site.conf;"))
         (folder / "upstream.conf").write_text(self.ours(block("nginx", 0)))
         (folder / "site.conf").write_text(self.ours(block("nginx", 1)))
 
