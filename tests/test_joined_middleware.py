@@ -317,6 +317,13 @@ async def unending(request: HttpRequest) -> HttpResponse:
     return HttpResponse("never")
 
 
+def holding(request: HttpRequest) -> HttpResponse:
+    _held.set()
+    _release.wait(20)
+    return HttpResponse("held")
+
+
+_held, _release = threading.Event(), threading.Event()
 _began = [asyncio.Event()]  # the last is set when the unending view has been entered
 
 
@@ -335,6 +342,7 @@ class URLs:
         path("stream/", stream),
         path("write/", write),
         path("unending/", unending),
+        path("holding/", holding),
     ]
 
 
@@ -762,6 +770,31 @@ def test_a_client_that_leaves(root_path: str, settings: Any) -> None:
 
 async def app_call(app: ASGIApp, path: str, root_path: str, receive: Any, send: Any) -> None:
     await app(http_scope(path, root_path=root_path), receive, send)
+
+
+@pytest.mark.parametrize("kinds", [["methods"] * 2, ["async only", "methods"], ["view"], []], ids=str)
+def test_no_thread_comes_free(kinds: list[str], root_path: str, settings: Any) -> None:
+    """An async view that gets no thread in time is answered 503, whatever its middleware, and that is no error."""
+    settings.MIDDLEWARE = chain(*kinds)
+    app = mount("/api", FastAPI(), static=False, threads=1, wait_timeout=0.05)
+    _held.clear()
+    _release.clear()
+
+    async def exchange() -> tuple[Answer, list[Any]]:
+        held = asyncio.create_task(call(app, http_scope(f"{root_path}/holding/", root_path=root_path)))
+        try:
+            await asyncio.to_thread(_held.wait, 20)
+            events.clear()
+            answer = await call(app, http_scope(f"{root_path}/protected/", root_path=root_path))
+            return answer, list(events)
+        finally:
+            _release.set()
+            await held
+
+    with Told() as told:
+        refused, seen = asyncio.run(exchange())
+    assert (refused.status, refused.header("retry-after") is not None) == (503, True)
+    assert (seen, told.exceptions, told.lines) == ([], 0, [])
 
 
 # How many calls ---------------------------------------------------------------------------------------------------
