@@ -163,7 +163,7 @@ from djfast_mount.testing import Client
 from notes.models import Note
 call_command("migrate", verbosity=0)
 Note.objects.create(title="first")
-print(Client(app).get("/api/notes").json())
+print(Client(app).get("http://localhost/api/notes").json())
 """
     env = {name: value for name, value in os.environ.items() if name not in OWN_ENVIRONMENT} | {"DEBUG": "1"}
     command = [sys.executable, "-c", code]

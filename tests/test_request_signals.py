@@ -14,12 +14,15 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
@@ -36,6 +39,7 @@ Seen = list[Any]
 
 api = FastAPI()
 seen: Seen = []
+wrappers: list[BaseDatabaseWrapper] = []  # the one on the thread of the last request
 
 
 class NotingCache(LocMemCache):
@@ -51,6 +55,7 @@ def use() -> None:
         cursor.execute("SELECT 1")
     connection.force_debug_cursor = False
     seen.append((connection.connection, len(connection.queries_log)))
+    wrappers[:] = [connections["default"]]
 
 
 @api.get("/unusable")
@@ -228,6 +233,69 @@ def test_a_receiver_may_come_at_any_time(
     assert seen == heard
 
 
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        *(("/api/connection", name) for name in ("send", "send_robust", "_live_receivers")),
+        *(("/plain", name) for name in ("send", "_live_receivers")),
+    ],
+)
+@pytest.mark.parametrize("of_the_class", [True, False], ids=["class", "instance"])
+@override_settings(ROOT_URLCONF=__name__)
+def test_who_takes_the_place_of_a_method_is_called(
+    root: MountedApplication,
+    root_path: str,
+    where: str,
+    name: str,
+    of_the_class: bool,
+) -> None:
+    """What stands in the place of a signal's method, as tracing and tests put it there, is called with each request."""
+    called: list[str] = []
+
+    def instead_of(method: Any) -> Any:
+        def instead(*args: Any, **named: Any) -> Any:
+            if not of_the_class or args[0] in (request_started, request_finished):
+                called.append(name)
+            return method(*args, **named)
+
+        return instead
+
+    with contextlib.ExitStack() as patches:
+        for target in (Signal,) if of_the_class else (request_started, request_finished):
+            patches.enter_context(mock.patch.object(target, name, instead_of(getattr(target, name))))
+        assert request(root, root_path + where, root_path=root_path).status == 200
+    assert called == [name] * (1 if name == "send_robust" or (name, where) == ("send", "/api/connection") else 2)
+
+
+def test_a_connection_that_grew_old_in_between_is_replaced(root: MountedApplication, root_path: str) -> None:
+    """A connection whose time runs out between two requests is closed before the second one uses it."""
+    with kept(600):
+        ask(root, root_path, "/connection")
+        wrappers[0].close_at = 0.0
+        ask(root, root_path, "/connection")
+    (first, _), (second, _) = seen
+    assert first is not second
+
+
+def leave_a_transaction(**_: object) -> None:
+    transaction.set_autocommit(False)
+    Group.objects.exists()
+
+
+def test_what_a_receiver_leaves_open_is_thrown_away(
+    root: MountedApplication, root_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A receiver of request_finished that leaves a transaction open is reported, and the next request is not in it."""
+    with kept(600):
+        request_finished.connect(leave_a_transaction)
+        ask(root, root_path, "/connection")
+        request_finished.disconnect(leave_a_transaction)
+        ask(root, root_path, "/connection")
+    (first, _), (second, _) = seen
+    assert first is not second
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
 def leave_autocommit_off(request: HttpRequest) -> HttpResponse:
     transaction.set_autocommit(False)
     connection.ensure_connection()
@@ -247,7 +315,15 @@ def close_in_a_way_of_its_own(request: HttpRequest) -> HttpResponse:
     return response
 
 
-urlpatterns = [path("autocommit", leave_autocommit_off), path("closing", close_in_a_way_of_its_own)]
+def plain(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+urlpatterns = [
+    path("plain", plain),
+    path("autocommit", leave_autocommit_off),
+    path("closing", close_in_a_way_of_its_own),
+]
 
 
 @override_settings(ROOT_URLCONF=__name__)

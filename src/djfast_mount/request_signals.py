@@ -2,7 +2,7 @@
 
 Where nobody but Django listens, which is the rule, what its receivers do is done here without them: looking up the
 receivers, and the thread's connections anew for each of them, takes longer than all that they do. With any other
-receiver the signals are sent as ever.
+receiver the signals are sent as ever, and where somebody has put something in the place of a signal's methods.
 
 1. `request_started`: connections forget their queries; one that is too old or unusable is closed.
 2. `request_finished`: such connections are closed, and the caches; the URLconf of the request is forgotten.
@@ -10,7 +10,7 @@ receiver the signals are sent as ever.
 
 Names used here that are not public, each with a canary test: ``_connections`` of Django's `connections` and `caches`,
 django.urls.base._urlconfs; ``_storage`` of asgiref's Local, and its ``_data`` in one that is not thread-critical; the
-entries of Signal.receivers. Another test asks Django for the receivers that it connects.
+entries of Signal.receivers; Signal._live_receivers, in whose place tracing puts its own. Another test asks Django for the receivers that it connects.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ Receiver = Callable[..., Any]
 Connections = Sequence[BaseDatabaseWrapper]
 
 _ANY_SENDER = id(None)
-_SEND, _SEND_ROBUST = Signal.send, Signal.send_robust
+_ATTRIBUTES = frozenset(vars(Signal()))
 # As they are to type checkers, who do not know what is not public.
 _connections: Any = connections
 _caches: Any = caches
 _urls: Any = urls
+_Signal: Any = Signal
+_SENDING = _Signal.send, _Signal.send_robust, _Signal._live_receivers
 
 
 class Receivers:
@@ -59,7 +61,9 @@ class Receivers:
 
     def djangos_alone(self) -> frozenset[Receiver] | None:
         """Returns those of Django that are connected; None where there are others, or the sending is not Django's."""
-        if Signal.send is not _SEND or Signal.send_robust is not _SEND_ROBUST:
+        if (_Signal.send, _Signal.send_robust, _Signal._live_receivers) != _SENDING:
+            return None
+        if vars(self._signal).keys() != _ATTRIBUTES:
             return None
         entries, found = self._seen
         if entries != self._signal.receivers:
