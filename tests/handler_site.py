@@ -230,7 +230,15 @@ class ItemConverter:
         return value
 
 
+class TenantConverter(ItemConverter):
+    """Adds what middleware has set."""
+
+    def to_python(self, value: str) -> str:
+        return f"{value} of {tenant.get()}"
+
+
 register_converter(ItemConverter, "item_of_the_handlers_tests")
+register_converter(TenantConverter, "tenant_of_the_handlers_tests")
 
 
 # Bodies -----------------------------------------------------------------------------------------------------------
@@ -488,8 +496,6 @@ class URLs:
         path("sync/write-outside/<outcome>/", write_outside),
         path("async/write/<outcome>/", async_write),
         path("async/write-outside/<outcome>/", async_write_outside),
-        path("sync/item/<item_of_the_handlers_tests:name>/", sync_view),
-        path("async/item/<item_of_the_handlers_tests:name>/", async_view),
         path("sync/file/", file),
         path("async/file/", async_file),
         path("sync/stream/", stream),
@@ -511,6 +517,27 @@ class Others:
     """Where X-URLconf leads: what is async in `URLs` is sync here, and the other way round."""
 
     urlpatterns = [path("sync/", async_view), path("async/", sync_view), path("only-here/", sync_view)]
+
+
+class OwnConverters:
+    urlpatterns = [
+        path("sync/item/<item_of_the_handlers_tests:name>/", sync_view),
+        path("async/item/<item_of_the_handlers_tests:name>/", async_view),
+        path("sync/tenant/<tenant_of_the_handlers_tests:name>/", sync_view),
+        path("async/tenant/<tenant_of_the_handlers_tests:name>/", async_view),
+    ]
+
+
+class Unprefixed:
+    """/de/kind/there/ is the second in English, which has no prefix, and the first in German."""
+
+    urlpatterns = i18n_patterns(
+        path("sync/there/", sync_view),
+        path("async/there/", async_view),
+        path("<slug:slug>/sync/there/", sync_view),
+        path("<slug:slug>/async/there/", async_view),
+        prefix_default_language=False,
+    )
 
 
 class OwnPages(URLs):

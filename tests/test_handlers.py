@@ -397,11 +397,33 @@ def test_languages(kind: str, path: str, language: str, root_path: str, settings
     same(f"/{path.format(kind=kind)}/", root_path, headers={"accept-language": language})
 
 
-def test_a_resolver_that_asks_the_database(kind: str, root_path: str) -> None:
+@pytest.mark.parametrize("language", ["de", "en"])
+@pytest.mark.parametrize("path", ["{kind}/there", "de/{kind}/there", "fr/{kind}/there"])
+def test_a_path_of_another_meaning(kind: str, path: str, language: str, root_path: str, settings: Any) -> None:
+    """A path that leads elsewhere in the language that LocaleMiddleware finds, leads there."""
+    settings.ROOT_URLCONF = handler_site.Unprefixed
+    settings.MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware"]
+    settings.LANGUAGES = [("de", "Deutsch"), ("en", "English")]
+    settings.LANGUAGE_CODE = "en"
+    found = same(f"/{path.format(kind=kind)}/", root_path, headers={"accept-language": language})
+    if path.startswith("de"):
+        assert '"kwargs": {}' in found["body"]
+
+
+def test_a_converter_of_the_projects_own(kind: str, root_path: str, settings: Any) -> None:
+    """A path converter that looks at what middleware has set gives the view what it gives it under Django."""
+    settings.ROOT_URLCONF = handler_site.OwnConverters
+    settings.MIDDLEWARE = [f"{SITE}.sync_only"]
+    found = same(f"/{kind}/tenant/book/", root_path, headers={"x-tenant": "acme"})
+    assert "book of acme" in found["body"]
+
+
+def test_a_resolver_that_asks_the_database(kind: str, root_path: str, settings: Any) -> None:
     """A path converter may use the ORM, before a view of either kind, as under WSGI.
 
     Django's own ASGI handler resolves on the event loop, where that is an error.
     """
+    settings.ROOT_URLCONF = handler_site.OwnConverters
     app = apps()["one hop"]
     found = outcome(app, f"/{kind}/item/there/", root_path, {})
     assert (found["start"][0], '"name": "there"' in found["body"]) == (200, True)

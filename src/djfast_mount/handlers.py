@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import cached_property, lru_cache
 from io import BytesIO
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
@@ -32,8 +32,8 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver, set_script_prefix
-from django.urls.resolvers import RegexPattern, RoutePattern
+from django.urls import ResolverMatch, URLPattern, URLResolver, converters, get_resolver, set_script_prefix
+from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern
 from django.utils.translation import get_language
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -179,7 +179,7 @@ class _Chain(JoinedChain):
 class _Guess:
     """What a request's path resolves to, before any middleware has seen it."""
 
-    __slots__ = ("is_async", "language", "match", "of_any_language", "path", "urlconf")
+    __slots__ = ("dependence", "is_async", "language", "match", "path", "urlconf")
 
     match: ResolverMatch
 
@@ -188,12 +188,12 @@ class _Guess:
         try:
             resolver = get_resolver(getattr(request, "urlconf", None))
             self.match = resolver.resolve(request.path_info)
-            self.of_any_language = _is_of_any_language(resolver)
+            self.dependence = _dependence(resolver)
         except Exception:  # A 404, a resolver that asks the database, a broken URLconf: the chain will see it again.
             return
         self.path = request.path_info
         self.urlconf = settings.ROOT_URLCONF
-        self.language = None if self.of_any_language else get_language()
+        self.language = get_language() if self.dependence.on_language else None  # It takes long to ask for.
         self.is_async = iscoroutinefunction(self.match.func)
         request.__dict__["_djfast_mount_guess"] = self
 
@@ -203,22 +203,47 @@ class _Guess:
             not hasattr(request, "urlconf")
             and self.path == request.path_info
             and self.urlconf == settings.ROOT_URLCONF
-            and (self.of_any_language or self.language == get_language())
+            and not self.dependence.on_more
+            and (not self.dependence.on_language or self.language == get_language())
         )
 
 
+class _Dependence(NamedTuple):
+    """What, besides the path, resolving a path may depend on."""
+
+    on_language: bool
+    on_more: bool
+    """On anything: a project's own converter or pattern may look at what middleware has set."""
+
+
 @lru_cache(maxsize=256)
-def _is_of_any_language(resolver: URLResolver) -> bool:
-    """Whether no path below `resolver` depends on the active language, which it takes long to ask for."""
-    return all(map(_is_untranslated, resolver.url_patterns))
+def _dependence(resolver: URLResolver) -> _Dependence:
+    found = list(_all_below(resolver))
+    on_more = not all(map(_is_djangos, found))
+    return _Dependence(on_more or any(map(_is_translated, found)), on_more)
 
 
-def _is_untranslated(pattern: Any) -> bool:
+def _all_below(resolver: URLResolver) -> Iterator[Any]:
+    for pattern in resolver.url_patterns:
+        yield pattern
+        if isinstance(pattern, URLResolver):
+            yield from _all_below(pattern)
+
+
+def _is_djangos(pattern: Any) -> bool:
     path: Any = pattern.pattern
-    if type(pattern) not in (URLPattern, URLResolver) or type(path) not in (RoutePattern, RegexPattern):
-        return False
-    written = vars(path)["_route" if type(path) is RoutePattern else "_regex"]
-    return isinstance(written, str) and (type(pattern) is URLPattern or _is_of_any_language(pattern))
+    return (
+        type(pattern) in (URLPattern, URLResolver)
+        and type(path) in (RoutePattern, RegexPattern, LocalePrefixPattern)
+        and all(type(converter).__module__ == converters.__name__ for converter in path.converters.values())
+    )
+
+
+def _is_translated(pattern: Any) -> bool:
+    path: Any = pattern.pattern
+    if type(path) is LocalePrefixPattern:
+        return True
+    return not isinstance(vars(path)["_route" if type(path) is RoutePattern else "_regex"], str)
 
 
 class _Drawn:

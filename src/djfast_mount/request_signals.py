@@ -10,7 +10,8 @@ receiver the signals are sent as ever, and where somebody has put something in t
 
 Names used here that are not public, each with a canary test: ``_connections`` of Django's `connections` and `caches`,
 django.urls.base._urlconfs; ``_storage`` of asgiref's Local, and its ``_data`` in one that is not thread-critical; the
-entries of Signal.receivers; Signal._live_receivers, in whose place tracing puts its own. Another test asks Django for the receivers that it connects.
+entries of Signal.receivers; Signal._live_receivers, in whose place tracing puts its own. Another test asks Django for
+the receivers that it connects.
 """
 
 from __future__ import annotations
