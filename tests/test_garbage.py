@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
+import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import override_settings
@@ -12,7 +16,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from calls import call, http_scope
-from djfast_mount import mount
+from djfast_mount import garbage, mount
 from lifespan_drive import Drive
 
 
@@ -65,10 +69,11 @@ def test_a_request_to_the_api_leaves_no_cycle(path: str, root_path: str) -> None
 
 
 @pytest.fixture
-def collector() -> Iterator[None]:
-    """The collector as Python leaves it, and as it was afterwards."""
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The collector as Python leaves it, in a process that has had no lifespan; and as it was afterwards."""
     before = gc.get_threshold()
     gc.set_threshold(700, 10, 10)
+    monkeypatch.setattr(garbage, "_collector", garbage._Collector())
     yield
     gc.set_threshold(*before)
     gc.enable()
@@ -140,6 +145,104 @@ def test_what_the_project_has_set_stays() -> None:
 
     asyncio.run(run())
     assert gc.get_threshold() == (50_000, 20, 20)
+    assert gc.get_freeze_count() > 10_000
+
+
+@pytest.mark.usefixtures("collector")
+@pytest.mark.parametrize("off", [False, True], ids=["collector on", "collector off"])
+@pytest.mark.parametrize("within", [False, True], ids=["before the lifespan", "within it"])
+def test_what_the_project_has_frozen_stays_frozen(within: bool, off: bool) -> None:
+    """What the project freezes itself, before a lifespan or within it, is frozen after its end, too."""
+    if off:
+        gc.disable()
+    mine = [object]
+    if not within:
+        gc.freeze()
+    more: list[object] = []
+
+    async def run() -> None:
+        async with Drive(mounted()):
+            if within:
+                more.extend([each] for each in range(2_000))
+                gc.freeze()
+
+    asyncio.run(run())
+    assert not any(each is mine for each in gc.get_objects())
+
+
+@pytest.mark.usefixtures("collector")
+def test_a_threshold_that_is_set_within_a_lifespan_stays() -> None:
+    """The end of a lifespan leaves a threshold that somebody else has set since its start."""
+
+    async def run() -> None:
+        async with Drive(mounted()):
+            gc.set_threshold(60_000, 20, 20)
+
+    asyncio.run(run())
+    assert gc.get_threshold() == (60_000, 20, 20)
+
+
+class Cycle:
+    """An object that only the collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.usefixtures("collector")
+def test_garbage_is_not_frozen() -> None:
+    """What is garbage at the start of the first lifespan is freed, and not kept until its end."""
+    gc.set_threshold(1_000_000, 10, 10)  # No collection comes by itself.
+    left = weakref.ref(Cycle())
+
+    async def run() -> None:
+        async with Drive(mounted()):
+            assert left() is None
+
+    asyncio.run(run())
+
+
+@pytest.mark.usefixtures("collector")
+def test_a_process_is_collected_once() -> None:
+    """The first lifespan of a process makes one full collection, those after it none: a test starts many."""
+    gc.set_threshold(1_000_000, 10, 10)
+    full: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            full.append(phase)
+
+    async def run() -> None:
+        async with Drive(mounted()):
+            pass
+
+    gc.callbacks.append(note)
+    try:
+        asyncio.run(run())
+        first = len(full)
+        asyncio.run(run())
+    finally:
+        gc.callbacks.remove(note)
+    assert (first, len(full)) == (1, 1)
+
+
+@pytest.mark.usefixtures("collector")
+@override_settings(DJFAST_MOUNT={"tune_gc": False})
+def test_a_parent_may_do_it_before_it_forks() -> None:
+    """The hook in docs/deployment.md freezes in the parent, and a lifespan in its child changes nothing."""
+    page = (Path(__file__).parents[1] / "docs" / "deployment.md").read_text()
+    conf = next(code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "when_ready" in code)
+    names: dict[str, Any] = {}
+    exec(compile(conf, "gunicorn.conf.py", "exec"), names)
+    names["when_ready"](None)
+    assert gc.get_freeze_count() > 10_000
+
+    async def run() -> None:
+        async with Drive(mounted()):
+            assert gc.get_threshold() == (10_000, 10, 10)
+
+    asyncio.run(run())
+    assert gc.get_threshold() == (10_000, 10, 10)
     assert gc.get_freeze_count() > 10_000
 
 

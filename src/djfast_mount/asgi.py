@@ -140,6 +140,7 @@ class MountedApplication(Starlette):
         return first
 
     def _last_participants(self) -> list[Participant]:
+        # Ready is what has all else done; it makes next to nothing that the collector would have to look at.
         collector = [Participant("the garbage collector", garbage.lifespan)] if option("tune_gc") else []
         return [*collector, Participant("the readiness", self.health.lifespan)]
 
