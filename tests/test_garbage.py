@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import re
 import weakref
@@ -17,7 +18,11 @@ from starlette.types import ASGIApp
 
 from calls import call, http_scope
 from djfast_mount import garbage, mount
+from djfast_mount.calls import FutureCall, perform
+from djfast_mount.leases import Lease
+from djfast_mount.threads import Pool
 from lifespan_drive import Drive
+from test_threads import NotedHooks
 
 
 def opened() -> Iterator[None]:
@@ -43,6 +48,10 @@ def with_yield() -> dict[str, str]:
     return {"hello": "world"}
 
 
+def fails() -> None:
+    raise ValueError("no number")
+
+
 def left_by(app: ASGIApp, path: str, root_path: str, times: int = 20) -> int:
     """How many objects `times` requests leave that only the collector can free."""
 
@@ -66,6 +75,49 @@ def test_a_request_to_the_api_leaves_no_cycle(path: str, root_path: str) -> None
     """Requests to the API leave nothing behind that has to be collected, as under FastAPI alone."""
     root = mount("/api", api)
     assert left_by(root, root_path + "/api" + path, root_path) < 20
+
+
+async def fail_on(pool: Pool) -> None:
+    """A call that fails on a worker, and whose error is taken from it."""
+    lease = Lease(pool, http_scope("/"))
+    call = FutureCall(fails)
+    lease.submit(call)
+    done = asyncio.wrap_future(call.future)
+    del call
+    with contextlib.suppress(ValueError):
+        await done
+    del done
+    ended = lease.close()
+    assert ended is not None
+    await ended
+
+
+async def fail_here() -> None:
+    """The same on a thread that is no worker."""
+    perform(FutureCall(fails))
+
+
+@pytest.mark.parametrize("on_worker", [True, False], ids=["worker", "another thread"])
+def test_a_call_that_fails_leaves_no_cycle(on_worker: bool) -> None:
+    """An error, whose traceback leads to the frames that it came through, is freed with the call that has met it."""
+    pool = Pool(1, NotedHooks(), wait_timeout=10)
+
+    async def left(times: int = 20) -> int:
+        for _ in range(times):
+            await (fail_on(pool) if on_worker else fail_here())
+        return gc.collect()
+
+    async def run() -> int:
+        await left()
+        gc.disable()
+        try:
+            return await left()
+        finally:
+            gc.enable()
+
+    found = asyncio.run(run())
+    pool.shutdown(int)
+    assert found < 20
 
 
 @pytest.fixture

@@ -69,3 +69,4 @@ def perform(call: Call) -> None:
     """Does the work of `call` and reports it, on a thread that is no worker."""
     call.run()
     call.report()
+    del call  # The traceback of its error, which it holds, leads back to this frame.

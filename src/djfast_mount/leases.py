@@ -197,6 +197,7 @@ class Lease:
             self._after_call()
         finally:
             call.report()
+            del call  # The traceback of its error, which it holds, leads back to this frame.
 
     def _after_call(self) -> None:
         if not self.lingers:
