@@ -296,16 +296,23 @@ async def stream(request: HttpRequest) -> StreamingHttpResponse:
     async def parts() -> AsyncIterator[str]:
         try:
             for number in range(3):
+                events.append(f"response closed: {response.closed}")
                 yield f"{number} {await Item.objects.acount()} {trail.get()}\n"
         finally:
             events.append("stream closed")
 
-    return StreamingHttpResponse(parts(), content_type="text/plain")
+    response = StreamingHttpResponse(parts(), content_type="text/plain")
+    return response
 
 
 async def write(request: HttpRequest) -> HttpResponse:
     await Item.objects.acreate(name="written")
     return HttpResponse("written")
+
+
+async def refused(request: HttpRequest) -> HttpResponse:
+    request.close = lambda: events.append("request closed")  # type: ignore[method-assign]
+    return HttpResponse("refused", status=409)
 
 
 async def unending(request: HttpRequest) -> HttpResponse:
@@ -342,6 +349,7 @@ class URLs:
         path("stream/", stream),
         path("write/", write),
         path("unending/", unending),
+        path("refused/", refused),
         path("holding/", holding),
     ]
 
@@ -404,6 +412,7 @@ class Told(logging.Handler):
         self.exceptions = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        events.append("logged")
         error = record.exc_info[1] if record.exc_info else None
         self.lines.append(f"{record.name} {record.levelname} {record.getMessage()} {error!r}")
 
@@ -514,12 +523,11 @@ def test_what_any_method_does(method: str, action: str, root_path: str, settings
         plan.clear()
         plan[place, method] = action
         found = same("/view/", root_path)
-        within = [name for name in names(found) if name.endswith("request")]
+        called = [name for name in names(found) if name != "logged"]
+        within = [name for name in called if name.endswith("request")]
         if method == "request" and action in (*ERRORS, "answer"):
             assert within == [f"{each} request" for each in range(place + 1)]
-            assert names(found)[place + 1 :] == [
-                f"{each} response" for each in reversed(range(place + (action == "answer")))
-            ]
+            assert called[place + 1 :] == [f"{each} response" for each in reversed(range(place + (action == "answer")))]
         if action == "500":
             assert (found["status"], found["exceptions"]) == (500, 1)
             assert "LookupError" in found["log"][0]
@@ -728,6 +736,12 @@ def test_a_stream_of_an_async_view(root_path: str, settings: Any) -> None:
     assert (found["body"][:4], names(found)[-1]) == (b"0 0 ", "stream closed")
 
 
+def test_a_response_that_is_logged(root_path: str, settings: Any) -> None:
+    """What is logged of a request is read before the request is closed."""
+    settings.MIDDLEWARE = chain("methods", "methods")
+    assert names(same("/refused/", root_path))[-2:] == ["logged", "request closed"]
+
+
 def test_a_client_that_leaves(root_path: str, settings: Any) -> None:
     """The view of a client that leaves is cancelled; no method hears of it, and both signals have been sent."""
     settings.MIDDLEWARE = [*DEFAULTS, *chain("methods", "exception")]
@@ -823,6 +837,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (["request"] * 3, "/protected/", 2),
         (["response"] * 3, "/protected/", 2),
         (["view"] * 3, "/protected/", 3),
+        (["request", "async only", "request"], "/protected/", 3),
         (["methods", "async only", "methods"], "/protected/", 4),
         (["async only", "methods", "methods"], "/protected/", 4),
         (["methods"] * 3, "/orm/", 3),
