@@ -227,6 +227,47 @@ def test_routes_may_change(root_path: str, change: str) -> None:
     assert (get("/first"), get("/new")) == found
 
 
+def replace_methods(route: Any) -> None:
+    route.methods = {"POST", "PUT"}
+
+
+def lose_all_but_post(route: Any) -> None:
+    route.methods.clear()
+    route.methods.add("POST")
+
+
+@pytest.mark.parametrize(
+    ("change", "after"),
+    [
+        (replace_methods, ["second", "first", "first"]),
+        (lose_all_but_post, ["second", "first", 405]),
+        (lambda route: route.methods.add("PUT"), ["first", "second", "first"]),
+    ],
+    ids=["replaced", "lost", "gained"],
+)
+@pytest.mark.parametrize("path", ["/a", "/{a}"])
+def test_methods_may_change(root_path: str, path: str, change: Callable[[Any], None], after: list[Any]) -> None:
+    """A method that a route gains or loses after a request counts for the next one, as with FastAPI alone."""
+    apis = FastAPI(), FastAPI()
+    for api in apis:
+        api.add_api_route(path, endpoint("first"), methods=["GET"])
+        api.add_api_route("/a", endpoint("second"), methods=["GET", "POST"])
+    root = mount("/api", apis[0])
+
+    def found(method: str) -> Any:
+        answer = request(root, f"{root_path}/api/a", root_path=root_path, method=method)
+        alone = request(apis[1], "/a", method=method)
+        endpoints = [each.json()["endpoint"] if each.status == 200 else each.status for each in (answer, alone)]
+        assert endpoints[0] == endpoints[1]
+        return endpoints[0]
+
+    assert [found("GET"), found("POST"), found("PUT")] == ["first", "second", 405]
+    for api in apis:
+        [first] = [route for route in api.routes if getattr(route, "name", "") == "first"]
+        change(first)
+    assert [found("GET"), found("POST"), found("PUT")] == after
+
+
 def test_a_mounted_fastapi_has_an_index_too(root_path: str) -> None:
     """An app mounted in the API is served by an index of its own, and both are set once."""
     api, inner = FastAPI(), sub()

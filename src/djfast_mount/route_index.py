@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
@@ -115,13 +116,13 @@ class _Leaf:
         known: The same, for requests whose method and path are known to be the route's.
     """
 
-    __slots__ = ("app", "known", "literal", "methods", "order", "regex", "route", "whole")
+    __slots__ = ("app", "judged", "known", "literal", "order", "regex", "route", "whole")
 
     def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, apis: Sequence[FastAPI]) -> None:
         self.order = order
         self.route = route
         self.regex = getattr(judged, "path_regex", None)
-        self.methods = getattr(judged, "methods", None)
+        self.judged = judged  # Asked for its methods with each request: they may change.
         self.literal, self.whole = _literal_segments(judged.path_format) if judged is not None else ((), False)
         hop = partial(in_one_hop, route=judged, apis=apis) if _is_plain(judged) else None
         self.app = self.known = _alone(router, route, hop)
@@ -131,7 +132,13 @@ class _Leaf:
     def takes(self, scope: Scope, path: str) -> bool:
         if self.regex is None:
             return self.route.matches(scope)[0] is Match.FULL
-        return (not self.methods or scope["method"] in self.methods) and self.regex.match(path) is not None
+        return self.allows(scope["method"]) and self.has(path)
+
+    def has(self, path: str) -> bool:
+        return self.regex is not None and self.regex.match(path) is not None
+
+    def allows(self, method: str) -> bool:
+        return not self.judged.methods or method in self.judged.methods
 
 
 def _alone(router: APIRouter, route: Any, around: Callable[[ASGIApp], ASGIApp] | None) -> ASGIApp:
@@ -175,7 +182,10 @@ class _Index:
         self._leaves = [_Leaf(order, router, route, judged, apis) for order, (route, judged) in enumerate(found)]
         for leaf in self._leaves:
             self._add(leaf)
-        self._known = {key: app for leaf in self._leaves for key, app in self._look_up(leaf)}
+        # By method and path: what takes them, and what comes before it and has the path, though not the method.
+        self._known: dict[tuple[str, str], tuple[_Leaf, list[_Leaf]]] = {}
+        for leaf in self._leaves:
+            self._look_up(leaf)
 
     def holds(self) -> bool:
         """Whether the routes are those that were indexed."""
@@ -186,10 +196,12 @@ class _Index:
 
     def find(self, scope: Scope) -> ASGIApp | None:
         """Returns the router as if the route for this request were its only one; None when that is not known."""
-        path = get_route_path(scope)
-        known = self._known.get((scope["method"], path))
+        path, method = get_route_path(scope), scope["method"]
+        known = self._known.get((method, path))
         if known is not None:
-            return known
+            leaf, earlier = known
+            if leaf.allows(method) and not (earlier and any(other.allows(method) for other in earlier)):
+                return leaf.known
         if "\n" in path:
             return None  # The end of a regular expression matches before one too.
         for leaf in self._candidates(path):
@@ -211,18 +223,18 @@ class _Index:
             found = [*found, *node.ending]
         return sorted(found, key=_order) if len(found) > 1 else found
 
-    def _look_up(self, leaf: _Leaf) -> Iterator[tuple[tuple[str, str], ASGIApp]]:
-        """What `find` is to return for the path of `leaf`, where that has no parameter, by method and path."""
+    def _look_up(self, leaf: _Leaf) -> None:
+        """Notes what `find` is to return for the path of `leaf`, where that has no parameter."""
         path = "/".join(leaf.literal)
         if not leaf.whole or "\n" in path:
             return
-        for method in leaf.methods or ():
-            for candidate in self._candidates(path):
-                if candidate.regex is None:
-                    break  # It may look at more than method and path.
-                if candidate.takes({"method": method}, path):
-                    yield (method, path), candidate.known
-                    break
+        candidates = self._candidates(path)
+        sure = list(takewhile(_is_judged_by_path, candidates))  # The others may look at more than method and path.
+        owners = [candidate for candidate in sure if candidate.has(path)]
+        for method in leaf.judged.methods or ():
+            number = next((number for number, owner in enumerate(owners) if owner.allows(method)), None)
+            if number is not None:
+                self._known[method, path] = owners[number], owners[:number]
 
     def _add(self, leaf: _Leaf) -> None:
         node = self._root
@@ -251,6 +263,10 @@ def _within(router: _IncludedRouter, included: Callable[[Any], BaseRoute]) -> Ca
 
 def _order(leaf: _Leaf) -> int:
     return leaf.order
+
+
+def _is_judged_by_path(leaf: _Leaf) -> bool:
+    return leaf.regex is not None
 
 
 def _is_websocket(candidate: Any) -> bool:
