@@ -315,6 +315,12 @@ async def refused(request: HttpRequest) -> HttpResponse:
     return HttpResponse("refused", status=409)
 
 
+async def closing(request: HttpRequest) -> HttpResponse:
+    response: Any = HttpResponse("closing")
+    response._resource_closers.append(lambda: events.append("closed"))
+    return response  # type: ignore[no-any-return]
+
+
 async def unending(request: HttpRequest) -> HttpResponse:
     _began[-1].set()
     try:
@@ -350,6 +356,7 @@ class URLs:
         path("write/", write),
         path("unending/", unending),
         path("refused/", refused),
+        path("closing/", closing),
         path("holding/", holding),
     ]
 
@@ -863,6 +870,20 @@ def test_the_calls_of_djangos_defaults(root_path: str, calls: list[Any], setting
         assert len(calls) == count
 
 
+async def noting_what_is_sent(app: ASGIApp, path: str, root_path: str) -> None:
+    requests: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if not requests:
+            await asyncio.Event().wait()
+        return requests.pop()
+
+    async def send(message: Message) -> None:
+        events.append("sent")
+
+    await app(http_scope(root_path + path, root_path=root_path), receive, send)
+
+
 def test_a_receiver_of_request_finished_comes_after_the_response(root_path: str, settings: Any) -> None:
     """Where a project listens to request_finished, it hears it when the response has been sent, as with Django."""
     settings.MIDDLEWARE = chain("methods")
@@ -870,27 +891,23 @@ def test_a_receiver_of_request_finished_comes_after_the_response(root_path: str,
     def receive_signal(**_: object) -> None:
         events.append("finished")
 
-    async def exchange(app: ASGIApp) -> None:
-        requests: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
-
-        async def receive() -> Message:
-            if not requests:
-                await asyncio.Event().wait()
-            return requests.pop()
-
-        async def send(message: Message) -> None:
-            events.append("sent")
-
-        await app(http_scope(f"{root_path}/protected/", root_path=root_path), receive, send)
-
     request_finished.connect(receive_signal)
     try:
         for app in apps().values():
             events.clear()
-            asyncio.run(exchange(app))
+            asyncio.run(noting_what_is_sent(app, "/protected/", root_path))
             assert events[-3:] == ["sent", "sent", "finished"]
     finally:
         request_finished.disconnect(receive_signal)
+
+
+def test_what_a_response_closes(root_path: str, settings: Any) -> None:
+    """What a response has of its own to be closed is closed when it has been sent, as with Django."""
+    settings.MIDDLEWARE = chain("methods")
+    for app in apps().values():
+        events.clear()
+        asyncio.run(noting_what_is_sent(app, "/closing/", root_path))
+        assert events[-3:] == ["sent", "sent", "closed"]
 
 
 # Names that are not public ----------------------------------------------------------------------------------------

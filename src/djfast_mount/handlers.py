@@ -370,8 +370,7 @@ def _ends_here(lease: Lease, response: Any) -> bool:
 def _is_ready(response: Any) -> bool:
     """Whether `response` is there as a whole, is not to be logged, and has nothing of its own to be closed."""
     return (
-        isinstance(response, HttpResponse)
-        and not response.streaming
+        isinstance(response, HttpResponse)  # Those that are streamed are of another class.
         and response.status_code < 400
         and not vars(response)["_resource_closers"]
     )
