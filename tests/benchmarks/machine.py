@@ -20,8 +20,8 @@ PACKAGES = [
 PAGE = """\
 # Benchmarks
 
-Written by `{command}`. Figures are medians of the rounds, ratios medians of the ratios within each round; those are
-what counts, for the machine may be another from round to round.
+Written by `{command}`. Figures are medians of the rounds, ratios medians of the ratios within each round, with the
+smallest and the largest beside them; those are what counts, for the machine may be another from round to round.
 
 Each server has core 0, wrk core 1 with 32 connections; PostgreSQL runs where it finds time. Servers are started for
 each row, warmed up for a second, and loaded in turns. The processor's time is that of all processes of the server.

@@ -92,7 +92,9 @@ class Bench:
                 # Now in one order, now in the other: what comes last in a round meets another machine than the first.
                 for contender in list(result.measured)[:: 1 if number % 2 else -1]:
                     try:
-                        found = load(running[contender], contender.path, headers, seconds if number else WARM_UP)
+                        found = load(
+                            running[contender], contender.path, headers, seconds * row.longer if number else WARM_UP
+                        )
                     except (NoLoad, psutil.Error) as error:
                         result.leave_out(contender, f"it stopped: {error}")
                         continue

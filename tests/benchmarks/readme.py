@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
 HEAD = "| work | the mounted app's requests per second, times those of |\n|---|---|"
-_LINE = re.compile(r"^\| (?P<work>[^|]+) \| (?P<server>[^|]+) \|(?:[^|]*\|){5} (?P<rate>[\d.]+) x \|", re.MULTILINE)
+_LINE = re.compile(
+    r"^\| (?P<work>[^|]+) \| (?P<server>[^|]+) \|(?P<answers>[^|]*)\|(?:[^|]*\|){4} (?P<rate>[\d.]+) x ", re.MULTILINE
+)
 _BETWEEN = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end of benchmarks -->)", re.DOTALL)
 
 
@@ -22,7 +24,8 @@ def table(page: str) -> str:
     """The table, of the page that `nox -s bench -- --write` has written."""
     found: dict[str, list[str]] = {}
     for line in _LINE.finditer(page):
-        found.setdefault(line["work"], []).append(f"{line['server']}: **{float(line['rate']):.2g}**")
+        failing = " (some of its answers failed)" if "failed" in line["answers"] else ""
+        found.setdefault(line["work"], []).append(f"{line['server']}: **{float(line['rate']):.3g}**{failing}")
     return "\n".join([HEAD, *(f"| {work} | {'; '.join(peers)} |" for work, peers in found.items())])
 
 

@@ -85,10 +85,20 @@ def verdict(target: Target, value: float) -> str:
     return "reached" if reached else "**not reached**"
 
 
+def ratios(better: list[float], worse: list[float]) -> list[float]:
+    """Those of each round: the machine may be another from round to round, and less so within one."""
+    return [one / other for one, other in zip(better, worse, strict=True) if one and other]
+
+
 def ratio(better: list[float], worse: list[float]) -> float | None:
-    """The median of the rounds' ratios: the machine may be another from round to round, and less so within one."""
-    found = [one / other for one, other in zip(better, worse, strict=True) if one and other]
+    """The median of the rounds' ratios."""
+    found = ratios(better, worse)
     return median(found) if found else None
+
+
+def spread(found: list[float]) -> str:
+    """The median of the rounds' ratios, and between which they were."""
+    return f"{median(found):.2f} x ({min(found):.2f} to {max(found):.2f})" if found else ""
 
 
 def rated(target: Target, bound: str, result: Result) -> str:
@@ -133,15 +143,14 @@ def figures(row: str, result: Result) -> list[str]:
     mounted = result.measured.get(ROWS[row].mounted)
     lines = []
     for contender, found in result.measured.items():
-        ratios = ["", ""]
+        spreads = ["", ""]
         if mounted is not None and found is not mounted:
-            values = ratio(mounted.rates, found.rates), ratio(found.cpus, mounted.cpus)
-            ratios = ["" if value is None else f"{value:.2f} x" for value in values]
+            spreads = [spread(ratios(mounted.rates, found.rates)), spread(ratios(found.cpus, mounted.cpus))]
         rate = f"{median(found.rates):.0f}"
         if found.failed:
             rate += f"; failed: {found.failed} of {found.answers} answers"
         middle = [f"{median(found.p99s):.1f}", f"{median(found.cpus):.0f}", f"{found.resident:.0f}"]
-        cells = [rate, *middle, str(found.connections), *ratios]
+        cells = [rate, *middle, str(found.connections), *spreads]
         lines.append(f"| {row} | {contender.name} | {' | '.join(cells)} |")
     return lines
 

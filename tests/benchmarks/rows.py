@@ -31,6 +31,8 @@ class Row:
     logged_in: bool = False
     ideal: tuple[str, float] | None = None
     """What cannot be passed: its name, and requests per second."""
+    longer: int = 1
+    """How many times as long each round is: where answers are few, those count that its end cuts off."""
 
 
 class Target(NamedTuple):
@@ -61,8 +63,9 @@ PAIR = "memory, one process"
 BOTH = "FastAPI and Django, one process each"
 
 
-def same(path: str, *servers: str, logged_in: bool = False) -> Row:
-    return Row(Contender("mounted", path), tuple(Contender(server, path) for server in servers), logged_in)
+def same(path: str, *servers: str, logged_in: bool = False, longer: int = 1) -> Row:
+    peers = tuple(Contender(server, path) for server in servers)
+    return Row(Contender("mounted", path), peers, logged_in, longer=longer)
 
 
 def api(path: str, *servers: str) -> Row:
@@ -77,7 +80,7 @@ LAST = "/area9/thing29/1"
 ROWS: dict[str, Row] = {
     "Django sync view": same("/hello", "Django ASGI", "gunicorn gthread"),
     "Django sync view, one query": same("/query", "Django ASGI", "gunicorn gthread"),
-    "Django admin index": same("/admin/", "Django ASGI", "gunicorn gthread", logged_in=True),
+    "Django admin index": same("/admin/", "Django ASGI", "gunicorn gthread", logged_in=True, longer=2),
     "Django async view": same("/hello-async", "Django ASGI"),
     "API async endpoint": api("/hello", "FastAPI alone", "hand-made Mount"),
     "API async endpoint, nothing added": Row(
@@ -97,6 +100,7 @@ ROWS: dict[str, Row] = {
         Contender(f"mounted, threads={THREADS}", "/api/wait-async"),
         (Contender("hand-made Mount", "/api/wait-async"),),
         ideal=(IDEAL, THREADS / WAIT),
+        longer=2,
     ),
     "the last of 300 routes": Row(
         Contender("mounted, 300 routes", f"/api{LAST}"),
@@ -129,6 +133,9 @@ TARGETS = [
     Target("API sync endpoint, one query", "django-bolt", "rate", 0.75),
     Target("API sync endpoint, one query", "django-ninja, gunicorn", "rate", 1.8),
     Target("API sync endpoint, one query", "DRF, gunicorn", "rate", 3.5),
+    Target("API sync endpoint, one row serialized", "django-bolt", "rate", 0.75),
+    Target("API sync endpoint, one row serialized", "django-ninja, gunicorn", "rate", 1.8),
+    Target("API sync endpoint, one row serialized", "DRF, gunicorn", "rate", 3.5),
     Target("API async ORM", "hand-made Mount", "rate", 1.2),
     Target("API async ORM, 50 ms in the database", IDEAL, "rate", 0.9),
     Target("the last of 300 routes", "FastAPI alone, 300 routes", "rate", 5.0),
