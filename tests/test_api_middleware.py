@@ -686,7 +686,7 @@ def test_the_request_is_that_of_get_request(root_path: str) -> None:
         (3, "got django_middleware_for_api=3"),
         (["middleware_for_api.Neither"], "can be neither sync nor async"),
         (["middleware_for_api.returns_none"], "returned None"),
-        ([3], "lists 3"),
+        ([3], "got django_middleware_for_api=[3]. Give a list of import strings"),
     ],
 )
 def test_mistakes_are_found_at_the_start(middleware: Any, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -102,7 +103,48 @@ def test_a_wrong_value_is_told_at_the_start(key: str, value: object, remedy: str
     assert str(caught.value) == f"settings.DJFAST_MOUNT[{key!r}] is {value!r}. {remedy}"
 
 
-def test_a_wrong_argument_is_told() -> None:
-    """The argument `grace` of the wrong kind is told with what was met."""
-    with pytest.raises(ConfigurationError, match="grace='x'"):
-        mount("/api", "project.api:api", grace="x")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("grace", "x", "Give a number of seconds above 0, or None."),
+        ("grace", True, "Give a number of seconds above 0, or None."),
+        ("wait_timeout", "x", "Give a number of seconds above 0."),
+        ("wait_timeout", float("nan"), "Give a number of seconds above 0."),
+        ("max_body_size", "1MB", "Give a whole number of bytes, or None."),
+        ("max_body_size", -5, "Give a whole number of bytes, or None."),
+        ("static", "no", "Give True or False."),
+        ("fallthrough", "no", "Give True or False."),
+        ("threads", True, "Give a whole number from 1 up, or None."),
+        ("lifespan", 3, "Give a lifespan context or None."),
+    ],
+)
+def test_a_wrong_argument_is_told(name: str, value: Any, remedy: str) -> None:
+    """An argument of the wrong kind fails mount(), with what was met and what to give: as a setting of its name."""
+    with pytest.raises(ConfigurationError) as caught:
+        mount("/api", "project.api:api", **{name: value})
+    assert str(caught.value) == f"mount() got {name}={value!r}. {remedy}"
+
+
+def test_every_default_may_be_given() -> None:
+    """What an argument is where it is left out may be said, too."""
+    defaults = {name: item.default for name, item in inspect.signature(mount).parameters.items()}
+    assert limit_of(mount(**{**defaults, "app": "project.api:api"})) == 100 * 2**20
+
+
+@pytest.mark.parametrize("collection", [set, frozenset, tuple, list])
+def test_names_may_stand_in_any_collection(collection: Any) -> None:
+    """`django_settings_for_api` takes its names in a set as in a list."""
+    for names in (["security_headers"], []):
+        with override_settings(DJFAST_MOUNT={"django_settings_for_api": collection(names)}):
+            answer = request(mount("/api", "project.api:api"), "/api/where", headers=HOST)
+            assert answer.header("x-content-type-options") == ("nosniff" if names else None)
+
+
+def test_a_mapping_is_no_collection_of_names() -> None:
+    """`django_settings_for_api` refuses a mapping, whose values would count for nothing."""
+    choice = {"security_headers": False}
+    with (
+        override_settings(DJFAST_MOUNT={"django_settings_for_api": choice}),
+        pytest.raises(ConfigurationError, match=r"Give True, False or a list of names\."),
+    ):
+        mount("/api", "project.api:api")

@@ -326,9 +326,9 @@ def test_an_api_that_imports_asgi_is_told(code: str, told: str, write: Write, tm
         ({"threads": -1}, "threads=-1. Give a whole number from 1 up"),
         ({"threads": 1.5}, "threads=1.5. Give a whole number from 1 up"),
         ({"threads": "8"}, "threads='8'. Give a whole number from 1 up"),
-        ({"wait_timeout": 0}, "wait_timeout=0. Give the seconds to wait for a thread"),
-        ({"wait_timeout": -1.0}, "wait_timeout=-1.0. Give the seconds to wait for a thread"),
-        ({"grace": 0}, "grace=0. Give the seconds, or None"),
+        ({"wait_timeout": 0}, "wait_timeout=0. Give a number of seconds above 0."),
+        ({"wait_timeout": -1.0}, "wait_timeout=-1.0. Give a number of seconds above 0."),
+        ({"grace": 0}, "grace=0. Give a number of seconds above 0, or None."),
         ({"django_handler": "mine"}, "django_handler='mine'. Give 'one_hop' or 'django'"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -33,7 +33,7 @@ def prepare(apps: Collection[object]) -> None:
     check_schemes(apps)
 
 
-def fronts(apps: Mapping[str, ASGIApp], middleware: object) -> dict[str, ASGIApp]:
+def fronts(apps: Mapping[str, ASGIApp], middleware: Sequence[str] | None) -> dict[str, ASGIApp]:
     """Returns, for each prefix, what all calls of its app pass before the app itself. Raises: ConfigurationError.
 
     Args:

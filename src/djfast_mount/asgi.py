@@ -32,7 +32,7 @@ from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread, note_started
-from djfast_mount.exceptions import ConfigurationError, PoolTimeout
+from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.fallthrough import fall_through
 from djfast_mount.file_contents import StaleFile
 from djfast_mount.fresh_templates import keep_fresh
@@ -248,12 +248,6 @@ class MountedApplication(Starlette):
 
 
 def _pool(threads: int | None, wait_timeout: float) -> Pool:
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ConfigurationError(
-            f"mount() got threads={threads!r}. Give a whole number from 1 up, or None for {_THREADS}."
-        )
-    if not wait_timeout > 0:
-        raise ConfigurationError(f"mount() got wait_timeout={wait_timeout!r}. Give the seconds to wait for a thread.")
     return Pool(
         threads or _THREADS,
         PoolThread(MountedApplication),
@@ -262,15 +256,8 @@ def _pool(threads: int | None, wait_timeout: float) -> Pool:
     )
 
 
-def _grace(seconds: float | None) -> Grace | None:
-    if seconds is None:
-        return None
-    if not isinstance(seconds, int | float) or not seconds > 0:
-        raise ConfigurationError(f"mount() got grace={seconds!r}. Give the seconds, or None to let the server decide.")
-    return Grace(seconds)
-
-
-def _request_threads(pool: Pool, grace: Grace | None) -> RequestThreads:
+def _request_threads(pool: Pool, seconds: float | None) -> RequestThreads:
+    grace = None if seconds is None else Grace(seconds)
     send_timeout, warn_after = option("send_timeout"), option("warn_after")
     return RequestThreads(pool, MountedApplication, send_timeout=send_timeout, warn_after=warn_after, grace=grace)
 
@@ -296,13 +283,11 @@ def _with_files(elsewhere: ASGIApp, static: bool, packaged: str | None, hosts: H
     return StaticFiles(elsewhere, guard=_guarded(hosts), memory=memory, packaged=packaged, alone=not static)
 
 
-def _django(threads: RequestThreads, kind: str) -> ASGIApp:
+def _django(threads: RequestThreads, kind: Literal["one_hop", "django"]) -> ASGIApp:
     if kind == "one_hop":
         return partial(threads.http, cast(ASGIApp, DjangoHandler()), sender=ASGIHandler)
-    if kind == "django":
-        note_started()
-        return partial(threads.http, undisturbed(cast(ASGIApp, ASGIHandler())), announces=False)
-    raise ConfigurationError(f"mount() got django_handler={kind!r}. Give 'one_hop' or 'django'.")
+    note_started()
+    return partial(threads.http, undisturbed(cast(ASGIApp, ASGIHandler())), announces=False)
 
 
 def _set_up() -> None:
@@ -368,7 +353,7 @@ def mount(
     if settings.DEBUG:
         keep_fresh()
     debug = settings.DEBUG if debug is None else debug
-    request_threads = _request_threads(_pool(threads, wait_timeout), _grace(grace))
+    request_threads = _request_threads(_pool(threads, wait_timeout), grace)
     hosts = HostCheck() if host_check else None
     elsewhere = _django(request_threads, django_handler) if django else _not_found
     apps = load_apps(prefix, app, debug=debug)

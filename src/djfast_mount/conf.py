@@ -35,6 +35,9 @@ _DEFAULTS: dict[str, Any] = {
     "tune_gc": True,
 }
 
+# Of these djfast_mount.loading can tell more.
+_LOADED = {"prefix", "app", "websocket_app"}
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,8 +45,8 @@ R = TypeVar("R")
 def with_settings(function: Callable[P, R]) -> Callable[P, R]:
     """Fills the arguments that a call leaves out from ``settings.DJFAST_MOUNT``.
 
-    The decorated function raises ConfigurationError when Django has no settings, or the dict has a key that is no
-    argument.
+    The decorated function raises ConfigurationError when Django has no settings, when the dict has a key that is no
+    argument, and for a value, there or in the call, that its option cannot have (djfast_mount.option_kinds).
     """
     signature = inspect.signature(function)
 
@@ -51,6 +54,8 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs).arguments
         named = {key: value for key, value in _read(set(signature.parameters)).items() if key not in _DEFAULTS}
+        for key in given.keys() - _LOADED:
+            _check(key, given[key], f"{function.__name__}() got {key}={given[key]!r}")
         return function(**{**named, **given})  # type: ignore[call-arg]
 
     return call
@@ -76,6 +81,10 @@ def _read(arguments: set[str]) -> dict[str, Any]:
             near = difflib.get_close_matches(str(key), known, 1)
             remedy = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(sorted(known))}."
             raise ConfigurationError(f"settings.{SETTING} has the key {key!r}, which is no option. {remedy}")
-        if (words := wrong_value(key, options[key])) is not None:
-            raise ConfigurationError(f"settings.{SETTING}[{key!r}] is {options[key]!r}. Give {words}.")
+        _check(key, options[key], f"settings.{SETTING}[{key!r}] is {options[key]!r}")
     return options
+
+
+def _check(key: str, value: object, met: str) -> None:
+    if (words := wrong_value(key, value)) is not None:
+        raise ConfigurationError(f"{met}. Give {words}.")

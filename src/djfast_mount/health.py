@@ -59,7 +59,7 @@ class Health:
         taken: Paths that are no longer to be had: the prefixes of the apps.
 
     `paths` maps each path, inside of the outer prefix, to the ASGI app that answers it. Made at start-up; raises
-    ConfigurationError where a path is none.
+    ConfigurationError where a path is taken.
     """
 
     def __init__(self, threads: RequestThreads, taken: Collection[str] = ()) -> None:
@@ -212,16 +212,12 @@ def _outcome(answer: Future[str], without: str) -> str:
     return without if isinstance(error, PoolTimeout) else type(error).__name__
 
 
-def _checked(key: str, path: Any, taken: Collection[str]) -> str | None:
+def _checked(key: str, path: str | None, taken: Collection[str]) -> str | None:
     if path in taken:
         raise ConfigurationError(
             f"settings.{SETTING}[{key!r}] is {path!r}, which is mounted or named already. Give another path, or None."
         )
-    if path is None or (isinstance(path, str) and path.startswith("/") and path.strip("/")):
-        return path
-    raise ConfigurationError(
-        f'settings.{SETTING}[{key!r}] is {path!r}. Give a path below the root, such as "/healthz", or None for none.'
-    )
+    return path
 
 
 async def _send_nothing(_: object) -> None:

@@ -1,9 +1,9 @@
-"""What each option of ``settings.DJFAST_MOUNT`` may be. Standard library only."""
+"""What each option of ``settings.DJFAST_MOUNT``, and the argument of its name, may be. Standard library only."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 __all__ = ["OPTIONS", "wrong_value"]
@@ -29,7 +29,14 @@ def _path(value: object) -> bool:
 
 
 def _words(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    return isinstance(value, Sequence) and _names(value)
+
+
+def _names(value: object) -> bool:
+    """Whether it is a collection of strings; a string is one, too, and never meant as one."""
+    if not isinstance(value, Collection) or isinstance(value, str | bytes | Mapping):
+        return False
+    return all(isinstance(item, str) for item in value)
 
 
 _FLAG = Kind(lambda value: isinstance(value, bool), "True or False")
@@ -55,11 +62,14 @@ OPTIONS: dict[str, Kind] = {
     "threads": Kind(lambda value: value is None or _whole(value, 1), "a whole number from 1 up, or None"),
     "wait_timeout": _SECONDS,
     "grace": Kind(lambda value: value is None or _SECONDS.fits(value), "a number of seconds above 0, or None"),
-    "docs_access": Kind(lambda value: value in ("auto", "public", "staff", None), "'auto', 'public', 'staff' or None"),
+    "docs_access": Kind(
+        lambda value: value in ("auto", "public", "staff", None), "'auto', 'public' or 'staff', or None for no docs"
+    ),
     "fallthrough": _FLAG,
     "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
     "django_middleware_for_api": Kind(
-        lambda value: value in ("session", "all", None) or _words(value), "a list of import strings, 'session' or 'all'"
+        lambda value: value in ("session", "all", None) or _words(value),
+        "a list of import strings as in settings.MIDDLEWARE, 'session', 'all' or None",
     ),
     "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
     "send_timeout": _SECONDS,
@@ -67,7 +77,7 @@ OPTIONS: dict[str, Kind] = {
     "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
     "problem_details": _FLAG,
     "django_settings_for_api": Kind(
-        lambda value: isinstance(value, bool) or _words(value), "True, False or a list of names"
+        lambda value: isinstance(value, bool) or _names(value), "True, False or a list of names"
     ),
     "health_path": _HEALTH_PATH,
     "ready_path": _HEALTH_PATH,

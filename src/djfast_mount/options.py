@@ -7,7 +7,7 @@ DJFAST_MOUNT: Options = {"threads": 8}
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Options(TypedDict, total=False):
     warn_after: float
     authentication: Sequence[str]
     problem_details: bool
-    django_settings_for_api: bool | Sequence[str]
+    django_settings_for_api: bool | Collection[str]
     health_path: str | None
     ready_path: str | None
     ready_timeout: float

@@ -9,7 +9,7 @@ XFrameOptionsMiddleware and ContentSecurityPolicyMiddleware (Django 6). A header
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Mapping
 from functools import cache, partial
 from io import BytesIO
 from typing import Any
@@ -52,15 +52,13 @@ _LONGEST_PORT = 5  # digits
 
 
 def chosen_settings() -> frozenset[str]:
-    """Returns what of `_CHOICES` holds for the API. Raises ConfigurationError for what is none."""
+    """Returns what of `_CHOICES` holds for the API. Raises ConfigurationError for a name that is none of them."""
     value = option(_KEY)
     if isinstance(value, bool):
         return frozenset(_CHOICES if value else ())
-    if isinstance(value, str) or not isinstance(value, Collection):
-        raise ConfigurationError(f"settings.{SETTING}[{_KEY!r}] is {value!r}. Make it True, False or a list of names.")
     for name in value:
         if name not in _CHOICES:
-            near = difflib.get_close_matches(str(name), _CHOICES, 1)
+            near = difflib.get_close_matches(name, _CHOICES, 1)
             remedy = f"Did you mean {near[0]!r}?" if near else f"The names are {', '.join(_CHOICES)}."
             raise ConfigurationError(f"settings.{SETTING}[{_KEY!r}] lists {name!r}. {remedy}")
     return frozenset(value)
