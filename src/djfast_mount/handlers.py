@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import IO, Any, NamedTuple, cast
@@ -62,12 +62,13 @@ class DjangoHandler(ASGIHandler):
     def _async_chain(self) -> _Chain:
         return _Chain(is_async=True, end=self._end)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
+        # Not a coroutine function: each costs its time.
         if scope["type"] != "http":
             raise ValueError(
                 f"Django serves the scope type 'http', not {scope['type']!r}. Give mount() a websocket_app."
             )
-        await self.handle(scope, receive, send)
+        return self.handle(scope, receive, send)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
         source = offload.current_source()
@@ -135,8 +136,8 @@ class DjangoHandler(ASGIHandler):
             if response is not None and not response.closed:
                 await offload.run(_close, lease, response)
 
-    async def _sync_response(self, lease: Lease, request: ASGIRequest) -> Any:
-        return await offload.run(self._respond, lease, request)
+    def _sync_response(self, lease: Lease, request: ASGIRequest) -> Coroutine[Any, Any, Any]:
+        return offload.run(self._respond, lease, request)
 
     def _respond(self, lease: Lease, request: ASGIRequest) -> Any:
         """The one hop: middleware, view, template and, where nothing is left to be drawn, the end of the spell."""

@@ -31,7 +31,7 @@ import concurrent.futures
 import contextvars
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -254,12 +254,12 @@ class _Backend(AsyncIOBackend):
         super().check_cancelled()
 
 
-async def run(function: Callable[..., Any], *args: Any) -> Any:
+def run(function: Callable[..., Any], *args: Any) -> Coroutine[Any, Any, Any]:
     """Runs `function` on the thread of the request that the caller belongs to, and returns or raises what it does.
 
     Raises: PoolTimeout, when no thread comes free in time; LookupError outside of a request.
     """
-    return await _on_lease(_lease_on(_source.get()), function, args)
+    return _on_lease(_lease_on(_source.get()), function, args)
 
 
 async def draw(iterator: Any) -> Any:
