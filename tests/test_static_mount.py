@@ -18,8 +18,10 @@ from django.conf import settings as lazy_settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.storage import storages
 from django.utils.functional import empty
+from fastapi import FastAPI
 
 from asgi_call import ask, not_found
+from djfast_mount import mount
 from djfast_mount.staticfiles import StaticFiles
 from harness import TESTS, Server
 
@@ -124,6 +126,23 @@ def test_a_missing_file_is_djangos_404(site: Site, collected: dict[str, str]) ->
         answer = site.get(f"/static/{name}")
         assert (name, answer.status_code) == (name, 404)
         assert "Not Found" in answer.text
+
+
+@pytest.mark.parametrize("max_body_size", [None, 10])
+def test_a_file_that_changes_is_served_anew(
+    settings: Any, tmp_path: Path, root_path: str, max_body_size: int | None
+) -> None:
+    """A file that is another than at the start is sent as it is now, and one that has gone is Django's 404."""
+    settings.STATIC_ROOT = str(tmp_path)
+    for name in ("changed.css", "gone.css"):
+        (tmp_path / name).write_bytes(b"before")
+    root = mount("/api", FastAPI(), max_body_size=max_body_size)
+    (tmp_path / "changed.css").write_bytes(b"afterwards")
+    (tmp_path / "gone.css").unlink()
+    assert ask(root, f"{root_path}/static/changed.css", root_path=root_path).body == b"afterwards"
+    gone = ask(root, f"{root_path}/static/gone.css", root_path=root_path)
+    assert gone.status == 404
+    assert b"Not Found" in gone.body
 
 
 @pytest.fixture

@@ -181,12 +181,12 @@ class MountedApplication(Starlette):
             return self.health.paths[path](scope, receive, send)
         raw_headers = scope["headers"]
         headers = dict(raw_headers)
-        limit = self.body_limit
-        has_no_body = limit is None or (scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers))
+        # None too where there is no body that could be over it.
+        limit = None if scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers) else self.body_limit
         match = self._prefixes.match(path)
         if match is None:
             app = self.elsewhere
-            if has_no_body and path in self._files:
+            if limit is None and path in self._files:
                 return self._send_file(path, outer, scope, receive, send)
             # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
             child = child_scope(scope, self._script_name or outer, path)
@@ -199,7 +199,7 @@ class MountedApplication(Starlette):
             if has_control_character(path) or not (known or self._allows(raw_headers)):
                 return _bad_request(scope, receive, send)
             child = self._child_of(target, scope, outer + prefix, path[len(prefix) :] or "/")
-        if limit is None or has_no_body:
+        if limit is None:
             return app(child, receive, send)
         if declared_too_large(headers, limit):
             return too_large(scope, receive, send)
