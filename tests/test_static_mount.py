@@ -139,8 +139,8 @@ def test_a_file_that_changes_is_served_anew(
     root = mount("/api", FastAPI(), max_body_size=max_body_size)
     (tmp_path / "changed.css").write_bytes(b"afterwards")
     (tmp_path / "gone.css").unlink()
-    assert ask(root, f"{root_path}/static/changed.css", root_path=root_path).body == b"afterwards"
-    gone = ask(root, f"{root_path}/static/gone.css", root_path=root_path)
+    assert ask(root, "/static/changed.css", root_path=root_path).body == b"afterwards"
+    gone = ask(root, "/static/gone.css", root_path=root_path)
     assert gone.status == 404
     assert b"Not Found" in gone.body
 
