@@ -45,7 +45,14 @@ from djfast_mount.lifespan import Lifespans, Participant
 from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.request_thread import RequestThreads
-from djfast_mount.routing import PrefixRouter, child_scope, has_control_character, namespace_of, split_root_path
+from djfast_mount.routing import (
+    NOTHING,
+    PrefixRouter,
+    child_scope,
+    has_control_character,
+    namespace_of,
+    split_root_path,
+)
 from djfast_mount.security import with_security_headers
 from djfast_mount.staticfiles import StaticFiles
 from djfast_mount.threads import Pool
@@ -54,7 +61,6 @@ from djfast_mount.url_for import names_of_both
 __all__ = ["MountedApplication", "mount"]
 
 _THREADS = 8
-_NOTHING: Mapping[str, Any] = {}
 
 _not_found = PlainTextResponse("Not Found", status_code=404)
 
@@ -70,7 +76,7 @@ class _Mounted(NamedTuple):
     http: ASGIApp
     app: ASGIApp
     participant: Participant
-    scope: Mapping[str, Any] = _NOTHING
+    scope: Mapping[str, Any] = NOTHING
     """What the app is to find in the scope of its calls, besides what the server puts there."""
 
 
@@ -96,7 +102,7 @@ class MountedApplication(Starlette):
         serves_django: bool = True,
         fallthrough: bool = False,
         fronts: Mapping[str, ASGIApp],
-        scope: Mapping[str, Any] = _NOTHING,
+        scope: Mapping[str, Any] = NOTHING,
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
@@ -110,7 +116,7 @@ class MountedApplication(Starlette):
         self._threads = threads
         self.health = Health(threads, apps)
         self.elsewhere = elsewhere
-        self._files: Mapping[str, ASGIApp] = elsewhere.known if isinstance(elsewhere, StaticFiles) else _NOTHING
+        self._files: Mapping[str, ASGIApp] = elsewhere.known if isinstance(elsewhere, StaticFiles) else NOTHING
         # By identity: an app under two prefixes has one lifespan.
         live = {
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))

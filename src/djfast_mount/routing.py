@@ -15,11 +15,12 @@ from typing import Any, Generic, TypeVar
 
 from starlette.types import Scope
 
-__all__ = ["PrefixRouter", "child_scope", "has_control_character", "namespace_of", "split_root_path"]
+__all__ = ["NOTHING", "PrefixRouter", "child_scope", "has_control_character", "namespace_of", "split_root_path"]
 
 T = TypeVar("T")
 
-_NOTHING: Mapping[str, Any] = {}
+NOTHING: Mapping[str, Any] = {}
+"""An empty mapping that nobody changes: the default where there is nothing to add."""
 
 
 class PrefixRouter(Generic[T]):
@@ -48,7 +49,7 @@ def split_root_path(root_path: str, path: str) -> tuple[str, str]:
     return outer, inner if inner[0] == "/" else path
 
 
-def child_scope(scope: Scope, root_path: str, path: str, more: Mapping[str, Any] = _NOTHING) -> Scope:
+def child_scope(scope: Scope, root_path: str, path: str, more: Mapping[str, Any] = NOTHING) -> Scope:
     """Returns a copy of `scope` for an app that is rooted at `root_path`; `path` is the path inside of it.
 
     Args:
