@@ -36,7 +36,7 @@ class Lease:
     Methods without a note run on the event loop.
     """
 
-    # Most leases change none of these.
+    # Of the class, since most leases leave most of these as they are: to set each would cost every request its time.
     closed = False
     one_call = False  # whether its spell ends with its call, whatever the call leaves behind
     worker: Worker | None = None  # guarded by Pool.lock

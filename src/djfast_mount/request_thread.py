@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -26,7 +26,7 @@ from djfast_mount.grace import Grace
 from djfast_mount.leases import Hop, Lease
 from djfast_mount.offload import enter, leave, waiting_thread
 from djfast_mount.overdue import Overdue
-from djfast_mount.security import with_security_headers
+from djfast_mount.security import missing_headers, with_security_headers
 from djfast_mount.strays import close_strays, in_flight
 from djfast_mount.threads import Pool
 
@@ -209,7 +209,7 @@ class RequestThread:
         executor: The thread that waits above the request, if there is one.
     """
 
-    # Most requests change none of these.
+    # Of the class, since most requests leave most of these as they are: to set each would cost every request its time.
     base: contextvars.Context | None = None
     held: Lease | None = None
     hop: Hop | None = None
@@ -268,7 +268,7 @@ class RequestThread:
             headers = list(message.get("headers", ()))  # It may be an iterator, which is gone once it has been read.
             names = dict(headers)
             if self.headers:
-                headers += self._missing(names)
+                headers += missing_headers(names, self.headers)
             message = {**message, "headers": headers}
             if b"content-length" in names or any(name.lower() == b"content-length" for name in names):
                 self.started = True
@@ -278,13 +278,6 @@ class RequestThread:
             self._become_stream()
             return self._send_part(message)
         return self._send(message)
-
-    def _missing(self, names: dict[bytes, bytes]) -> Iterable[tuple[bytes, bytes]]:
-        """Those of `headers` that are not among `names`."""
-        if not b"".join(names).islower():  # ASGI wants them so, and not every app does it.
-            names = {name.lower(): value for name, value in names.items()}
-        more = self.headers.items()
-        return more if names.keys().isdisjoint(self.headers) else [pair for pair in more if pair[0] not in names]
 
     def ends_with(self, grace: Grace, task: asyncio.Task[Any]) -> None:
         """Has an event stream end when `grace` begins to count. `task` serves the request."""

@@ -9,7 +9,7 @@ XFrameOptionsMiddleware and ContentSecurityPolicyMiddleware (Django 6). A header
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from functools import cache, partial
 from io import BytesIO
 from typing import Any
@@ -29,7 +29,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import call_of
 from djfast_mount.offload import current_source
 
-__all__ = ["DjangoSettings", "chosen_settings", "security_headers", "with_missing", "with_security_headers"]
+__all__ = ["DjangoSettings", "chosen_settings", "missing_headers", "security_headers", "with_security_headers"]
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -153,26 +153,26 @@ def with_security_headers(scope: Scope, send: Send) -> Send:
     chosen = chosen_settings()
     if "security_headers" not in chosen:
         return send
-    return partial(_send_with, send, security_headers(_scheme(scope, chosen) == "https"))
+    return partial(_send_with, send, _by_name(_scheme(scope, chosen) == "https"))
 
 
 def _header(scope: Scope, wanted: bytes) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == wanted]
 
 
-def _send_with(send: Send, headers: RawHeaders, message: Message) -> Awaitable[None]:
-    return send(with_missing(message, headers) if message["type"] == "http.response.start" else message)
+def _send_with(send: Send, headers: Mapping[bytes, bytes], message: Message) -> Awaitable[None]:
+    if message["type"] == "http.response.start":
+        own = list(message.get("headers", ()))
+        message = {**message, "headers": [*own, *missing_headers(dict(own), headers)]}
+    return send(message)
 
 
-def with_missing(message: Message, headers: RawHeaders) -> Message:
-    """Returns the start of a response with those of `headers` whose names it does not have."""
-    own = list(message.get("headers", []))
-    names = dict(own)
-    if not b"".join(names).islower():  # ASGI wants them so, and not every app does it.
-        names = {name.lower(): value for name, value in own}
-    if not names.keys().isdisjoint(dict(headers)):
-        headers = [pair for pair in headers if pair[0] not in names]
-    return {**message, "headers": own + headers}
+def missing_headers(own: Mapping[bytes, bytes], wanted: Mapping[bytes, bytes]) -> Iterable[tuple[bytes, bytes]]:
+    """Returns those of `wanted`, whose names are in lower case, that are not among a response's `own`."""
+    if not b"".join(own).islower():  # ASGI wants them so, and not every app does it.
+        own = {name.lower(): value for name, value in own.items()}
+    more = wanted.items()
+    return more if own.keys().isdisjoint(wanted) else [pair for pair in more if pair[0] not in own]
 
 
 @cache
