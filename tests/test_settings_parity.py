@@ -372,3 +372,15 @@ def test_plain_asgi_apps_are_held_to_it(root_path: str) -> None:
 
     answer = asyncio.run(call(mount("/x", plain), http_scope(f"{root_path}/x", root_path=root_path)))
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_name_in_capitals_is_the_same_name(root_path: str) -> None:
+    """A header that an app has set stays alone, though its name is in capitals, which ASGI does not allow."""
+
+    async def plain(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Frame-Options", b"SAMEORIGIN")]})
+        await send({"type": "http.response.body"})
+
+    answer = asyncio.run(call(mount("/x", plain), http_scope(f"{root_path}/x", root_path=root_path)))
+    found = [value for name, value in answer.messages[0]["headers"] if name.lower() == b"x-frame-options"]
+    assert found == [b"SAMEORIGIN"]
