@@ -87,6 +87,8 @@ class MountedApplication(Starlette):
     is its own.
     """
 
+    _websocket_app: _Mounted | None = None
+
     def __init__(
         self,
         apps: Mapping[str, ASGIApp],
@@ -116,7 +118,9 @@ class MountedApplication(Starlette):
         self._threads = threads
         self.health = Health(threads, apps)
         self.elsewhere = elsewhere
-        self._files: Mapping[str, ASGIApp] = elsewhere.known if isinstance(elsewhere, StaticFiles) else NOTHING
+        files = elsewhere if isinstance(elsewhere, StaticFiles) else None
+        self._serve_elsewhere = files.serve if files else elsewhere
+        self._files: Mapping[str, ASGIApp] = files.known if files else NOTHING
         # By identity: an app under two prefixes has one lifespan.
         live = {
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
@@ -131,7 +135,6 @@ class MountedApplication(Starlette):
             for prefix, app in apps.items()
         }
         self._prefixes = PrefixRouter(mounted)
-        self._websocket_app: _Mounted | None = None
         if websocket_app is not None:
             participant = Participant("websocket_app", threads.outside_requests(websocket_app))
             participant = live.setdefault(id(websocket_app), participant)
@@ -191,7 +194,7 @@ class MountedApplication(Starlette):
         limit = None if scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers) else self.body_limit
         match = self._prefixes.match(path)
         if match is None:
-            app = self.elsewhere
+            app = self._serve_elsewhere
             if limit is None and path in self._files:
                 return self._send_file(path, outer, scope, receive, send)
             # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.

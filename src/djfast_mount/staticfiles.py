@@ -8,7 +8,7 @@ thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -55,28 +55,34 @@ class StaticFiles:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A coroutine function, for by that uvicorn knows an ASGI 3 app.
-        if scope["type"] == "http":
-            path = scope["path"]
-            root_path = scope.get("root_path")
-            inside = path[len(root_path) :] if root_path else path
-            response = self.known.get(inside)
-            if response is None and root_path:
-                # An absolute STATIC_URL holds the outer prefix itself, though the proxy takes it off.
-                response = self.known.get(path)
-            if response is not None:
-                try:
-                    await response(scope, receive, send)
-                except StaleFile:
-                    await self._ask_disk((inside, path), scope, receive, send)
-                return
-            if self._table.autorefresh and (self._table.could_find(inside) or self._table.could_find(path)):
-                await self._ask_disk((inside, path), scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+        await (self.serve if scope["type"] == "http" else self.app)(scope, receive, send)
+
+    def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """ASGI, for a request of HTTP: no coroutine function, which would cost each request of Django its time."""
+        path = scope["path"]
+        root_path = scope.get("root_path")
+        inside = path[len(root_path) :] if root_path else path
+        response = self.known.get(inside)
+        if response is None and root_path:
+            # An absolute STATIC_URL holds the outer prefix itself, though the proxy takes it off.
+            response = self.known.get(path)
+        if response is not None:
+            return self._answer(response, (inside, path), scope, receive, send)
+        if self._table.autorefresh and (self._table.could_find(inside) or self._table.could_find(path)):
+            return self._ask_disk((inside, path), scope, receive, send)
+        return self.app(scope, receive, send)
 
     def paths(self) -> Iterator[str]:
         """Yields the paths of static files, as a route table shows them: ``/static/{path:path}``."""
         return self._table.paths()
+
+    async def _answer(
+        self, response: ASGIApp, paths: tuple[str, ...], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        try:
+            await response(scope, receive, send)
+        except StaleFile:
+            await self._ask_disk(paths, scope, receive, send)
 
     async def _ask_disk(self, paths: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         for _ in range(_ATTEMPTS):
