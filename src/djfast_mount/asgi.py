@@ -136,9 +136,8 @@ class MountedApplication(Starlette):
         }
         self._prefixes = PrefixRouter(mounted)
         if websocket_app is not None:
-            participant = Participant("websocket_app", threads.outside_requests(websocket_app))
-            participant = live.setdefault(id(websocket_app), participant)
-            self._websocket_app = _Mounted(_not_found, websocket_app, participant)
+            own = Participant("websocket_app", threads.outside_requests(websocket_app))
+            self._websocket_app = _Mounted(_not_found, websocket_app, live.setdefault(id(websocket_app), own))
         self._lifespans = Lifespans([*self._first_participants(lifespan), *live.values(), *self._last_participants()])
 
     def _first_participants(self, lifespan: Lifespan[Any] | None) -> list[Participant]:
