@@ -35,6 +35,7 @@ _ONCE = {
     "test_api_docs.py",
     "test_checks.py",
     "test_conf.py",
+    "test_dependency_solving.py",
     "test_doors.py",
     "test_exception_server.py",
     "test_file_contents.py",
