@@ -17,7 +17,7 @@ from typing import Any
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from djfast_mount.calls import Call, FutureCall
 from djfast_mount.leases import Lease
@@ -147,8 +147,8 @@ class Hooks:
 class PoolMachine(RuleBasedStateMachine):
     """Call, call while a call runs, cancel, rest, keep, wait in vain, abandon, shut down and open again."""
 
-    @initialize(size=st.sampled_from([1, 1, 2, 3]))
-    def make(self, size: int) -> None:
+    @initialize(size=st.sampled_from([1, 2, 3]), crowded=st.booleans())
+    def make(self, size: int, crowded: bool) -> None:
         self.loop = ClockLoop()
         self.hooks = Hooks()
         self.pool = self.hooks.pool = WatchedPool(size, self.hooks)
@@ -158,6 +158,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.count = 0
         self.shutdowns = 0
         self.emptied: list[None] = []
+        for place in range(size if crowded else 0):
+            self.call(place, True)
 
     def on_loop(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         async def call() -> Any:
@@ -217,11 +219,22 @@ class PoolMachine(RuleBasedStateMachine):
     def keep_no_more(self, place: int) -> None:
         self.hooks.busy_leases.discard(self.held(place).lease)
 
-    @rule(place=places)
-    def wait_in_vain(self, place: int) -> None:
-        held = self.held(place)
+    def waiting(self) -> list[int]:
+        return [place for place, held in self.open.items() if held.lease._waiting]
+
+    @precondition(waiting)
+    @rule(number=places)
+    def wait_in_vain(self, number: int) -> None:
+        found = self.waiting()
+        held = self.held(found[number % len(found)] if found else number)
         held.expired = True
         self.on_loop(held.lease._expire)
+
+    @precondition(waiting)
+    @rule(number=places)
+    def abandon_one_that_waits(self, number: int) -> None:
+        found = self.waiting()
+        self.abandon(found[number % len(found)] if found else number)
 
     @rule(place=places)
     def abandon(self, place: int) -> None:
