@@ -118,9 +118,7 @@ class MountedApplication(Starlette):
         self._threads = threads
         self.health = Health(threads, apps)
         self.elsewhere = elsewhere
-        files = elsewhere if isinstance(elsewhere, StaticFiles) else None
-        self._serve_elsewhere = files.serve if files else elsewhere
-        self._files: Mapping[str, ASGIApp] = files.known if files else NOTHING
+        self._serve_elsewhere = elsewhere.serve if isinstance(elsewhere, StaticFiles) else elsewhere
         # By identity: an app under two prefixes has one lifespan.
         live = {
             id(app): Participant(f"the app at {prefix!r}", threads.outside_requests(app))
@@ -135,10 +133,16 @@ class MountedApplication(Starlette):
             for prefix, app in apps.items()
         }
         self._prefixes = PrefixRouter(mounted)
+        self._files = self._files_of(elsewhere)
         if websocket_app is not None:
             own = Participant("websocket_app", threads.outside_requests(websocket_app))
             self._websocket_app = _Mounted(_not_found, websocket_app, live.setdefault(id(websocket_app), own))
         self._lifespans = Lifespans([*self._first_participants(lifespan), *live.values(), *self._last_participants()])
+
+    def _files_of(self, elsewhere: ASGIApp) -> Mapping[str, ASGIApp]:
+        """The static files that are known from the start, less those whose paths a prefix owns."""
+        files = elsewhere.files if isinstance(elsewhere, StaticFiles) else NOTHING
+        return {path: file for path, file in files.items() if self._prefixes.match(path) is None}
 
     def _first_participants(self, lifespan: Lifespan[Any] | None) -> list[Participant]:
         first = [Participant("the thread pool", self._threads.lifespan)]
@@ -191,19 +195,19 @@ class MountedApplication(Starlette):
         headers = dict(raw_headers)
         # None too where there is no body that could be over it.
         limit = None if scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers) else self.body_limit
+        hosts = self._hosts
+        # As many headers as names: no second Host among them.
+        known = hosts is None or (headers.get(b"host") in hosts.known and len(headers) == len(raw_headers))
+        if limit is None and known and path in self._files:
+            return self._send_file(path, outer, scope, receive, send)
         match = self._prefixes.match(path)
         if match is None:
             app = self._serve_elsewhere
-            if limit is None and path in self._files:
-                return self._send_file(path, outer, scope, receive, send)
             # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
             child = child_scope(scope, self._script_name or outer, path)
         else:
             prefix, target = match
             app = target.http
-            hosts = self._hosts
-            # As many headers as names: no second Host among them.
-            known = hosts is None or (headers.get(b"host") in hosts.known and len(headers) == len(raw_headers))
             if has_control_character(path) or not (known or self._allows(raw_headers)):
                 return _bad_request(scope, receive, send)
             child = self._child_of(target, scope, outer + prefix, path[len(prefix) :] or "/")
@@ -216,7 +220,7 @@ class MountedApplication(Starlette):
         return app(child, receive, send)
 
     async def _send_file(self, path: str, outer: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends a static file that is known from the start, which needs no scope of its own."""
+        """Sends a static file that is known from the start, to a host that was let in: it needs no scope of its own."""
         try:
             await self._files[path](scope, receive, send)
         except StaleFile:

@@ -8,7 +8,7 @@ thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -48,10 +48,11 @@ class StaticFiles:
         self._guard = guard or _unguarded
         with urls_left_open():
             self._table = FileTable(FileMemory(memory), packaged, alone=alone)
-        self.known: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self._table.files.items()}
+        self.files: Mapping[str, ASGIApp] = self._table.files
         """What answers each path that was known at the start. It raises StaleFile, sending nothing, for a file that is
         no longer the one described.
         """
+        self._known: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self.files.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A coroutine function, for by that uvicorn knows an ASGI 3 app.
@@ -62,10 +63,10 @@ class StaticFiles:
         path = scope["path"]
         root_path = scope.get("root_path")
         inside = path[len(root_path) :] if root_path else path
-        response = self.known.get(inside)
+        response = self._known.get(inside)
         if response is None and root_path:
             # An absolute STATIC_URL holds the outer prefix itself, though the proxy takes it off.
-            response = self.known.get(path)
+            response = self._known.get(path)
         if response is not None:
             return self._answer(response, (inside, path), scope, receive, send)
         if self._table.autorefresh and (self._table.could_find(inside) or self._table.could_find(path)):
