@@ -195,6 +195,9 @@ class LoopCall:
         finally:
             if self.ran:  # What was dropped, or got no thread, has set nothing.
                 self.shared.end()
+            if self._settled is not None:
+                # Nobody asks again. The traceback of an error leads to those who hold this call, and so to itself.
+                del self._settled, self.future
 
     def _run(self) -> Any:
         self.shared.begin(self.seen)
