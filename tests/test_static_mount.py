@@ -145,6 +145,19 @@ def test_a_file_that_changes_is_served_anew(
     assert b"Not Found" in gone.body
 
 
+def test_a_prefix_owns_its_paths(settings: Any, tmp_path: Path, root_path: str) -> None:
+    """A path under a prefix is the app's, though there is a static file of that path."""
+    settings.STATIC_ROOT = str(tmp_path)
+    (tmp_path / "app.css").write_bytes(b"the file")
+    (tmp_path / "of").mkdir()
+    (tmp_path / "of" / "app.css").write_bytes(b"the file")
+    api = FastAPI()
+    api.add_api_route("/app.css", lambda: "the app")
+    root = mount("/static/of", api)
+    assert ask(root, "/static/app.css", root_path=root_path).body == b"the file"
+    assert ask(root, "/static/of/app.css", root_path=root_path).body == b'"the app"'
+
+
 @pytest.fixture
 def unread(settings: Any) -> Iterator[Any]:
     """Django as it is before any request: no static URL has been read yet."""
