@@ -1,7 +1,8 @@
 """What a hop to a thread costs with 32 requests at once: `python -m benchmarks.hop NAME` prints microseconds.
 
-A request that makes one hop, less one that makes none. Each contender has a process of its own, for mount() changes
-what a hop is.
+A request that makes one hop, less one that makes none; of the mounted app also one that makes two, less one that makes
+one: its first takes a thread and begins the request there, with Django's signals, and its end gives it back. Each
+contender has a process of its own, for mount() changes what a hop is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import anyio.to_thread
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from starlette.concurrency import run_in_threadpool
 
 from djfast_mount import mount
 
@@ -51,6 +53,18 @@ async def hopping(scope: Any, receive: Any, send: Any) -> None:
     await answer(send)
 
 
+async def hopping_by_starlette(scope: Any, receive: Any, send: Any) -> None:
+    """As FastAPI and Starlette do it, which is what the mounted app leads to its threads."""
+    await run_in_threadpool(nothing)
+    await answer(send)
+
+
+async def hopping_twice(scope: Any, receive: Any, send: Any) -> None:
+    await run_in_threadpool(nothing)
+    await run_in_threadpool(nothing)
+    await answer(send)
+
+
 async def in_context(scope: Any, receive: Any, send: Any) -> None:
     """As Django's own ASGI handler does for each request."""
     async with ThreadSensitiveContext():
@@ -59,8 +73,13 @@ async def in_context(scope: Any, receive: Any, send: Any) -> None:
 
 
 def mounted() -> tuple[Any, Any]:
-    app = mount({"/still": still, "/hop": hopping}, django=False)
+    app = mount({"/still": still, "/hop": hopping_by_starlette}, django=False)
     return at(app, "/still/"), at(app, "/hop/")
+
+
+def mounted_further() -> tuple[Any, Any]:
+    app = mount({"/once": hopping_by_starlette, "/twice": hopping_twice}, django=False)
+    return at(app, "/once/"), at(app, "/twice/")
 
 
 def at(app: Any, path: str) -> Any:
@@ -71,7 +90,8 @@ def at(app: Any, path: str) -> Any:
 
 
 HOPS: dict[str, Callable[[], tuple[Any, Any]]] = {
-    "mounted": mounted,
+    "mounted, the first": mounted,
+    "mounted, a further one": mounted_further,
     "AnyIO": lambda: (at(still, "/"), at(hopping, "/")),
     "asgiref, a context for each request": lambda: (at(still, "/"), at(in_context, "/")),
 }
