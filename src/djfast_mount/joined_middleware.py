@@ -69,6 +69,7 @@ class JoinedChain(BaseHandler):
     def __init__(self, *, is_async: bool, end: End | None = None) -> None:
         self._runs: dict[Link, _Run] = {}
         self._given: Any = None  # the get_response that the last middleware was given
+        self._joins: dict[Link, Link] = {}  # what has become of a link, and does again
         self._view_methods: Sequence[Callable[..., Any]] = ()  # of the view hooks, those that come first
         self.load_middleware(is_async=is_async)
         if is_async:
@@ -102,6 +103,13 @@ class JoinedChain(BaseHandler):
         """Returns `link`, or what does the same with its middleware joined to those within."""
         if not _is_djangos(link):
             return link
+        # Django comes with a link again if it drops the middleware that it was for: one that is not used. By then
+        # another than the link's own middleware was the last to be given something.
+        if link not in self._joins:
+            self._joins[link] = self._joined(link)
+        return self._joins[link]
+
+    def _joined(self, link: Any) -> Any:
         middleware = link.__wrapped__
         if not _can_be_joined(middleware) or middleware.get_response is not self._given:
             return link
