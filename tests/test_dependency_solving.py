@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
+from unittest import mock
 from urllib.parse import quote_plus
 
 import fastapi.dependencies.utils
@@ -401,8 +403,44 @@ def fresh(code: str) -> str:
 
 def test_fastapi_is_as_it_is_known() -> None:
     """The installed FastAPI has the names, fields and parameters that are known here, and a stack its callbacks."""
-    assert fresh("from djfast_mount import dependency_solving as it; print(it.is_known())") == "True"
+    assert fresh("from djfast_mount import dependency_solving as it; print(it.may_install())") == "True"
     assert "_exit_callbacks" in vars(contextlib.AsyncExitStack())
+    fastapis, ours = Response(), dependency_solving._without_headers()
+    del fastapis.headers["content-length"]
+    vars(fastapis).pop("_headers")
+    fastapis.status_code = None  # type: ignore[assignment]
+    assert vars(ours) == vars(fastapis)
+
+
+def test_what_stands_in_its_place_has_its_signature() -> None:
+    """Libraries that look at the parameters of FastAPI's function, as some do for its version, find them."""
+    found = inspect.signature(dependency_solving._solve).parameters
+    assert list(found) == list(inspect.signature(dependency_solving.solve_dependencies).parameters)
+
+
+@pytest.mark.parametrize(
+    "another",
+    [
+        "it._FIELDS.remove('scope')",
+        "it._PARAMETERS.remove('body')",
+        "import fastapi.routing as it_has; it_has.AsyncExitStack = type('S', (it.AsyncExitStack,), {})",
+        "import fastapi.routing; fastapi.routing.solve_dependencies = print",
+        "import fastapi.dependencies.utils as utils; utils.solve_dependencies = print",
+        "it.solve_dependencies = type('Proxy', (), {'__globals__': vars(it.utils)})()",
+    ],
+)
+def test_another_fastapi_is_left_alone(another: str) -> None:
+    """Where FastAPI has another field, parameter, function or stack than is known here, nothing is replaced."""
+    code = f"""
+from djfast_mount import dependency_solving as it
+{another}
+from fastapi.dependencies import utils
+import fastapi.middleware.asyncexitstack as stacks
+before = utils.solve_dependencies, stacks.AsyncExitStack
+it.install()
+print(before == (utils.solve_dependencies, stacks.AsyncExitStack))
+"""
+    assert fresh(code) == "True"
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -428,20 +466,50 @@ root = mount("/api", make_api())
     assert fresh("\n".join([theirs, ours, call] if before else [ours, theirs, call])) == "theirs\n200"
 
 
+async def solved(dependency: Any, *, stacks: bool = True) -> SolvedDependency:
+    """What a library is told that calls the function in FastAPI's place itself."""
+    scope = http_scope("/", query_string=b"q=5", path_params={})
+    async with contextlib.AsyncExitStack() as stack:
+        if stacks:
+            scope |= {"fastapi_inner_astack": stack, "fastapi_function_astack": stack}
+        found = fastapi.dependencies.utils.get_dependant(path="/", call=dependency)
+        return await fastapi.dependencies.utils.solve_dependencies(
+            request=Request(scope), dependant=found, async_exit_stack=stack, embed_body_fields=False
+        )
+
+
+def test_what_a_library_writes_to_a_response_is_that_calls_alone(root_path: str) -> None:
+    """A library that solves dependencies itself may set a status and a cookie: no other call's response has them."""
+    root = mounted()
+    response = asyncio.run(solved(replacement)).response
+    response.status_code = 303
+    response.set_cookie("session", "of-ada")
+    for path, status in (("nothing", 200), ("query", 422), ("response", 202)):
+        after = request(root, f"{root_path}/api/{path}/1", root_path=root_path)
+        assert (after.status, after.header("set-cookie")) == (status, None)
+
+
+@pytest.mark.parametrize("name", ["request_params_to_args", "request_body_to_args"])
+def test_who_takes_the_place_of_a_function_that_it_calls_is_called(name: str, root_path: str) -> None:
+    """What stands in the place of a function by which FastAPI reads parameters, as tracing puts it, is called."""
+    theirs = mock.Mock(side_effect=getattr(fastapi.dependencies.utils, name))
+    with mock.patch.object(fastapi.dependencies.utils, name, theirs):
+        body = b'{"name": "a"}'
+        headers = [*HOST, (b"content-type", b"application/json")]
+        answer = request(
+            mounted(), f"{root_path}/api/body/1", body, root_path=root_path, method="POST", headers=headers
+        )
+    assert answer.status == 200
+    assert theirs.call_count == 1
+
+
 def test_who_calls_it_from_outside_is_answered() -> None:
     """The function that stands in FastAPI's place takes what FastAPI's takes, for libraries that call it themselves."""
     mounted()
 
-    async def solve() -> SolvedDependency:
-        scope = http_scope("/", query_string=b"q=5", path_params={})
-        async with contextlib.AsyncExitStack() as stack:
-            scope |= {"fastapi_inner_astack": stack, "fastapi_function_astack": stack}
-            found = fastapi.dependencies.utils.get_dependant(path="/", call=leaf)
-            return await fastapi.dependencies.utils.solve_dependencies(
-                request=Request(scope), dependant=found, async_exit_stack=stack, embed_body_fields=False
-            )
-
-    assert asyncio.run(solve()).values == {"q": 5, "x_token": "none"}
+    assert asyncio.run(solved(leaf)).values == {"q": 5, "x_token": "none"}
+    with pytest.raises(AssertionError, match="astack not found"):
+        asyncio.run(solved(leaf, stacks=False))
 
 
 async def _at_once(root: ASGIApp, paths: list[str], root_path: str) -> list[Answer]:
