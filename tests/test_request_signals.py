@@ -345,6 +345,34 @@ def test_a_response_may_close_in_a_way_of_its_own(root: MountedApplication, root
     assert seen == ["closed"]
 
 
+def test_who_came_first_is_called() -> None:
+    """What has taken the place of a signal's method before this package was imported, as a tracer that settings start,
+    is called with each request.
+    """
+    program = """
+import os
+from django.dispatch import Signal
+seen = []
+before = Signal._live_receivers
+def live_receivers(self, sender):
+    seen.append(self)
+    return before(self, sender)
+Signal._live_receivers = live_receivers
+os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+from djfast_mount import mount
+from fastapi import FastAPI
+from calls import request
+from django.core.signals import request_finished, request_started
+api = FastAPI()
+api.add_api_route("/a", lambda: None)
+request(mount("/api", api), "/api/a")
+print(seen.count(request_started), seen.count(request_finished))
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1 1"
+
+
 # Names that are not public ------------------------------------------------------------------------------------------
 
 

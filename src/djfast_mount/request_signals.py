@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 from django.core.cache import caches, close_caches
@@ -25,7 +26,7 @@ from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections, reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.dispatch import Signal
+from django.dispatch import Signal, dispatcher
 from django.urls import base as urls
 
 __all__ = ["close_old", "finish", "finished", "initialized", "start", "started"]
@@ -40,7 +41,10 @@ _connections: Any = connections
 _caches: Any = caches
 _urls: Any = urls
 _Signal: Any = Signal
-_SENDING = _Signal.send, _Signal.send_robust, _Signal._live_receivers
+_METHODS = ("send", "send_robust", "_live_receivers")
+_SENDING = tuple(getattr(_Signal, name) for name in _METHODS)
+# Whoever was here before us has put something in their place already.
+_IS_DJANGOS = all(type(method) is FunctionType and method.__globals__ is vars(dispatcher) for method in _SENDING)
 
 
 class Receivers:
@@ -62,7 +66,7 @@ class Receivers:
 
     def djangos_alone(self) -> frozenset[Receiver] | None:
         """Returns those of Django that are connected; None where there are others, or the sending is not Django's."""
-        if (_Signal.send, _Signal.send_robust, _Signal._live_receivers) != _SENDING:
+        if not _IS_DJANGOS or (_Signal.send, _Signal.send_robust, _Signal._live_receivers) != _SENDING:
             return None
         if vars(self._signal).keys() != _ATTRIBUTES:
             return None
