@@ -21,6 +21,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_client import ApiClient, both, committed_rows
 from calls import call, http_scope, websocket
@@ -821,6 +822,29 @@ def test_a_password_is_not_shown(client: ApiClient, ada: User, caplog: pytest.Lo
     with caplog.at_level(logging.DEBUG):
         client.post("/api/auth/login", json={"username": "ada\0", "password": PASSWORD})
     assert PASSWORD not in caplog.text
+
+
+class WithoutVersion:
+    """Middleware that hands on a copy of the scope, with another path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app({**scope, "path": scope["path"].replace("/v1", "")}, receive, send)
+
+
+def test_a_request_has_the_path_that_was_asked_for(root_path: str) -> None:
+    """Whatever an API's middleware makes of the path, the Django request of a call has the one that came."""
+    api = FastAPI()
+    api.add_middleware(WithoutVersion)
+
+    @api.get("/thing")
+    async def thing(request: DjangoRequest) -> list[str]:
+        return [request.path_info, request.path]
+
+    answer = raw_request(mount("/api", api), f"{root_path}/api/v1/thing", root_path=root_path)
+    assert answer.json() == ["/api/v1/thing", f"{root_path}/api/v1/thing"]
 
 
 @pytest.mark.parametrize("asked_before", [True, False])

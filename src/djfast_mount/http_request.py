@@ -91,6 +91,7 @@ class APICall:
     _refused = False
 
     def __init__(self, scope: Scope, prefix: str, source: Source | None) -> None:
+        self.scope: Scope | None = scope  # as it came, whatever middleware within makes of it; None: it has ended
         self.outer = scope["root_path"].removesuffix(prefix)
         # None once the call has ended, while a task that outlives it may still ask for the request.
         self._source = source if scope["type"] == "http" else None
@@ -103,7 +104,8 @@ class APICall:
             source.change = self._change
 
     def end(self) -> None:
-        """Lets go of what leads back here, so that it need not wait for the garbage collector."""
+        """Lets go of what leads back here: a call that has asked for no request need not wait for the collector."""
+        self.scope = None
         if self._source is not None and self.request is not None:
             self._source.change = None
         self._source = None
@@ -192,7 +194,7 @@ def http_request(connection: HTTPConnection) -> APIRequest:
         )
     request = call.request
     if request is None:
-        request = _made(call, connection.scope)
+        request = _made(call, call.scope or connection.scope)  # A task that outlives its call has the latter.
         call.begin(request)
         if call.user is not None:
             set_user(call, call.user)
