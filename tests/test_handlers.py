@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django import urls
 from django.contrib.auth.models import User
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import got_request_exception, request_finished, request_started
 from django.db import connections
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client
 from django.urls import clear_url_caches
 from fastapi import FastAPI
@@ -547,6 +549,38 @@ def test_a_sync_stream_waits_for_its_client(root_path: str) -> None:
     asyncio.run(asyncio.wait_for(exchange(), 20))
     assert seen == [(1, 1), (2, 2)]
     assert events == ["part on the thread", "part on the thread", "stream closed"]
+
+
+# A response that is kept ------------------------------------------------------------------------------------------
+
+kept: list[Any] = []
+
+
+def notes_its_close(request: HttpRequest) -> Any:
+    request.close = lambda: events.append("request closed")  # type: ignore[method-assign]
+    return kept[0]
+
+
+async def async_notes_its_close(request: HttpRequest) -> Any:
+    return notes_its_close(request)
+
+
+class Keeping:
+    urlpatterns = [urls.path("sync/", notes_its_close), urls.path("async/", async_notes_its_close)]
+
+
+@pytest.mark.parametrize("make", [HttpResponse, StreamingHttpResponse])
+@pytest.mark.parametrize("middleware", ["none", "defaults and hooks", "async only"])
+def test_a_response_that_is_kept(kind: str, middleware: str, make: Any, root_path: str, settings: Any) -> None:
+    """One response object, returned to request after request, closes each of them once and goes on to hold none."""
+    settings.ROOT_URLCONF = Keeping
+    settings.MIDDLEWARE = MIDDLEWARE[middleware]
+    for name, app in apps().items():
+        kept[:] = [make([b"kept"])]
+        for _ in range(3):
+            events.clear()
+            assert asyncio.run(call(app, http_scope(f"{root_path}/{kind}/", root_path=root_path))).status == 200
+            assert (events.count("request closed"), kept[0]._resource_closers) == (1, []), name
 
 
 # Pages of errors --------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from djfast_mount.request_signals import finished
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
 
 _CLOSE = HttpResponseBase.close  # Whoever puts another in its place wants it to be called.
+_CLOSED = "_djfast_mount_closed"  # Set on a request whose response has been closed for it.
 # Seconds after which a request that a sync view serves listens for its client's leaving: most have been answered by
 # then.
 _LISTEN_AFTER = 0.05
@@ -133,7 +134,8 @@ class DjangoHandler(ASGIHandler):
                     departure.listen()
                 await self.send_response(response, send)
         finally:
-            if response is not None and not response.closed:
+            # Not by `response.closed`: a response that a project keeps has been closed for requests before this one.
+            if response is not None and _CLOSED not in vars(request):
                 await offload.run(_close, lease, response)
 
     def _sync_response(self, lease: Lease, request: ASGIRequest) -> Coroutine[Any, Any, Any]:
@@ -143,13 +145,18 @@ class DjangoHandler(ASGIHandler):
         """The one hop: middleware, view, template and, where nothing is left to be drawn, the end of the spell."""
         response = self._prepared(self._sync_chain.get_response(request))
         if not response.streaming:
+            vars(request)[_CLOSED] = True
             _close(lease, response)
         return response
 
     async def _async_response(self, lease: Lease, request: ASGIRequest) -> Any:
         if not self._async_chain.begins_on_the_thread:
             await offload.run(_nothing)  # Django's half always sends the signals.
-        return self._prepared(await self._async_chain.get_response_async(request))
+        response = self._prepared(await self._async_chain.get_response_async(request))
+        if _CLOSED in vars(request):
+            with contextlib.suppress(ValueError):  # Where the response is kept, another request may have been faster.
+                response._resource_closers.remove(request.close)  # Django has added it after the end.
+        return response
 
     def _end(self, request: HttpRequest, response: Any) -> None:
         """Ends the spell with the call that it runs in, if the loop has nothing left to do but to send the response."""
@@ -157,6 +164,7 @@ class DjangoHandler(ASGIHandler):
         if lease is not None and _is_ready(response) and _ends_here(lease, response):
             response._resource_closers.append(request.close)
             close_silently(self._prepared(response))
+            vars(request)[_CLOSED] = True
             lease.lingers = False
 
     def _prepared(self, response: Any) -> Any:
