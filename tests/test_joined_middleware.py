@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 import sys
 import threading
@@ -162,6 +163,11 @@ async def own_acall(self: Any, request: HttpRequest) -> Any:
     return await MiddlewareMixin.__acall__(self, request)  # type: ignore[attr-defined]
 
 
+def own_acall_of_the_instance(self: Any, get_response: Any) -> None:
+    MiddlewareMixin.__init__(self, get_response)
+    self.__acall__ = functools.partial(own_acall, self)
+
+
 def own_get_response(self: Any, get_response: Any) -> None:
     MiddlewareMixin.__init__(self, get_response)
 
@@ -195,6 +201,7 @@ WITH_METHODS: dict[str, dict[str, Any]] = {
     "no function": {**METHODS, "process_request": None},
     "own call": {**METHODS, "__call__": own_call},
     "own acall": {**METHODS, "__acall__": own_acall},
+    "own acall of the instance": {**METHODS, "__init__": own_acall_of_the_instance},
     "own get_response": {**METHODS, "__init__": own_get_response},
     "not used": {**METHODS, "__init__": not_used},
     "sync alone": {**METHODS, "async_capable": False},
@@ -584,6 +591,8 @@ class ElsewhereMiddleware(MiddlewareMixin):
             request.urlconf = Elsewhere  # type: ignore[attr-defined]
         if request.headers.get("X-To") == "path":
             request.path_info = "/view/"
+        if request.headers.get("X-To") == "nowhere":
+            request.path_info = "/nowhere/"
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         events.append((view.__name__, request.resolver_match and request.resolver_match.route))
@@ -597,6 +606,13 @@ def test_what_a_method_makes_of_the_path(to: str, name: str, root_path: str, set
     settings.MIDDLEWARE = [*chain("methods"), f"{__name__}.ElsewhereMiddleware"]
     found = same("/protected/", root_path, (b"x-to", to.encode()))
     assert name in names(found)[2]
+
+
+def test_a_path_that_a_method_leads_to_nowhere(root_path: str, settings: Any) -> None:
+    """A path of a view that process_request makes one of none is answered 404, and no process_view is asked."""
+    settings.MIDDLEWARE = [*chain("methods"), f"{__name__}.ElsewhereMiddleware"]
+    found = same("/protected/", root_path, (b"x-to", b"nowhere"))
+    assert (found["status"], names(found)) == (404, ["0 request", "0 response", "logged"])
 
 
 class Retrying:
