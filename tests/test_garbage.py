@@ -238,6 +238,24 @@ def test_what_the_project_has_frozen_stays_frozen(within: bool, off: bool) -> No
 
 
 @pytest.mark.usefixtures("collector")
+def test_what_the_project_has_frozen_stays_frozen_when_more_has_died() -> None:
+    """It stays so even if by then more of what the lifespan has frozen is gone than the project has added."""
+    held = [[each] for each in range(5_000)]
+    mine: list[object] = []
+
+    async def run() -> None:
+        async with Drive(mounted()):
+            within = gc.get_freeze_count()
+            held.clear()
+            mine.append([object])
+            gc.freeze()
+            assert gc.get_freeze_count() < within
+
+    asyncio.run(run())
+    assert not any(each is mine[0] for each in gc.get_objects())
+
+
+@pytest.mark.usefixtures("collector")
 def test_a_threshold_that_is_set_within_a_lifespan_stays() -> None:
     """The end of a lifespan leaves a threshold that somebody else has set since its start."""
 

@@ -35,7 +35,7 @@ class _Collector:
         self._lock = threading.Lock()
         self._lifespans = 0
         self._collected = False
-        self._frozen = 0  # how many objects there were when the freeze was ours alone; 0: it is not
+        self._first: list[object] | None = None  # made after a freeze that was ours alone; None: it was not
         self._found: Threshold | None = None  # None: nothing was set
         self._set: Threshold | None = None
 
@@ -59,7 +59,7 @@ class _Collector:
         # Whoever has frozen objects before, as ahead of a fork, wants them to stay so, and to thaw is to thaw them all.
         ours = gc.get_freeze_count() < _PYTHONS_OWN
         gc.freeze()
-        self._frozen = gc.get_freeze_count() if ours else 0
+        self._first = [] if ours else None
         self._found = gc.get_threshold()
         gc.set_threshold(max(self._found[0], _CONTAINERS), *self._found[1:])
         self._set = gc.get_threshold()
@@ -67,11 +67,11 @@ class _Collector:
     def _restore(self) -> None:
         if self._found is not None and gc.get_threshold() == self._set:
             gc.set_threshold(*self._found)
-        # Frozen objects get fewer by themselves, and more only where somebody else has frozen, too.
-        if 0 < gc.get_freeze_count() <= self._frozen:
+        # It is among those to be collected unless somebody else has frozen since. How many are frozen would not tell:
+        # ours get fewer by themselves.
+        if self._first is not None and any(each is self._first for each in gc.get_objects()):
             gc.unfreeze()
-        self._found = self._set = None
-        self._frozen = 0
+        self._first = self._found = self._set = None
 
 
 _collector = _Collector()
