@@ -6,11 +6,13 @@ after it. The first of the two goes on to the `process_view` methods where the v
 
 1. Joined are those that do nothing around their methods that Django's MiddlewareMixin does not, whose methods are sync,
    and whose `get_response` is the one that they were given. All others stay in the links that Django makes for them.
+   This is looked at while the chain is loaded: a `get_response` that is replaced later is not called.
 2. The order, what each method is given, and whose error becomes whose response are Django's. An error becomes a
    response on the request thread, where Django takes any.
 3. What a method sets, in contextvars and in Locals, is there for all that comes after it.
 4. A middleware's `get_response` serves all that is within it, joined too, and has the attributes that Django's has.
-5. No call is made where there is nothing to do.
+5. Before and after what they are around, neighbours make a call only if one of them has a method for it. Where the
+   outermost have no `process_request`, djfast_mount.handlers makes a call that does nothing but begin the spell.
 
 Names used here that are not public, each with a canary test: BaseHandler's _middleware_chain, its _view_middleware, and
 its _get_response_async, which asks resolve_request() first and then each of those; the code of the function that
