@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -342,3 +343,34 @@ def test_mount_returns_a_starlette() -> None:
     assert type(root) is MountedApplication
     root.state.anything = 1
     assert root.state.anything == 1
+
+
+def test_who_gets_no_thread_is_told_of_in_the_log(root_path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A request that is answered 503, for none of the threads came free, is one warning that names it and a remedy."""
+    api = FastAPI()
+    held, free = threading.Event(), threading.Event()
+
+    @api.get("/hold")
+    def hold() -> None:
+        held.set()
+        free.wait(10)
+
+    @api.get("/wait")
+    def wait() -> None:
+        pass
+
+    root = mount("/api", api, threads=1, wait_timeout=0.01)
+
+    async def run() -> int:
+        path = f"{root_path}/api"
+        holding = asyncio.ensure_future(call(root, http_scope(f"{path}/hold", root_path=root_path)))
+        await asyncio.to_thread(held.wait, 10)
+        waiting = await call(root, http_scope(f"{path}/wait", root_path=root_path))
+        free.set()
+        await holding
+        return waiting.status
+
+    assert asyncio.run(run()) == 503
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("djfast_mount.threads", "WARNING")
+    assert "/api/wait got none of 1 threads within 0.01 s." in record.getMessage()

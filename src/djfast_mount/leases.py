@@ -144,7 +144,16 @@ class Lease:
 
     def _expire(self) -> None:
         self._timer = None
-        for call in self.pool.withdraw(self):
+        calls = self.pool.withdraw(self)
+        if calls:
+            logger.warning(
+                "%s %s got none of %d threads within %g s. Let slow requests wait without one, or give mount() more.",
+                self.scope.get("method", self.scope["type"]),
+                self.scope.get("path", ""),
+                self.pool.size,
+                self.pool.wait_timeout,
+            )
+        for call in calls:
             # A request that has waited in vain does not wait again; the next call of a websocket does.
             self._expired = self.lingers
             call.fail(self.pool.timeout_error())
