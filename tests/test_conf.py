@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
+from fastapi import FastAPI
 
 from calls import HOST, request
 from djfast_mount import mount
@@ -82,9 +83,11 @@ def test_no_settings_at_all_are_told() -> None:
 
 
 def test_an_argument_that_does_not_exist_is_pythons_error() -> None:
-    """mount() with an unknown argument is a TypeError, as for any function."""
-    with pytest.raises(TypeError, match="max_body_sise"):
-        mount("/api", "project.api:api", max_body_sise=1)  # type: ignore[call-arg]
+    """A misspelt argument is a TypeError, as of any function, and names the nearest one that there is."""
+    with pytest.raises(
+        TypeError, match=r"mount\(\) got an unexpected .* 'wait_timout'\. Did you mean 'wait_timeout'\?"
+    ):
+        mount("/api", FastAPI(), wait_timout=3)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import difflib
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
@@ -52,6 +52,9 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for key in kwargs.keys() - signature.parameters.keys():
+            remedy = _nearest(key, signature.parameters, "arguments")
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument {key!r}. {remedy}")
         given = signature.bind(*args, **kwargs).arguments
         named = {key: value for key, value in _read(set(signature.parameters)).items() if key not in _DEFAULTS}
         for key in given.keys() - _LOADED:
@@ -66,6 +69,12 @@ def option(key: str) -> Any:
     return getattr(settings, SETTING, {}).get(key, _DEFAULTS[key])
 
 
+def _nearest(key: str, known: Iterable[str], kind: str) -> str:
+    """Returns what to do about a key that is none of those known."""
+    near = difflib.get_close_matches(key, known, 1)
+    return f"Did you mean {near[0]!r}?" if near else f"The {kind} are {', '.join(sorted(known))}."
+
+
 def _read(arguments: set[str]) -> dict[str, Any]:
     if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise ConfigurationError(
@@ -78,8 +87,7 @@ def _read(arguments: set[str]) -> dict[str, Any]:
     known = arguments | _DEFAULTS.keys()
     for key in options:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            remedy = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(sorted(known))}."
+            remedy = _nearest(str(key), known, "options")
             raise ConfigurationError(f"settings.{SETTING} has the key {key!r}, which is no option. {remedy}")
         _check(key, options[key], f"settings.{SETTING}[{key!r}] is {options[key]!r}")
     return options
