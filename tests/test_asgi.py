@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import re
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import anyio.from_thread
 import pytest
 from django.test import override_settings
 from fastapi import FastAPI
@@ -374,3 +376,33 @@ def test_who_gets_no_thread_is_told_of_in_the_log(root_path: str, caplog: pytest
     [record] = caplog.records
     assert (record.name, record.levelname) == ("djfast_mount.threads", "WARNING")
     assert "/api/wait got none of 1 threads within 0.01 s." in record.getMessage()
+
+
+def test_a_cancellation_between_two_calls_to_the_loop_is_met_by_the_second(root_path: str) -> None:
+    """Sync code that goes to the loop by anyio.from_thread after its request was cancelled does not wait there."""
+    api, ends = FastAPI(), []
+
+    @api.get("/")
+    def wait() -> None:
+        anyio.from_thread.run_sync(begun.set)
+        cancelled.wait(10)
+        try:
+            anyio.from_thread.run(asyncio.Event().wait)
+        except BaseException as error:
+            ends.append(type(error))
+            raise
+
+    root = mount("/api", api)
+    begun, cancelled = asyncio.Event(), threading.Event()
+
+    async def run() -> None:
+        task = asyncio.ensure_future(call(root, http_scope(f"{root_path}/api/", root_path=root_path)))
+        await begun.wait()
+        task.cancel()
+        await asyncio.sleep(0)  # It is met here, and waits for the sync code.
+        cancelled.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(task), 10)
+
+    asyncio.run(run())
+    assert ends == [concurrent.futures.CancelledError]

@@ -107,6 +107,7 @@ class LoopCall:
         "_settled",
         "_ticket",
         "args",
+        "cancelled",
         "droppable",
         "function",
         "future",
@@ -132,6 +133,7 @@ class LoopCall:
         self.seen = seen
         self.task = task
         self.droppable = True
+        self.cancelled = False  # while it ran; for the loop
         self.ran = False
         self.tasks: list[asyncio.Task[Any]] = []  # what asgiref's async_to_sync runs for the function
         self.loop = asyncio.get_running_loop()
@@ -187,6 +189,7 @@ class LoopCall:
             elif self.droppable and self.claim():
                 raise
             else:
+                self.cancelled = True
                 for task in self.tasks[:1]:
                     task.cancel()
                 await self._outlive()

@@ -238,8 +238,16 @@ class _Backend(AsyncIOBackend):
 
     @classmethod
     def run_async_from_thread(cls, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...], token: object) -> Any:
+        running = running_call()
+
         async def call() -> Any:
-            return await func(*args)
+            if running is None or not running.cancelled:
+                return await func(*args)
+            # The caller was cancelled before this began. AnyIO remembers that: the first wait is where it is met.
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                return await func(*args)
+            raise asyncio.CancelledError
 
         try:
             return async_to_sync(call)()
