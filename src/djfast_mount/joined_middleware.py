@@ -51,7 +51,7 @@ async def _sample(request: HttpRequest) -> Any:
 
 
 _to_link: Any = convert_exception_to_response
-_LINK = _to_link(_sample).__code__
+_LINK = getattr(_to_link(_sample), "__code__", None)  # None, where another than Django's makes the links: none is joined.
 
 
 class JoinedChain(BaseHandler):
