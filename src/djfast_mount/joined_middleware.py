@@ -51,7 +51,8 @@ async def _sample(request: HttpRequest) -> Any:
 
 
 _to_link: Any = convert_exception_to_response
-_LINK = getattr(_to_link(_sample), "__code__", None)  # None, where another than Django's makes the links: none is joined.
+# None where another than Django's converter makes the links: none is joined then.
+_LINK = getattr(_to_link(_sample), "__code__", None)
 
 
 class JoinedChain(BaseHandler):
