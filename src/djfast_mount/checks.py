@@ -6,7 +6,6 @@ the running configuration is `manage.py mount_doctor`'s to find, which shows the
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from django.core.checks import CheckMessage
 
 from djfast_mount.conf import SETTING
 from djfast_mount.option_kinds import OPTIONS, wrong_value
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["pool_size", "register_checks"]
 
@@ -55,8 +55,7 @@ def check_options(**_: object) -> list[CheckMessage]:
 def _check_option(key: object, value: object) -> Iterator[CheckMessage]:
     kind = OPTIONS.get(str(key))
     if kind is None:
-        near = difflib.get_close_matches(str(key), OPTIONS, 1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(sorted(OPTIONS))}."
+        hint = did_you_mean(key, OPTIONS, f"The options are {', '.join(sorted(OPTIONS))}.")
         message = f"settings.{SETTING} has the key {key!r}, which is no option."
         yield checks.Error(message, hint=hint, id="djfast_mount.E002")
     elif (words := wrong_value(str(key), value)) is not None:

@@ -5,17 +5,17 @@ DJFAST_MOUNT = {"max_body_size": 10 * 2**20}
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.option_kinds import wrong_value
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["SETTING", "option", "with_settings"]
 
@@ -49,14 +49,15 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
     argument, and for a value, there or in the call, that its option cannot have (djfast_mount.option_kinds).
     """
     signature = inspect.signature(function)
+    parameters = signature.parameters
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for key in kwargs.keys() - signature.parameters.keys():
-            remedy = _nearest(key, signature.parameters, "arguments")
+        for key in kwargs.keys() - parameters.keys():
+            remedy = did_you_mean(key, parameters, f"The arguments are {', '.join(sorted(parameters))}.")
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {key!r}. {remedy}")
         given = signature.bind(*args, **kwargs).arguments
-        named = {key: value for key, value in _read(set(signature.parameters)).items() if key not in _DEFAULTS}
+        named = {key: value for key, value in _read(set(parameters)).items() if key not in _DEFAULTS}
         for key in given.keys() - _LOADED:
             _check(key, given[key], f"{function.__name__}() got {key}={given[key]!r}")
         return function(**{**named, **given})  # type: ignore[call-arg]
@@ -67,12 +68,6 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 def option(key: str) -> Any:
     """Returns the setting `key`, which is no argument of `mount()`, or its default."""
     return getattr(settings, SETTING, {}).get(key, _DEFAULTS[key])
-
-
-def _nearest(key: str, known: Iterable[str], kind: str) -> str:
-    """Returns what to do about a key that is none of those known."""
-    near = difflib.get_close_matches(key, known, 1)
-    return f"Did you mean {near[0]!r}?" if near else f"The {kind} are {', '.join(sorted(known))}."
 
 
 def _read(arguments: set[str]) -> dict[str, Any]:
@@ -87,7 +82,7 @@ def _read(arguments: set[str]) -> dict[str, Any]:
     known = arguments | _DEFAULTS.keys()
     for key in options:
         if key not in known:
-            remedy = _nearest(str(key), known, "options")
+            remedy = did_you_mean(key, known, f"The options are {', '.join(sorted(known))}.")
             raise ConfigurationError(f"settings.{SETTING} has the key {key!r}, which is no option. {remedy}")
         _check(key, options[key], f"settings.{SETTING}[{key!r}] is {options[key]!r}")
     return options

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import difflib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -38,6 +37,7 @@ from djfast_mount.calls import FutureCall
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import http_request, is_taken
 from djfast_mount.middleware_methods import Methods, has_methods_only
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["CHAIN", "Chain", "DjangoMiddleware", "chosen_middleware"]
 
@@ -79,8 +79,7 @@ def _imported(path: str) -> Any:
     try:
         return import_string(path)
     except ImportError as error:
-        near = difflib.get_close_matches(path, settings.MIDDLEWARE, 1)
-        remedy = f"Did you mean {near[0]!r}?" if near else "Write it as in settings.MIDDLEWARE."
+        remedy = did_you_mean(path, settings.MIDDLEWARE, "Write it as in settings.MIDDLEWARE.")
         raise ConfigurationError(
             f"django_middleware_for_api lists {path!r}, which cannot be imported: {error}. {remedy}"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from inspect import Parameter, Signature
 from typing import Any, TypeVar, overload
@@ -18,6 +17,7 @@ from fastapi import Depends
 
 from djfast_mount.auth import CurrentUser
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["aget_object_or_404", "get_object_or_404"]
 
@@ -137,8 +137,7 @@ def _field(model: type[models.Model] | None, name: str) -> Any:
 
 def _no_such_field(model: type[models.Model], name: str, lookup: str, argument: str) -> ConfigurationError:
     fields = [field.name for field in model._meta.get_fields()]
-    near = difflib.get_close_matches(name, fields, 1)
-    meant = f"Did you mean {near[0]!r}?" if near else f"The fields are {', '.join(fields)}."
+    meant = did_you_mean(name, fields, f"The fields are {', '.join(fields)}.")
     also = ' Where the parameter has another name, write field="pk", or whichever it is.' if argument == "field" else ""
     return ConfigurationError(
         f"get_object_or_404() got {lookup!r}, and {model.__qualname__} has no field {name!r}. {meant}{also}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from functools import cache
@@ -14,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth import get_permission_codename
 
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["check_permission", "check_spelling", "note_asker", "permissions_asked_by"]
 
@@ -82,5 +82,4 @@ def _declared() -> frozenset[str]:
 
 
 def _meant(name: str) -> str:
-    near = difflib.get_close_matches(name, _declared(), 3, 0.5)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f" {did_you_mean(name, _declared(), most=3, alike=0.5)}".rstrip()

@@ -8,7 +8,6 @@ XFrameOptionsMiddleware and ContentSecurityPolicyMiddleware (Django 6). A header
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Iterable, Mapping
 from functools import cache, partial
 from io import BytesIO
@@ -28,6 +27,7 @@ from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import call_of
 from djfast_mount.offload import current_source
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["DjangoSettings", "chosen_settings", "missing_headers", "security_headers", "with_security_headers"]
 
@@ -58,8 +58,7 @@ def chosen_settings() -> frozenset[str]:
         return frozenset(_CHOICES if value else ())
     for name in value:
         if name not in _CHOICES:
-            near = difflib.get_close_matches(name, _CHOICES, 1)
-            remedy = f"Did you mean {near[0]!r}?" if near else f"The names are {', '.join(_CHOICES)}."
+            remedy = did_you_mean(name, _CHOICES, f"The names are {', '.join(_CHOICES)}.")
             raise ConfigurationError(f"settings.{SETTING}[{_KEY!r}] lists {name!r}. {remedy}")
     return frozenset(value)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import difflib
 from collections.abc import AsyncIterator, Callable
 from functools import cache
 from typing import Annotated, Any
@@ -27,6 +26,7 @@ from djfast_mount.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.leases import Source
 from djfast_mount.route_dependencies import add_dependency
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Atomic", "atomic", "honour_atomic_requests"]
 
@@ -78,9 +78,8 @@ def atomic(using: str = DEFAULT_DB_ALIAS) -> Any:
     Raises: ConfigurationError, when there is no such database.
     """
     if using not in connections:
-        near = difflib.get_close_matches(str(using), list(connections), 1)
-        known = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(map(repr, connections))}."
-        raise ConfigurationError(f"atomic() got using={using!r}, which is no database of settings.DATABASES. {known}")
+        remedy = did_you_mean(using, list(connections), f"There are {', '.join(map(repr, connections))}.")
+        raise ConfigurationError(f"atomic() got using={using!r}, which is no database of settings.DATABASES. {remedy}")
     return Depends(_transaction_on(using), scope="function")
 
 

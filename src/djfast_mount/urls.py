@@ -11,7 +11,6 @@ The namespace of an endpoint is the prefix of its app without the outer slashes,
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from starlette.routing import NoMatchFound
 from djfast_mount.exceptions import MountError
 from djfast_mount.objects import aget_object_or_404, get_object_or_404
 from djfast_mount.route_table import Route, route_table
+from djfast_mount.spelling import did_you_mean
 from djfast_mount.url_names import known_names
 
 __all__ = ["Route", "UnknownURL", "aget_object_or_404", "get_object_or_404", "reverse", "route_table"]
@@ -75,6 +75,5 @@ def _what_is_wrong(name: str, error: NoReverseMatch) -> str:
     known = known_names()
     if name in known:
         return f"{error} The name {name!r} is known; give the parameters of its path, in their types."
-    near = difflib.get_close_matches(name, known, 3)
-    meant = f"Did you mean {' or '.join(map(repr, near))}?" if near else "manage.py mount_routes lists all names."
+    meant = did_you_mean(name, known, "manage.py mount_routes lists all names.", most=3)
     return f"Neither a mounted app nor Django's URLconf has the URL name {name!r}. {meant}"
