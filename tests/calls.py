@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,11 @@ class Answer:
         return int(next(message["status"] for message in self.messages if message["type"] == "http.response.start"))
 
     @property
+    def headers(self) -> dict[str, str]:
+        """Of a name that comes twice, the last."""
+        return {name.decode(): value.decode("latin-1") for name, value in self.messages[0]["headers"]}
+
+    @property
     def body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.messages)
 
@@ -45,9 +50,16 @@ class Answer:
 
 
 def http_scope(
-    path: str = "/", *, root_path: str = "", method: str = "GET", headers: RawHeaders = HOST, **more: Any
+    path: str = "/",
+    *,
+    root_path: str = "",
+    method: str = "GET",
+    headers: RawHeaders | Mapping[str, str] = HOST,
+    **more: Any,
 ) -> Scope:
-    """A scope as uvicorn makes it for HTTP/1.1; `path` is taken as it stands."""
+    """A scope as uvicorn makes it for HTTP/1.1; `path` is taken as it stands. A Host is among a mapping's headers."""
+    if isinstance(headers, Mapping):
+        headers = [*HOST, *((name.lower().encode(), value.encode("latin-1")) for name, value in headers.items())]
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -55,7 +67,7 @@ def http_scope(
         "method": method,
         "scheme": "http",
         "path": path,
-        "raw_path": path.encode("utf-8", "surrogateescape"),
+        "raw_path": path.encode("utf-8", "surrogatepass"),
         "query_string": b"",
         "root_path": root_path,
         "headers": list(headers),
@@ -97,6 +109,11 @@ def request(app: ASGIApp, path: str = "/", *body: bytes, **scope: Any) -> Answer
     return asyncio.run(call(app, http_scope(path, **scope), *body))
 
 
+def ask(app: ASGIApp, path: str, *, root_path: str = "", **scope: Any) -> Answer:
+    """The answer of `app` to a request for `path` below `root_path`."""
+    return request(app, root_path + path, root_path=root_path, **scope)
+
+
 async def connect(app: ASGIApp, scope: Scope, *texts: str) -> list[Message]:
     """Opens a websocket, sends it `texts` and closes it. Returns what the app sent."""
     sent: list[Message] = []
@@ -121,6 +138,12 @@ def websocket(app: ASGIApp, path: str, *texts: str, **scope: Any) -> list[Messag
 
 async def nothing_to_receive() -> Message:
     raise AssertionError("the app asked for a message")
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """The app behind: what it answers was no static file."""
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"x-from", b"behind")]})
+    await send({"type": "http.response.body", "body": b"behind"})
 
 
 async def answer_name(name: str, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ import os
 
 import django
 
-from asgi_call import not_found
+from calls import not_found
 
 django.setup(set_prefix=False)
 

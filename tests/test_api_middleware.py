@@ -22,7 +22,7 @@ from starlette.types import Message
 
 import middleware_for_api as kinds
 from api_client import ApiClient, both, committed_rows
-from asgi_call import call, http_scope
+from calls import call, http_scope
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser, get_request
 from djfast_mount.exceptions import ConfigurationError

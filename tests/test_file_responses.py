@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from asgi_call import ask, call, http_scope, not_found
+from calls import ask, call, http_scope, not_found
 from djfast_mount.file_responses import BLOCK
 from djfast_mount.staticfiles import StaticFiles
 from harness import Server

@@ -14,7 +14,7 @@ from django.test import override_settings
 from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from starlette.types import Message
 
-from asgi_call import Answer, ask, call, http_scope
+from calls import Answer, ask, call, http_scope
 from djfast_mount import mount, security
 from djfast_mount.auth import get_request
 from djfast_mount.exceptions import ConfigurationError

@@ -20,7 +20,7 @@ from django.core.files.storage import storages
 from django.utils.functional import empty
 from fastapi import FastAPI
 
-from asgi_call import ask, not_found
+from calls import ask, not_found
 from djfast_mount import mount
 from djfast_mount.staticfiles import StaticFiles
 from harness import TESTS, Server

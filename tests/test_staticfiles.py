@@ -18,7 +18,7 @@ import brotli
 import pytest
 from django.core import mail
 
-from asgi_call import Answer, ask, call, http_scope, not_found
+from calls import Answer, ask, call, http_scope, not_found
 from djfast_mount.staticfiles import StaticFiles
 
 CSS = b"body { color: black }\n" * 40
