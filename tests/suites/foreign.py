@@ -105,7 +105,7 @@ def verdict(suite: str, plain: Results, mounted: Results, *, floor: float) -> in
 
     Args:
         plain: What the tests that fail mounted do without us; it may hold more.
-        floor: The share of the suite's requests that must have gone through the root.
+        floor: The share of the requests that must have gone through the root, those of tests listed as plain aside.
     """
     exclusions = Exclusions(SUITES / suite / "exclusions.toml")
     healthy = plain.of("passed")
@@ -116,11 +116,13 @@ def verdict(suite: str, plain: Results, mounted: Results, *, floor: float) -> in
         for test in sorted(tests):
             print(f"{title}: {test}")  # noqa: T201
     requests, rooted = mounted.counts.get("requests", 0), mounted.counts.get("through the root", 0)
-    low = rooted < floor * requests or not requests
+    listed = mounted.counts.get("of plain tests", 0)
+    low = rooted < floor * (requests - listed) or not rooted
     excluded = sum(map(exclusions.excludes, mounted.of("failed")))
     without_us = len(mounted.of("failed")) - len(bad - missing) - excluded
     print(  # noqa: T201
-        f"{suite}: {rooted} of {requests} requests went through the root{', too few' if low else ''}; "
+        f"{suite}: {rooted} of {requests} requests went through the root{', too few' if low else ''}, "
+        f"{listed} are of tests listed as plain; "
         f"excluded {excluded}, failing without us too {without_us}\n"
         f"{suite}: {len(mounted.of('passed'))} passed, {len(bad)} failed, "
         f"{len(mounted.of('skipped')) + len(mounted.of('xfailed'))} skipped"

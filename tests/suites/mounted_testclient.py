@@ -95,6 +95,7 @@ class Front:
         if scope["type"] != "lifespan":
             counts["requests"] += 1
         if not MOUNTED or Position.current == "plain":
+            counts["of plain tests"] += scope["type"] != "lifespan"
             await self.app(scope, receive, send)
             return
         root = self._root(Position.current or "prefixed")
