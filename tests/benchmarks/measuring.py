@@ -11,8 +11,9 @@ import psutil
 
 from benchmarks.database import Database
 from benchmarks.load import Load, NoLoad, load
-from benchmarks.rows import Contender, Row
+from benchmarks.rows import BARE, Contender, Row
 from benchmarks.servers import LeftOut, Running, serving
+from benchmarks.waiting import waiting
 
 WARM_UP = 1  # second
 
@@ -91,18 +92,21 @@ class Bench:
             for number in range(rounds + 1):
                 # Now in one order, now in the other: what comes last in a round meets another machine than the first.
                 for contender in list(result.measured)[:: 1 if number % 2 else -1]:
+                    time = seconds * row.longer if number else WARM_UP
                     try:
-                        found = load(
-                            running[contender], contender.path, headers, seconds * row.longer if number else WARM_UP
-                        )
+                        if contender.server == BARE:
+                            found = waiting(self.env, time)
+                        else:
+                            found = load(running[contender], contender.path, headers, time)
                     except (NoLoad, psutil.Error) as error:
                         result.leave_out(contender, f"it stopped: {error}")
                         continue
                     if number:
                         result.measured[contender].loads.append(found)
-            for contender, measured in result.measured.items():
-                measured.resident = running[contender].resident()
-                measured.connections = self.database.connections(running[contender].role)
+            for contender, server in running.items():
+                if (measured := result.measured.get(contender)) is not None:
+                    measured.resident = server.resident()
+                    measured.connections = self.database.connections(server.role)
         return result
 
     def _start(self, row: Row, headers: Mapping[str, str], stack: ExitStack) -> tuple[Result, dict[Contender, Running]]:
@@ -110,6 +114,9 @@ class Bench:
         servers: dict[str, Running] = {}
         running: dict[Contender, Running] = {}
         for contender in (row.mounted, *row.peers):
+            if contender.server == BARE:
+                result.measured[contender] = Measured()
+                continue
             try:
                 if contender.server not in servers:
                     servers[contender.server] = stack.enter_context(self.serve(contender.server))

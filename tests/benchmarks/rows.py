@@ -55,6 +55,7 @@ class Target(NamedTuple):
 
 
 BEST = "the best peer"
+BARE = f"psycopg alone, {THREADS} threads"  # no server: what can be reached of the ideal on the machine
 LIMIT = "bytes from memory"  # what no server of files can pass: not among the peers of which one is the best
 IDEAL = f"{THREADS} threads / {WAIT} s"
 GROWTH = "memory, 10 kB file over and over"
@@ -98,7 +99,7 @@ ROWS: dict[str, Row] = {
     "API async ORM": api("/query-async", "hand-made Mount"),
     "API async ORM, 50 ms in the database": Row(
         Contender(f"mounted, threads={THREADS}", "/api/wait-async"),
-        (Contender("hand-made Mount", "/api/wait-async"),),
+        (Contender("hand-made Mount", "/api/wait-async"), Contender(BARE, "")),
         ideal=(IDEAL, THREADS / WAIT),
         longer=2,
     ),
