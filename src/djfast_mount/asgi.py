@@ -224,7 +224,7 @@ class MountedApplication(Starlette):
         try:
             await self._files[path](scope, receive, send)
         except StaleFile:
-            await self.elsewhere(child_scope(scope, self._script_name or outer, path), receive, send)
+            await self._serve_elsewhere(child_scope(scope, self._script_name or outer, path), receive, send)
 
     def _allows(self, raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
         return self._hosts is None or self._hosts.allows(raw_headers)
