@@ -28,9 +28,10 @@ each row, warmed up for a second, and loaded in turns. The processor's time is t
 "mounted: rate" is how many times the requests per second of that server the mounted app answers, "mounted: CPU" how
 many times less of the processor it needs for one: above 1 the mounted app is better. "Nothing added" is without what
 FastAPI alone has not: Host check, body limit, Django's security headers. "Bytes from memory" are sent with as many
-headers as the mounted app and WhiteNoise send. Where answers failed, what counts is the good ones. Connections are
-those that the server holds in PostgreSQL at the end; each may have 97. They are persistent but under Django ASGI and in
-the hand-made Mount, as Django's documentation says.
+headers as the mounted app and WhiteNoise send. "psycopg alone" is no server: threads that send the statement that
+waits, one after another, and so what the machine allows of the ideal. Where answers failed, what counts is the good
+ones. Connections are those that the server holds in PostgreSQL at the end; each may have 97. They are persistent but
+under Django ASGI and in the hand-made Mount, as Django's documentation says.
 
 {report}
 
