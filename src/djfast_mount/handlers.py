@@ -14,27 +14,25 @@ middleware share their hops (djfast_mount.joined_middleware).
 
 Names used here that are not public, each with a canary test: BaseHandler's _get_response and its resolve_request, which
 Django calls for every request; of a response _handler_class, by which it knows the sender of request_finished, and
-_resource_closers; RoutePattern._route and RegexPattern._regex, which a translated path has not as a string.
+_resource_closers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
-from functools import cached_property, lru_cache
+import threading
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from io import BytesIO
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.handlers.exception import response_for_exception
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import ResolverMatch, URLPattern, URLResolver, converters, get_resolver, set_script_prefix
-from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern
-from django.utils.translation import get_language
+from django.urls import ResolverMatch, set_script_prefix
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount import offload
@@ -42,6 +40,7 @@ from djfast_mount.cancellation import outlive
 from djfast_mount.joined_middleware import JoinedChain
 from djfast_mount.leases import Lease
 from djfast_mount.request_signals import finished
+from djfast_mount.view_guess import Guess, guess_of
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
 
@@ -58,10 +57,8 @@ class DjangoHandler(ASGIHandler):
     def __init__(self) -> None:
         # Not ASGIHandler's own, which loads the async chain whether a view needs it or not.
         self._sync_chain = _Chain(is_async=False)
-
-    @cached_property
-    def _async_chain(self) -> _Chain:
-        return _Chain(is_async=True, end=self._end)
+        self._async_chain: _Chain | None = None
+        self._making = threading.Lock()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         # Not a coroutine function: each costs its time.
@@ -115,7 +112,7 @@ class DjangoHandler(ASGIHandler):
             await self.send_response(refusal, send)
             await offload.run(_close, lease, refusal)
             return
-        if _Guess(request).is_async:
+        if Guess(request).is_async:
             departure = _Departure(receive, after=0)
             serve = self._async_response
         else:
@@ -142,21 +139,41 @@ class DjangoHandler(ASGIHandler):
         return offload.run(self._respond, lease, request)
 
     def _respond(self, lease: Lease, request: ASGIRequest) -> Any:
-        """The one hop: middleware, view, template and, where nothing is left to be drawn, the end of the spell."""
+        """The one hop: middleware, view, template and, where nobody else hears of it, the end of the spell."""
         response = self._prepared(self._sync_chain.get_response(request))
-        if not response.streaming:
+        own = not response.streaming and vars(response)["_resource_closers"] == [request.close]
+        if own and _ends_here(lease, response):
+            close_silently(response)
             vars(request)[_CLOSED] = True
-            _close(lease, response)
+            lease.lingers = False
         return response
 
     async def _async_response(self, lease: Lease, request: ASGIRequest) -> Any:
-        if not self._async_chain.begins_on_the_thread:
+        chain = self._async_chain
+        if chain is None:
+            chain = await offload.run(self._made_async_chain, request)
+            if not isinstance(chain, _Chain):
+                return self._prepared(chain)
+        elif not chain.begins_on_the_thread:
             await offload.run(_nothing)  # Django's half always sends the signals.
-        response = self._prepared(await self._async_chain.get_response_async(request))
+        response = self._prepared(await chain.get_response_async(request))
         if _CLOSED in vars(request):
             with contextlib.suppress(ValueError):  # Where the response is kept, another request may have been faster.
                 response._resource_closers.remove(request.close)  # Django has added it after the end.
         return response
+
+    def _made_async_chain(self, request: ASGIRequest) -> Any:
+        """Returns the chain, made for the first async view there is, or the answer to its not being made.
+
+        Runs on the worker: what middleware do when they are made may ask the database.
+        """
+        try:
+            with self._making:
+                if self._async_chain is None:
+                    self._async_chain = _Chain(is_async=True, end=self._end)
+                return self._async_chain
+        except Exception as error:
+            return response_for_exception(request, error)
 
     def _end(self, request: HttpRequest, response: Any) -> None:
         """Ends the spell with the call that it runs in, if the loop has nothing left to do but to send the response."""
@@ -178,81 +195,11 @@ class _Chain(JoinedChain):
     """Django's middleware around its views, in one of the two modes."""
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        guess: _Guess | None = request.__dict__.pop("_djfast_mount_guess", None)
-        if guess is not None and guess.holds(request):
+        guess = guess_of(request)
+        if guess is not None:
             request.resolver_match = guess.match
             return guess.match
         return super().resolve_request(request)
-
-
-class _Guess:
-    """What a request's path resolves to, before any middleware has seen it."""
-
-    __slots__ = ("dependence", "is_async", "language", "match", "path", "urlconf")
-
-    match: ResolverMatch
-
-    def __init__(self, request: ASGIRequest) -> None:
-        self.is_async = False
-        try:
-            resolver = get_resolver(getattr(request, "urlconf", None))
-            self.match = resolver.resolve(request.path_info)
-            self.dependence = _dependence(resolver)
-        except Exception:  # A 404, a resolver that asks the database, a broken URLconf: the chain will see it again.
-            return
-        self.path = request.path_info
-        self.urlconf = settings.ROOT_URLCONF
-        self.language = get_language() if self.dependence.on_language else None  # It takes long to ask for.
-        self.is_async = iscoroutinefunction(self.match.func)
-        request.__dict__["_djfast_mount_guess"] = self
-
-    def holds(self, request: HttpRequest) -> bool:
-        """Whether resolving again, after the middleware, would come to the same."""
-        return (
-            not hasattr(request, "urlconf")
-            and self.path == request.path_info
-            and self.urlconf == settings.ROOT_URLCONF
-            and not self.dependence.on_more
-            and (not self.dependence.on_language or self.language == get_language())
-        )
-
-
-class _Dependence(NamedTuple):
-    """What, besides the path, resolving a path may depend on."""
-
-    on_language: bool
-    on_more: bool
-    """On anything: a project's own converter or pattern may look at what middleware has set."""
-
-
-@lru_cache(maxsize=256)
-def _dependence(resolver: URLResolver) -> _Dependence:
-    found = list(_all_below(resolver))
-    on_more = not all(map(_is_djangos, found))
-    return _Dependence(on_more or any(map(_is_translated, found)), on_more)
-
-
-def _all_below(resolver: URLResolver) -> Iterator[Any]:
-    for pattern in resolver.url_patterns:
-        yield pattern
-        if isinstance(pattern, URLResolver):
-            yield from _all_below(pattern)
-
-
-def _is_djangos(pattern: Any) -> bool:
-    path: Any = pattern.pattern
-    return (
-        type(pattern) in (URLPattern, URLResolver)
-        and type(path) in (RoutePattern, RegexPattern, LocalePrefixPattern)
-        and all(type(converter).__module__ == converters.__name__ for converter in path.converters.values())
-    )
-
-
-def _is_translated(pattern: Any) -> bool:
-    path: Any = pattern.pattern
-    if type(path) is LocalePrefixPattern:
-        return True
-    return not isinstance(vars(path)["_route" if type(path) is RoutePattern else "_regex"], str)
 
 
 class _Drawn:
