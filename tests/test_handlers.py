@@ -10,9 +10,10 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django import urls
 from django.contrib.auth.models import User
 from django.core.handlers.asgi import ASGIHandler
@@ -581,6 +582,149 @@ def test_a_response_that_is_kept(kind: str, middleware: str, make: Any, root_pat
             events.clear()
             assert asyncio.run(call(app, http_scope(f"{root_path}/{kind}/", root_path=root_path))).status == 200
             assert (events.count("request closed"), kept[0]._resource_closers) == (1, []), name
+
+
+# What comes after the answer ---------------------------------------------------------------------------------------
+
+
+class Noting(HttpResponse):
+    """Content that is gone once the response has been closed."""
+
+    error: Exception | None = None
+
+    def close(self) -> None:
+        super().close()
+        self.content = b""
+        events.append("response closed")
+        if self.error is not None:
+            raise self.error
+
+
+class Freeing(HttpResponse):
+    """The same by what Django lets a response close."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._resource_closers.append(self.free)  # type: ignore[attr-defined]
+
+    def free(self) -> None:
+        self.content = b""
+        events.append("content freed")
+
+
+class Failing(Noting):
+    error = ValueError("close() failed")
+
+
+def closing(request: HttpRequest, kind: str) -> HttpResponse:
+    return {"plain": HttpResponse, "noting": Noting, "freeing": Freeing, "failing": Failing}[kind](b"content")
+
+
+async def async_closing(request: HttpRequest, kind: str) -> HttpResponse:
+    return closing(request, kind)
+
+
+class Closing:
+    urlpatterns = [urls.path("sync/<kind>/", closing), urls.path("async/<kind>/", async_closing)]
+
+
+async def noting_what_is_sent(app: ASGIApp, scope: Any) -> None:
+    messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop()
+
+    async def send(message: Message) -> None:
+        events.append(f"sent {message.get('status', message.get('body'))}")
+
+    try:
+        await app(scope, receive, send)
+    except ValueError as error:
+        events.append(repr(error))
+
+
+@pytest.mark.parametrize("receiver", ["none", "noting", "failing"])
+@pytest.mark.parametrize("name", ["plain", "noting", "freeing", "failing"])
+def test_an_answer_is_sent_before_it_is_closed(
+    kind: str, name: str, receiver: str, root_path: str, settings: Any
+) -> None:
+    """What a response's close() and the receivers of request_finished do, they do after the client has its answer."""
+
+    def hear(**_: object) -> None:
+        events.append("request finished")
+        if receiver == "failing":
+            raise ValueError("a receiver failed")
+
+    settings.ROOT_URLCONF = Closing
+    settings.MIDDLEWARE = DEFAULTS
+    seen = {}
+    for app_name, app in apps().items():
+        events.clear()
+        if receiver != "none":
+            request_finished.connect(hear)
+        try:
+            asyncio.run(noting_what_is_sent(app, http_scope(f"{root_path}/{kind}/{name}/", root_path=root_path)))
+        finally:
+            request_finished.disconnect(hear)
+        seen[app_name] = list(events)
+    assert seen["Django's own"][:2] == ["sent 200", "sent b'content'"]
+    assert seen["one hop"] == seen["Django's own, mounted"] == seen["Django's own"]
+
+
+class Asking:
+    """Middleware that asks the database when it is made."""
+
+    sync_capable = async_capable = True
+    made: ClassVar[list[bool]] = []
+    fails_async = False
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async and self.fails_async:
+            raise ValueError("made for sync views alone")
+        if self.is_async:
+            markcoroutinefunction(self)
+        self.made.append(self.is_async)
+        User.objects.exists()
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+
+def test_middleware_that_asks_the_database_when_it_is_made(
+    root_path: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made once for sync views, once for async ones with the first of them, and on a thread: it may ask."""
+    monkeypatch.setattr(Asking, "made", [])
+    settings.ROOT_URLCONF = Closing
+    settings.MIDDLEWARE = [f"{__name__}.Asking"]
+    app = mount("/api", FastAPI(), static=False)
+    assert Asking.made == [False]
+    for path in ("sync", "async", "async", "sync"):
+        answer = asyncio.run(call(app, http_scope(f"{root_path}/{path}/plain/", root_path=root_path)))
+        assert (answer.status, answer.body) == (200, b"content")
+    assert Asking.made == [False, True]
+
+
+def test_middleware_that_cannot_be_made_for_async_views(
+    root_path: str, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each async view is answered 500, logged and told to receivers as any error of Django's; sync ones are served."""
+    monkeypatch.setattr(Asking, "fails_async", True)
+    settings.ROOT_URLCONF = Closing
+    settings.MIDDLEWARE = [f"{__name__}.Asking"]
+    app = mount("/api", FastAPI(), static=False)
+    with Signals() as signals:
+        for path, status in (("sync", 200), ("async", 500), ("async", 500)):
+            assert (
+                asyncio.run(call(app, http_scope(f"{root_path}/{path}/plain/", root_path=root_path))).status == status
+            )
+    assert signals.counts == {"started": 3, "finished": 3, "exception": 2}
+    errors = [record for record in caplog.records if record.name == "django.request"]
+    assert [str(record.exc_info and record.exc_info[1]) for record in errors] == ["made for sync views alone"] * 2
 
 
 # Pages of errors --------------------------------------------------------------------------------------------------
