@@ -6,7 +6,7 @@ client holds one block and no thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 import anyio
@@ -32,12 +32,20 @@ class FileResponse:
         path: Where the file lies.
         variants: Its representations, in the order of preference. One has the coding ``identity``.
         memory: Where small bodies are kept.
+        always: Header fields of the answers that are no variant's, such as a 405. The variants' own hold them already.
     """
 
-    __slots__ = ("_codings", "_identity", "_memory", "_variants", "path")
+    __slots__ = ("_always", "_codings", "_identity", "_memory", "_variants", "path")
 
-    def __init__(self, path: str, variants: Iterable[Variant], memory: FileMemory) -> None:
+    def __init__(
+        self,
+        path: str,
+        variants: Iterable[Variant],
+        memory: FileMemory,
+        always: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         self.path = path
+        self._always = always
         self._variants = tuple(variants)
         self._codings = tuple(variant.coding for variant in self._variants)
         self._identity = self._variants[self._codings.index("identity")]
@@ -46,15 +54,16 @@ class FileResponse:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         method = scope["method"]
         if method != "GET" and method != "HEAD":
-            return _send_empty(send, 405, [_ALLOW, _NO_BODY])
+            return _send_empty(send, 405, [_ALLOW, *self._always, _NO_BODY])
         asked = asked_of(scope["headers"])
         variant = self._chosen(asked.pop(b"accept-encoding", None)) if asked else self._identity
         if variant is None:
-            return _send_empty(send, 406, [(b"vary", b"Accept-Encoding"), _NO_BODY])
+            return _send_empty(send, 406, [(b"vary", b"Accept-Encoding"), *self._always, _NO_BODY])
         if asked:
             status = failed_condition(asked, variant.etag, variant.last_modified, variant.modified)
             if status is not None:
-                return _send_empty(send, status, variant.not_modified.copy() if status == 304 else [_NO_BODY])
+                headers = variant.not_modified.copy() if status == 304 else [*self._always, _NO_BODY]
+                return _send_empty(send, status, headers)
             part = _part(asked, variant) if method == "GET" else None
             if part is not None:
                 return self._send_part(variant, part, receive, send)
@@ -89,7 +98,8 @@ class FileResponse:
 
     async def _send_part(self, variant: Variant, part: range, receive: Receive, send: Send) -> None:
         if not part:
-            await _send_empty(send, 416, [(b"content-range", b"bytes */%d" % variant.size), _NO_BODY])
+            whole = (b"content-range", b"bytes */%d" % variant.size)
+            await _send_empty(send, 416, [whole, *self._always, _NO_BODY])
             return
         body = await self._memory.body(variant)
         headers = [
@@ -111,17 +121,19 @@ class RedirectResponse:
         location: Relative, and quoted. None: the last segment of the request's own path with a slash, which no one but
             the request knows when that is the segment of an outer prefix.
         headers: Those of the answer, without ``location``.
+        always: Those of a 405.
     """
 
-    __slots__ = ("_headers", "_location")
+    __slots__ = ("_always", "_headers", "_location")
 
-    def __init__(self, location: bytes | None, headers: RawHeaders) -> None:
+    def __init__(self, location: bytes | None, headers: RawHeaders, always: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._location = location
+        self._always = always
         self._headers = headers
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["method"] not in ("GET", "HEAD"):
-            return _send_empty(send, 405, [_ALLOW, _NO_BODY])
+            return _send_empty(send, 405, [_ALLOW, *self._always, _NO_BODY])
         location = self._location
         if location is None:
             location = quote(scope["path"].rpartition("/")[2]).encode() + b"/"

@@ -35,6 +35,7 @@ from whitenoise.responders import (  # type: ignore[import-untyped]
 
 from djfast_mount.file_contents import FileMemory, RawHeaders, Variant
 from djfast_mount.file_responses import FileResponse, RedirectResponse
+from djfast_mount.security import file_headers, missing_headers
 
 __all__ = ["FileTable", "static_storage", "urls_left_open"]
 
@@ -69,6 +70,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     def __init__(self, memory: FileMemory, packaged: str | None = None, *, alone: bool = False) -> None:
         self._memory = memory
+        self._secured = file_headers(is_secure=False)
         self._storage = static_storage()
         self._roots: tuple[str, ...] = ()
         self._prefixes: tuple[str, ...] = ()
@@ -159,14 +161,15 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         stat_of = os.stat if stat_cache is None else stat_cache.__getitem__
         # What the disk says now it may not say again: such a file is read anew each time.
         memory = self._memory if stat_cache is not None else FileMemory(0)
-        return FileResponse(path, list(self._variants(path, found, stat_of)), memory)
+        return FileResponse(path, list(self._variants(path, found, stat_of)), memory, tuple(self._secured.items()))
 
     def redirect(self, from_url: str, to_url: str) -> RedirectResponse:
         """As WhiteNoise's, made an ASGI app."""
         headers = dict(super().redirect(from_url, to_url).response.headers)
         location = headers.pop("Location")
         # From "" to "/": the root of an outer prefix, which is not known yet.
-        return RedirectResponse(None if location == "/" else location.encode(), _raw(headers.items()))
+        raw = self._with_security(_raw(headers.items()))
+        return RedirectResponse(None if location == "/" else location.encode(), raw, tuple(self._secured.items()))
 
     def get_static_url(self, name: str) -> str | None:
         """As WhiteNoise's, from a storage of the table's own: Django's would keep the URLs of start-up."""
@@ -176,6 +179,9 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
             return self._storage.url(name)
         except ValueError:
             return None
+
+    def _with_security(self, headers: RawHeaders) -> RawHeaders:
+        return [*headers, *missing_headers(dict(headers), self._secured)]
 
     def _is_inside(self, path: str) -> bool:
         real = os.path.realpath(path) if self.autorefresh else path
@@ -197,14 +203,16 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
             fields = dict(headers)
             size = fields["Content-Length"]
             coding = "identity" if place == path else fields["Content-Encoding"]
-            raw = _raw((name, value) for name, value in headers if name != "Content-Length")
+            raw = self._with_security(_raw((name, value) for name, value in headers if name != "Content-Length"))
+            # Those of the 200: a cache that keeps the file takes the values of a 304 over (RFC 9111, section 3.2).
+            kept = [*not_modified, *(pair for pair in raw if pair[0] in self._secured)]
             yield Variant(
                 place,
                 coding,
                 int(size),
                 _modified_ns(place, stat_of),
                 [*_tagged(raw, coding), (b"content-length", size.encode())],
-                _tagged(not_modified, coding),
+                _tagged(kept, coding),
             )
             if place == path:
                 return

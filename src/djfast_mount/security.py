@@ -1,14 +1,17 @@
-"""Django's settings of security and of proxies, for the API as for Django's half.
+"""Django's settings of security and of proxies, for the API and for static files as for Django's half.
 
 The headers are those of the middleware that ``MIDDLEWARE`` lists, made by that middleware itself: SecurityMiddleware,
 XFrameOptionsMiddleware and ContentSecurityPolicyMiddleware (Django 6). A header that an app sets itself stays.
 
-``settings.DJFAST_MOUNT["django_settings_for_api"]`` is True, False, or a list of what is to hold.
+``settings.DJFAST_MOUNT["django_settings_for_api"]`` is True, False, or a list of what is to hold for the API.
+
+Static files are served as if WhiteNoise stood in its usual place, right below SecurityMiddleware: they have that one's
+headers and its redirect, where ``MIDDLEWARE`` lists it, and those of no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cache, partial
 from io import BytesIO
 from typing import Any
@@ -27,9 +30,18 @@ from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import call_of
 from djfast_mount.offload import current_source
+from djfast_mount.routing import child_scope, split_root_path
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["DjangoSettings", "chosen_settings", "missing_headers", "security_headers", "with_security_headers"]
+__all__ = [
+    "DjangoSettings",
+    "chosen_settings",
+    "file_headers",
+    "missing_headers",
+    "secured_files",
+    "security_headers",
+    "with_security_headers",
+]
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -42,6 +54,7 @@ _CHOICES = (
     "USE_X_FORWARDED_PORT",
     "security_headers",
 )
+_ALL = frozenset(_CHOICES)
 _SECURITY = "django.middleware.security.SecurityMiddleware"
 _FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
 _POLICY = "django.middleware.csp.ContentSecurityPolicyMiddleware"
@@ -125,12 +138,44 @@ class DjangoSettings:
     def _redirect(self, scope: Scope) -> ASGIApp | None:
         if "SECURE_SSL_REDIRECT" not in self._chosen or not settings.SECURE_SSL_REDIRECT or not _listed(_SECURITY):
             return None
-        shown = {**scope, "root_path": scope["root_path"].removesuffix(self._prefix)}
-        try:
-            response = _middleware(_SECURITY).process_request(ASGIRequest(shown, BytesIO()))
-        except (DisallowedHost, UnicodeDecodeError):
-            return PlainTextResponse("Bad Request", status_code=400)
-        return None if response is None else RedirectResponse(response["Location"], status_code=301)
+        return _redirect({**scope, "root_path": scope["root_path"].removesuffix(self._prefix)})
+
+
+def _redirect(scope: Scope) -> ASGIApp | None:
+    """What SecurityMiddleware answers instead of what was asked for, if it does. Django is to see `scope` as it is."""
+    try:
+        response = _middleware(_SECURITY).process_request(ASGIRequest(scope, BytesIO()))
+    except (DisallowedHost, UnicodeDecodeError):
+        return PlainTextResponse("Bad Request", status_code=400)
+    return None if response is None else RedirectResponse(response["Location"], status_code=301)
+
+
+def secured_files() -> Callable[[ASGIApp], ASGIApp] | None:
+    """Returns what does, around the app that sends a static file, that work of SecurityMiddleware which differs from
+    request to request: the redirect and HSTS. None where the settings ask for neither.
+    """
+    redirects = _listed(_SECURITY) and settings.SECURE_SSL_REDIRECT
+    plain = file_headers(is_secure=False)
+    more = dict(missing_headers(plain, file_headers(is_secure=True)))
+    return partial(_secured_file, more, redirects) if more or redirects else None
+
+
+def _secured_file(more: Mapping[bytes, bytes], redirects: bool, file: ASGIApp) -> ASGIApp:
+    def secured(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if _scheme(scope, _ALL) == "https":
+            return file(scope, receive, partial(_send_with, send, more) if more else send)
+        answer = _redirect(_as_django_sees(scope)) if redirects else None
+        if answer is None:
+            return file(scope, receive, send)
+        return answer(scope, receive, partial(_send_with, send, file_headers(is_secure=False)))
+
+    return secured
+
+
+def _as_django_sees(scope: Scope) -> Scope:
+    script_name = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    outer, path = split_root_path(scope.get("root_path") or script_name, scope["path"])
+    return child_scope(scope, script_name or outer, path)
 
 
 def _scheme(scope: Scope, chosen: frozenset[str]) -> str:
@@ -182,11 +227,14 @@ def security_headers(is_secure: bool, *, whatever_is_listed: bool = False) -> Ra
         is_secure: Whether the request came by https.
         whatever_is_listed: Also those of SecurityMiddleware and XFrameOptionsMiddleware where MIDDLEWARE lacks them.
     """
+    if whatever_is_listed:
+        return _headers_of([_SECURITY, _FRAMES], is_secure)
+    return _headers_of([path for path in (_SECURITY, _FRAMES, _POLICY) if _listed(path)], is_secure)
+
+
+def _headers_of(paths: Iterable[str], is_secure: bool) -> RawHeaders:
     response = HttpResponse()
     before = set(response.headers)
-    paths = [path for path in (_SECURITY, _FRAMES, _POLICY) if _listed(path)]
-    if whatever_is_listed:
-        paths = [_SECURITY, _FRAMES]
     for path in paths:
         response = _middleware(path).process_response(_Asked(is_secure), response)
     return [
@@ -199,6 +247,12 @@ def security_headers(is_secure: bool, *, whatever_is_listed: bool = False) -> Ra
 @cache
 def _by_name(is_secure: bool) -> Mapping[bytes, bytes]:
     return dict(security_headers(is_secure))
+
+
+@cache
+def file_headers(is_secure: bool) -> Mapping[bytes, bytes]:
+    """Returns the headers that SecurityMiddleware sets on a static file, where MIDDLEWARE lists it."""
+    return dict(_headers_of([_SECURITY] if _listed(_SECURITY) else [], is_secure))
 
 
 class _Asked(HttpRequest):
@@ -233,7 +287,7 @@ def _no_response(request: HttpRequest) -> HttpResponse:
 
 
 def _forget(**_: object) -> None:
-    for function in (_by_name, security_headers, _listed, _middleware):
+    for function in (_by_name, file_headers, security_headers, _listed, _middleware):
         function.cache_clear()
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.file_contents import FileMemory, StaleFile, in_thread
 from djfast_mount.file_table import FileTable, urls_left_open
+from djfast_mount.security import secured_files
 
 __all__ = ["StaticFiles"]
 
@@ -25,7 +26,8 @@ _ATTEMPTS = 3
 class StaticFiles:
     """ASGI: answers a request for a static file, hands everything else to `app`.
 
-    Construct it after `django.setup()`. It reads STATIC_URL, STATIC_ROOT, DEBUG and WhiteNoise's settings then, once.
+    Construct it after `django.setup()`. It reads STATIC_URL, STATIC_ROOT, DEBUG and WhiteNoise's settings then, once;
+    and, where MIDDLEWARE lists SecurityMiddleware, that one's, for files are served as if they lay right below it.
 
     Args:
         app: Where everything goes that is no static file, and also a file that has vanished since the start.
@@ -46,9 +48,10 @@ class StaticFiles:
     ) -> None:
         self.app = app
         self._guard = guard or _unguarded
+        self._secured = secured_files() or _unguarded
         with urls_left_open():
             self._table = FileTable(FileMemory(memory), packaged, alone=alone)
-        self.files: Mapping[str, ASGIApp] = self._table.files
+        self.files: Mapping[str, ASGIApp] = {path: self._secured(file) for path, file in self._table.files.items()}
         """What answers each path that was known at the start. It raises StaleFile, sending nothing, for a file that is
         no longer the one described.
         """
@@ -91,7 +94,7 @@ class StaticFiles:
             if file is None:
                 break
             try:
-                await self._guard(file)(scope, receive, send)
+                await self._guard(self._secured(file))(scope, receive, send)
             except StaleFile as error:
                 # It was changed, or removed, between two looks at it; or it may not be read.
                 reason = error.__cause__
