@@ -414,7 +414,7 @@ def test_fastapi_is_as_it_is_known() -> None:
 
 def test_what_stands_in_its_place_has_its_signature() -> None:
     """Libraries that look at the parameters of FastAPI's function, as some do for its version, find them."""
-    found = inspect.signature(dependency_solving._solve).parameters
+    found = inspect.signature(dependency_solving.solve).parameters
     assert list(found) == list(inspect.signature(dependency_solving.solve_dependencies).parameters)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Annotated, Any
 
+import fastapi.routing
 import pytest
 from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.contrib.auth.models import Group
@@ -429,3 +430,60 @@ def test_a_decorated_coroutine_function_is_no_plain_one(get: Get) -> None:
         return [first, second]
 
     assert get("/wrapped", api).json() == ["outer", "awaited"]
+
+
+# Other hands in FastAPI -------------------------------------------------------------------------------------------
+
+_span: ContextVar[str] = ContextVar("span", default="none")
+
+
+def in_a_span(function: Any) -> Any:
+    """As tracers do it: a context variable is set around FastAPI's own function, and reset at its end."""
+
+    async def traced(*args: Any, **kwargs: Any) -> Any:
+        token = _span.set("span")
+        try:
+            return await function(*args, **kwargs)
+        finally:
+            _span.reset(token)
+
+    return traced
+
+
+class WantsTheLoop(JSONResponse):
+    def render(self, content: Any) -> bytes:
+        asyncio.get_running_loop()
+        return super().render(content)
+
+
+@pytest.mark.parametrize("name", ["none", "run_endpoint_function", "serialize_response", "solve_dependencies"])
+def test_a_tracer_in_fastapi(name: str, root_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a tracer has put in the place of a function of FastAPI's begins and ends in one context, as without us."""
+    api = FastAPI()
+
+    @api.get("/alone")
+    def alone() -> str:
+        return _span.get()
+
+    @api.get("/dependent")
+    def dependent(outer: Annotated[str, Depends(outer)]) -> str:
+        return _span.get()
+
+    app = mount("/api", api, django=False)
+    if name != "none":
+        monkeypatch.setattr(fastapi.routing, name, in_a_span(getattr(fastapi.routing, name)))
+    for path in ("alone", "dependent"):
+        answer = request(app, f"{root_path}/api/{path}", root_path=root_path)
+        assert (answer.status, answer.json()) == (200, "span" if name == "run_endpoint_function" else "none")
+
+
+def test_a_response_class_that_wants_the_loop(root_path: str) -> None:
+    """The responses of a project's own class are made where FastAPI makes them: on the event loop."""
+    api = FastAPI()
+
+    @api.get("/made", response_class=WantsTheLoop)
+    def endpoint() -> str:
+        return "made"
+
+    answer = request(mount("/api", api, django=False), f"{root_path}/api/made", root_path=root_path)
+    assert (answer.status, answer.json()) == (200, "made")

@@ -39,7 +39,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-__all__ = ["install"]
+__all__ = ["install", "solve"]
 
 _SOLVERS = (utils, fastapi.routing)
 _STACKS = (fastapi.middleware.asyncexitstack, fastapi.routing)
@@ -61,7 +61,7 @@ def install() -> None:
     if not may_install():
         return
     for module in _SOLVERS:
-        vars(module)["solve_dependencies"] = _solve
+        vars(module)["solve_dependencies"] = solve
     for module in _STACKS:
         vars(module)["AsyncExitStack"] = _ExitStack
 
@@ -78,7 +78,7 @@ def may_install() -> bool:
     )
 
 
-async def _solve(
+async def solve(
     *,
     request: Request | WebSocket,
     dependant: Dependant,

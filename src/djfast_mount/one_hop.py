@@ -4,16 +4,19 @@ FastAPI sends each dependency, the endpoint and the validation of its response t
 for each. Here the first of them takes FastAPI's own coroutine along, which goes on there, and comes back when the
 handler has its response, or an error.
 
-1. Only where it cannot be seen: the endpoint and all its dependencies are plain functions or classes, none is
-   overridden, limited or a generator, and nobody traces the call. What such a handler awaits between its first call and
-   its response are those calls.
+1. Only where the endpoint and all its dependencies are plain functions or classes, none is overridden, limited or a
+   generator, the response is of a class of FastAPI's or Starlette's, and nobody traces the call: neither by telemetry
+   nor by something in the place of the coroutine functions that the handler goes through. What it awaits between its
+   first call and its response are those calls. What else it does there, validation and serialization, finds no running
+   loop.
 2. What is awaited before (the body) and after (the response, background tasks, exception handlers) stays on the loop.
 3. A call that gets no thread, and a cancellation, are met where the first call was made.
 4. Where no sync call can come after the handler (background tasks, middleware, a response of the endpoint's own making,
    exception handlers), the spell ends with the hop.
 
 Names used here that are not public, each with a canary test: the keys ``fastapi_function_astack`` and
-``fastapi.telemetry`` in a scope.
+``fastapi.telemetry`` in a scope; the globals ``solve_dependencies``, ``run_endpoint_function`` and
+``serialize_response`` of fastapi.routing.
 """
 
 from __future__ import annotations
@@ -24,17 +27,32 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
+from types import FunctionType
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, routing
+from fastapi.dependencies import utils
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount import offload
+from djfast_mount import dependency_solving, offload
 from djfast_mount.leases import Source
 
 __all__ = ["in_one_hop", "is_plain"]
+
+_routing: Any = routing  # As it is to type checkers, who do not know what it only imports.
+
+
+def _own(function: Any, module: Any) -> object:
+    """Returns `function` where it is of `module`; else, where somebody has put it there, what nothing is."""
+    return function if type(function) is FunctionType and function.__globals__ is vars(module) else object()
+
+
+_RUN = _own(routing.run_endpoint_function, routing)
+_SERIALIZE = _own(routing.serialize_response, routing)
+_SOLVE = _own(utils.solve_dependencies, utils)
+_SOLVE_OF_OURS = dependency_solving.solve
 
 
 def is_plain(route: Any, original: object) -> bool:
@@ -47,6 +65,7 @@ def is_plain(route: Any, original: object) -> bool:
     return (
         type(original) is APIRoute
         and not (getattr(route, "is_sse_stream", False) or getattr(route, "is_json_stream", False))
+        and _is_known(route.response_class)
         and route.dependant is not None
         and _all_plain(route.dependant)
     )
@@ -88,9 +107,21 @@ def in_one_hop(app: ASGIApp, route: Any, apis: Sequence[FastAPI]) -> ASGIApp:
         steps: Any = app(scope, receive, send)
         if source is None or source.hop is not None or getattr(overrides, "dependency_overrides", None):
             return steps
+        # Another's function, which sets a context variable at its begin and resets it at its end, say, must not end on
+        # another thread. By identity, for a wrapper may call itself equal to what it wraps.
+        if routing.run_endpoint_function is not _RUN or routing.serialize_response is not _SERIALIZE:
+            return steps
+        if _routing.solve_dependencies is not _SOLVE_OF_OURS and _routing.solve_dependencies is not _SOLVE:
+            return steps
         return _Hop(source, scope, steps, is_last)
 
     return serve
+
+
+def _is_known(response_class: Any) -> bool:
+    """Whether the class of the responses is of FastAPI or Starlette: how a project's are made may want the loop."""
+    kind = getattr(response_class, "value", response_class)  # FastAPI marks what is a default.
+    return isinstance(kind, type) and kind.__module__.partition(".")[0] in ("fastapi", "starlette")
 
 
 def _is_simple(response_class: Any) -> bool:
