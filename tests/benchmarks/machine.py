@@ -29,9 +29,12 @@ each row, warmed up for a second, and loaded in turns. The processor's time is t
 many times less of the processor it needs for one: above 1 the mounted app is better. "Nothing added" is without what
 FastAPI alone has not: Host check, body limit, Django's security headers. "Bytes from memory" are sent with as many
 headers as the mounted app and WhiteNoise send. "psycopg alone" is no server: threads that send the statement that
-waits, one after another, and so what the machine allows of the ideal. Where answers failed, what counts is the good
-ones. Connections are those that the server holds in PostgreSQL at the end; each may have 97. They are persistent but
-under Django ASGI and in the hand-made Mount, as Django's documentation says.
+waits, one after another, and so what the machine allows of the ideal. Files are read from memory by the mounted app,
+from the disk by the others. An API call goes through no Django middleware in the mounted app, django-bolt, FastAPI
+alone and the hand-made Mount; through the seven of Django's project template in django-ninja and DRF, where no line
+says otherwise. Where answers failed, what counts is the good ones. Connections are those that the server holds in
+PostgreSQL at the end; each may have 97. They are persistent but under Django ASGI and in the hand-made Mount, where
+Django's documentation wants them not to be; the pool that it recommends instead, of psycopg, was not measured.
 
 {report}
 

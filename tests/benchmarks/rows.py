@@ -56,7 +56,7 @@ class Target(NamedTuple):
 
 BEST = "the best peer"
 BARE = f"psycopg alone, {THREADS} threads"  # no server: what can be reached of the ideal on the machine
-LIMIT = "bytes from memory"  # what no server of files can pass: not among the peers of which one is the best
+LIMIT = "bytes from memory"  # what a server of files comes near to: not among the peers of which one is the best
 IDEAL = f"{THREADS} threads / {WAIT} s"
 GROWTH = "memory, 10 kB file over and over"
 TENTH = "after a tenth of the requests"
@@ -75,7 +75,7 @@ def api(path: str, *servers: str) -> Row:
     return Row(Contender("mounted", f"/api{path}"), tuple(Contender(*item) for item in roots.items()))
 
 
-FILES = ("WhiteNoise, Django ASGI", "Starlette StaticFiles", "ServeStatic", "blacknoise", LIMIT)
+FILES = ("WhiteNoise, Django ASGI", "WhiteNoise, gunicorn", "Starlette StaticFiles", "ServeStatic", "blacknoise", LIMIT)
 LAST = "/area9/thing29/1"
 
 ROWS: dict[str, Row] = {
@@ -91,7 +91,12 @@ ROWS: dict[str, Row] = {
     "API sync endpoint, dependency, one query": api("/query-dependency", "hand-made Mount"),
     "API sync endpoint, yield dependency, one query": api("/query-yield", "hand-made Mount"),
     "API sync endpoint, one query": api(
-        "/query", "django-ninja, gunicorn", "DRF, gunicorn", "django-bolt", "hand-made Mount"
+        "/query",
+        "django-ninja, gunicorn",
+        "django-ninja without middleware, gunicorn",
+        "DRF, gunicorn",
+        "django-bolt",
+        "hand-made Mount",
     ),
     "API sync endpoint, one row serialized": api(
         "/row/1", "django-ninja, gunicorn", "DRF, gunicorn", "django-bolt", "hand-made Mount"

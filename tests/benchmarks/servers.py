@@ -54,6 +54,7 @@ class Server:
 # Django's documentation on databases, "Persistent connections": to be disabled under ASGI.
 CLOSING = {"BENCH_CONN_MAX_AGE": "0"}
 NINJA = {"BENCH_URLCONF": "benchmarks.urls_ninja", "BENCH_APP": "ninja"}
+BARE_NINJA = {**NINJA, "BENCH_MIDDLEWARE": "none"}
 DRF = {"BENCH_URLCONF": "benchmarks.urls_drf", "BENCH_APP": "rest_framework"}
 
 SERVERS = {
@@ -67,9 +68,11 @@ SERVERS = {
     "Django ASGI": Server("django_asgi", env=CLOSING),
     "gunicorn gthread": Server("django_wsgi", "gunicorn", "gunicorn", "gunicorn"),
     "django-ninja, gunicorn": Server("django_wsgi", "gunicorn", "django-ninja", "ninja", NINJA),
+    "django-ninja without middleware, gunicorn": Server("django_wsgi", "gunicorn", "django-ninja", "ninja", BARE_NINJA),
     "DRF, gunicorn": Server("django_wsgi", "gunicorn", "djangorestframework", "rest_framework", DRF),
     "django-bolt": Server("", "bolt", "django-bolt", "django_bolt", {"BENCH_APP": "django_bolt"}),
     "WhiteNoise, Django ASGI": Server("django_asgi", env={"BENCH_WHITENOISE": "1"}),
+    "WhiteNoise, gunicorn": Server("django_wsgi", "gunicorn", "gunicorn", "gunicorn", {"BENCH_WHITENOISE": "1"}),
     "Starlette StaticFiles": Server("starlette_static"),
     "ServeStatic": Server("servestatic", needs="servestatic", module="servestatic"),
     "blacknoise": Server("blacknoise", needs="blacknoise", module="blacknoise"),
