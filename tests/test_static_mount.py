@@ -17,10 +17,12 @@ import pytest
 from django.conf import settings as lazy_settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.storage import storages
+from django.core.handlers.asgi import ASGIHandler
+from django.middleware.security import SecurityMiddleware
 from django.utils.functional import empty
 from fastapi import FastAPI
 
-from calls import ask, not_found
+from calls import Answer, ask, not_found, request
 from djfast_mount import mount
 from djfast_mount.staticfiles import StaticFiles
 from harness import TESTS, Server
@@ -88,6 +90,7 @@ def assert_styled(site: Site) -> None:
         assert (link, answer.status_code, answer.headers["content-type"]) == (link, 200, 'text/css; charset="utf-8"')
         immutable = re.search(r"\.[0-9a-f]{12}\.css$", link) is not None
         assert ("immutable" in answer.headers["cache-control"]) is immutable
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_the_admin_is_styled(site: Site) -> None:
@@ -217,3 +220,223 @@ def test_where_files_are_served(
     unread.STATIC_URL, unread.FORCE_SCRIPT_NAME, unread.STATIC_ROOT = static_url, script_name, str(tmp_path)
     (tmp_path / "app.css").write_bytes(b"x")
     assert ask(StaticFiles(not_found), f"{served_at}app.css", root_path="/pre").body == b"x"
+
+
+SECURITY = "django.middleware.security.SecurityMiddleware"
+FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
+BELOW = [SECURITY, "whitenoise.middleware.WhiteNoiseMiddleware", FRAMES]
+OF_SECURITY = {"x-content-type-options", "referrer-policy", "cross-origin-opener-policy"}
+HSTS = "strict-transport-security"
+PROXIED = {"X-Forwarded-Proto": "https"}
+
+
+class OwnSecurityMiddleware(SecurityMiddleware):
+    """What a project may list in the place of Django's."""
+
+
+@pytest.fixture(params=["production", "debug"])
+def secured(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Any:
+    """Settings under which files are found beforehand, and on the disk; SecurityMiddleware is above WhiteNoise's."""
+    (tmp_path / "app.css").write_bytes(b"0123456789")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.html").write_bytes(b"index")
+    settings.STATIC_ROOT, settings.WHITENOISE_INDEX_FILE = str(tmp_path), True
+    settings.DEBUG = settings.WHITENOISE_AUTOREFRESH = request.param == "debug"
+    settings.WHITENOISE_MAX_AGE = 60
+    settings.MIDDLEWARE = BELOW
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    return settings
+
+
+@pytest.fixture(params=["1.1", "2"])
+def version(request: pytest.FixtureRequest) -> str:
+    """The two ways to a file: HTTP/1.1 tells that a request has no body, and is sent the file before all else."""
+    return str(request.param)
+
+
+def fields(answer: Answer) -> dict[str, str]:
+    """The headers, each once; Django does not send their names in lower case."""
+    assert len(answer.messages[0]["headers"]) == len({name.lower() for name in answer.headers})
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+@pytest.mark.parametrize("over", [{}, {"scheme": "https"}, {"headers": PROXIED}], ids=["http", "https", "proxied"])
+@pytest.mark.parametrize("hsts", [0, 60])
+def test_the_headers_are_those_below_security_middleware(
+    secured: Any, root_path: str, version: str, over: dict[str, Any], hsts: int
+) -> None:
+    """A file has the headers that WhiteNoise's middleware sends below SecurityMiddleware, in every answer."""
+    secured.SECURE_HSTS_SECONDS, secured.SECURE_HSTS_PRELOAD = hsts, True
+    beside, root = ASGIHandler(), mount("/api", FastAPI())  # type: ignore[no-untyped-call]
+    etag = ask(root, "/static/app.css", root_path=root_path).headers["etag"]
+    headers = over.get("headers", {})
+    asked: list[tuple[str, str, dict[str, str], int]] = [
+        ("GET", "app.css", {}, 200),
+        ("HEAD", "app.css", {}, 200),
+        ("GET", "app.css", {"Range": "bytes=2-3"}, 206),
+        ("GET", "app.css", {"If-None-Match": etag}, 304),
+        ("POST", "app.css", {}, 405),
+        ("GET", "app.css", {"Range": "bytes=99-"}, 416),
+        ("GET", "docs/", {}, 200),
+        ("GET", "docs", {}, 302),
+    ]
+    for method, name, more, status in asked:
+        request = {**over, "root_path": root_path, "method": method, "headers": {**headers, **more}}
+        theirs = ask(beside, f"/static/{name}", **request)
+        ours = ask(root, f"/static/{name}", http_version=version, **request)
+        # Of an empty body WhiteNoise gives no length.
+        empty = {"content-length"} if status in (302, 405, 416) else set()
+        assert (method, name, ours.status, ours.body) == (method, name, status, theirs.body)
+        assert {**fields(theirs), **dict.fromkeys(empty, "0")} == fields(ours)
+        assert set(ours.headers) >= OF_SECURITY
+        assert (HSTS in ours.headers) is bool(hsts and over)
+
+
+def test_no_header_twice(secured: Any, root_path: str, version: str) -> None:
+    """No answer has one of the headers twice, nor has the next what was added to this one's."""
+    secured.SECURE_HSTS_SECONDS = 60
+    root = mount("/api", FastAPI())
+    for more in [{}, {}, {"If-None-Match": "*"}, {"If-None-Match": "*"}, {"Range": "bytes=0-1"}]:
+        headers = {**PROXIED, **more}
+        answer = ask(root, "/static/app.css", root_path=root_path, http_version=version, headers=headers)
+        assert HSTS in fields(answer)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_a_headers_function_sets_wins(secured: Any, root_path: str, version: str, scheme: str) -> None:
+    """Headers that WHITENOISE_ADD_HEADERS_FUNCTION sets stay, in a 304 too, which a cache takes the values from."""
+
+    def add_headers(headers: Any, path: str, url: str) -> None:
+        headers["cross-origin-opener-policy"] = "unsafe-none"
+        headers["Strict-Transport-Security"] = "max-age=1"
+
+    secured.WHITENOISE_ADD_HEADERS_FUNCTION, secured.SECURE_HSTS_SECONDS = add_headers, 60
+    root = mount("/api", FastAPI())
+    for headers, status in [({}, 200), ({"Range": "bytes=0-1"}, 206), ({"If-None-Match": "*"}, 304)]:
+        options = {"root_path": root_path, "http_version": version, "scheme": scheme}
+        answer = ask(root, "/static/app.css", headers=headers, **options)
+        found = fields(answer)
+        assert (answer.status, found["cross-origin-opener-policy"]) == (status, "unsafe-none")
+        assert found["x-content-type-options"] == "nosniff"
+        if status != 304:
+            assert found[HSTS] == "max-age=1"
+
+
+@pytest.mark.parametrize(
+    ("settings_of_redirect", "url"),
+    [
+        ({}, "https://testserver{path}?x=1"),
+        ({"SECURE_SSL_HOST": "secure.example"}, "https://secure.example{path}?x=1"),
+        ({"SECURE_REDIRECT_EXEMPT": [r"static/"]}, None),
+        ({"SECURE_REDIRECT_EXEMPT": [r"other/"]}, "https://testserver{path}?x=1"),
+        ({"SECURE_SSL_REDIRECT": False}, None),
+    ],
+)
+def test_files_are_sent_to_https(
+    secured: Any, root_path: str, version: str, settings_of_redirect: dict[str, Any], url: str | None
+) -> None:
+    """With SECURE_SSL_REDIRECT a file that is asked for without TLS is a redirect, as Django's middleware makes it."""
+    for name, value in {"SECURE_SSL_REDIRECT": True, "SECURE_HSTS_SECONDS": 60, **settings_of_redirect}.items():
+        setattr(secured, name, value)
+    root = mount("/api", FastAPI())
+    options = {"root_path": root_path, "http_version": version, "query_string": b"x=1"}
+    for name in ("app.css", "docs"):
+        plain = ask(root, f"/static/{name}", **options)
+        path = f"{root_path}/static/{name}"
+        if url is None:
+            assert plain.status == {"app.css": 200, "docs": 302}[name]
+        else:
+            assert (plain.status, plain.body, plain.headers["location"]) == (301, b"", url.format(path=path))
+        assert set(plain.headers) >= OF_SECURITY
+        assert HSTS not in plain.headers
+    for secure in ({"scheme": "https", "headers": PROXIED}, {"headers": PROXIED}):
+        answer = ask(root, "/static/app.css", **options, **secure)
+        assert (answer.status, answer.body, answer.headers[HSTS]) == (200, b"0123456789", "max-age=60")
+    told_plain = ask(root, "/static/app.css", **options, scheme="https", headers={"X-Forwarded-Proto": "http"})
+    assert told_plain.status == (200 if url is None else 301)
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+def test_the_redirect_has_the_headers_of_djangos(secured: Any, root_path: str) -> None:
+    """The redirect has the status, the place and the headers that it has below Django's own handler."""
+    secured.SECURE_SSL_REDIRECT = True
+    theirs = ask(ASGIHandler(), "/static/app.css", root_path=root_path)  # type: ignore[no-untyped-call]
+    ours = ask(mount("/api", FastAPI()), "/static/app.css", root_path=root_path)
+    assert ours.status == theirs.status == 301
+    # Of an empty body Django tells the type, and we the length.
+    assert {**fields(ours), "content-type": "text/html; charset=utf-8"} == {**fields(theirs), "content-length": "0"}
+
+
+@pytest.mark.parametrize("root", ["", "/pre"])
+@pytest.mark.parametrize("path", ["/pre/static/", "/static/"])
+def test_the_redirect_bears_the_script_name(secured: Any, version: str, root: str, path: str) -> None:
+    """Under FORCE_SCRIPT_NAME a file is sent where a page at its place is sent, whether the proxy keeps the prefix."""
+    secured.SECURE_SSL_REDIRECT, secured.FORCE_SCRIPT_NAME = True, "/pre"
+    mounted = mount("/api", FastAPI())
+    found, missing = (
+        request(mounted, path + name, root_path=root, http_version=version) for name in ("app.css", "none.css")
+    )
+    assert found.status == missing.status == 301
+    assert found.headers["location"] == fields(missing)["location"].replace("none", "app")
+    assert found.headers["location"] == "https://testserver/pre/static/app.css"
+
+
+def test_a_host_that_is_not_allowed_is_sent_nowhere(secured: Any, root_path: str, version: str) -> None:
+    """A Host that ALLOWED_HOSTS does not name gets 400, and no redirect to it, with and without our check of hosts."""
+    secured.SECURE_SSL_REDIRECT = True
+    for checked in (True, False):
+        root = mount("/api", FastAPI(), host_check=checked)
+        headers = [(b"host", b"evil.example")]
+        answer = ask(root, "/static/app.css", root_path=root_path, http_version=version, headers=headers)
+        assert (checked, answer.status, answer.header("location")) == (checked, 400, None)
+
+
+@pytest.mark.parametrize("middleware", [[], [FRAMES, "django.middleware.common.CommonMiddleware"]])
+def test_without_security_middleware(secured: Any, root_path: str, version: str, middleware: list[str]) -> None:
+    """Where MIDDLEWARE does not list SecurityMiddleware, files have WhiteNoise's headers alone, and no redirect."""
+    secured.MIDDLEWARE, secured.SECURE_SSL_REDIRECT, secured.SECURE_HSTS_SECONDS = middleware, True, 60
+    root = mount("/api", FastAPI())
+    for scheme in ("http", "https"):
+        answer = ask(root, "/static/app.css", root_path=root_path, http_version=version, scheme=scheme)
+        assert answer.status == 200
+        assert not (OF_SECURITY | {HSTS, "x-frame-options"}) & set(answer.headers)
+
+
+def test_a_subclass_counts_and_the_switch_of_the_api_does_not(secured: Any, root_path: str, version: str) -> None:
+    """A class made of SecurityMiddleware is one; what is chosen for the API says nothing of files."""
+    secured.MIDDLEWARE = [f"{__name__}.{OwnSecurityMiddleware.__qualname__}"]
+    secured.SECURE_SSL_REDIRECT, secured.SECURE_HSTS_SECONDS = True, 60
+    secured.DJFAST_MOUNT = {"django_settings_for_api": False}
+    root = mount("/api", FastAPI())
+    options = {"root_path": root_path, "http_version": version}
+    assert OF_SECURITY | {HSTS} <= set(ask(root, "/static/app.css", headers=PROXIED, **options).headers)
+    assert ask(root, "/static/app.css", **options).status == 301
+
+
+def test_what_changed_on_the_disk_is_secured_too(secured: Any, tmp_path: Path, root_path: str, version: str) -> None:
+    """A file that is another than at the start has the headers; one that has gone is Django's answer, with its own."""
+    secured.SECURE_HSTS_SECONDS, secured.MIDDLEWARE = 60, [SECURITY]
+    root = mount("/api", FastAPI())
+    options = {"root_path": root_path, "http_version": version, "headers": PROXIED}
+    (tmp_path / "app.css").write_bytes(b"afterwards")
+    os.utime(tmp_path / "app.css", (1, 1))
+    changed = ask(root, "/static/app.css", **options)
+    assert (changed.status, changed.body, changed.headers[HSTS]) == (200, b"afterwards", "max-age=60")
+    (tmp_path / "docs" / "index.html").unlink()
+    gone = ask(root, "/static/docs/", **options)
+    assert gone.status == 404
+    for answer in (changed, gone):
+        assert OF_SECURITY | {HSTS} <= set(fields(answer))
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_the_files_of_the_docs_are_secured_too(secured: Any, root_path: str, version: str, static: bool) -> None:
+    """The files of the API's docs pages, which come with the package, have the headers and the redirect too."""
+    secured.SECURE_SSL_REDIRECT, secured.SECURE_HSTS_SECONDS = True, 60
+    root = mount("/api", FastAPI(), static=static, docs_access="public")
+    path, options = "/static/djfast_mount/docs.css", {"root_path": root_path, "http_version": version}
+    answer = ask(root, path, headers=PROXIED, **options)
+    assert answer.status == 200
+    assert OF_SECURITY | {HSTS} <= set(answer.headers)
+    assert ask(root, path, **options).headers["location"] == f"https://testserver{root_path}{path}"
