@@ -64,6 +64,9 @@ def _headers(path: Path) -> list[tuple[bytes, bytes]]:
         (b"access-control-allow-origin", b"*"),
         (b"last-modified", b"Sat, 01 Nov 2025 00:00:00 GMT"),
         (b"etag", b'"69054b80-2710"'),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"same-origin"),
+        (b"cross-origin-opener-policy", b"same-origin"),
         (b"content-length", b"%d" % path.stat().st_size),
     ]
 
