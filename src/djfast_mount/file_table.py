@@ -196,7 +196,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     def _variants(self, path: str, found: StaticFile, stat_of: Callable[[str], os.stat_result]) -> Iterator[Variant]:
         """The representations of a file, the smallest first, to the file itself. Larger ones are of no use."""
-        not_modified = _raw(found.not_modified_response.headers)
+        not_modified, of_security = _raw(found.not_modified_response.headers), file_headers(is_secure=True)
         for _, place, headers in found.alternatives:
             if not self._is_inside(place):
                 continue
@@ -205,7 +205,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
             coding = "identity" if place == path else fields["Content-Encoding"]
             raw = self._with_security(_raw((name, value) for name, value in headers if name != "Content-Length"))
             # Those of the 200: a cache that keeps the file takes the values of a 304 over (RFC 9111, section 3.2).
-            kept = [*not_modified, *(pair for pair in raw if pair[0] in self._secured)]
+            kept = [*not_modified, *(pair for pair in raw if pair[0] in of_security)]
             yield Variant(
                 place,
                 coding,
