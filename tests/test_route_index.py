@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -171,6 +172,11 @@ class Counting:
         self.asked += 1
         return self.regex.match(path)
 
+    def __eq__(self, other: object) -> bool:
+        return bool(self.regex == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
 
 def counted(api: FastAPI) -> list[Counting]:
     counts = []
@@ -266,6 +272,139 @@ def test_methods_may_change(root_path: str, path: str, change: Callable[[Any], N
         [first] = [route for route in api.routes if getattr(route, "name", "") == "first"]
         change(first)
     assert [found("GET"), found("POST"), found("PUT")] == after
+
+
+def in_any_case(route: Any) -> None:
+    """The recipe for routes that are found in any case."""
+    route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
+
+
+def only_with_a_query(route: Any) -> None:
+    matches = route.matches
+    route.matches = lambda scope: matches(scope) if scope["query_string"] else (Match.NONE, {})
+
+
+def for_all_paths(route: Any) -> None:
+    route.matches = lambda scope: (Match.FULL, {"endpoint": route.endpoint, "path_params": {}, "route": route})
+
+
+def at_another_path(route: Any) -> None:
+    route.path = "/{no:convertor}"
+
+
+def in_any_case_of_another_path(route: Any) -> None:
+    in_any_case(route)
+    at_another_path(route)
+
+
+def in_the_docs(route: Any) -> None:
+    route.path_format = "/for/the/docs"
+
+
+def by_another_app(route: Any) -> None:
+    route.handle = PlainTextResponse("handled")
+
+
+CHANGES = {
+    "regex": in_any_case,
+    "narrower": only_with_a_query,
+    "wider": for_all_paths,
+    "path": at_another_path,
+    "regex and path": in_any_case_of_another_path,
+    "format": in_the_docs,
+    "handle": by_another_app,
+}
+
+
+def changeable(layout: str) -> tuple[FastAPI, list[Any]]:
+    """An API in which a route comes before one that takes more, and the routes that may be changed."""
+    api, router = FastAPI(openapi_url=None), APIRouter()
+    owner: Any = router if layout == "included" else api
+    if layout == "plain":
+        api.router.routes.append(Route("/users/me", plain))
+    else:
+        owner.add_api_route("/users/me", endpoint("me"))
+        owner.add_api_route("/users/{name}", endpoint("user"))
+    routes: list[Any] = list(owner.routes)
+    if layout == "included":
+        api.include_router(router)
+    if layout == "single page":
+        api.mount("/", PlainTextResponse("the page"))
+    else:
+        api.add_api_route("/{rest:path}", endpoint("rest"))
+    return api, routes
+
+
+LAYOUTS = ("catch-all", "single page", "plain", "included")
+# Of a route that is included FastAPI asks `matches` alone; all else it makes anew from its path.
+UNSEEN = {("included", "regex"), ("plain", "path"), *((layout, "format") for layout in LAYOUTS)}
+
+
+@pytest.mark.parametrize(
+    ("layout", "change"),
+    [(layout, change) for layout in LAYOUTS for change in CHANGES if layout != "included" or "path" not in change],
+)
+@pytest.mark.parametrize("when", ["before the first request", "after it"])
+def test_a_route_may_be_changed(root_path: str, layout: str, change: str, when: str) -> None:
+    """What a project does to a route that it has made counts from the next request on, as with FastAPI alone."""
+    (alone, routes), (api, same_routes) = changeable(layout), changeable(layout)
+    root = mount("/api", api)
+
+    def found(app: ASGIApp, below: str) -> list[Any]:
+        def get(path: str, query: bytes = b"") -> Any:
+            answer = request(app, root_path + "/api" + path, root_path=root_path + below, query_string=query)
+            return path, query, answer.status, answer.body
+
+        paths = ("/users/me", "/USERS/ME", "/users/ME", "/users/other", "/Users/Other", "/x")
+        return [*map(get, paths), get("/users/me", b"query")]
+
+    unchanged = found(changeable(layout)[0], "/api")
+    if when == "after it":
+        assert found(root, "") == unchanged
+    for route, same in zip(routes, same_routes, strict=True):
+        CHANGES[change](route)
+        CHANGES[change](same)
+        expected = found(alone, "/api")
+        assert found(root, "") == found(root, "") == expected
+        assert (expected != unchanged) == ((layout, change) not in UNSEEN)
+
+
+class InAnyCase(APIRoute):
+    """A route that keeps its regular expression elsewhere than where it is set."""
+
+    @property
+    def path_regex(self) -> Any:
+        return re.compile(vars(self)["regex"].pattern, re.IGNORECASE)
+
+    @path_regex.setter
+    def path_regex(self, regex: Any) -> None:
+        vars(self)["regex"] = regex
+
+
+def test_a_class_may_have_its_own_regular_expressions(root_path: str) -> None:
+    """A class of routes that computes the regular expression is asked for it."""
+    api = FastAPI()
+    api.router.route_class = InAnyCase
+    api.add_api_route("/users", endpoint("users"))
+    api.router.routes.append(APIRoute("/{rest:path}", endpoint("rest")))
+    root = mount("/api", api)
+    for path, name in (("/users", "users"), ("/USERS", "users"), ("/other", "rest")):
+        assert request(root, f"{root_path}/api{path}", root_path=root_path).json()["endpoint"] == name
+
+
+@pytest.mark.parametrize("part", ["original_router", "itself"])
+def test_an_included_router_may_be_changed(root_path: str, part: str) -> None:
+    """A router whose `matches` was replaced, or what FastAPI includes it as, goes on to decide for itself."""
+    api, router = FastAPI(), APIRouter()
+    router.add_api_route("/a", endpoint("included"))
+    api.include_router(router)
+    api.add_api_route("/a", endpoint("second"))
+    included: Any = next(route for route in api.routes if hasattr(route, "original_router"))
+    only_with_a_query(router if part == "original_router" else included)
+    root = mount("/api", api)
+    for query, name in ((b"query", "included"), (b"", "second")):
+        answer = request(root, f"{root_path}/api/a", root_path=root_path, query_string=query)
+        assert answer.json()["endpoint"] == name
 
 
 def test_a_mounted_fastapi_has_an_index_too(root_path: str) -> None:

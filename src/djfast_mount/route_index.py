@@ -3,8 +3,10 @@
 1. It only leaves out what cannot match: routes whose leading literal segments are not those of the path. The rest are
    tried in their order, and the first that takes path and method is handed to FastAPI's own router, as its only route.
 2. Where none does (405, a slash to redirect, 404, `frontend()`), FastAPI scans them all, as ever.
-3. What cannot be judged by its path (mounts, hosts, routes and routers of other classes) is always tried.
-4. Routes may change at any time: the index is built anew then.
+3. What cannot be judged by its path (mounts, hosts, routes and routers of other classes, and those whose `matches` was
+   replaced) is always tried. So is a route whose regular expression is not the one that Starlette makes of its path.
+4. Routes may change at any time: the index is built anew then. Only this is not seen: a regular expression, or a
+   `matches`, that was replaced after the first request, for what begins with the literal segments of another route.
 
 Names used here that are not public, each with a canary test:
 
@@ -18,18 +20,21 @@ import copy
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import takewhile
+from operator import eq
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, _IncludedRouter
 from starlette._utils import get_route_path
-from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.one_hop import in_one_hop, is_plain
 from djfast_mount.telemetry import UNASKED, ask_again
 
 __all__ = ["add_route_index", "is_indexed"]
+
+_FINDING = ("__call__", "app", "handle", "matches")
 
 
 def add_route_index(api: FastAPI, above: Sequence[FastAPI] = ()) -> None:
@@ -41,7 +46,7 @@ def add_route_index(api: FastAPI, above: Sequence[FastAPI] = ()) -> None:
         above: In which `api` is mounted.
     """
     router, apis = api.router, (*above, api)
-    if _finds_by_itself(type(router)) and router.middleware_stack == router.app:
+    if _finds_by_itself(router) and router.middleware_stack == router.app:
         router.middleware_stack = cast(Any, _Indexed(router, apis))
     for route in api.routes:
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
@@ -53,9 +58,12 @@ def is_indexed(api: FastAPI) -> bool:
     return isinstance(api.router.middleware_stack, _Indexed)
 
 
-def _finds_by_itself(router: type[APIRouter]) -> bool:
-    """Whether a class of routers looks for its routes as FastAPI's own does."""
-    return all(getattr(router, name) is getattr(APIRouter, name) for name in ("__call__", "app", "handle", "matches"))
+def _finds_by_itself(router: APIRouter) -> bool:
+    """Whether a router looks for its routes as FastAPI's own class does."""
+    kind = type(router)
+    return vars(router).keys().isdisjoint(_FINDING) and all(
+        getattr(kind, name) is getattr(APIRouter, name) for name in _FINDING
+    )
 
 
 class _Indexed:
@@ -75,9 +83,12 @@ class _Indexed:
         index = self._index
         if index is None or not index.holds():
             index = self._index = _Index(self.router, self._apis)
-        app = index.find(scope) or self.router.app
+        found = index.find(scope)
+        if found is not None and not index.is_as_built(found[0]):
+            index = self._index = _Index(self.router, self._apis)
+            found = index.find(scope)
         scope.setdefault("router", self.router)
-        return app(scope, receive, send)
+        return (self.router.app if found is None else found[1])(scope, receive, send)
 
 
 class _Only(_IncludedRouter):
@@ -100,12 +111,18 @@ class _Literal:
     def __init__(self, route: APIRoute) -> None:
         self._route = route
         self.path_format = route.path_format
-        self.handle = route.handle
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         route = self._route
         path_params = dict(scope.get("path_params", ()))
         return Match.FULL, {"endpoint": route.endpoint, "path_params": path_params, "route": route}
+
+    @property
+    def handle(self) -> ASGIApp:
+        return self._route.handle  # It may have been replaced.
+
+
+_Rival = tuple[dict[str, Any], Any, dict[str, Any]]
 
 
 class _Leaf:
@@ -114,16 +131,19 @@ class _Leaf:
     Attributes:
         app: The router as if this were its only route.
         known: The same, for requests whose method and path are known to be the route's.
+        rivals: The route itself, and those before it that may share a path with it, by their literal segments: the
+            attributes of what is judged, its regular expression, the attributes of the route. None: not looked up yet.
     """
 
-    __slots__ = ("app", "judged", "known", "literal", "order", "regex", "route", "whole")
+    __slots__ = ("app", "judged", "known", "literal", "order", "regex", "rivals", "route", "whole")
 
     def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, apis: Sequence[FastAPI]) -> None:
         self.order = order
         self.route = route
-        self.regex = getattr(judged, "path_regex", None)
+        self.regex = None if judged is None else judged.path_regex
         self.judged = judged  # Asked for its methods with each request: they may change.
-        self.literal, self.whole = _literal_segments(judged.path_format) if judged is not None else ((), False)
+        self.literal, self.whole = ((), False) if judged is None else _literal_segments(judged)
+        self.rivals: list[_Rival] | None = None
         hop = partial(in_one_hop, route=judged, apis=apis) if _is_plain(judged) else None
         self.app = self.known = _alone(router, route, hop)
         if self.whole and judged is route and type(route) is APIRoute:
@@ -149,14 +169,28 @@ def _alone(router: APIRouter, route: Any, around: Callable[[ASGIApp], ASGIApp] |
 
 
 def _is_plain(judged: Any) -> bool:
-    return judged is not None and is_plain(judged, getattr(judged, "original_route", judged))
+    return judged is not None and is_plain(judged, _original(judged))
 
 
-def _literal_segments(path_format: str) -> tuple[tuple[str, ...], bool]:
-    """The segments before the first with a parameter, and whether that is all of the path."""
+def _literal_segments(judged: Any) -> tuple[tuple[str, ...], bool]:
+    """The segments before the first with a parameter, and whether that is all of the path.
+
+    There are none where the regular expression, which decides, is not that of the path.
+    """
+    try:
+        regex, path_format, _ = compile_path(judged.path)
+    except (AssertionError, ValueError):  # The path has been replaced too, by one that is none.
+        return (), False
+    if judged.path_regex != regex:
+        return (), False
     before, brace, _ = path_format.partition("{")
     segments = before.split("/")
     return tuple(segments[:-1] if brace else segments), not brace
+
+
+def _may_share(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether a path may begin with the literal segments of both."""
+    return all(map(eq, one, other))
 
 
 class _Node:
@@ -194,19 +228,34 @@ class _Index:
                 return False
         return self._router.routes == self._routes  # Elements are compared by identity first: a microsecond for 300.
 
-    def find(self, scope: Scope) -> ASGIApp | None:
-        """Returns the router as if the route for this request were its only one; None when that is not known."""
+    def is_as_built(self, leaf: _Leaf) -> bool:
+        """Whether a route, and those before it that may share a path with it, are judged by what they were then."""
+        rivals = leaf.rivals
+        if rivals is None:
+            rivals = leaf.rivals = self._rivals(leaf)
+        for own, regex, original in rivals:  # noqa: SIM110 - a generator costs more than the few that there are.
+            if own["path_regex"] is not regex or "matches" in original:
+                return False
+        return True
+
+    def _rivals(self, leaf: _Leaf) -> list[_Rival]:
+        earlier = self._leaves[: leaf.order + 1]
+        judged = [other for other in earlier if other.regex is not None and _may_share(other.literal, leaf.literal)]
+        return [(vars(other.judged), other.regex, vars(_original(other.judged))) for other in judged]
+
+    def find(self, scope: Scope) -> tuple[_Leaf, ASGIApp] | None:
+        """Returns the route for this request, and the router as if it had no other; None when that is not known."""
         path, method = get_route_path(scope), scope["method"]
         known = self._known.get((method, path))
         if known is not None:
             leaf, earlier = known
             if leaf.allows(method) and not (earlier and any(other.allows(method) for other in earlier)):
-                return leaf.known
+                return leaf, leaf.known
         if "\n" in path:
             return None  # The end of a regular expression matches before one too.
         for leaf in self._candidates(path):
             if leaf.takes(scope, path):
-                return leaf.app
+                return leaf, leaf.app
         return None
 
     def _candidates(self, path: str) -> list[_Leaf]:
@@ -250,7 +299,7 @@ class _Index:
             if not isinstance(candidate, _IncludedRouter):
                 if not _is_websocket(candidate):
                     yield included(candidate), _judged(candidate)
-            elif _finds_by_itself(type(candidate.original_router)):
+            elif _finds_by_itself(candidate.original_router) and "matches" not in vars(candidate):
                 self._versions.append((candidate.original_router, candidate.original_router._routes_version))
                 yield from self._flattened(candidate.effective_candidates(), _within(candidate, included))
             else:
@@ -276,8 +325,18 @@ def _is_websocket(candidate: Any) -> bool:
 
 def _judged(candidate: Any) -> Any:
     """What holds the path of a route, as its router sees it; None where it decides in a way of its own."""
-    original = getattr(candidate, "original_route", candidate)
+    original = _original(candidate)
     if isinstance(original, APIRoute):
-        return candidate if type(original).matches is APIRoute.matches else None
+        is_known = type(original).matches is APIRoute.matches and _is_as_made(original)
+        return candidate if is_known and _is_as_made(candidate) else None
     effective = getattr(candidate, "starlette_route", None) or candidate
-    return effective if type(effective) is Route else None
+    return effective if type(effective) is Route and _is_as_made(effective) else None
+
+
+def _is_as_made(route: Any) -> bool:
+    """Whether a route holds its regular expression itself, and has no `matches` of its own."""
+    return "matches" not in vars(route) and vars(route).get("path_regex") is route.path_regex
+
+
+def _original(candidate: Any) -> Any:
+    return getattr(candidate, "original_route", candidate)
