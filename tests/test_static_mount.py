@@ -21,6 +21,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.middleware.security import SecurityMiddleware
 from django.utils.functional import empty
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from calls import Answer, ask, not_found, request
 from djfast_mount import mount
@@ -254,6 +255,13 @@ def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def secured_mount(**options: Any) -> ASGIApp:
+    """The front door, which knows its host already: a file is sent before all else to such a one alone."""
+    root = mount("/api", FastAPI(), **options)
+    request(root, "/api/")
+    return root
+
+
 def fields(answer: Answer) -> dict[str, str]:
     """The headers, each once; Django does not send their names in lower case."""
     assert len(answer.messages[0]["headers"]) == len({name.lower() for name in answer.headers})
@@ -268,7 +276,7 @@ def test_the_headers_are_those_below_security_middleware(
 ) -> None:
     """A file has the headers that WhiteNoise's middleware sends below SecurityMiddleware, in every answer."""
     secured.SECURE_HSTS_SECONDS, secured.SECURE_HSTS_PRELOAD = hsts, True
-    beside, root = ASGIHandler(), mount("/api", FastAPI())  # type: ignore[no-untyped-call]
+    beside, root = ASGIHandler(), secured_mount()  # type: ignore[no-untyped-call]
     etag = ask(root, "/static/app.css", root_path=root_path).headers["etag"]
     headers = over.get("headers", {})
     asked: list[tuple[str, str, dict[str, str], int]] = [
@@ -296,7 +304,7 @@ def test_the_headers_are_those_below_security_middleware(
 def test_no_header_twice(secured: Any, root_path: str, version: str) -> None:
     """No answer has one of the headers twice, nor has the next what was added to this one's."""
     secured.SECURE_HSTS_SECONDS = 60
-    root = mount("/api", FastAPI())
+    root = secured_mount()
     for more in [{}, {}, {"If-None-Match": "*"}, {"If-None-Match": "*"}, {"Range": "bytes=0-1"}]:
         headers = {**PROXIED, **more}
         answer = ask(root, "/static/app.css", root_path=root_path, http_version=version, headers=headers)
@@ -312,7 +320,7 @@ def test_what_a_headers_function_sets_wins(secured: Any, root_path: str, version
         headers["Strict-Transport-Security"] = "max-age=1"
 
     secured.WHITENOISE_ADD_HEADERS_FUNCTION, secured.SECURE_HSTS_SECONDS = add_headers, 60
-    root = mount("/api", FastAPI())
+    root = secured_mount()
     for headers, status in [({}, 200), ({"Range": "bytes=0-1"}, 206), ({"If-None-Match": "*"}, 304)]:
         options = {"root_path": root_path, "http_version": version, "scheme": scheme}
         answer = ask(root, "/static/app.css", headers=headers, **options)
@@ -338,7 +346,7 @@ def test_files_are_sent_to_https(
     """With SECURE_SSL_REDIRECT a file that is asked for without TLS is a redirect, as Django's middleware makes it."""
     for name, value in {"SECURE_SSL_REDIRECT": True, "SECURE_HSTS_SECONDS": 60, **settings_of_redirect}.items():
         setattr(secured, name, value)
-    root = mount("/api", FastAPI())
+    root = secured_mount()
     options = {"root_path": root_path, "http_version": version, "query_string": b"x=1"}
     for name in ("app.css", "docs"):
         plain = ask(root, f"/static/{name}", **options)
@@ -361,7 +369,7 @@ def test_the_redirect_has_the_headers_of_djangos(secured: Any, root_path: str) -
     """The redirect has the status, the place and the headers that it has below Django's own handler."""
     secured.SECURE_SSL_REDIRECT = True
     theirs = ask(ASGIHandler(), "/static/app.css", root_path=root_path)  # type: ignore[no-untyped-call]
-    ours = ask(mount("/api", FastAPI()), "/static/app.css", root_path=root_path)
+    ours = ask(secured_mount(), "/static/app.css", root_path=root_path)
     assert ours.status == theirs.status == 301
     # Of an empty body Django tells the type, and we the length.
     assert {**fields(ours), "content-type": "text/html; charset=utf-8"} == {**fields(theirs), "content-length": "0"}
@@ -372,7 +380,7 @@ def test_the_redirect_has_the_headers_of_djangos(secured: Any, root_path: str) -
 def test_the_redirect_bears_the_script_name(secured: Any, version: str, root: str, path: str) -> None:
     """Under FORCE_SCRIPT_NAME a file is sent where a page at its place is sent, whether the proxy keeps the prefix."""
     secured.SECURE_SSL_REDIRECT, secured.FORCE_SCRIPT_NAME = True, "/pre"
-    mounted = mount("/api", FastAPI())
+    mounted = secured_mount()
     found, missing = (
         request(mounted, path + name, root_path=root, http_version=version) for name in ("app.css", "none.css")
     )
@@ -385,7 +393,7 @@ def test_a_host_that_is_not_allowed_is_sent_nowhere(secured: Any, root_path: str
     """A Host that ALLOWED_HOSTS does not name gets 400, and no redirect to it, with and without our check of hosts."""
     secured.SECURE_SSL_REDIRECT = True
     for checked in (True, False):
-        root = mount("/api", FastAPI(), host_check=checked)
+        root = secured_mount(host_check=checked)
         headers = [(b"host", b"evil.example")]
         answer = ask(root, "/static/app.css", root_path=root_path, http_version=version, headers=headers)
         assert (checked, answer.status, answer.header("location")) == (checked, 400, None)
@@ -395,7 +403,7 @@ def test_a_host_that_is_not_allowed_is_sent_nowhere(secured: Any, root_path: str
 def test_without_security_middleware(secured: Any, root_path: str, version: str, middleware: list[str]) -> None:
     """Where MIDDLEWARE does not list SecurityMiddleware, files have WhiteNoise's headers alone, and no redirect."""
     secured.MIDDLEWARE, secured.SECURE_SSL_REDIRECT, secured.SECURE_HSTS_SECONDS = middleware, True, 60
-    root = mount("/api", FastAPI())
+    root = secured_mount()
     for scheme in ("http", "https"):
         answer = ask(root, "/static/app.css", root_path=root_path, http_version=version, scheme=scheme)
         assert answer.status == 200
@@ -407,7 +415,7 @@ def test_a_subclass_counts_and_the_switch_of_the_api_does_not(secured: Any, root
     secured.MIDDLEWARE = [f"{__name__}.{OwnSecurityMiddleware.__qualname__}"]
     secured.SECURE_SSL_REDIRECT, secured.SECURE_HSTS_SECONDS = True, 60
     secured.DJFAST_MOUNT = {"django_settings_for_api": False}
-    root = mount("/api", FastAPI())
+    root = secured_mount()
     options = {"root_path": root_path, "http_version": version}
     assert OF_SECURITY | {HSTS} <= set(ask(root, "/static/app.css", headers=PROXIED, **options).headers)
     assert ask(root, "/static/app.css", **options).status == 301
@@ -416,7 +424,7 @@ def test_a_subclass_counts_and_the_switch_of_the_api_does_not(secured: Any, root
 def test_what_changed_on_the_disk_is_secured_too(secured: Any, tmp_path: Path, root_path: str, version: str) -> None:
     """A file that is another than at the start has the headers; one that has gone is Django's answer, with its own."""
     secured.SECURE_HSTS_SECONDS, secured.MIDDLEWARE = 60, [SECURITY]
-    root = mount("/api", FastAPI())
+    root = secured_mount()
     options = {"root_path": root_path, "http_version": version, "headers": PROXIED}
     (tmp_path / "app.css").write_bytes(b"afterwards")
     os.utime(tmp_path / "app.css", (1, 1))
@@ -433,7 +441,7 @@ def test_what_changed_on_the_disk_is_secured_too(secured: Any, tmp_path: Path, r
 def test_the_files_of_the_docs_are_secured_too(secured: Any, root_path: str, version: str, static: bool) -> None:
     """The files of the API's docs pages, which come with the package, have the headers and the redirect too."""
     secured.SECURE_SSL_REDIRECT, secured.SECURE_HSTS_SECONDS = True, 60
-    root = mount("/api", FastAPI(), static=static, docs_access="public")
+    root = secured_mount(static=static, docs_access="public")
     path, options = "/static/djfast_mount/docs.css", {"root_path": root_path, "http_version": version}
     answer = ask(root, path, headers=PROXIED, **options)
     assert answer.status == 200
