@@ -369,6 +369,23 @@ def test_a_route_may_be_changed(root_path: str, layout: str, change: str, when: 
         assert (expected != unchanged) == ((layout, change) not in UNSEEN)
 
 
+@pytest.mark.parametrize(("path", "before"), [("/USERS/ME", "rest"), ("/users/ME", "user")])
+@pytest.mark.parametrize("change", ["regex", "wider"])
+def test_a_changed_route_is_seen_where_another_has_its_paths(
+    root_path: str, path: str, before: str, change: str
+) -> None:
+    """The very next request after a change goes to the changed route, where a later route had its path until then."""
+    api, routes = changeable("catch-all")
+    root = mount("/api", api)
+
+    def found() -> Any:
+        return request(root, f"{root_path}/api{path}", root_path=root_path).json()["endpoint"]
+
+    assert found() == before
+    CHANGES[change](routes[0])
+    assert found() == "me"
+
+
 class InAnyCase(APIRoute):
     """A route that keeps its regular expression elsewhere than where it is set."""
 
