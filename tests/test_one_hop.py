@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from calls import Answer, request
+from calls import Answer, call, http_scope, request
 from djfast_mount import mount
 from djfast_mount.leases import Lease
 
@@ -100,6 +100,10 @@ def opened() -> Iterator[str]:
 
 async def awaited() -> str:
     return "awaited"
+
+
+def limited() -> int:
+    return seen.note("limited")
 
 
 def fails() -> str:
@@ -251,6 +255,29 @@ def test_a_yield_dependency_is_left_after_the_response(get: Get) -> None:
 def test_an_async_dependency_stays_on_the_loop(get: Get) -> None:
     """A route with an async dependency is served call by call."""
     assert get("/awaited").json() == "awaited"
+    assert seen.calls > 1
+
+
+def test_a_limited_dependency_stays_on_the_loop(get: Get) -> None:
+    """A dependency with `max_concurrency`, whose turn is awaited on the loop, is called from there."""
+    api = FastAPI()
+
+    @api.get("/limited")
+    def endpoint(
+        first: Annotated[str, Depends(outer)], second: Annotated[int, Depends(limited, max_concurrency=1)]
+    ) -> str:
+        seen.note("endpoint")
+        return first
+
+    root = mount("/api", api)
+
+    async def at_once() -> list[Answer]:
+        return await asyncio.gather(*(call(root, http_scope("/api/limited")) for _ in range(3)))
+
+    assert [answer.status for answer in asyncio.run(at_once())] == [200, 200, 200]
+    seen.__init__()  # type: ignore[misc]
+    assert get("/limited", api).json() == "outer"
+    assert (seen.names, seen.one_thread) == (["outer", "limited", "endpoint"], True)
     assert seen.calls > 1
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from opentelemetry import trace
 from opentelemetry._logs import NoOpLoggerProvider
 from opentelemetry._logs import _internal as logs
@@ -87,6 +87,23 @@ def test_a_provider_of_the_app_is_used(root_path: str) -> None:
     root = mount("/api", make_api(telemetry={"tracer_provider": provider}))
     assert request(root, root_path + "/api/keys", root_path=root_path).json() == ["fastapi.telemetry"]
     assert any(name.startswith("GET") for name in provider.spans.names)
+
+
+def test_the_spans_of_sync_functions_are_left_where_they_were_begun(
+    root_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a provider FastAPI's spans around plain functions are made and ended, and OpenTelemetry reports no fault."""
+    provider = Provider()
+    api = FastAPI(telemetry={"tracer_provider": provider})
+
+    @api.get("/number")
+    def number(given: Annotated[int, Depends(lambda: 3)]) -> int:
+        return given
+
+    root = mount("/api", api)
+    assert request(root, root_path + "/api/number", root_path=root_path).json() == 3
+    assert {"fastapi.dependencies", "fastapi.endpoint", "fastapi.serialization"} <= set(provider.spans.names)
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")] == []
 
 
 def test_a_mounted_app_asks_for_itself(root_path: str) -> None:
