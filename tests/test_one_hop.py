@@ -18,6 +18,7 @@ from django.http import HttpResponse as DjangoResponse
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.sse import EventSourceResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -514,3 +515,15 @@ def test_a_response_class_that_wants_the_loop(root_path: str) -> None:
 
     answer = request(mount("/api", api, django=False), f"{root_path}/api/made", root_path=root_path)
     assert (answer.status, answer.json()) == (200, "made")
+
+
+def test_events_that_a_plain_endpoint_returns(root_path: str) -> None:
+    """A plain endpoint with a dependency may return the events of a stream: FastAPI sends them from the event loop."""
+    api = FastAPI()
+
+    @api.get("/events", response_class=EventSourceResponse)
+    def endpoint(outer: Annotated[str, Depends(outer)]) -> Any:
+        return iter([{"n": 1}, {"n": 2}])
+
+    answer = request(mount("/api", api, django=False), f"{root_path}/api/events", root_path=root_path)
+    assert (answer.status, answer.body) == (200, b'data: {"n": 1}\n\ndata: {"n": 2}\n\n')

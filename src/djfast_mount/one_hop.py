@@ -33,6 +33,7 @@ from typing import Any
 from fastapi import FastAPI, routing
 from fastapi.dependencies import utils
 from fastapi.routing import APIRoute
+from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -64,7 +65,6 @@ def is_plain(route: Any, original: object) -> bool:
     """
     return (
         type(original) is APIRoute
-        and not (getattr(route, "is_sse_stream", False) or getattr(route, "is_json_stream", False))
         and _is_known(route.response_class)
         and route.dependant is not None
         and _all_plain(route.dependant)
@@ -119,9 +119,14 @@ def in_one_hop(app: ASGIApp, route: Any, apis: Sequence[FastAPI]) -> ASGIApp:
 
 
 def _is_known(response_class: Any) -> bool:
-    """Whether the class of the responses is of FastAPI or Starlette: how a project's are made may want the loop."""
+    """Whether the class of the responses is of FastAPI or Starlette: how a project's are made may want the loop.
+
+    For events FastAPI's handler itself wants it, whatever the endpoint is.
+    """
     kind = getattr(response_class, "value", response_class)  # FastAPI marks what is a default.
-    return isinstance(kind, type) and kind.__module__.partition(".")[0] in ("fastapi", "starlette")
+    if not isinstance(kind, type) or issubclass(kind, EventSourceResponse):
+        return False
+    return kind.__module__.partition(".")[0] in ("fastapi", "starlette")
 
 
 def _is_simple(response_class: Any) -> bool:
