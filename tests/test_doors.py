@@ -38,6 +38,8 @@ from django.urls import path, re_path
 from django.utils.translation import gettext_lazy
 from fastapi import APIRouter, FastAPI
 
+from calls import request
+
 
 class Counting(Executor):
     """Runs what it is given at once, on the loop's thread, and counts it."""
@@ -280,6 +282,20 @@ def test_fastapi_tells_which_routes_an_included_router_has() -> None:
     router.add_api_route("/b", nothing)
     assert router._routes_version != before
     assert [candidate.path_regex.pattern for candidate in included.effective_candidates()] == ["^/a/b$"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["run_endpoint_function", "serialize_response", "solve_dependencies"])
+def test_fastapi_looks_its_steps_up_with_each_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fastapi.routing awaits run_endpoint_function, serialize_response and solve_dependencies by its globals."""
+    api, called, found = FastAPI(), [], vars(fastapi.routing)[name]
+    api.get("/")(lambda: 1)
+
+    async def counting(*args: Any, **kwargs: Any) -> Any:
+        called.append(name)
+        return await found(*args, **kwargs)
+
+    monkeypatch.setitem(vars(fastapi.routing), name, counting)
+    assert (request(api).json(), called) == (1, [name])
 
 
 def test_starlette_tells_the_path_of_a_route() -> None:

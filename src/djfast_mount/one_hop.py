@@ -42,17 +42,19 @@ from djfast_mount.leases import Source
 
 __all__ = ["in_one_hop", "is_plain"]
 
-_routing: Any = routing  # As it is to type checkers, who do not know what it only imports.
+# FastAPI looks these up with each call. By name, so that one that has gone makes no hop, and not no start.
+_globals = vars(routing)
 
 
-def _own(function: Any, module: Any) -> object:
-    """Returns `function` where it is of `module`; else, where somebody has put it there, what nothing is."""
+def _own(name: str, module: Any) -> object:
+    """Returns the function of `module` that is called so; where it is not the module's own, what nothing else is."""
+    function = vars(module).get(name)
     return function if type(function) is FunctionType and function.__globals__ is vars(module) else object()
 
 
-_RUN = _own(routing.run_endpoint_function, routing)
-_SERIALIZE = _own(routing.serialize_response, routing)
-_SOLVE = _own(utils.solve_dependencies, utils)
+_RUN = _own("run_endpoint_function", routing)
+_SERIALIZE = _own("serialize_response", routing)
+_SOLVE = _own("solve_dependencies", utils)
 _SOLVE_OF_OURS = dependency_solving.solve
 
 
@@ -109,9 +111,11 @@ def in_one_hop(app: ASGIApp, route: Any, apis: Sequence[FastAPI]) -> ASGIApp:
             return steps
         # Another's function, which sets a context variable at its begin and resets it at its end, say, must not end on
         # another thread. By identity, for a wrapper may call itself equal to what it wraps.
-        if routing.run_endpoint_function is not _RUN or routing.serialize_response is not _SERIALIZE:
+        found = _globals.get
+        if found("run_endpoint_function") is not _RUN or found("serialize_response") is not _SERIALIZE:
             return steps
-        if _routing.solve_dependencies is not _SOLVE_OF_OURS and _routing.solve_dependencies is not _SOLVE:
+        solve = found("solve_dependencies")
+        if solve is not _SOLVE_OF_OURS and solve is not _SOLVE:
             return steps
         return _Hop(source, scope, steps, is_last)
 
