@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,8 +84,11 @@ def websocket_scope(path: str = "/", *, root_path: str = "", headers: RawHeaders
     return {**scope, **more}
 
 
-async def call(app: ASGIApp, scope: Scope, *body: bytes) -> Answer:
-    """Serves one request, whose body comes in the parts given; the client stays until the app has ended."""
+async def call(app: ASGIApp, scope: Scope, *body: bytes, note: Callable[[Message], object] | None = None) -> Answer:
+    """Serves one request, whose body comes in the parts given; the client stays until the app has ended.
+
+    `note` is told each message when it is sent.
+    """
     answer = Answer()
     parts = list(body) or [b""]
 
@@ -98,6 +101,8 @@ async def call(app: ASGIApp, scope: Scope, *body: bytes) -> Answer:
         return {"type": "http.request", "body": part, "more_body": bool(parts)}
 
     async def send(message: Message) -> None:
+        if note is not None:
+            note(message)
         answer.messages.append(message)
 
     await app(scope, receive, send)

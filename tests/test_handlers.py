@@ -628,21 +628,8 @@ class Closing:
     urlpatterns = [urls.path("sync/<kind>/", closing), urls.path("async/<kind>/", async_closing)]
 
 
-async def noting_what_is_sent(app: ASGIApp, scope: Any) -> None:
-    messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive() -> Message:
-        if not messages:
-            await asyncio.Event().wait()
-        return messages.pop()
-
-    async def send(message: Message) -> None:
-        events.append(f"sent {message.get('status', message.get('body'))}")
-
-    try:
-        await app(scope, receive, send)
-    except ValueError as error:
-        events.append(repr(error))
+def note_sent(message: Message) -> None:
+    events.append(f"sent {message.get('status', message.get('body'))}")
 
 
 @pytest.mark.parametrize("receiver", ["none", "noting", "failing"])
@@ -665,7 +652,10 @@ def test_an_answer_is_sent_before_it_is_closed(
         if receiver != "none":
             request_finished.connect(hear)
         try:
-            asyncio.run(noting_what_is_sent(app, http_scope(f"{root_path}/{kind}/{name}/", root_path=root_path)))
+            scope = http_scope(f"{root_path}/{kind}/{name}/", root_path=root_path)
+            asyncio.run(call(app, scope, note=note_sent))
+        except ValueError as error:
+            events.append(repr(error))
         finally:
             request_finished.disconnect(hear)
         seen[app_name] = list(events)

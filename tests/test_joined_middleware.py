@@ -894,17 +894,8 @@ def test_the_calls_of_djangos_defaults(root_path: str, calls: list[Any], setting
 
 
 async def noting_what_is_sent(app: ASGIApp, path: str, root_path: str) -> None:
-    requests: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive() -> Message:
-        if not requests:
-            await asyncio.Event().wait()
-        return requests.pop()
-
-    async def send(message: Message) -> None:
-        events.append("sent")
-
-    await app(http_scope(root_path + path, root_path=root_path), receive, send)
+    scope = http_scope(root_path + path, root_path=root_path)
+    await call(app, scope, note=lambda message: events.append("sent"))
 
 
 def test_a_receiver_of_request_finished_comes_after_the_response(root_path: str, settings: Any) -> None:
