@@ -287,8 +287,8 @@ class Hop(Protocol):
     def is_here(self) -> bool:
         """Whether the caller is on that thread, in the midst of the handler."""
 
-    def may_go(self) -> bool:
-        """Whether the caller's call is that first one. Runs on the event loop."""
+    def may_go(self, function: Callable[..., Any]) -> bool:
+        """Whether the caller's call, of `function`, is that first one. Runs on the event loop."""
 
     def go(self) -> Awaitable[None]:
         """Returns what takes the caller there when it is awaited."""

@@ -286,7 +286,7 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
     if source is not None and (hop := source.hop) is not None:
         if hop.is_here():
             return hop.call(function, args)
-        if hop.may_go():
+        if hop.may_go(function):
             await hop.go()
             return hop.call(function, args)
     if source is None or is_file_access(function):

@@ -10,6 +10,8 @@ handler has its response, or an error.
    first call and its response are those calls. What else it does there, validation and serialization, finds no running
    loop.
 2. What is awaited before (the body) and after (the response, background tasks, exception handlers) stays on the loop.
+   So the first call is one of the route's own dependencies, or its endpoint: what reading the body sends to a thread,
+   as a form's large files, or a middleware that looks at each part, takes no handler along.
 3. A call that gets no thread, and a cancellation, are met where the first call was made.
 4. Where no sync call can come after the handler (background tasks, middleware, a response of the endpoint's own making,
    exception handlers), the spell ends with the hop.
@@ -26,7 +28,7 @@ import functools
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -82,8 +84,7 @@ def _all_plain(dependant: Any) -> bool:
 
 
 def _is_plain_function(call: Any) -> bool:
-    while isinstance(call, functools.partial):
-        call = call.func
+    call = _innermost(call)
     if inspect.isclass(call):
         return True
     if not (inspect.isfunction(call) or inspect.ismethod(call)):
@@ -102,6 +103,7 @@ def in_one_hop(app: ASGIApp, route: Any, apis: Sequence[FastAPI]) -> ASGIApp:
         apis: The FastAPI that has the route, and those in which it is mounted.
     """
     overrides = route.dependency_overrides_provider
+    own = frozenset(id(_innermost(call)) for call in _calls(route.dependant))
     is_last = _is_simple(route.response_class) and not _wants_background(route.dependant) and not any(map(_wraps, apis))
 
     def serve(scope: Scope, receive: Receive, send: Send) -> Any:
@@ -117,9 +119,22 @@ def in_one_hop(app: ASGIApp, route: Any, apis: Sequence[FastAPI]) -> ASGIApp:
         solve = found("solve_dependencies")
         if solve is not _SOLVE_OF_OURS and solve is not _SOLVE:
             return steps
-        return _Hop(source, scope, steps, is_last)
+        return _Hop(source, scope, steps, own, is_last)
 
     return serve
+
+
+def _calls(dependant: Any) -> Iterator[Any]:
+    yield dependant.call
+    for below in dependant.dependencies:
+        yield from _calls(below)
+
+
+def _innermost(call: Any) -> Any:
+    """Returns what `call` is a partial of: FastAPI makes one of a call and its arguments, and Python flattens them."""
+    while isinstance(call, functools.partial):
+        call = call.func
+    return call
 
 
 def _is_known(response_class: Any) -> bool:
@@ -165,10 +180,12 @@ class _Hop:
     """One call: awaited by its task, it runs `steps` here and there.
 
     Args:
+        own: The ids of the functions that the route consists of.
         is_last: Whether no sync call will come after the handler, as far as is known.
     """
 
-    def __init__(self, source: Source, scope: Scope, steps: Any, is_last: bool) -> None:
+    def __init__(self, source: Source, scope: Scope, steps: Any, own: Collection[int], is_last: bool) -> None:
+        self._own = own
         self._is_last = is_last
         self._source = source
         self._scope = scope
@@ -212,9 +229,11 @@ class _Hop:
         """Whether the caller is the handler, on the request thread: what it calls may run at once."""
         return self._thread == threading.get_ident() and not _in_a_loop()
 
-    def may_go(self) -> bool:
+    def may_go(self, function: Callable[..., Any]) -> bool:
         """Whether the caller, on the loop, is the handler with its first call; if so, its way back is laid."""
-        if self._over or asyncio.current_task() is not self._task or self._scope.get("fastapi.telemetry") is not None:
+        if self._over or id(_innermost(function)) not in self._own or asyncio.current_task() is not self._task:
+            return False
+        if self._scope.get("fastapi.telemetry") is not None:
             return False
         stack = self._scope.get("fastapi_function_astack")
         # An exception handler: the handler has failed before its first call, and the stack has been left.
