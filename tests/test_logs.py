@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dev_site import Folder, environment
 from djfast_mount.exceptions import ConfigurationError
@@ -96,6 +100,109 @@ def test_a_line_stays_one() -> None:
     record = logging.makeLogRecord({"name": "pages", "msg": 'one\ntwo "three"', "levelname": "INFO"})
     [line] = JSONFormatter().format(record).splitlines()
     assert json.loads(line)["message"] == 'one\ntwo "three"'
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+
+class Closed(dict[str, int]):
+    def items(self) -> Any:
+        raise KeyError("closed")
+
+
+def cycle() -> dict[str, Any]:
+    mine: dict[str, Any] = {"a": 1}
+    mine["me"] = [mine]
+    return mine
+
+
+def deep() -> list[Any]:
+    nest: list[Any] = []
+    for _ in range(3000):
+        nest = [nest]
+    return nest
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def written(message: object, *args: object, **extra: Any) -> dict[str, Any]:
+    """What a handler writes of a record, read as a strict parser reads it."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JSONFormatter())
+    own = logging.Logger("own")  # noqa: LOG001  (one that no other test meets)
+    own.addHandler(handler)
+    own.info(message, *args, extra=extra)
+    [line] = stream.getvalue().splitlines()
+    line.encode("ascii")
+    found: dict[str, Any] = json.loads(line, parse_constant=refuse)
+    json.dumps(found, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+    return found
+
+
+ODD: list[tuple[Any, Any]] = [
+    ({(1, 2): 3}, {"(1, 2)": 3}),
+    (cycle(), {"a": 1, "me": ["..."]}),
+    (math.nan, "nan"),
+    ([math.inf, {"x": -math.inf}], ["inf", {"x": "-inf"}]),
+    ({math.nan: 1.5}, {"nan": 1.5}),
+    (Unprintable(), "<Unprintable, whose str() raised ValueError>"),
+    ([Unprintable()], ["<Unprintable, whose str() raised ValueError>"]),
+    (Closed(a=1), "{'a': 1}"),
+    (10**5000, "<int, whose str() raised ValueError>"),
+    ("half \ud83d of a pair", "half \ufffd of a pair"),
+    ("whole \U0001f600", "whole \U0001f600"),
+    (b"bytes", "b'bytes'"),
+]
+
+
+@pytest.mark.parametrize(("value", "told"), ODD, ids=map(str, range(len(ODD))))
+def test_no_record_is_lost(value: object, told: object, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever `extra` holds, the line is there, strict parsers read it, and logging has no error to print."""
+    assert written("told", odd=value)["odd"] == told
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_depth_is_too_deep(capfd: pytest.CaptureFixture[str]) -> None:
+    """Of a value nested deeper than Python's own limit the outer part is written."""
+    assert written("told", odd=deep())["odd"] == json.loads("[" * 20 + '"..."' + "]" * 20)
+    assert capfd.readouterr().err == ""
+
+
+def test_arguments_that_do_not_fit_are_written(capfd: pytest.CaptureFixture[str]) -> None:
+    """A message that cannot be formatted is written with its arguments behind it."""
+    assert written("%d rows", "many")["message"] == "%d rows ('many',)"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_key_that_is_ours_is_kept() -> None:
+    """A key of `extra` that bears the name of a field is below `extra`, and the field is the record's."""
+    record = written("told", time=1, level="high", traceback="none", extra=2)
+    assert record["extra"] == {"time": 1, "level": "high", "extra": 2}
+    assert (record["level"], record["traceback"]) == ("INFO", "none")
+    assert written("told", extra=2)["extra"] == 2
+
+
+def test_a_traceback_of_another_process_is_kept() -> None:
+    """A record that came over a socket or a queue has its traceback as text."""
+    record = logging.makeLogRecord({"msg": "told", "exc_text": "Traceback: as planned"})
+    assert json.loads(JSONFormatter().format(record))["traceback"] == "Traceback: as planned"
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.text(st.characters())
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.tuples(scalars) | st.text() | st.floats(), inner)
+)
+
+
+@given(values)
+def test_any_value_is_written_as_json(value: Any) -> None:
+    """Whatever is nested in whatever, the line is what a strict parser takes."""
+    assert "odd" in written("told", odd=value)
 
 
 def test_another_format_is_refused() -> None:
