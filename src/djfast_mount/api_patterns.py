@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Mount, compile_path
 
 from djfast_mount import url_names
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing import namespace_of
+from djfast_mount.routing.prefixes import namespace_of
 
 __all__ = ["register"]
 

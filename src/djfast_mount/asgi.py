@@ -33,7 +33,6 @@ from djfast_mount.apis import fronts, prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import PoolTimeout
-from djfast_mount.fallthrough import fall_through
 from djfast_mount.file_contents import StaleFile
 from djfast_mount.fresh_templates import keep_fresh
 from djfast_mount.grace import Grace
@@ -45,7 +44,8 @@ from djfast_mount.lifespan import Lifespans, Participant
 from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.request_thread import RequestThreads
-from djfast_mount.routing import (
+from djfast_mount.routing.fallthrough import fall_through
+from djfast_mount.routing.prefixes import (
     NOTHING,
     PrefixRouter,
     child_scope,

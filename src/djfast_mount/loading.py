@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing import has_control_character
+from djfast_mount.routing.prefixes import has_control_character
 
 __all__ = ["discover_api", "load_app", "load_apps", "no_circle"]
 

@@ -30,7 +30,7 @@ from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.http_request import call_of
 from djfast_mount.offload import current_source
-from djfast_mount.routing import child_scope, split_root_path
+from djfast_mount.routing.prefixes import child_scope, split_root_path
 from djfast_mount.spelling import did_you_mean
 
 __all__ = [

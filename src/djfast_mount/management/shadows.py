@@ -9,7 +9,7 @@ from starlette.routing import Mount
 
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.route_table import Route, rows_elsewhere
-from djfast_mount.routing import PrefixRouter
+from djfast_mount.routing.prefixes import PrefixRouter
 
 __all__ = ["out_of_reach", "shadowed"]
 

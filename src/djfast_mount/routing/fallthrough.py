@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing import child_scope
+from djfast_mount.routing.prefixes import child_scope
 
 __all__ = ["fall_through"]
 
