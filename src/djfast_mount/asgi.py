@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount import dependency_solving, garbage, offload
+from djfast_mount import dependency_solving, offload
 from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
@@ -35,12 +35,13 @@ from djfast_mount.connections import PoolThread, note_started
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.file_contents import StaleFile
 from djfast_mount.fresh_templates import keep_fresh
-from djfast_mount.grace import Grace
 from djfast_mount.handlers import DjangoHandler, undisturbed
 from djfast_mount.health import Health
 from djfast_mount.hosts import HostCheck
 from djfast_mount.http_request import DjangoRequests
-from djfast_mount.lifespan import Lifespans, Participant
+from djfast_mount.lifespan import garbage
+from djfast_mount.lifespan.participants import Lifespans, Participant
+from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.request_thread import RequestThreads

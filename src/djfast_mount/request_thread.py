@@ -22,8 +22,8 @@ from djfast_mount.borrowing import BorrowedThread
 from djfast_mount.cancellation import outlive
 from djfast_mount.connections import OwnThread, endpoint_name
 from djfast_mount.exceptions import PoolTimeout
-from djfast_mount.grace import Grace
 from djfast_mount.leases import Hop, Lease
+from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload import enter, leave, waiting_thread
 from djfast_mount.overdue import Overdue
 from djfast_mount.security import missing_headers, with_security_headers

@@ -13,7 +13,7 @@ from django.conf import settings
 from starlette.types import ASGIApp, Scope
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.lifespan import Participant, Phase
+from djfast_mount.lifespan.participants import Participant, Phase
 from djfast_mount.loading import load_app
 from djfast_mount.testing.conversation import Conversation
 from djfast_mount.testing.exchange import Draw, Exchange

@@ -143,4 +143,4 @@ def _cancel_statements() -> None:
                     cancel()
 
 
-connection_created.connect(_note, dispatch_uid="djfast_mount.grace")
+connection_created.connect(_note, dispatch_uid="djfast_mount.lifespan.sigterm")
