@@ -19,10 +19,10 @@ from starlette.types import ASGIApp
 
 from calls import call, http_scope
 from djfast_mount import mount
-from djfast_mount.calls import FutureCall, perform
-from djfast_mount.leases import Lease
 from djfast_mount.lifespan import garbage
-from djfast_mount.threads import Pool
+from djfast_mount.threads.calls import FutureCall, perform
+from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.pool import Pool
 from lifespan_drive import Drive
 from test_threads import NotedHooks
 

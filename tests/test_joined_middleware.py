@@ -46,7 +46,7 @@ from starlette.types import ASGIApp, Message
 from api_client import committed_rows
 from calls import HOST, Answer, call, http_scope
 from djfast_mount import mount
-from djfast_mount.leases import Lease
+from djfast_mount.threads.lease import Lease
 from project.shop.models import Item
 
 DEFAULTS = [

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from calls import Answer, call, http_scope, request
 from djfast_mount import mount
-from djfast_mount.leases import Lease
+from djfast_mount.threads.lease import Lease
 
 word: ContextVar[str] = ContextVar("word")
 

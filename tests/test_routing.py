@@ -24,7 +24,7 @@ from calls import call, connect, http_scope, request, websocket, websocket_scope
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.request_thread import RequestThreads
-from djfast_mount.threads import Pool
+from djfast_mount.threads.pool import Pool
 from harness import Server
 
 PREFIXES = ("/api", "/api/v2", "/mcp")

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from djfast_mount.calls import FutureCall
-from djfast_mount.leases import Lease
-from djfast_mount.threads import Pool
+from djfast_mount.threads.calls import FutureCall
+from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.pool import Pool
 from laws.clock import ClockLoop
 from laws.record import Stop
 

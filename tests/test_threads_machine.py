@@ -19,9 +19,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from djfast_mount.calls import Call, FutureCall
-from djfast_mount.leases import Lease
-from djfast_mount.threads import Pool, Worker
+from djfast_mount.threads.calls import Call, FutureCall
+from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.pool import Pool, Worker
 from laws.clock import ClockLoop
 
 LINGERS = [True, False, False, False]

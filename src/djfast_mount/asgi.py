@@ -56,7 +56,7 @@ from djfast_mount.routing.prefixes import (
 )
 from djfast_mount.security import with_security_headers
 from djfast_mount.staticfiles import StaticFiles
-from djfast_mount.threads import Pool
+from djfast_mount.threads.pool import Pool
 from djfast_mount.url_for import names_of_both
 
 __all__ = ["MountedApplication", "mount"]

@@ -14,9 +14,9 @@ from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
-from djfast_mount.leases import Lease
-from djfast_mount.streams import Streams
-from djfast_mount.threads import Hooks, Pool, Worker
+from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.pool import Hooks, Pool, Worker
+from djfast_mount.threads.streams import Streams
 
 __all__ = ["BorrowedThread"]
 

@@ -24,9 +24,9 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.exceptions import MountError
-from djfast_mount.leases import Lease
 from djfast_mount.offload import current_lease, settle
 from djfast_mount.request_signals import close_old, finish, finished, initialized, start, started
+from djfast_mount.threads.lease import Lease
 
 __all__ = ["OwnThread", "PoolThread", "begun", "endpoint_name", "in_transaction", "note_started"]
 

@@ -38,8 +38,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from djfast_mount import offload
 from djfast_mount.cancellation import outlive
 from djfast_mount.joined_middleware import JoinedChain
-from djfast_mount.leases import Lease
 from djfast_mount.request_signals import finished
+from djfast_mount.threads.lease import Lease
 from djfast_mount.view_guess import Guess, guess_of
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]

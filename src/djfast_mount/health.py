@@ -27,11 +27,11 @@ from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.calls import FutureCall
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.offload import waiting_thread
 from djfast_mount.request_thread import RequestThread, RequestThreads
+from djfast_mount.threads.calls import FutureCall
 
 __all__ = ["Health", "quiet"]
 

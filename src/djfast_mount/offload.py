@@ -45,10 +45,10 @@ from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
 
-from djfast_mount.calls import Call, FutureCall, perform
 from djfast_mount.function_kinds import is_file_access, name_of, owner_of
-from djfast_mount.leases import Lease, Source
 from djfast_mount.loop_calls import LoopCall, SharedContext, running_call
+from djfast_mount.threads.calls import Call, FutureCall, perform
+from djfast_mount.threads.lease import Lease, Source
 
 __all__ = [
     "Caller",

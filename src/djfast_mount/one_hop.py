@@ -40,7 +40,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount import dependency_solving, offload
-from djfast_mount.leases import Source
+from djfast_mount.threads.lease import Source
 
 __all__ = ["in_one_hop", "is_plain"]
 

@@ -10,7 +10,7 @@ import traceback
 
 from djfast_mount.connections import endpoint_name
 from djfast_mount.strays import in_flight
-from djfast_mount.threads import Pool
+from djfast_mount.threads.pool import Pool
 
 __all__ = ["Overdue"]
 

@@ -22,13 +22,13 @@ from djfast_mount.borrowing import BorrowedThread
 from djfast_mount.cancellation import outlive
 from djfast_mount.connections import OwnThread, endpoint_name
 from djfast_mount.exceptions import PoolTimeout
-from djfast_mount.leases import Hop, Lease
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload import enter, leave, waiting_thread
 from djfast_mount.overdue import Overdue
 from djfast_mount.security import missing_headers, with_security_headers
 from djfast_mount.strays import close_strays, in_flight
-from djfast_mount.threads import Pool
+from djfast_mount.threads.lease import Hop, Lease
+from djfast_mount.threads.pool import Pool
 
 __all__ = ["RequestThread", "RequestThreads"]
 

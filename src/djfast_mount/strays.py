@@ -19,11 +19,11 @@ from types import FrameType
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.calls import FutureCall
 from djfast_mount.connections import in_transaction
-from djfast_mount.leases import Source
 from djfast_mount.offload import current_source
-from djfast_mount.threads import current_worker
+from djfast_mount.threads.calls import FutureCall
+from djfast_mount.threads.lease import Source
+from djfast_mount.threads.pool import current_worker
 
 __all__ = ["close_strays", "in_flight", "place", "places"]
 

@@ -24,9 +24,9 @@ from starlette.requests import HTTPConnection
 from djfast_mount import offload
 from djfast_mount.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
-from djfast_mount.leases import Source
 from djfast_mount.route_dependencies import add_dependency
 from djfast_mount.spelling import did_you_mean
+from djfast_mount.threads.lease import Source
 
 __all__ = ["Atomic", "atomic", "honour_atomic_requests"]
 

@@ -20,12 +20,12 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount import asgi, connections, loop_calls, mount, offload, one_hop, request_thread
-from djfast_mount.calls import Call
 from djfast_mount.connections import PoolThread
-from djfast_mount.leases import Lease
 from djfast_mount.request_thread import RequestThread, RequestThreads
-from djfast_mount.streams import Streams
-from djfast_mount.threads import Pool, Worker
+from djfast_mount.threads.calls import Call
+from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.pool import Pool, Worker
+from djfast_mount.threads.streams import Streams
 from laws.site import MakeRoot
 
 RootContext = Callable[[], contextlib.AbstractContextManager[MakeRoot]]

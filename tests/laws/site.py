@@ -13,7 +13,7 @@ from django.test import override_settings
 from starlette.types import ASGIApp, Message, Scope
 
 from calls import http_scope, websocket_scope
-from djfast_mount.threads import Pool
+from djfast_mount.threads.pool import Pool
 from laws import record
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from djfast_mount import offload
-from djfast_mount.calls import FutureCall, perform
+from djfast_mount.threads.calls import FutureCall, perform
 
 __all__ = ["CallingThread", "LoopThread"]
 

@@ -19,7 +19,7 @@ from djfast_mount.connections import endpoint_name
 from djfast_mount.offload import current_source
 from djfast_mount.strays import place
 from djfast_mount.testing.requests import TestRequest
-from djfast_mount.threads import current_worker
+from djfast_mount.threads.pool import current_worker
 
 __all__ = ["StrayConnectionWarning", "close_strays", "context_of", "under_way"]
 

@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
-from djfast_mount.calls import Call
-from djfast_mount.threads import Pool, Worker
+from djfast_mount.threads.calls import Call
+from djfast_mount.threads.pool import Pool, Worker
 
 __all__ = ["Hop", "Lease", "Source"]
 

@@ -30,11 +30,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from djfast_mount.calls import Call
-from djfast_mount.streams import Streams
+from djfast_mount.threads.calls import Call
+from djfast_mount.threads.streams import Streams
 
 if TYPE_CHECKING:
-    from djfast_mount.leases import Lease
+    from djfast_mount.threads.lease import Lease
 
 __all__ = ["Hooks", "Pool", "Worker", "current_worker"]
 
