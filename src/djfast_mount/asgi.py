@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount import dependency_solving, offload
+from djfast_mount import dependency_solving
 from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
@@ -44,6 +44,7 @@ from djfast_mount.lifespan.participants import Lifespans, Participant
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
+from djfast_mount.offload import run as offload
 from djfast_mount.request_thread import RequestThreads
 from djfast_mount.routing.fallthrough import fall_through
 from djfast_mount.routing.prefixes import (

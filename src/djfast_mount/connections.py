@@ -24,7 +24,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.exceptions import MountError
-from djfast_mount.offload import current_lease, settle
+from djfast_mount.offload.run import current_lease, settle
 from djfast_mount.request_signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.threads.lease import Lease
 

@@ -34,7 +34,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount import csrf
 from djfast_mount.exceptions import MountError
-from djfast_mount.offload import current_source
+from djfast_mount.offload.run import current_source
 from djfast_mount.threads.lease import Source
 
 __all__ = [

@@ -19,11 +19,11 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.borrowing import BorrowedThread
-from djfast_mount.cancellation import outlive
 from djfast_mount.connections import OwnThread, endpoint_name
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
-from djfast_mount.offload import enter, leave, waiting_thread
+from djfast_mount.offload.cancellation import outlive
+from djfast_mount.offload.run import enter, leave, waiting_thread
 from djfast_mount.overdue import Overdue
 from djfast_mount.security import missing_headers, with_security_headers
 from djfast_mount.strays import close_strays, in_flight

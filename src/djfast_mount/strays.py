@@ -20,7 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.connections import in_transaction
-from djfast_mount.offload import current_source
+from djfast_mount.offload.run import current_source
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.lease import Source
 from djfast_mount.threads.pool import current_worker

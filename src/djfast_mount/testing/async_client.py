@@ -14,7 +14,7 @@ import httpx
 from django.test import AsyncClient as DjangoAsyncClient
 from starlette.types import ASGIApp
 
-from djfast_mount import offload
+from djfast_mount.offload import run as offload
 from djfast_mount.testing.cookies import SharedCookies
 from djfast_mount.testing.exchange import Draw, Exchange
 from djfast_mount.testing.server import Server

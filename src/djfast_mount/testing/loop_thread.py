@@ -17,7 +17,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from djfast_mount import offload
+from djfast_mount.offload import run as offload
 from djfast_mount.threads.calls import FutureCall, perform
 
 __all__ = ["CallingThread", "LoopThread"]

@@ -45,8 +45,8 @@ from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
 
-from djfast_mount.function_kinds import is_file_access, name_of, owner_of
-from djfast_mount.loop_calls import LoopCall, SharedContext, running_call
+from djfast_mount.offload.function_kinds import is_file_access, name_of, owner_of
+from djfast_mount.offload.loop_call import LoopCall, SharedContext, running_call
 from djfast_mount.threads.calls import Call, FutureCall, perform
 from djfast_mount.threads.lease import Lease, Source
 

@@ -24,7 +24,7 @@ from anyio._core._eventloop import set_current_async_library
 from asgiref.local import _rehome, _Storage
 from asgiref.sync import SyncToAsync
 
-from djfast_mount.cancellation import cancel_again, outlive
+from djfast_mount.offload.cancellation import cancel_again, outlive
 
 __all__ = ["LoopCall", "SharedContext", "running_call"]
 
