@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from calls import call, connect, http_scope, request, websocket, websocket_scope
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
-from djfast_mount.request_thread import RequestThreads
+from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.threads.pool import Pool
 from harness import Server
 

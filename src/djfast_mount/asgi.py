@@ -45,7 +45,7 @@ from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.loading import load_app, load_apps
 from djfast_mount.offload import run as offload
-from djfast_mount.request_thread import RequestThreads
+from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import fall_through
 from djfast_mount.routing.prefixes import (
     NOTHING,

@@ -19,11 +19,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount import asgi, connections, mount, one_hop, request_thread
+from djfast_mount import asgi, connections, mount, one_hop
 from djfast_mount.connections import PoolThread
 from djfast_mount.offload import loop_call as loop_calls
 from djfast_mount.offload import run as offload
-from djfast_mount.request_thread import RequestThread, RequestThreads
+from djfast_mount.request_thread import request as request_thread
+from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.threads.calls import Call
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool, Worker

@@ -16,7 +16,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 import djfast_mount
-from djfast_mount import request_thread
+from djfast_mount.request_thread import request as request_thread
 
 API = "stress.project_under_load:api"
 
