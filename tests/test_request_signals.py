@@ -30,8 +30,9 @@ from django.urls import get_urlconf, path, set_urlconf
 from fastapi import FastAPI
 
 from calls import request
-from djfast_mount import mount, request_signals
+from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
+from djfast_mount.database import signals as request_signals
 
 pytestmark = pytest.mark.django_db
 

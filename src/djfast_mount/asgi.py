@@ -31,7 +31,7 @@ from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
 from djfast_mount.conf import option, with_settings
-from djfast_mount.connections import PoolThread, note_started
+from djfast_mount.database.connections import PoolThread, note_started
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.file_contents import StaleFile
 from djfast_mount.fresh_templates import keep_fresh

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
-from djfast_mount.connections import endpoint_name
+from djfast_mount.database.connections import endpoint_name
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.http_request import call_of
 

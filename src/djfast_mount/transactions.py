@@ -21,7 +21,7 @@ from fastapi.params import Depends as DependsParam
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from djfast_mount.connections import begun
+from djfast_mount.database.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.offload import run as offload
 from djfast_mount.route_dependencies import add_dependency

@@ -18,7 +18,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount.connections import OwnThread, endpoint_name
+from djfast_mount.database.connections import OwnThread, endpoint_name
+from djfast_mount.database.strays import close_strays, in_flight
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.cancellation import outlive
@@ -26,7 +27,6 @@ from djfast_mount.offload.run import enter, leave, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
 from djfast_mount.security import missing_headers, with_security_headers
-from djfast_mount.strays import close_strays, in_flight
 from djfast_mount.threads.lease import Hop, Lease
 from djfast_mount.threads.pool import Pool
 

@@ -17,8 +17,8 @@ from starlette.routing import Mount
 from starlette.types import Message, Scope
 
 from djfast_mount.asgi import MountedApplication
+from djfast_mount.database.strays import places
 from djfast_mount.management.probes.patient import Patient
-from djfast_mount.strays import places
 from djfast_mount.urls import route_table
 
 __all__ = ["probe_requests"]

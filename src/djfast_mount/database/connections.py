@@ -23,9 +23,9 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.run import current_lease, settle
-from djfast_mount.request_signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["OwnThread", "PoolThread", "begun", "endpoint_name", "in_transaction", "note_started"]
@@ -224,10 +224,10 @@ def _note_finished(**_: object) -> None:
 
 def note_started() -> None:
     """Has leases note the `request_started` that Django's own handler sends."""
-    request_started.connect(_note_started, dispatch_uid="djfast_mount.connections")
+    request_started.connect(_note_started, dispatch_uid="djfast_mount.database.connections")
     started.expect(_note_started)
 
 
 # Every response that Django closes sends it.
-request_finished.connect(_note_finished, dispatch_uid="djfast_mount.connections")
+request_finished.connect(_note_finished, dispatch_uid="djfast_mount.database.connections")
 finished.expect(_note_finished)  # The lease has noted what it sends itself.

@@ -19,7 +19,7 @@ from types import FrameType
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.connections import in_transaction
+from djfast_mount.database.connections import in_transaction
 from djfast_mount.offload.run import current_source
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.lease import Source
@@ -129,4 +129,4 @@ def place(frame: FrameType | None) -> str:
     return "Code without a frame of its own"
 
 
-connection_created.connect(_note, dispatch_uid="djfast_mount.strays")
+connection_created.connect(_note, dispatch_uid="djfast_mount.database.strays")
