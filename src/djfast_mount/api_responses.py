@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from djfast_mount.handlers import DjangoHandler, close_silently
+from djfast_mount.django_half.handler import DjangoHandler, close_silently
 
 __all__ = ["APIResponse", "DjangoResponse", "Parts", "send_django"]
 

@@ -290,7 +290,7 @@ def let_requests_report() -> None:
 
 def make_foreign_requests() -> None:
     """Lets the root's handler make requests of the class that a test's own ASGIHandler names."""
-    from djfast_mount.handlers import DjangoHandler  # noqa: PLC0415
+    from djfast_mount.django_half.handler import DjangoHandler  # noqa: PLC0415
 
     def create(scope: Scope, body_file: Any) -> Any:
         return scope.get("foreign.request_class", ASGIRequest)(scope, body_file)

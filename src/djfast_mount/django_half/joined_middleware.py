@@ -33,7 +33,7 @@ from django.core.handlers.exception import convert_exception_to_response, respon
 from django.http import HttpRequest
 from django.urls import ResolverMatch
 
-from djfast_mount.middleware_methods import has_methods_only
+from djfast_mount.django_half.middleware_methods import has_methods_only
 from djfast_mount.offload import run as offload
 
 __all__ = ["JoinedChain"]

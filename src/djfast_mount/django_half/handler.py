@@ -36,11 +36,11 @@ from django.urls import ResolverMatch, set_script_prefix
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.database.signals import finished
-from djfast_mount.joined_middleware import JoinedChain
+from djfast_mount.django_half.joined_middleware import JoinedChain
+from djfast_mount.django_half.view_guess import Guess, guess_of
 from djfast_mount.offload import run as offload
 from djfast_mount.offload.cancellation import outlive
 from djfast_mount.threads.lease import Lease
-from djfast_mount.view_guess import Guess, guess_of
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
 

@@ -18,7 +18,7 @@ __all__ = ["keep_fresh"]
 def keep_fresh() -> None:
     """Has every request find the templates as they are on the disk, unless Django's reloader watches them."""
     if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
-        request_started.connect(_forget, dispatch_uid="djfast_mount.fresh_templates")
+        request_started.connect(_forget, dispatch_uid="djfast_mount.django_half.fresh_templates")
 
 
 def _forget(**_: object) -> None:

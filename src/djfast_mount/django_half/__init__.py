@@ -1,0 +1,1 @@
+"""Django's half of the site: its handler, its middleware and its views."""
