@@ -43,7 +43,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from calls import HOST, Answer, call, http_scope, request, websocket
-from djfast_mount import dependency_solving, mount
+from djfast_mount import mount
+from djfast_mount.fastpath import dependency_solving
 from harness import TESTS
 
 
@@ -403,7 +404,7 @@ def fresh(code: str) -> str:
 
 def test_fastapi_is_as_it_is_known() -> None:
     """The installed FastAPI has the names, fields and parameters that are known here, and a stack its callbacks."""
-    assert fresh("from djfast_mount import dependency_solving as it; print(it.may_install())") == "True"
+    assert fresh("from djfast_mount.fastpath import dependency_solving as it; print(it.may_install())") == "True"
     assert "_exit_callbacks" in vars(contextlib.AsyncExitStack())
     fastapis, ours = Response(), dependency_solving._without_headers()
     del fastapis.headers["content-length"]

@@ -21,8 +21,9 @@ from starlette.routing import Host, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calls import call, http_scope, request
-from djfast_mount import mount, route_index
-from djfast_mount.route_index import add_route_index
+from djfast_mount import mount
+from djfast_mount.fastpath import route_index
+from djfast_mount.fastpath.route_index import add_route_index
 
 # Few and alike, so that routes shadow one another.
 SEGMENTS = ("a", "b", "a.b", "{x}", "{y}", "{n:int}", "a-{x}", "{rest:path}", "")

@@ -26,7 +26,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount import dependency_solving
 from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
@@ -35,6 +34,7 @@ from djfast_mount.database.connections import PoolThread, note_started
 from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, undisturbed
 from djfast_mount.exceptions import PoolTimeout
+from djfast_mount.fastpath import dependency_solving
 from djfast_mount.file_contents import StaleFile
 from djfast_mount.health import Health
 from djfast_mount.hosts import HostCheck

@@ -19,9 +19,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount import asgi, mount, one_hop
+from djfast_mount import asgi, mount
 from djfast_mount.database import connections
 from djfast_mount.database.connections import PoolThread
+from djfast_mount.fastpath import one_hop
 from djfast_mount.offload import loop_call as loop_calls
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread import request as request_thread

@@ -29,8 +29,8 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.one_hop import in_one_hop, is_plain
-from djfast_mount.telemetry import UNASKED, ask_again
+from djfast_mount.fastpath.one_hop import in_one_hop, is_plain
+from djfast_mount.fastpath.telemetry import UNASKED, ask_again
 
 __all__ = ["add_route_index", "is_indexed"]
 

@@ -39,7 +39,7 @@ from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount import dependency_solving
+from djfast_mount.fastpath import dependency_solving
 from djfast_mount.offload import run as offload
 from djfast_mount.threads.lease import Source
 
