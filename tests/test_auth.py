@@ -40,8 +40,8 @@ from djfast_mount.auth import (
     router,
     session,
 )
+from djfast_mount.django_for_api.request import http_request
 from djfast_mount.exceptions import ConfigurationError, MountError
-from djfast_mount.http_request import http_request
 from project.library.models import Author, Book, Key
 
 DjangoRequest = Annotated[HttpRequest, Depends(get_request)]

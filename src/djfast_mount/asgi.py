@@ -31,6 +31,7 @@ from djfast_mount.api_patterns import register
 from djfast_mount.apis import fronts, prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.database.connections import PoolThread, note_started
+from djfast_mount.django_for_api.request import DjangoRequests
 from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, undisturbed
 from djfast_mount.exceptions import PoolTimeout
@@ -38,7 +39,6 @@ from djfast_mount.fastpath import dependency_solving
 from djfast_mount.file_contents import StaleFile
 from djfast_mount.health import Health
 from djfast_mount.hosts import HostCheck
-from djfast_mount.http_request import DjangoRequests
 from djfast_mount.lifespan import garbage
 from djfast_mount.lifespan.participants import Lifespans, Participant
 from djfast_mount.lifespan.sigterm import Grace

@@ -37,6 +37,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from djfast_mount.database_errors import is_misfit, is_outage, misfit, refused_value
+from djfast_mount.django_for_api.request import APICall, call_of
 from djfast_mount.exception_reports import (
     log,
     on_thread,
@@ -46,7 +47,6 @@ from djfast_mount.exception_reports import (
     traceback_lines,
     wants_html,
 )
-from djfast_mount.http_request import APICall, call_of
 from djfast_mount.integrity import violation
 from djfast_mount.odd_json import fault_of, printable
 

@@ -26,8 +26,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 from djfast_mount.database.connections import endpoint_name
+from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import PoolTimeout
-from djfast_mount.http_request import call_of
 
 __all__ = [
     "log",

@@ -28,8 +28,8 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
 from djfast_mount.conf import SETTING, option
+from djfast_mount.django_for_api.request import call_of, get_request, set_user
 from djfast_mount.exceptions import ConfigurationError, MountError
-from djfast_mount.http_request import call_of, get_request, set_user
 
 __all__ = ["Scheme", "api_key", "authenticated", "bearer", "challenges", "check_schemes", "session"]
 

@@ -27,8 +27,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.conf import SETTING, option
+from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.http_request import call_of
 from djfast_mount.offload.run import current_source
 from djfast_mount.routing.prefixes import child_scope, split_root_path
 from djfast_mount.spelling import did_you_mean

@@ -14,7 +14,7 @@ from django.core.signals import got_request_exception
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from djfast_mount.http_request import ENFORCE_CSRF_CHECKS, call_of
+from djfast_mount.django_for_api.request import ENFORCE_CSRF_CHECKS, call_of
 
 __all__ = ["ASGI", "TestRequest", "http_scope", "of_test", "websocket_scope"]
 

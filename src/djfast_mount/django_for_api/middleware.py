@@ -31,10 +31,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount.api_responses import APIResponse, Parts, send_django
+from djfast_mount.django_for_api.request import http_request, is_taken
+from djfast_mount.django_for_api.responses import APIResponse, Parts, send_django
 from djfast_mount.django_half.middleware_methods import Methods, has_methods_only
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.http_request import http_request, is_taken
 from djfast_mount.offload import run as offload
 from djfast_mount.spelling import did_you_mean
 from djfast_mount.threads.calls import FutureCall

@@ -32,7 +32,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount import csrf
+from djfast_mount.django_for_api import csrf
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.run import current_source
 from djfast_mount.threads.lease import Source
@@ -350,4 +350,4 @@ def _forget(**_: object) -> None:
     _middleware.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.http_request")
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.django_for_api.request")

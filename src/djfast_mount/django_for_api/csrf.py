@@ -87,4 +87,4 @@ def _forget(**_: object) -> None:
     _middleware.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.csrf")
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.django_for_api.csrf")

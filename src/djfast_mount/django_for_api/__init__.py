@@ -1,0 +1,1 @@
+"""What of Django an API call has: request, session, CSRF check, settings and middleware."""
