@@ -28,7 +28,8 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.api_docs import ApiDocs
 from djfast_mount.api_patterns import register
-from djfast_mount.apis import fronts, prepare
+from djfast_mount.apis.loading import load_app, load_apps
+from djfast_mount.apis.preparation import fronts, prepare
 from djfast_mount.conf import option, with_settings
 from djfast_mount.database.connections import PoolThread, note_started
 from djfast_mount.django_for_api.request import DjangoRequests
@@ -43,7 +44,6 @@ from djfast_mount.lifespan import garbage
 from djfast_mount.lifespan.participants import Lifespans, Participant
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
-from djfast_mount.loading import load_app, load_apps
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import fall_through

@@ -21,10 +21,10 @@ from fastapi.params import Depends as DependsParam
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from djfast_mount.apis.dependencies import add_dependency
 from djfast_mount.database.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.offload import run as offload
-from djfast_mount.route_dependencies import add_dependency
 from djfast_mount.spelling import did_you_mean
 from djfast_mount.threads.lease import Source
 

@@ -16,10 +16,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Mount
 
+from djfast_mount.apis.dependencies import add_dependency
 from djfast_mount.django_for_api.middleware import CHAIN, Chain
 from djfast_mount.django_for_api.request import http_request
 from djfast_mount.django_for_api.responses import DjangoResponse
-from djfast_mount.route_dependencies import add_dependency
 
 __all__ = ["call_view_hooks"]
 

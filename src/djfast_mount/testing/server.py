@@ -12,9 +12,9 @@ import httpx
 from django.conf import settings
 from starlette.types import ASGIApp, Scope
 
+from djfast_mount.apis.loading import load_app
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.lifespan.participants import Participant, Phase
-from djfast_mount.loading import load_app
 from djfast_mount.testing.conversation import Conversation
 from djfast_mount.testing.exchange import Draw, Exchange
 from djfast_mount.testing.requests import ASGI, TestRequest, http_scope, of_test, websocket_scope

@@ -1,0 +1,1 @@
+"""From mount()'s arguments to apps that are ready to serve."""
