@@ -15,9 +15,10 @@ from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from starlette.types import Message
 
 from calls import Answer, ask, call, http_scope
-from djfast_mount import mount, security
+from djfast_mount import mount
 from djfast_mount.auth import get_request
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.security import djangos_middleware as security
 from harness import TESTS
 
 held, let_go = threading.Event(), threading.Event()

@@ -33,7 +33,7 @@ from djfast_mount.api_docs_html import DocsPage, Token, redoc, swagger_ui, swagg
 from djfast_mount.django_for_api.request import call_of, get_request
 from djfast_mount.exception_reports import wants_html
 from djfast_mount.schemes import authenticated, challenges
-from djfast_mount.security import security_headers
+from djfast_mount.security.djangos_middleware import security_headers
 
 __all__ = ["ApiDocs", "Link", "documented", "links"]
 

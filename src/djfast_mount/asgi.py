@@ -39,11 +39,9 @@ from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.fastpath import dependency_solving
 from djfast_mount.file_contents import StaleFile
 from djfast_mount.health import Health
-from djfast_mount.hosts import HostCheck
 from djfast_mount.lifespan import garbage
 from djfast_mount.lifespan.participants import Lifespans, Participant
 from djfast_mount.lifespan.sigterm import Grace
-from djfast_mount.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import fall_through
@@ -55,7 +53,9 @@ from djfast_mount.routing.prefixes import (
     namespace_of,
     split_root_path,
 )
-from djfast_mount.security import with_security_headers
+from djfast_mount.security.djangos_middleware import with_security_headers
+from djfast_mount.security.hosts import HostCheck
+from djfast_mount.security.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.staticfiles import StaticFiles
 from djfast_mount.threads.pool import Pool
 from djfast_mount.url_for import names_of_both

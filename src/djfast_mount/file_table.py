@@ -35,7 +35,7 @@ from whitenoise.responders import (  # type: ignore[import-untyped]
 
 from djfast_mount.file_contents import FileMemory, RawHeaders, Variant
 from djfast_mount.file_responses import FileResponse, RedirectResponse
-from djfast_mount.security import file_headers, missing_headers
+from djfast_mount.security.djangos_middleware import file_headers, missing_headers
 
 __all__ = ["FileTable", "static_storage", "urls_left_open"]
 

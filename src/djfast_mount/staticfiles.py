@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.file_contents import FileMemory, StaleFile, in_thread
 from djfast_mount.file_table import FileTable, urls_left_open
-from djfast_mount.security import secured_files
+from djfast_mount.security.djangos_middleware import secured_files
 
 __all__ = ["StaticFiles"]
 

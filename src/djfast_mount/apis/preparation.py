@@ -14,7 +14,7 @@ from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.fastpath.route_index import add_route_index, is_indexed
 from djfast_mount.fastpath.telemetry import unasked
 from djfast_mount.schemes import check_schemes
-from djfast_mount.security import DjangoSettings, chosen_settings
+from djfast_mount.security.djangos_middleware import DjangoSettings, chosen_settings
 from djfast_mount.transactions import honour_atomic_requests
 
 __all__ = ["fronts", "prepare"]

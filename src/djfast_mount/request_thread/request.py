@@ -26,7 +26,7 @@ from djfast_mount.offload.cancellation import outlive
 from djfast_mount.offload.run import enter, leave, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
-from djfast_mount.security import missing_headers, with_security_headers
+from djfast_mount.security.djangos_middleware import missing_headers, with_security_headers
 from djfast_mount.threads.lease import Hop, Lease
 from djfast_mount.threads.pool import Pool
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount.security import with_security_headers
+from djfast_mount.security.djangos_middleware import with_security_headers
 
 __all__ = ["OF_A_BODY", "CountedBody", "declared_too_large", "needs_counting", "too_large"]
 

@@ -304,4 +304,4 @@ def _forget(**_: object) -> None:
         function.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.security")
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.security.djangos_middleware")
