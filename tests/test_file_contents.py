@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from djfast_mount import file_contents
-from djfast_mount.file_contents import FileMemory, OpenFile, StaleFile, Variant
+from djfast_mount.staticfiles import contents as file_contents
+from djfast_mount.staticfiles.contents import FileMemory, OpenFile, StaleFile, Variant
 
 
 def variant_of(path: Path) -> Variant:

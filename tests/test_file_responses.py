@@ -17,8 +17,8 @@ import pytest
 from starlette.types import Message
 
 from calls import ask, call, http_scope, not_found
-from djfast_mount.file_responses import BLOCK
-from djfast_mount.staticfiles import StaticFiles
+from djfast_mount.staticfiles.app import StaticFiles
+from djfast_mount.staticfiles.responses import BLOCK
 from harness import Server
 
 SMALL = bytes(range(256)) * 40

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djfast_mount.negotiation import asked_of, byte_range, failed_condition, preferred_coding, range_still_holds
+from djfast_mount.staticfiles.negotiation import (
+    asked_of,
+    byte_range,
+    failed_condition,
+    preferred_coding,
+    range_still_holds,
+)
 
 ETAG = b'"5f-2800"'
 DATE = b"Fri, 20 Nov 2026 10:00:00 GMT"

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 
 from calls import Answer, ask, not_found, request
 from djfast_mount import mount
-from djfast_mount.staticfiles import StaticFiles
+from djfast_mount.staticfiles.app import StaticFiles
 from harness import TESTS, Server
 
 

@@ -19,7 +19,7 @@ import pytest
 from django.core import mail
 
 from calls import Answer, ask, call, http_scope, not_found
-from djfast_mount.staticfiles import StaticFiles
+from djfast_mount.staticfiles.app import StaticFiles
 
 CSS = b"body { color: black }\n" * 40
 Build = Callable[..., StaticFiles]

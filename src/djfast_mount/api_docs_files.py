@@ -14,7 +14,7 @@ from django.apps import apps
 from django.conf import settings
 from django.urls import get_script_prefix
 
-from djfast_mount.file_table import static_storage, urls_left_open
+from djfast_mount.staticfiles.table import static_storage, urls_left_open
 
 __all__ = ["FOLDER", "DocsFiles"]
 

@@ -37,7 +37,6 @@ from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, undisturbed
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.fastpath import dependency_solving
-from djfast_mount.file_contents import StaleFile
 from djfast_mount.health import Health
 from djfast_mount.lifespan import garbage
 from djfast_mount.lifespan.participants import Lifespans, Participant
@@ -56,7 +55,8 @@ from djfast_mount.routing.prefixes import (
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.security.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
-from djfast_mount.staticfiles import StaticFiles
+from djfast_mount.staticfiles.app import StaticFiles
+from djfast_mount.staticfiles.contents import StaleFile
 from djfast_mount.threads.pool import Pool
 from djfast_mount.url_for import names_of_both
 

@@ -27,7 +27,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 django.setup()
 
-from djfast_mount import mount, staticfiles  # noqa: E402  (needs Django's settings)
+from djfast_mount import mount
+from djfast_mount.staticfiles import app as staticfiles
 
 counts: Counter[str] = Counter()
 

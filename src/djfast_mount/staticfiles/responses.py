@@ -12,8 +12,14 @@ from urllib.parse import quote
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from djfast_mount.file_contents import FileMemory, OpenFile, RawHeaders, Variant, in_thread
-from djfast_mount.negotiation import asked_of, byte_range, failed_condition, preferred_coding, range_still_holds
+from djfast_mount.staticfiles.contents import FileMemory, OpenFile, RawHeaders, Variant, in_thread
+from djfast_mount.staticfiles.negotiation import (
+    asked_of,
+    byte_range,
+    failed_condition,
+    preferred_coding,
+    range_still_holds,
+)
 
 __all__ = ["FileResponse", "RedirectResponse"]
 

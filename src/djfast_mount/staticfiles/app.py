@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.file_contents import FileMemory, StaleFile, in_thread
-from djfast_mount.file_table import FileTable, urls_left_open
 from djfast_mount.security.djangos_middleware import secured_files
+from djfast_mount.staticfiles.contents import FileMemory, StaleFile, in_thread
+from djfast_mount.staticfiles.table import FileTable, urls_left_open
 
 __all__ = ["StaticFiles"]
 

@@ -33,9 +33,9 @@ from whitenoise.responders import (  # type: ignore[import-untyped]
     StaticFile,
 )
 
-from djfast_mount.file_contents import FileMemory, RawHeaders, Variant
-from djfast_mount.file_responses import FileResponse, RedirectResponse
 from djfast_mount.security.djangos_middleware import file_headers, missing_headers
+from djfast_mount.staticfiles.contents import FileMemory, RawHeaders, Variant
+from djfast_mount.staticfiles.responses import FileResponse, RedirectResponse
 
 __all__ = ["FileTable", "static_storage", "urls_left_open"]
 

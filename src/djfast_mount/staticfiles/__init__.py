@@ -1,0 +1,1 @@
+"""Static files by WhiteNoise's rules."""
