@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from djfast_mount.auth.schemes import check_schemes
 from djfast_mount.conf import option
 from djfast_mount.django_for_api.middleware import Chain, DjangoMiddleware, chosen_middleware
 from djfast_mount.django_for_api.view_hooks import call_view_hooks
 from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.fastpath.route_index import add_route_index, is_indexed
 from djfast_mount.fastpath.telemetry import unasked
-from djfast_mount.schemes import check_schemes
 from djfast_mount.security.djangos_middleware import DjangoSettings, chosen_settings
 from djfast_mount.transactions import honour_atomic_requests
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from django.conf import settings
 from fastapi import Depends, HTTPException
 
+from djfast_mount.auth.login import router
+from djfast_mount.auth.permissions import check_permission, check_spelling, note_asker
+from djfast_mount.auth.schemes import Scheme, api_key, authenticated, bearer, challenges, session
 from djfast_mount.django_for_api.request import get_request
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.login import router
-from djfast_mount.permissions import check_permission, check_spelling, note_asker
-from djfast_mount.schemes import Scheme, api_key, authenticated, bearer, challenges, session
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser as User

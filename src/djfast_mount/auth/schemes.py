@@ -294,4 +294,4 @@ def _forget(**_: object) -> None:
     _chosen.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.schemes")
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.auth.schemes")

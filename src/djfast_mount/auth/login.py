@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, SecretStr
 
+from djfast_mount.auth.schemes import session
 from djfast_mount.django_for_api import csrf
 from djfast_mount.django_for_api.request import get_request
-from djfast_mount.schemes import session
 
 __all__ = ["router"]
 
