@@ -32,7 +32,7 @@ from djfast_mount.api_docs_files import FOLDER, DocsFiles
 from djfast_mount.api_docs_html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
 from djfast_mount.auth.schemes import authenticated, challenges
 from djfast_mount.django_for_api.request import call_of, get_request
-from djfast_mount.exception_reports import wants_html
+from djfast_mount.exception_handlers.reports import wants_html
 from djfast_mount.security.djangos_middleware import security_headers
 
 __all__ = ["ApiDocs", "Link", "documented", "links"]

@@ -36,9 +36,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from djfast_mount.database_errors import is_misfit, is_outage, misfit, refused_value
 from djfast_mount.django_for_api.request import APICall, call_of
-from djfast_mount.exception_reports import (
+from djfast_mount.exception_handlers.database_errors import is_misfit, is_outage, misfit, refused_value
+from djfast_mount.exception_handlers.integrity import violation
+from djfast_mount.exception_handlers.reports import (
     log,
     on_thread,
     report,
@@ -47,8 +48,7 @@ from djfast_mount.exception_reports import (
     traceback_lines,
     wants_html,
 )
-from djfast_mount.integrity import violation
-from djfast_mount.odd_json import fault_of, printable
+from djfast_mount.exception_handlers.unencodable import fault_of, printable
 
 __all__ = ["add_exception_handlers"]
 
