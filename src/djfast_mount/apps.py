@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from djfast_mount import url_names
 from djfast_mount.checks import register_checks
+from djfast_mount.url_names import names as url_names
 
 __all__ = ["DjfastMountConfig"]
 

@@ -27,7 +27,6 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.api_docs import ApiDocs
-from djfast_mount.api_patterns import register
 from djfast_mount.apis.loading import load_app, load_apps
 from djfast_mount.apis.preparation import fronts, prepare
 from djfast_mount.conf import option, with_settings
@@ -58,7 +57,8 @@ from djfast_mount.security.limits import OF_A_BODY, CountedBody, declared_too_la
 from djfast_mount.staticfiles.app import StaticFiles
 from djfast_mount.staticfiles.contents import StaleFile
 from djfast_mount.threads.pool import Pool
-from djfast_mount.url_for import names_of_both
+from djfast_mount.url_names.api_patterns import register
+from djfast_mount.url_names.url_for import names_of_both
 
 __all__ = ["MountedApplication", "mount"]
 

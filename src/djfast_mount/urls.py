@@ -22,7 +22,7 @@ from djfast_mount.exceptions import MountError
 from djfast_mount.objects import aget_object_or_404, get_object_or_404
 from djfast_mount.route_table import Route, route_table
 from djfast_mount.spelling import did_you_mean
-from djfast_mount.url_names import known_names
+from djfast_mount.url_names.names import known_names
 
 __all__ = ["Route", "UnknownURL", "aget_object_or_404", "get_object_or_404", "reverse", "route_table"]
 

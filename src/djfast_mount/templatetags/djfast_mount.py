@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.urls import NoReverseMatch
 
-from djfast_mount.url_names import api_namespaces, known_names
+from djfast_mount.url_names.names import api_namespaces, known_names
 from djfast_mount.urls import UnknownURL, reverse
 
 __all__ = ["api_url", "register"]

@@ -1,0 +1,1 @@
+"""Names of URLs over both frameworks."""
