@@ -24,7 +24,7 @@ from fastapi.security import OAuth2AuthorizationCodeBearer, OpenIdConnect
 
 from api_client import ApiClient, committed_rows
 from djfast_mount import mount
-from djfast_mount.admin_index import link_docs
+from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.auth import CurrentUser, api_key
 from djfast_mount.exceptions import ConfigurationError
 from harness import TESTS

@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount.api_docs import ApiDocs
+from djfast_mount.api_docs.pages import ApiDocs
 from djfast_mount.apis.loading import load_app, load_apps
 from djfast_mount.apis.preparation import fronts, prepare
 from djfast_mount.conf import option, with_settings

@@ -8,7 +8,7 @@ from django import template
 from django.template import Context
 from django.urls import get_script_prefix
 
-from djfast_mount.api_docs import links
+from djfast_mount.api_docs.pages import links
 
 __all__ = ["register"]
 

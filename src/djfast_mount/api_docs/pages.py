@@ -27,9 +27,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.admin_index import link_docs
-from djfast_mount.api_docs_files import FOLDER, DocsFiles
-from djfast_mount.api_docs_html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
+from djfast_mount.api_docs.admin_index import link_docs
+from djfast_mount.api_docs.files import FOLDER, DocsFiles
+from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
 from djfast_mount.auth.schemes import authenticated, challenges
 from djfast_mount.django_for_api.request import call_of, get_request
 from djfast_mount.exception_handlers.reports import wants_html
