@@ -7,61 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
 from harness import Server, postgres
 
 _stack = contextlib.ExitStack()
-
-# Left to `nox -s tests`, which asks for everything: of the laws, a fifth is enough for every day; and what starts many
-# processes.
-_LONG = {
-    *(path.name for path in (Path(__file__).parent / "laws").glob("test_*.py")),
-    "test_doctor.py",
-    "test_examples.py",
-    "test_handlers.py",
-    "test_health.py",
-    "test_logs.py",
-    "test_mount_migrate.py",
-    "test_mount_routes.py",
-    "test_pytest_plugin.py",
-    "test_runserver.py",
-    "test_startproject.py",
-} - {"test_lazy.py", "test_one_thread.py"}
-# What asks no database, or starts processes with databases of their own, need not run on a second one.
-_ONCE = {
-    "test_api_docs.py",
-    "test_checks.py",
-    "test_conf.py",
-    "test_dependency_solving.py",
-    "test_doors.py",
-    "test_exception_server.py",
-    "test_file_contents.py",
-    "test_file_responses.py",
-    "test_hosts.py",
-    "test_layout.py",
-    "test_lifespan.py",
-    "test_lifespan_failures.py",
-    "test_limits.py",
-    "test_loading.py",
-    "test_negotiation.py",
-    "test_package.py",
-    "test_readme.py",
-    "test_route_index.py",
-    "test_route_table.py",
-    "test_routing.py",
-    "test_settings_parity.py",
-    "test_static_mount.py",
-    "test_staticfiles.py",
-    "test_telemetry.py",
-    "test_testing_cases.py",
-    "test_threads.py",
-    "test_threads_machine.py",
-    "test_urls.py",
-    "test_urls_docs.py",
-}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,14 +32,18 @@ def pytest_configure(config: pytest.Config) -> None:
     assert settings.configured or settings.DATABASES
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    if not collection_path.name.startswith("test_") or collection_path.is_dir():
-        return None
-    named = any(collection_path.name in argument for argument in config.args)
-    if named or config.getoption("--everything"):
-        return None
-    once = config.getoption("--db") != "sqlite" and collection_path.name in _ONCE
-    return True if once or collection_path.name in _LONG else None
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the tests marked `long`, and on a second database those marked `once`, unless their file is named."""
+    if config.getoption("--everything"):
+        return
+    marks = ["long"] if config.getoption("--db") == "sqlite" else ["long", "once"]
+    left_out = [
+        item
+        for item in items
+        if any(map(item.get_closest_marker, marks)) and not any(item.path.name in named for named in config.args)
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_unconfigure() -> None:

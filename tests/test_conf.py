@@ -9,13 +9,15 @@ import sys
 from typing import Any
 
 import pytest
+from calls import HOST, request
 from django.test import override_settings
 from fastapi import FastAPI
 
-from calls import HOST, request
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.exceptions import ConfigurationError
+
+pytestmark = pytest.mark.once
 
 
 def limit_of(root: MountedApplication) -> int:

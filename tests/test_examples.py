@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
-
 from example_site import EXAMPLES, Example, commands_of, copied, started
 from harness import Server
+
+pytestmark = pytest.mark.long
 
 POSTGRES = os.environ.get("DATABASE_URL", "")
 CLIENTS = 200

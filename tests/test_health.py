@@ -17,15 +17,17 @@ from typing import Any
 
 import httpx
 import pytest
+from calls import HOST, call, http_scope, request
 from django.test import override_settings
 from fastapi import FastAPI
+from harness import PYTHONPATH, TESTS, Server, free_port
 
 import djfast_mount.health
-from calls import HOST, call, http_scope, request
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.testing import Client
-from harness import TESTS, Server, free_port
+
+pytestmark = pytest.mark.long
 
 STRANGER = [(b"host", b"stranger.example")]
 READY = {
@@ -39,7 +41,7 @@ READY = {
 def manage(database: str, *arguments: str) -> None:
     env = {**os.environ, "DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "health_settings"}
     command = [sys.executable, "-m", "django", *arguments]
-    subprocess.run(command, cwd=TESTS, env={**env, "PYTHONPATH": str(TESTS)}, check=True, capture_output=True)
+    subprocess.run(command, cwd=TESTS, env={**env, "PYTHONPATH": PYTHONPATH}, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +210,7 @@ def test_migrations_are_looked_up_again_until_they_are_applied(tmp_path: Path, m
         "told = [request(app, '/readyz').status]; call_command('migrate', verbosity=0);"
         "told += [request(app, '/readyz').status for _ in range(2)]; print(json.dumps(told))"
     )
-    env = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "health_settings", "PYTHONPATH": str(TESTS)}
+    env = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "health_settings", "PYTHONPATH": PYTHONPATH}
 
     def told(recheck: str) -> Any:
         command = [sys.executable, "-c", code, recheck]

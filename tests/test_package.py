@@ -12,6 +12,8 @@ import pytest
 
 import djfast_mount
 
+pytestmark = pytest.mark.once
+
 
 def run_python(code: str) -> str:
     """What `code` prints in a new interpreter without Django's settings."""

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-
 from harness import TESTS
+
+pytestmark = pytest.mark.long
 
 POSTGRES = os.environ.get("DATABASE_URL", "")
 PROJECT = TESTS / "testing_project"

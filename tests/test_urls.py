@@ -14,7 +14,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
+from api_client import ApiClient, both
 from asgiref.sync import sync_to_async
+from calls import websocket
 from django.conf.urls.i18n import i18n_patterns
 from django.core.checks import run_checks
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -24,16 +26,16 @@ from django.urls import NoReverseMatch, Resolver404, base, clear_url_caches, inc
 from django.urls import reverse as django_reverse
 from django.utils import translation
 from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+from harness import PYTHONPATH, TESTS
 from starlette.routing import NoMatchFound, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from api_client import ApiClient, both
-from calls import websocket
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.urls import UnknownURL, reverse
-from harness import TESTS
+
+pytestmark = pytest.mark.once
 
 
 class Colour(Enum):
@@ -556,7 +558,11 @@ def run(tmp_path: Path, code: str, **more: str) -> str:
     """Runs `code` after django.setup() in a process of its own, with `more` settings."""
     lines = ["from project.settings import *", *(f"{name} = {value!r}" for name, value in more.items())]
     (tmp_path / "own_settings.py").write_text("\n".join(lines))
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "own_settings", "PYTHONPATH": f"{tmp_path}:{TESTS}"}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "own_settings",
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{PYTHONPATH}",
+    }
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import django, sys\ndjango.setup()\nfrom django.urls import *\n{code}"],
         env=environment,

@@ -23,7 +23,7 @@ import psutil
 import psycopg
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS))
+sys.path[:0] = [str(TESTS), str(TESTS / "support")]
 
 from benchmarks import hop, machine, memory  # noqa: E402
 from benchmarks.database import Database, database  # noqa: E402

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-
-from harness import free_port
+from harness import PYTHONPATH, free_port
 
 TESTS = Path(__file__).resolve().parent.parent
 THREADS = 8  # what mount() gives itself, and each gunicorn here
@@ -166,7 +165,7 @@ def stop(child: subprocess.Popen[bytes]) -> None:
 def environment(database: str, static: Path) -> dict[str, str]:
     return {
         **os.environ,
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": PYTHONPATH,
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
         "DATABASE_URL": database,
         "BENCH_STATIC_ROOT": str(static),

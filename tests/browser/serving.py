@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from harness import TESTS, Server
+from harness import PYTHONPATH, TESTS, Server
 from nginx import nginx
 from quickstart_site import PASSWORD, fresh_database
 
@@ -37,7 +37,7 @@ CREATE_DEMO = ("createsuperuser", "--no-input", "--username=demo", "--email=demo
 def library(folder: Path, prefix: str, *commands: tuple[str, ...], **env: str) -> Iterator[str]:
     """The URL of the library: migrated, with the superuser "demo", and what the management `commands` have done."""
     with fresh_database(folder) as database_url:
-        env = {"DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": str(TESTS), **env}
+        env = {"DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": PYTHONPATH, **env}
         env["DATABASE_URL"] = database_url
         for command in (MIGRATE, CREATE_DEMO, *commands):
             manage({**env, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}, *command)

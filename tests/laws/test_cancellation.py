@@ -22,6 +22,8 @@ from laws import record
 from laws.site import Exchange, Root, Site, turns_of_the_loop
 from project.shop.models import Item
 
+pytestmark = pytest.mark.long
+
 HEARS_SIGNALS = True
 
 api = FastAPI()

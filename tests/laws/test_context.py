@@ -22,6 +22,8 @@ from laws import record
 from laws.record import note
 from laws.site import Root, Site
 
+pytestmark = pytest.mark.long
+
 api = FastAPI()
 word: ContextVar[str] = ContextVar("word", default="unset")
 other: ContextVar[str] = ContextVar("other", default="unset")

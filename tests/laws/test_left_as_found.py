@@ -18,6 +18,8 @@ from laws.record import note
 from laws.site import Root, Site
 from project.shop.models import Item
 
+pytestmark = pytest.mark.long
+
 api = FastAPI()
 
 KEPT = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": False}

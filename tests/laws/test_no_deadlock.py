@@ -17,6 +17,8 @@ from laws.record import note
 from laws.site import Site
 from project.shop.models import Item
 
+pytestmark = pytest.mark.long
+
 api = FastAPI()
 
 sizes = pytest.mark.parametrize("threads", [1, 2, 8])

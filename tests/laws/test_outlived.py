@@ -19,6 +19,8 @@ from laws.record import note, tasks
 from laws.site import Root, Site
 from project.shop.models import Item
 
+pytestmark = pytest.mark.long
+
 HEARS_SIGNALS = True
 
 api = FastAPI()

@@ -22,6 +22,8 @@ from laws.record import Stop
 from laws.site import Site
 from project.shop.models import Item
 
+pytestmark = pytest.mark.long
+
 Pattern = Callable[[], Awaitable[object]]
 api = FastAPI()
 

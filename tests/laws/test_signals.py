@@ -19,6 +19,8 @@ from laws.record import note
 from laws.site import Site, turns_of_the_loop
 from project.shop.models import Item
 
+pytestmark = pytest.mark.long
+
 HEARS_SIGNALS = True
 
 api = FastAPI()

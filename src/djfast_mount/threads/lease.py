@@ -1,5 +1,5 @@
 """The lease that a request holds on a worker. Standard library only; the laws stand at the head of
-djfast_mount.threads.
+djfast_mount.threads.pool.
 
 A lease is used on one event loop. What runs on its worker is marked so.
 """

@@ -27,8 +27,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 django.setup()
 
-from djfast_mount import mount
-from djfast_mount.staticfiles import app as staticfiles
+from djfast_mount import mount  # noqa: E402  (needs Django's settings)
+from djfast_mount.staticfiles import app as staticfiles  # noqa: E402  (needs Django's settings)
 
 counts: Counter[str] = Counter()
 

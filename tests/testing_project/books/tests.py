@@ -1,6 +1,6 @@
 """For Django's own runner: the styles of unittest that a project with two halves has.
 
-They are run by tests/test_testing_cases.py, in processes of their own.
+They are run by tests/testing/test_cases.py, in processes of their own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,528 @@
+"""Dependants solved from what they ask for alone: nothing of it can be seen but that the rest is not parsed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+from unittest import mock
+from urllib.parse import quote_plus
+
+import fastapi.dependencies.utils
+import fastapi.middleware.asyncexitstack
+import fastapi.routing
+import pytest
+from calls import HOST, Answer, call, http_scope, request, websocket
+from fastapi import (
+    BackgroundTasks,
+    Body,
+    Cookie,
+    Depends,
+    FastAPI,
+    Form,
+    Header,
+    Path,
+    Query,
+    Request,
+    Response,
+    Security,
+    WebSocket,
+    WebSocketException,
+)
+from fastapi.dependencies.utils import SolvedDependency
+from fastapi.security import APIKeyHeader, SecurityScopes
+from harness import PYTHONPATH
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from djfast_mount import mount
+from djfast_mount.fastpath import dependency_solving
+
+pytestmark = pytest.mark.once
+
+
+class Item(BaseModel):
+    name: str
+    price: float = 1.0
+
+
+class Page(BaseModel):
+    size: int = 3
+    after: list[str] = []
+
+
+def leaf(q: int = 1, x_token: Annotated[str, Header()] = "none") -> str:
+    return f"{q} {x_token}"
+
+
+def wants_cookie(seen: Annotated[int, Cookie()]) -> int:
+    return seen
+
+
+def sets_header(response: Response, who: Annotated[str, Depends(leaf)]) -> str:
+    response.headers["x-who"] = str(len(who))
+    response.status_code = 201
+    return who
+
+
+def of_scopes(
+    scopes: SecurityScopes, key: Annotated[Any, Security(APIKeyHeader(name="x-key", auto_error=False))]
+) -> Any:
+    return scopes.scopes, key
+
+
+def scopes_alone(scopes: SecurityScopes) -> list[str]:
+    return scopes.scopes
+
+
+def either(request: Request = None, websocket: WebSocket = None) -> str:  # type: ignore[assignment]
+    """As what serves both kinds is written."""
+    return f"{type(request).__name__} {type(websocket).__name__}"
+
+
+def replaced() -> str:
+    return "never seen: it is overridden"
+
+
+def replacement(name: str = "nobody") -> str:
+    return name
+
+
+async def opened(q: int = 1) -> AsyncIterator[int]:
+    yield q
+
+
+done: list[str] = []
+
+
+def noted(tasks: BackgroundTasks) -> None:
+    tasks.add_task(done.append, "task")
+
+
+class Called:
+    def __call__(self, q: int = 7) -> int:
+        return q
+
+
+def make_api() -> FastAPI:
+    api = FastAPI()
+    api.dependency_overrides[replaced] = replacement
+
+    @api.get("/nothing/{number}")
+    async def nothing() -> str:
+        return "nothing"
+
+    @api.get("/path/{number}")
+    async def path(number: Annotated[int, Path(gt=1)]) -> int:
+        return number
+
+    @api.get("/query/{number}")
+    def query(q: int, names: Annotated[list[str], Query(max_length=2)] = [], *, size: float = 1) -> Any:  # noqa: B006
+        return q, names, size
+
+    @api.get("/all/{number}")
+    def everything(
+        number: int, q: int, x_token: Annotated[int, Header()], seen: Annotated[int, Cookie()], request: Request
+    ) -> Any:
+        return number, q, x_token, seen, request.url.path
+
+    @api.get("/models/{number}")
+    async def models(page: Annotated[Page, Query()], connection: HTTPConnection) -> Any:
+        return page, str(connection.url)
+
+    @api.post("/body/{number}")
+    async def body(item: Item, number: int) -> Any:
+        return number, item
+
+    @api.post("/bodies/{number}")
+    def bodies(item: Item, count: Annotated[int, Body()], q: int) -> Any:
+        return item, count, q
+
+    @api.post("/form/{number}")
+    async def form(name: Annotated[str, Form()], q: int = 1) -> Any:
+        return name, q
+
+    @api.get("/leaf/{number}")
+    async def of_leaf(who: Annotated[str, Depends(leaf)], seen: Annotated[int, Depends(wants_cookie)]) -> Any:
+        return who, seen
+
+    @api.get("/header/{number}")
+    async def of_header(who: Annotated[str, Depends(sets_header)], tasks: Annotated[None, Depends(noted)]) -> str:
+        return who
+
+    @api.get("/scopes/{number}")
+    async def of_security(
+        found: Annotated[Any, Security(of_scopes, scopes=["read", "write"])],
+        alone: Annotated[Any, Security(scopes_alone, scopes=["read"])],
+    ) -> Any:
+        return found, alone
+
+    @api.get("/either/{number}")
+    async def of_either(kind: Annotated[str, Depends(either)]) -> str:
+        return kind
+
+    @api.get("/tasks/{number}")
+    async def tasks(first: Annotated[None, Depends(noted)], last: Annotated[str, Depends(leaf)]) -> str:
+        return last
+
+    @api.get("/overridden/{number}")
+    def overridden(name: Annotated[str, Depends(replaced)]) -> str:
+        return name
+
+    @api.get("/opened/{number}")
+    async def of_opened(q: Annotated[int, Depends(opened)], more: Annotated[int, Depends(Called())]) -> Any:
+        return q, more
+
+    @api.get("/response/{number}")
+    async def of_response(response: Response) -> str:
+        response.headers["x-own"] = "1"
+        response.status_code = 202
+        return "own"
+
+    @api.get("/stream/{number}")
+    async def stream(q: int = 2) -> AsyncIterator[int]:
+        for number in range(q % 5):
+            yield number
+
+    @api.websocket("/socket")
+    async def socket(
+        websocket: WebSocket,
+        connection: HTTPConnection,
+        q: int,
+        who: Annotated[str, Depends(leaf)],
+        kind: Annotated[str, Depends(either)],
+    ) -> None:
+        await websocket.accept()
+        await websocket.send_json([q, who, kind, str(connection.url), await websocket.receive_text()])
+        await websocket.close()
+
+    @api.websocket("/refused")
+    async def refused(q: Annotated[int, Query()]) -> None:
+        raise WebSocketException(4000)
+
+    return api
+
+
+PATHS = [route.path for route in make_api().routes if route.path.endswith("{number}")]  # type: ignore[attr-defined]
+
+
+@functools.cache
+def mounted() -> ASGIApp:
+    return mount("/api", make_api())
+
+
+@contextlib.contextmanager
+def fastapis_own() -> Iterator[None]:
+    """FastAPI's functions where they were."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (fastapi.dependencies.utils, fastapi.routing):
+            patch.setattr(module, "solve_dependencies", dependency_solving.solve_dependencies)
+        for module in (fastapi.middleware.asyncexitstack, fastapi.routing):
+            patch.setattr(module, "AsyncExitStack", contextlib.AsyncExitStack)
+        yield
+
+
+def same(root: ASGIApp, path: str, *body: bytes, **scope: Any) -> Answer:
+    """The answer, which is the one that FastAPI gives with its own functions."""
+    answer = request(root, path, *body, **scope)
+    with fastapis_own():
+        assert request(root, path, *body, **scope).messages == answer.messages
+    return answer
+
+
+VALUES = st.sampled_from(["", "0", "1", "2", "7", "x", "1.5", "é", "null", "[]"])
+NAMES = st.sampled_from(["q", "names", "size", "after", "name", "other"])
+
+
+@hypothesis_settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(PATHS),
+    VALUES,
+    st.lists(st.tuples(NAMES, VALUES), max_size=4),
+    st.lists(st.tuples(st.sampled_from(["x-token", "x-key", "cookie"]), VALUES), max_size=3),
+    st.sampled_from([b"", b"{}", b'{"name": "a"}', b'{"item": {"name": "a"}, "count": 2}', b"name=a", b"{"]),
+)
+def test_answers_are_those_of_fastapi(
+    root_path: str,
+    path: str,
+    number: str,
+    query: list[tuple[str, str]],
+    headers: list[tuple[str, str]],
+    body: bytes,
+) -> None:
+    """Whatever comes in path, query, headers, cookies and body, each kind of endpoint answers as it does with FastAPI's
+    own functions, errors and their order included."""
+    sent = [(name, f"seen={value}" if name == "cookie" else value) for name, value in headers]
+    kind = b"application/x-www-form-urlencoded" if body[:1] == b"n" else b"application/json"
+    same(
+        mounted(),
+        f"{root_path}/api{path.format(number=number or '-')}",
+        body,
+        root_path=root_path,
+        method="POST" if "od" in path or "form" in path else "GET",
+        query_string="&".join(f"{name}={quote_plus(value)}" for name, value in query).encode(),
+        headers=[*HOST, (b"content-type", kind), *((name.encode(), value.encode("latin-1")) for name, value in sent)],
+    )
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_endpoint_answers_something_good(path: str, root_path: str) -> None:
+    """What the property above compares are not errors alone: with what it asks for, each endpoint succeeds."""
+    bodies = {"/body/{number}": b'{"name": "a"}', "/bodies/{number}": b'{"item": {"name": "a"}, "count": 2}'}
+    body = bodies.get(path, b"name=a" if "form" in path else b"")
+    kind = b"application/x-www-form-urlencoded" if "form" in path else b"application/json"
+    answer = same(
+        mounted(),
+        f"{root_path}/api{path.format(number=3)}",
+        body,
+        root_path=root_path,
+        method="POST" if body else "GET",
+        query_string=b"q=4&names=a&size=2&after=b",
+        headers=[*HOST, (b"content-type", kind), (b"x-token", b"5"), (b"x-key", b"k"), (b"cookie", b"seen=6")],
+    )
+    assert answer.status in (200, 201, 202)
+
+
+@pytest.mark.parametrize("path", ["/socket", "/refused"])
+@pytest.mark.parametrize("query", [b"q=4", b"q=x", b""])
+def test_websockets_are_those_of_fastapi(path: str, query: bytes, root_path: str) -> None:
+    """A websocket's endpoint is handed what FastAPI hands it, and refused where FastAPI refuses it."""
+    root = mounted()
+    sent = websocket(root, f"{root_path}/api{path}", "hi", root_path=root_path, query_string=query)
+    with fastapis_own():
+        assert websocket(root, f"{root_path}/api{path}", "hi", root_path=root_path, query_string=query) == sent
+    assert (sent[0]["type"] == "websocket.accept") is (path == "/socket" and query == b"q=4")
+
+
+def parsed(root: ASGIApp, path: str, **scope: Any) -> set[str]:
+    """Which parts of the request FastAPI had looked at when the endpoint began."""
+    names = {"_headers": "headers", "_query_params": "query", "_cookies": "cookies"}
+    return {names[name] for name in request(root, path, **scope).json() if name in names}
+
+
+def make_curious_api() -> FastAPI:
+    api = FastAPI()
+
+    @api.get("/nothing")
+    async def nothing(request: Request) -> list[str]:
+        return list(vars(request))
+
+    @api.get("/query")
+    async def query(request: Request, q: int = 1) -> list[str]:
+        return list(vars(request))
+
+    @api.get("/cookie")
+    async def cookie(request: Request, q: Annotated[int, Cookie()] = 1) -> list[str]:
+        return list(vars(request))
+
+    return api
+
+
+def test_no_part_is_parsed_that_nobody_asks_for(root_path: str) -> None:
+    """Query, headers and cookies are looked at for a parameter that is there, and for no other endpoint."""
+    root = mount("/api", make_curious_api())
+    looked_at = {name: parsed(root, f"{root_path}/api/{name}", root_path=root_path) for name in ("nothing", "query")}
+    assert looked_at == {"nothing": set(), "query": {"query"}}
+    assert parsed(root, f"{root_path}/api/cookie", root_path=root_path) == {"headers", "cookies"}
+    with fastapis_own():
+        assert parsed(root, f"{root_path}/api/nothing", root_path=root_path) == {"headers", "query", "cookies"}
+
+
+def test_responses_share_nothing(root_path: str) -> None:
+    """The header and the status that one call's endpoint sets are on no other call's response."""
+    root = mounted()
+    assert request(root, root_path + "/api/response/1", root_path=root_path).header("x-own") == "1"
+    after = request(root, root_path + "/api/nothing/1", root_path=root_path)
+    assert (after.status, after.header("x-own")) == (200, None)
+
+
+def test_tasks_of_one_dependency_outlive_the_next(root_path: str) -> None:
+    """A background task that a dependency adds runs, though another dependency is solved after it."""
+    done.clear()
+    assert request(mounted(), root_path + "/api/tasks/1", root_path=root_path).status == 200
+    assert done == ["task"]
+
+
+class OfItsOwnStack:
+    """Middleware that puts exit stacks of the standard library's where FastAPI looks for them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            scope["fastapi_middleware_astack"] = stack
+            await self.app(scope, receive, send)
+
+
+def test_a_stack_of_the_standard_library_is_taken(root_path: str) -> None:
+    """Where somebody leads a request past FastAPI's own stack, with another in its place, its routes still answer."""
+    api = make_api()
+    around = FastAPI()
+    around.mount("/inner", OfItsOwnStack(api.router))
+    answer = request(mount("/api", around), root_path + "/api/inner/path/3", root_path=root_path)
+    assert (answer.status, answer.json()) == (200, 3)
+
+
+def test_what_was_entered_is_left(root_path: str) -> None:
+    """A dependency's end runs whether the call went well or not, and is told of the error."""
+    ends: list[str] = []
+    api = FastAPI()
+
+    async def ending() -> AsyncIterator[None]:
+        try:
+            yield
+        except LookupError:
+            ends.append("error")
+            raise
+        ends.append("well")
+
+    @api.get("/{kind}", dependencies=[Depends(ending)])
+    async def read(kind: str) -> str:
+        if kind == "bad":
+            raise LookupError
+        return kind
+
+    root = mount("/api", api)
+    assert request(root, root_path + "/api/good", root_path=root_path).status == 200
+    assert request(root, root_path + "/api/bad", root_path=root_path).status == 500
+    assert ends == ["well", "error"]
+
+
+def fresh(code: str) -> str:
+    """What `code` prints in a process in which nothing was mounted yet."""
+    lines = f"import sys; sys.path[:0] = {[*PYTHONPATH.split(os.pathsep), os.path.dirname(__file__)]!r}\n{code}"
+    return subprocess.run([sys.executable, "-c", lines], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def test_fastapi_is_as_it_is_known() -> None:
+    """The installed FastAPI has the names, fields and parameters that are known here, and a stack its callbacks."""
+    assert fresh("from djfast_mount.fastpath import dependency_solving as it; print(it.may_install())") == "True"
+    assert "_exit_callbacks" in vars(contextlib.AsyncExitStack())
+    fastapis, ours = Response(), dependency_solving._without_headers()
+    del fastapis.headers["content-length"]
+    vars(fastapis).pop("_headers")
+    fastapis.status_code = None  # type: ignore[assignment]
+    assert vars(ours) == vars(fastapis)
+
+
+def test_what_stands_in_its_place_has_its_signature() -> None:
+    """Libraries that look at the parameters of FastAPI's function, as some do for its version, find them."""
+    found = inspect.signature(dependency_solving.solve).parameters
+    assert list(found) == list(inspect.signature(dependency_solving.solve_dependencies).parameters)
+
+
+@pytest.mark.parametrize(
+    "another",
+    [
+        "it._FIELDS.remove('scope')",
+        "it._PARAMETERS.remove('body')",
+        "import fastapi.routing as it_has; it_has.AsyncExitStack = type('S', (it.AsyncExitStack,), {})",
+        "import fastapi.routing; fastapi.routing.solve_dependencies = print",
+        "import fastapi.dependencies.utils as utils; utils.solve_dependencies = print",
+        "it.solve_dependencies = type('Proxy', (), {'__globals__': vars(it.utils)})()",
+    ],
+)
+def test_another_fastapi_is_left_alone(another: str) -> None:
+    """Where FastAPI has another field, parameter, function or stack than is known here, nothing is replaced."""
+    code = f"""
+from djfast_mount.fastpath import dependency_solving as it
+{another}
+from fastapi.dependencies import utils
+import fastapi.middleware.asyncexitstack as stacks
+before = utils.solve_dependencies, stacks.AsyncExitStack
+it.install()
+print(before == (utils.solve_dependencies, stacks.AsyncExitStack))
+"""
+    assert fresh(code) == "True"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_function_of_somebody_elses_stays(before: bool) -> None:
+    """Who has put their own function in the place of FastAPI's, finds it called with every request."""
+    theirs = """
+import fastapi.routing, fastapi.dependencies.utils as utils
+original = utils.solve_dependencies
+async def theirs(**arguments):
+    print("theirs")
+    return await original(**arguments)
+fastapi.routing.solve_dependencies = utils.solve_dependencies = theirs
+"""
+    ours = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+from djfast_mount import mount
+from calls import request
+from test_dependency_solving import make_api
+root = mount("/api", make_api())
+"""
+    call = 'print(request(root, "/api/nothing/1").status)'
+    assert fresh("\n".join([theirs, ours, call] if before else [ours, theirs, call])) == "theirs\n200"
+
+
+async def solved(dependency: Any, *, stacks: bool = True) -> SolvedDependency:
+    """What a library is told that calls the function in FastAPI's place itself."""
+    scope = http_scope("/", query_string=b"q=5", path_params={})
+    async with contextlib.AsyncExitStack() as stack:
+        if stacks:
+            scope |= {"fastapi_inner_astack": stack, "fastapi_function_astack": stack}
+        found = fastapi.dependencies.utils.get_dependant(path="/", call=dependency)
+        return await fastapi.dependencies.utils.solve_dependencies(
+            request=Request(scope), dependant=found, async_exit_stack=stack, embed_body_fields=False
+        )
+
+
+def test_what_a_library_writes_to_a_response_is_that_calls_alone(root_path: str) -> None:
+    """A library that solves dependencies itself may set a status and a cookie: no other call's response has them."""
+    root = mounted()
+    response = asyncio.run(solved(replacement)).response
+    response.status_code = 303
+    response.set_cookie("session", "of-ada")
+    for path, status in (("nothing", 200), ("query", 422), ("response", 202)):
+        after = request(root, f"{root_path}/api/{path}/1", root_path=root_path)
+        assert (after.status, after.header("set-cookie")) == (status, None)
+
+
+@pytest.mark.parametrize("name", ["request_params_to_args", "request_body_to_args"])
+def test_who_takes_the_place_of_a_function_that_it_calls_is_called(name: str, root_path: str) -> None:
+    """What stands in the place of a function by which FastAPI reads parameters, as tracing puts it, is called."""
+    theirs = mock.Mock(side_effect=getattr(fastapi.dependencies.utils, name))
+    with mock.patch.object(fastapi.dependencies.utils, name, theirs):
+        body = b'{"name": "a"}'
+        headers = [*HOST, (b"content-type", b"application/json")]
+        answer = request(
+            mounted(), f"{root_path}/api/body/1", body, root_path=root_path, method="POST", headers=headers
+        )
+    assert answer.status == 200
+    assert theirs.call_count == 1
+
+
+def test_who_calls_it_from_outside_is_answered() -> None:
+    """The function that stands in FastAPI's place takes what FastAPI's takes, for libraries that call it themselves."""
+    mounted()
+
+    assert asyncio.run(solved(leaf)).values == {"q": 5, "x_token": "none"}
+    with pytest.raises(AssertionError, match="astack not found"):
+        asyncio.run(solved(leaf, stacks=False))
+
+
+async def _at_once(root: ASGIApp, paths: list[str], root_path: str) -> list[Answer]:
+    return await asyncio.gather(*(call(root, http_scope(path, root_path=root_path)) for path in paths))
+
+
+def test_calls_at_once_keep_their_values(root_path: str) -> None:
+    """Of thirty calls that are served at once, each answers with its own parameter."""
+    root = mounted()
+    paths = [f"{root_path}/api/path/{number}" for number in range(2, 32)]
+    answers = asyncio.run(_at_once(root, paths, root_path))
+    assert [answer.json() for answer in answers] == list(range(2, 32))
