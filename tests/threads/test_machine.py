@@ -2,8 +2,9 @@
 
 The model knows who waits since when, and what each lease has been asked to do. It holds against the laws at the head of
 djfast_mount.threads.pool: a worker serves one lease at a time, its calls in their order; who has waited longest is
-next, also where a lease has more to do; what was withdrawn or cancelled does not run, and all else does; nobody waits while
-a worker could be had, be the pool open or shut down. Time, streams and errors of the hooks are left to other tests.
+next, also where a lease has more to do; what was withdrawn or cancelled does not run, and all else does; nobody waits
+while a worker could be had, be the pool open or shut down. Time, streams and errors of the hooks are left to other
+tests.
 """
 
 from __future__ import annotations
