@@ -193,7 +193,7 @@ def _lease_on(source: Source) -> Lease:
 def _is_here(lease: Lease) -> bool:
     """Whether the running loop is one that sync code of the request runs on the request's own thread."""
     worker = lease.worker
-    return worker is not None and worker.thread.ident == threading.get_ident()
+    return worker is not None and worker.thread is threading.current_thread()
 
 
 def _run_here(call: Call) -> None:

@@ -42,7 +42,9 @@ class _Offered:
     def _do(self, action: Callable[[Lease, Any], None], lease: Lease, argument: Any) -> None:
         self._waiting -= 1
         if lease.worker is not None:
-            lease.worker.thread = threading.current_thread()  # Which is known here first.
+            # Known here first. Whoever took it to be the thread that made the worker, the loop's, would have calls that
+            # come before the first has run, made together with it, done on the loop.
+            lease.worker.thread = threading.current_thread()
         action(lease, argument)
 
 
@@ -52,14 +54,15 @@ class BorrowedThread(Pool):
     Args:
         executor: The waiting thread, as asgiref offers it.
         hooks: What happens around the calls of a spell.
-        pool: For tasks that outlive their request, where the thread waits for no longer than that.
+        pool: For tasks that outlive their request, once the thread waits no more.
     """
 
     def __init__(self, executor: Executor, hooks: Hooks, pool: Pool) -> None:
         super().__init__(1, hooks, wait_timeout=pool.wait_timeout, timeout_error=pool.timeout_error)
         self.streams = Streams(_NO_LIMIT, pool.wait_timeout, pool.timeout_error)
         self._worker = Worker(_Offered(executor))
-        self._outlasting = pool if isinstance(executor, CurrentThreadExecutor) else self
+        self._executor = executor
+        self._pool = pool
 
     def take(self, lease: Lease) -> Worker:
         self._worker.lease = lease
@@ -69,4 +72,9 @@ class BorrowedThread(Pool):
         lease.worker = self._worker.lease = None
 
     def outlast(self) -> Pool:
-        return self._outlasting
+        if isinstance(self._executor, CurrentThreadExecutor):
+            try:
+                self._executor.submit(bool)
+            except RuntimeError:  # It waits no more, as asgiref tells whoever submits.
+                return self._pool
+        return self

@@ -40,7 +40,7 @@ class Overdue:
             spell = (id(lease), lease.since)
             if lease.since and now - lease.since > self._seconds and spell not in self._reported:
                 self._reported.add(spell)
-                frame = sys._current_frames().get(worker.thread.ident or 0)
+                frame = None if worker.thread is None else sys._current_frames().get(worker.thread.ident or 0)
                 logger.warning(
                     "%s has held a thread for %.0f s. The thread is here:\n%s",
                     endpoint_name(lease.scope),

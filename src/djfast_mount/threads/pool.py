@@ -71,7 +71,7 @@ class Worker:
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.lease: Lease | None = None  # guarded by Pool.lock
-        self.thread = threading.current_thread()
+        self.thread: threading.Thread | None = None  # Of a borrowed one it is known with its first call.
 
 
 class _PoolWorker(Worker):
