@@ -133,14 +133,14 @@ def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
 
 def _cancel_statements() -> None:
     """Cancels what the workers' connections are executing, where their driver can do so from another thread."""
-    for connections in list(_connections.values()):
-        for connection in list(connections.values()):
-            raw: Any = connection.connection
-            # psycopg has cancel(), sqlite3 interrupt().
-            cancel = getattr(raw, "cancel", None) or getattr(raw, "interrupt", None)
-            if cancel is not None:
-                with contextlib.suppress(Exception):
-                    cancel()
+    opened = [connection for connections in list(_connections.values()) for connection in list(connections.values())]
+    for connection in opened:
+        raw: Any = connection.connection
+        # psycopg has cancel(), sqlite3 interrupt().
+        cancel = getattr(raw, "cancel", None) or getattr(raw, "interrupt", None)
+        if cancel is not None:
+            with contextlib.suppress(Exception):
+                cancel()
 
 
 connection_created.connect(_note, dispatch_uid="djfast_mount.lifespan.sigterm")

@@ -134,9 +134,8 @@ def _prefixes(root: MountedApplication) -> list[str]:
 def _docs_paths(root: MountedApplication) -> Iterator[str]:
     for route in root.routes:
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            for path in (route.app.openapi_url, route.app.docs_url, route.app.redoc_url):
-                if path:
-                    yield route.path + path
+            paths = (route.app.openapi_url, route.app.docs_url, route.app.redoc_url)
+            yield from (route.path + path for path in paths if path)
 
 
 def _hosts_to_ask() -> list[str]:
