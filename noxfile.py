@@ -17,6 +17,7 @@ nox.options.error_on_missing_interpreters = False
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 LINT = nox.project.dependency_groups(PYPROJECT, "lint")
+DOCS = nox.project.dependency_groups(PYPROJECT, "docs")
 # By it the suites of others are fetched. uv puts none into its environments.
 PIP = "pip>=25.1"
 # What is the same on every database.
@@ -71,6 +72,13 @@ def types(session: nox.Session) -> None:
         "mypy", *session.posargs, env={"PYTHONPATH": os.pathsep.join(map(os.path.abspath, ("tests", "tests/support")))}
     )
     session.run("pytest", "tests/typing")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The docs site, into docs/_build. A warning, a link that leads nowhere or a page in no list is an error."""
+    session.install("-e", ".", *DOCS)
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build", *session.posargs)
 
 
 @nox.session
