@@ -53,7 +53,7 @@ from djfast_mount.routing.prefixes import (
 )
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck
-from djfast_mount.security.limits import OF_A_BODY, CountedBody, declared_too_large, needs_counting, too_large
+from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.staticfiles.app import StaticFiles
 from djfast_mount.staticfiles.contents import StaleFile
 from djfast_mount.threads.pool import Pool
@@ -196,7 +196,7 @@ class MountedApplication(Starlette):
         raw_headers = scope["headers"]
         headers = dict(raw_headers)
         # None too where there is no body that could be over it.
-        limit = None if scope.get("http_version") == "1.1" and OF_A_BODY.isdisjoint(headers) else self.body_limit
+        limit = None if scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers) else self.body_limit
         hosts = self._hosts
         # As many headers as names: no second Host among them.
         known = hosts is None or (headers.get(b"host") in hosts.known and len(headers) == len(raw_headers))

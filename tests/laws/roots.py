@@ -142,7 +142,7 @@ def clinging() -> contextlib.AbstractContextManager[MakeRoot]:
     return _mounted_with((request_thread, "Lease", ClingingLease), (Streams, "enter", enter))
 
 
-def patient() -> contextlib.AbstractContextManager[MakeRoot]:
+def target() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 8's send limit off: a client may take as long as it likes."""
 
     async def send(request: RequestThread, lease: Lease, message: Message) -> None:
@@ -249,7 +249,7 @@ ROOTS: dict[str, RootContext] = {
         unfair,
         deaf,
         clinging,
-        patient,
+        target,
         refusing,
         reusing,
         held_up,

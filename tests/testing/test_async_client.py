@@ -155,13 +155,13 @@ def test_a_call_can_be_cancelled(run: Run) -> None:
     """A call that is given up ends the request, as a client that leaves does."""
 
     async def test(client: AsyncClient) -> None:
-        task = asyncio.create_task(client.get("/api/patient"))
+        task = asyncio.create_task(client.get("/api/target"))
         while not events:
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert events == ["patient", "no longer patient"]
+        assert events == ["target", "no longer target"]
 
     run(test)
 

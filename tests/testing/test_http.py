@@ -129,9 +129,9 @@ def test_an_async_stream_that_is_left_is_closed(client: Client) -> None:
 
 def test_headers_come_before_the_first_part(client: Client) -> None:
     """A stream of events that has none yet can be opened, and left."""
-    with client.stream("GET", "/api/patient") as response:
+    with client.stream("GET", "/api/target") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
-    assert events == ["patient", "no longer patient"]
+    assert events == ["target", "no longer target"]
 
 
 def test_a_stream_left_open_ends_with_the_client(client: Client) -> None:

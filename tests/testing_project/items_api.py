@@ -202,17 +202,17 @@ async def async_stream() -> StreamingResponse:
     return StreamingResponse(rows(), media_type="text/plain")
 
 
-@api.get("/patient")
-async def patient() -> StreamingResponse:
+@api.get("/target")
+async def target() -> StreamingResponse:
     """Headers at once, and nothing after them."""
 
     async def nothing() -> AsyncIterator[str]:
-        events.append("patient")
+        events.append("target")
         try:
             await asyncio.Event().wait()
             yield "never"
         finally:
-            events.append("no longer patient")
+            events.append("no longer target")
 
     return StreamingResponse(nothing(), media_type="text/event-stream")
 

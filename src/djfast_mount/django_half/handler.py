@@ -39,7 +39,7 @@ from djfast_mount.database.signals import finished
 from djfast_mount.django_half.joined_middleware import JoinedChain
 from djfast_mount.django_half.view_guess import Guess, guess_of
 from djfast_mount.offload import run as offload
-from djfast_mount.offload.cancellation import outlive
+from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
@@ -294,7 +294,7 @@ def undisturbed(app: ASGIApp) -> ASGIApp:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             left.set()
-            await outlive(task)
+            await wait_shielded(task)
             if not task.cancelled():
                 task.exception()  # Seen, and overtaken by the cancellation.
             raise

@@ -7,21 +7,21 @@ from typing import Any
 
 import anyio
 
-__all__ = ["cancel_again", "outlive"]
+__all__ = ["cancel_again", "wait_shielded"]
 
 
-async def outlive(future: asyncio.Future[Any]) -> None:
+async def wait_shielded(future: asyncio.Future[Any]) -> None:
     """Waits for `future` through any cancellation; the caller meets the cancellation at its next await."""
     try:
         await asyncio.shield(future)  # Nearly always all there is, and cheap.
     except asyncio.CancelledError as error:
-        await _outlive_still(future, error)
+        await _wait_on(future, error)
     except Exception:
         if not future.done():
             raise
 
 
-async def _outlive_still(future: asyncio.Future[Any], cancelled: asyncio.CancelledError) -> None:
+async def _wait_on(future: asyncio.Future[Any], cancelled: asyncio.CancelledError) -> None:
     # AnyIO would cancel again with every turn of the loop.
     with anyio.CancelScope(shield=True):
         while not future.done():

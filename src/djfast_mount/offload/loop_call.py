@@ -24,7 +24,7 @@ from anyio._core._eventloop import set_current_async_library
 from asgiref.local import _rehome, _Storage
 from asgiref.sync import SyncToAsync
 
-from djfast_mount.offload.cancellation import cancel_again, outlive
+from djfast_mount.offload.cancellation import cancel_again, wait_shielded
 
 __all__ = ["LoopCall", "SharedContext", "running_call"]
 
@@ -217,7 +217,7 @@ class LoopCall:
     async def _outlive(self) -> None:
         if self._settled is None:
             self.future = self.loop.create_future()
-            await outlive(self.future)
+            await wait_shielded(self.future)
             return
         # The outcome came while the cancellation was on its way, to a future that was cancelled already.
         self.future = self.loop.create_future()

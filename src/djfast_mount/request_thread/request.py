@@ -22,7 +22,7 @@ from djfast_mount.database.connections import OwnThread, endpoint_name
 from djfast_mount.database.strays import close_strays, in_flight
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
-from djfast_mount.offload.cancellation import outlive
+from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.run import enter, leave, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
@@ -251,7 +251,7 @@ class RequestThread:
         """Ends the spell of `lease`. Returns when the worker has been given back, whatever cancels the caller."""
         ended = lease.close()
         if ended is not None:
-            await outlive(ended)
+            await wait_shielded(ended)
 
     def send(self, message: Message, *, changed: bool = False) -> Awaitable[None]:
         """ASGI: sends `message`, and gives the worker back between the parts of a stream.

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.security.djangos_middleware import with_security_headers
 
-__all__ = ["OF_A_BODY", "CountedBody", "declared_too_large", "needs_counting", "too_large"]
+__all__ = ["BODY_HEADERS", "CountedBody", "declared_too_large", "needs_counting", "too_large"]
 
 
-OF_A_BODY = frozenset({b"content-length", b"transfer-encoding"})
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 """The headers without both of which a request of HTTP/1.1 has no body (RFC 9112, section 6.3)."""
 
 
@@ -41,7 +41,7 @@ def declared_too_large(headers: Mapping[bytes, bytes], limit: int) -> bool:
 def needs_counting(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
     """Whether the server may pass on more bytes than a Content-Length has announced.
 
-    HTTP/1.1 has no body without one of the two headers `OF_A_BODY`, and its servers keep to Content-Length.
+    HTTP/1.1 has no body without one of the two headers `BODY_HEADERS`, and its servers keep to Content-Length.
     """
     if b"transfer-encoding" in headers or scope.get("http_version", "")[:2] != "1.":
         return True

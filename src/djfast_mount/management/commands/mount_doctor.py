@@ -15,10 +15,10 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 
 from djfast_mount.management.probes.databases import probe_databases
-from djfast_mount.management.probes.patient import Patient
 from djfast_mount.management.probes.requests import probe_requests
 from djfast_mount.management.probes.server import probe_server
 from djfast_mount.management.probes.static import probe_static
+from djfast_mount.management.probes.target import Target
 from djfast_mount.management.project import find_root
 
 __all__ = ["Command"]
@@ -49,31 +49,31 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", dest="as_json", help="Writes JSON, one object a finding.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        patient = Patient(
+        target = Target(
             root=find_root(),
             workers=options["workers"],
             instances=options["instances"],
             calls_endpoints=options["requests"],
             production=options["deploy"] or not settings.DEBUG,
         )
-        found = [message for message in _findings(patient) if not message.is_silenced()]
+        found = [message for message in _findings(target) if not message.is_silenced()]
         found.sort(key=lambda message: -message.level)
         if options["as_json"]:
             self.stdout.write(json.dumps([_as_dict(message) for message in found], indent=2))
         else:
-            self._tell(found, patient)
+            self._tell(found, target)
         if any(message.level >= _LEVELS[options["fail_level"]] for message in found):
             raise SystemExit(1)
 
-    def _tell(self, found: list[CheckMessage], patient: Patient) -> None:
+    def _tell(self, found: list[CheckMessage], target: Target) -> None:
         for message in found:
             style = self._style_of(message)
             self.stdout.write(style(f"{_level(message)} {message.id}") + f"  {_subject(message)}{message.msg}")
             if message.hint:
                 self.stdout.write(f"    {message.hint}")
-        if not patient.production:
+        if not target.production:
             self.stdout.write("DEBUG is on: what matters in production alone was not looked at (--deploy does).")
-        if not patient.calls_endpoints:
+        if not target.calls_endpoints:
             self.stdout.write("No endpoint was called (--requests does).")
         self.stdout.write(f"{len(found)} findings." if found else self.style.SUCCESS("Nothing to mend."))
 
@@ -83,13 +83,13 @@ class Command(BaseCommand):
         return self.style.WARNING if message.level >= checks.WARNING else self.style.NOTICE
 
 
-def _findings(patient: Patient) -> Iterator[CheckMessage]:
+def _findings(target: Target) -> Iterator[CheckMessage]:
     probed = [
-        message for probe in (probe_databases, probe_server, probe_static, probe_requests) for message in probe(patient)
+        message for probe in (probe_databases, probe_server, probe_static, probe_requests) for message in probe(target)
     ]
     ids = {message.id for message in probed}
     answering = [alias for alias in connections if not _is_down(alias, probed)]
-    for message in checks.run_checks(include_deployment_checks=patient.production, databases=answering):
+    for message in checks.run_checks(include_deployment_checks=target.production, databases=answering):
         if _PROBED.get(message.id or "") not in ids and message.id not in _ONLY_PROBED:
             yield message
     yield from probed

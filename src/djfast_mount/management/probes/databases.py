@@ -11,20 +11,20 @@ from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.checks import pool_size
-from djfast_mount.management.probes.patient import Patient
+from djfast_mount.management.probes.target import Target
 
 __all__ = ["probe_databases"]
 
 _RESERVED = ("superuser_reserved_connections", "reserved_connections")
 
 
-def probe_databases(patient: Patient) -> Iterator[CheckMessage]:
+def probe_databases(target: Target) -> Iterator[CheckMessage]:
     """E101, W101 to W103, I101. Opens a connection to each database, and closes it."""
     for alias in connections:
         connection = connections[alias]
         try:
             connection.ensure_connection()
-            yield from _probe(connection, patient)
+            yield from _probe(connection, target)
         except DatabaseError as error:
             yield checks.Error(
                 f"The database {alias!r} does not answer: {str(error).strip()}",
@@ -35,25 +35,25 @@ def probe_databases(patient: Patient) -> Iterator[CheckMessage]:
             connection.close()
 
 
-def _probe(connection: BaseDatabaseWrapper, patient: Patient) -> Iterator[CheckMessage]:
+def _probe(connection: BaseDatabaseWrapper, target: Target) -> Iterator[CheckMessage]:
     if connection.vendor == "postgresql":
-        yield from _budget(connection, patient, _postgresql_connections(connection))
+        yield from _budget(connection, target, _postgresql_connections(connection))
         yield from _postgresql_timeout(connection)
     elif connection.vendor == "mysql":
-        yield from _budget(connection, patient, int(_value(connection, "SELECT @@max_connections")))
+        yield from _budget(connection, target, int(_value(connection, "SELECT @@max_connections")))
     if connection.vendor != "sqlite":
-        yield from _reuse(connection, patient)
+        yield from _reuse(connection, target)
 
 
-def _budget(connection: BaseDatabaseWrapper, patient: Patient, most: int) -> Iterator[CheckMessage]:
-    alias, threads = connection.alias, patient.root.health.pool_size
+def _budget(connection: BaseDatabaseWrapper, target: Target, most: int) -> Iterator[CheckMessage]:
+    alias, threads = connection.alias, target.root.health.pool_size
     pool = pool_size(connection.settings_dict)
     each = threads if pool is None else pool
-    needed = each * patient.workers * patient.instances
+    needed = each * target.workers * target.instances
     if needed > most:
-        fits = most // (patient.workers * patient.instances)
+        fits = most // (target.workers * target.instances)
         yield checks.Warning(
-            f"The database {alias!r} gives {most} connections, and {patient.instances} instances x {patient.workers} "
+            f"The database {alias!r} gives {most} connections, and {target.instances} instances x {target.workers} "
             f"workers x {each} threads may want {needed}: requests will be refused by the database.",
             hint=f"Set threads to {fits} or less, or raise max_connections."
             if fits
@@ -69,13 +69,13 @@ def _budget(connection: BaseDatabaseWrapper, patient: Patient, most: int) -> Ite
         )
 
 
-def _reuse(connection: BaseDatabaseWrapper, patient: Patient) -> Iterator[CheckMessage]:
+def _reuse(connection: BaseDatabaseWrapper, target: Target) -> Iterator[CheckMessage]:
     if connection.settings_dict["CONN_MAX_AGE"] == 0 and pool_size(connection.settings_dict) is None:
         alias = connection.alias
         yield checks.Info(
             f"The database {alias!r} gets a new connection for every request (CONN_MAX_AGE is 0).",
             hint=f'Threads live on here, so DATABASES[{alias!r}]["CONN_MAX_AGE"] = 60 with CONN_HEALTH_CHECKS is safe: '
-            f"there are never more than {patient.root.health.pool_size} in a process.",
+            f"there are never more than {target.root.health.pool_size} in a process.",
             id="djfast_mount.I101",
         )
 

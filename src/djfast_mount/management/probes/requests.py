@@ -18,7 +18,7 @@ from starlette.types import Message, Scope
 
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.database.strays import places
-from djfast_mount.management.probes.patient import Patient
+from djfast_mount.management.probes.target import Target
 from djfast_mount.urls import route_table
 
 __all__ = ["probe_requests"]
@@ -33,14 +33,14 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def probe_requests(patient: Patient) -> Iterator[CheckMessage]:
+def probe_requests(target: Target) -> Iterator[CheckMessage]:
     """W104, W105, W131 to W133, E131: asks for readiness, as a stranger, for docs and, where it may, for all else."""
     with asyncio.Runner() as runner:
-        yield from runner.run(_messages(patient))
+        yield from runner.run(_messages(target))
 
 
-async def _messages(patient: Patient) -> list[CheckMessage]:
-    root = patient.root
+async def _messages(target: Target) -> list[CheckMessage]:
+    root = target.root
     logging.disable(logging.CRITICAL)  # What these meet is told as a finding.
     try:
         found = [*await _readiness(root), *await _hosts(root)]
@@ -48,7 +48,7 @@ async def _messages(patient: Patient) -> list[CheckMessage]:
             found += await _docs(root)
     finally:
         logging.disable(logging.NOTSET)
-    if patient.calls_endpoints:
+    if target.calls_endpoints:
         found += await _endpoints(root)
     return found
 

@@ -11,12 +11,12 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.management.probes.patient import Patient
+from djfast_mount.management.probes.target import Target
 
 __all__ = ["probe_server"]
 
 
-def probe_server(patient: Patient) -> Iterator[CheckMessage]:
+def probe_server(target: Target) -> Iterator[CheckMessage]:
     """W111 to W114, I111. Reads the environment that it runs in, which is to be the server's."""
     if _installed("uvicorn"):
         yield from _parsers()

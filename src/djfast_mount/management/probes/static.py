@@ -13,18 +13,18 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_s
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.management.probes.patient import Patient
+from djfast_mount.management.probes.target import Target
 
 __all__ = ["probe_static"]
 
 _SHOWN = 3
 
 
-def probe_static(patient: Patient) -> Iterator[CheckMessage]:
+def probe_static(target: Target) -> Iterator[CheckMessage]:
     """W121, W122: in production. Reads every static file of the project."""
     root = settings.STATIC_ROOT
     if (
-        not patient.production
+        not target.production
         or not root
         or not Path(root).is_dir()
         or not apps.is_installed("django.contrib.staticfiles")

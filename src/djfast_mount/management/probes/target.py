@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from djfast_mount.asgi import MountedApplication
 
-__all__ = ["Patient"]
+__all__ = ["Target"]
 
 
-class Patient(NamedTuple):
+class Target(NamedTuple):
     """The mounted project, and how it is to be run."""
 
     root: MountedApplication
