@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "djfast_mount",
     "project.shop",
     "project.library",
+    "project.companies",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

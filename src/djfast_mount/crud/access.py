@@ -1,0 +1,129 @@
+"""Who calls, and what they may do: whatever `security` returns, and the scopes of each action.
+
+1. Where `security` is set, a call without a caller is 401, scopes or not.
+2. A caller who has no scopes to show passes no scope check.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, runtime_checkable
+
+from fastapi import Depends, HTTPException
+from fastapi.params import Depends as DependsMarker
+
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["WRITES", "Access", "Action", "ActionScopes", "caller_of", "check_scopes", "has_scope"]
+
+Action = Literal["list", "read", "aggregate", "create", "update", "replace", "delete"]
+WRITES: frozenset[Action] = frozenset({"create", "update", "replace", "delete"})
+
+
+@runtime_checkable
+class Access(Protocol):
+    """What scopes ask of whatever `security` returns. Users of Django's need not have it: their scopes are permissions.
+
+    `djfast_mount.crud.jwt.JWT` and `djfast_mount.tokens` return objects that have it.
+    """
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether the caller may do what `scope` stands for."""
+        ...
+
+
+@dataclass(frozen=True)
+class ActionScopes:
+    """The scopes of each action. Any one of them is enough; with none, whoever has a valid token may.
+
+    Args:
+        list: None for those of `read`; so with `aggregate`.
+        replace: Those of PUT; None for those of `update`.
+    """
+
+    read: Sequence[str] = ()
+    create: Sequence[str] = ()
+    update: Sequence[str] = ()
+    delete: Sequence[str] = ()
+    list: Sequence[str] | None = None
+    aggregate: Sequence[str] | None = None
+    replace: Sequence[str] | None = None
+
+    def of(self, action: Action) -> Sequence[str]:
+        """Returns the scopes of `action`."""
+        fallback = self.update if action == "replace" else self.read
+        found: Sequence[str] | None = getattr(self, action)
+        return fallback if found is None else found
+
+    def for_children(self) -> ActionScopes:
+        """Returns the scopes of children that have none: to write one, the caller must be able to update its parent."""
+        return ActionScopes(
+            read=self.read,
+            create=self.update,
+            update=self.update,
+            delete=self.update,
+            list=self.list,
+            aggregate=self.aggregate,
+        )
+
+
+def has_scope(access: Any, scope: str) -> bool:
+    """Whether `access` has `scope`: by its own word, or as a permission of a user of Django's.
+
+    Runs on the request thread. Raises: ConfigurationError, when it can tell neither.
+    """
+    if isinstance(access, Access):
+        return access.has_scope(scope)
+    if hasattr(access, "has_perm"):
+        return bool(access.has_perm(scope))
+    raise ConfigurationError(
+        f"security= returned a {type(access).__qualname__}, and scopes are asked of it. Return an object with a method "
+        "has_scope(scope), or a user of Django's."
+    )
+
+
+def check_scopes(access: Any, scopes: Sequence[str]) -> None:
+    """Raises HTTPException 403 where `access` has none of the `scopes`. Runs on the request thread."""
+    if scopes and not any(has_scope(access, scope) for scope in scopes):
+        raise HTTPException(
+            403, "Forbidden", {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'}
+        )
+
+
+def caller_of(security: Any) -> Callable[..., Any]:
+    """Returns a dependency: what `security` returns; HTTPException 401 where that is nobody.
+
+    Args:
+        security: A scheme of FastAPI's, a dependency, ``Depends()`` of one, or an annotated one such as `CurrentUser`.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+    dependency = _dependency(security)
+
+    def caller(access: Any) -> Any:
+        # AnonymousUser is nobody too.
+        if access is None or getattr(access, "is_authenticated", True) is False:
+            raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
+        return access
+
+    parameter = inspect.Parameter("access", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, dependency])
+    caller.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    return caller
+
+
+def _dependency(security: Any) -> DependsMarker:
+    if get_origin(security) is Annotated:
+        markers = [item for item in get_args(security)[1:] if isinstance(item, DependsMarker)]
+        if markers:
+            return markers[-1]
+    if isinstance(security, DependsMarker):
+        return security
+    if callable(security):
+        return Depends(security)  # type: ignore[no-any-return]
+    raise ConfigurationError(
+        f"security= got {security!r}. Give a scheme of FastAPI's or a dependency, as in security=JWT(...) or "
+        "security=CurrentUser."
+    )

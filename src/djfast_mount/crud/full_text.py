@@ -1,0 +1,32 @@
+"""Full-text search of PostgreSQL, for ``search=``. Needs ``django.contrib.postgres`` and psycopg."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.db.models import QuerySet
+
+from djfast_mount.crud.searching import Search
+from djfast_mount.crud.visibility import Visibility
+
+__all__ = ["FullText"]
+
+
+class FullText(Search):
+    """Finds rows by PostgreSQL's full-text search: stems of words, and the operators of web searches.
+
+    Args:
+        fields: Fields of the model. Those of related rows would repeat rows, and are refused.
+        config: The text search configuration, ``"english"``; None for the database's own.
+    """
+
+    def __init__(self, *fields: str, config: str | None = None) -> None:
+        if not fields or any("__" in name for name in fields):
+            raise ValueError(f"FullText() got {fields!r}. Name fields of the model itself.")
+        self._vector = SearchVector(*fields, config=config)
+        self._config = config
+
+    def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
+        query = SearchQuery(text, search_type="websearch", config=self._config)
+        return rows.alias(_vector=self._vector).filter(_vector=query)

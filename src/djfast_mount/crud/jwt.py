@@ -1,0 +1,191 @@
+"""JSON Web Tokens as a scheme of FastAPI's, by PyJWT: ``pip install djfast-mount[jwt]``.
+
+1. The algorithms are named by the site, never by the token; ``none`` is refused, and so are keys of another kind.
+2. A token without an expiry is refused. Issuer and audience are checked wherever they are set.
+3. Which claim was wrong is told to nobody but the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from fastapi import HTTPException
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["JWT", "Token"]
+
+logger = logging.getLogger("djfast_mount.crud")
+
+_SYMMETRIC = {"HS256", "HS384", "HS512"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a valid token says.
+
+    Args:
+        claims: All of it.
+        scopes: Those of its claim ``scope``, a text with spaces (RFC 8693) or a list.
+    """
+
+    claims: Mapping[str, Any]
+    scopes: frozenset[str]
+
+    @property
+    def user_id(self) -> str | None:
+        """The claim ``sub``."""
+        return self.claims.get("sub")
+
+    @property
+    def tenant_id(self) -> Any:
+        """The claim ``ten``; None where there is none."""
+        return self.claims.get("ten")
+
+    @property
+    def jti(self) -> str | None:
+        """The claim ``jti``."""
+        return self.claims.get("jti")
+
+    @property
+    def critical(self) -> bool:
+        """The claim ``crt``: whether the token allows critical writes."""
+        return self.claims.get("crt") is True
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether `scope` is among the token's."""
+        return scope in self.scopes
+
+
+class JWT(HTTPBearer):
+    """The scheme: returns a `Token` for a valid bearer token, and answers 401 to all else.
+
+    Args:
+        key: The key, or several by their ``kid``; None with `jwks_url`.
+        algorithms: The algorithms that are accepted, ``["ES512"]``.
+        jwks_url: Where the issuer publishes its keys. They are fetched once, and again when a token names another one,
+            though not more often than every `refresh` seconds.
+        audience: What ``aud`` must hold one of; None for sites that accept tokens without any.
+        issuer: What ``iss`` must be.
+        leeway: By how many seconds clocks may differ.
+        auto_error: False: a call without a token returns None. A wrong token is 401 all the same.
+
+    Raises:
+        ConfigurationError: There is no key, no algorithm, or one that signs nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str | bytes | Mapping[str, Any] | None = None,
+        algorithms: Sequence[str] = ("ES512",),
+        jwks_url: str | None = None,
+        audience: str | Sequence[str] | None = None,
+        issuer: str | None = None,
+        leeway: float = 0.0,
+        refresh: float = 30.0,
+        scheme_name: str | None = None,
+        description: str | None = None,
+        auto_error: bool = True,
+    ) -> None:
+        super().__init__(bearerFormat="JWT", scheme_name=scheme_name, description=description, auto_error=False)
+        _check(key, algorithms, jwks_url)
+        self._keys: Any = _KeySet(jwks_url, refresh) if jwks_url else key
+        self._algorithms = list(algorithms)
+        self._audience = audience
+        self._issuer = issuer
+        self._leeway = leeway
+        self._demands = auto_error
+
+    async def __call__(self, request: Request) -> Token | None:  # type: ignore[override]
+        credentials = await super().__call__(request)
+        if credentials is None:
+            if self._demands or "authorization" in request.headers:
+                raise _refused()
+            return None
+        if isinstance(self._keys, _KeySet):
+            # It may have to be fetched.
+            return await run_in_threadpool(self.token, credentials.credentials)
+        return self.token(credentials.credentials)
+
+    def token(self, text: str) -> Token:
+        """Returns what a token says. Raises: HTTPException 401, when it is not valid."""
+        try:
+            claims = jwt.decode(
+                text,
+                self._key(text),
+                algorithms=self._algorithms,
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=self._leeway,
+                options={"require": ["exp"], "verify_aud": self._audience is not None},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            logger.info("A token was refused: %s", error)
+            raise _refused("invalid_token") from error
+        return Token(claims, _scopes(claims.get("scope", claims.get("scp", ""))))
+
+    def _key(self, text: str) -> Any:
+        if isinstance(self._keys, str | bytes):
+            return self._keys
+        kid = jwt.get_unverified_header(text).get("kid")
+        if isinstance(self._keys, _KeySet):
+            return self._keys.key(kid)
+        if kid not in self._keys:
+            raise jwt.InvalidKeyError(f"There is no key {kid!r}.")
+        return self._keys[kid]
+
+
+class _KeySet:
+    """An issuer's keys (RFC 7517), which it may exchange at any time."""
+
+    def __init__(self, url: str, refresh: float) -> None:
+        self._client = jwt.PyJWKClient(url, cache_keys=False, cache_jwk_set=False, timeout=5)
+        self._refresh = refresh
+        self._lock = threading.Lock()
+        self._fetched = -refresh  # guarded by _lock, as the keys are
+        self._keys: dict[str | None, Any] = {}
+
+    def key(self, kid: str | None) -> Any:
+        with self._lock:
+            # Whoever makes up names of keys must not have us ask the issuer for each.
+            if kid not in self._keys and time.monotonic() - self._fetched >= self._refresh:
+                self._fetched = time.monotonic()
+                self._keys = {key.key_id: key.key for key in self._client.get_signing_keys()}
+            if kid not in self._keys:
+                raise jwt.InvalidKeyError(f"The issuer has no key {kid!r}.")
+            return self._keys[kid]
+
+
+def _check(key: Any, algorithms: Sequence[str], jwks_url: str | None) -> None:
+    if (key is None) == (jwks_url is None):
+        raise ConfigurationError("JWT() wants the key that tokens are signed with: give key= or jwks_url=, not both.")
+    if isinstance(algorithms, str) or not algorithms:
+        raise ConfigurationError(f'JWT() got algorithms={algorithms!r}. Name them in a list, as in ["ES512"].')
+    known = jwt.algorithms.get_default_algorithms()
+    for name in algorithms:
+        if name == "none" or name not in known:
+            raise ConfigurationError(f"JWT() got the algorithm {name!r}, which signs nothing or is not known to PyJWT.")
+    if len({name in _SYMMETRIC for name in algorithms}) > 1:
+        raise ConfigurationError(
+            f"JWT() got algorithms={list(algorithms)!r}: with secrets and public keys together, a public key could be "
+            "taken for a secret. Make a scheme for each."
+        )
+
+
+def _scopes(claim: Any) -> frozenset[str]:
+    return frozenset(claim.split()) if isinstance(claim, str) else frozenset(map(str, claim or ()))
+
+
+def _refused(error: str = "") -> HTTPException:
+    challenge = f'Bearer error="{error}"' if error else "Bearer"
+    return HTTPException(401, "Not authenticated", {"WWW-Authenticate": challenge})

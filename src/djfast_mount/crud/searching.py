@@ -1,0 +1,64 @@
+"""Search: words that a row must hold, each in any of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Model, Q, QuerySet
+
+from djfast_mount.crud.exposure import relation
+from djfast_mount.crud.visibility import Visibility
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["Search", "Words"]
+
+_MOST_WORDS = 20
+
+
+class Search:
+    """How the parameter ``search`` finds rows."""
+
+    def check(self, model: type[Model]) -> None:
+        """Raises ConfigurationError when `model` cannot be searched so."""
+
+    def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
+        """Returns the `rows` that `text` finds. No row comes twice."""
+        raise NotImplementedError
+
+
+class Words(Search):
+    """Finds rows that hold every word of a text, each in any of the fields, in upper or lower case.
+
+    Args:
+        fields: Fields of the model, or of related rows as in ``departments__name``.
+    """
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self._ways = [tuple(name.split("__")) for name in fields]
+
+    def check(self, model: type[Model]) -> None:
+        for *path, column in self._ways:
+            below: Any = model
+            for name in path:
+                try:
+                    below = relation(below, name).related_model
+                except LookupError as error:
+                    raise ConfigurationError(f"search= leads over {name!r}. {error}") from error
+            if column not in {field.name for field in below._meta.get_fields() if field.concrete}:
+                raise ConfigurationError(f"search= names {column!r}, and {below.__name__} has no such field.")
+
+    def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
+        for word in text.split()[:_MOST_WORDS]:
+            condition = Q()
+            for way in self._ways:
+                condition |= _holds(rows.model, way, word, visibility)
+            rows = rows.filter(condition)
+        return rows
+
+
+def _holds(model: type[Model], way: tuple[str, ...], word: str, visibility: Visibility) -> Q:
+    if len(way) == 1:
+        return Q((f"{way[0]}__icontains", word))
+    inner = _holds(relation(model, way[0]).related_model, way[1:], word, visibility)
+    return Q(visibility.behind(model, way[0], inner))

@@ -1,0 +1,125 @@
+"""Which rows a call may see, for every model that it can name.
+
+1. A row that may not be seen is treated as if it did not exist, wherever it is named.
+2. Rules of the same model add up: a row must pass them all.
+3. A rule never repeats a row: one that leads over a relation to many is asked as a subquery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+
+from djfast_mount.crud.exposure import is_to_many, relation
+
+__all__ = ["Visibility", "leads_to_many", "narrowed"]
+
+
+class Visibility:
+    """The rules of one call: a condition for each model that has one.
+
+    Args:
+        rules: By model. A proxy and a child of a model keep the model's rules too.
+        using: The alias of the database that is asked; None for the routers' choice.
+    """
+
+    def __init__(self, rules: Mapping[type[Model], Q] | None = None, using: str | None = None) -> None:
+        self._rules = dict(rules or {})
+        self.using = using
+
+    def add(self, model: type[Model], rule: Q) -> None:
+        """Has rows of `model` pass `rule` too."""
+        self._rules[model] = self._rules.get(model, Q()) & rule
+
+    def restricts(self, model: type[Model]) -> bool:
+        """Whether some rows of `model` may not be seen."""
+        return any(self._rules.get(base) for base in model.__mro__ if isinstance(base, type(Model)))
+
+    def rows(self, model: type[Model]) -> QuerySet[Model]:
+        """Every row of `model` that may be seen."""
+        rows = model._default_manager.using(self.using).all()
+        for base in model.__mro__:
+            rule = self._rules.get(base)
+            if rule:
+                rows = narrowed(rows, rule)
+        return rows
+
+    def behind(self, model: type[Model], name: str, condition: Q | None = None) -> Exists:
+        """A condition for rows of `model`: some row that the relation `name` leads to is visible, and passes
+        `condition`."""
+        return Exists(self.related(model, name, condition))
+
+    def related(self, model: type[Model], name: str, condition: Q | None = None) -> QuerySet[Any]:
+        """The visible rows that the relation `name` of an outer row of `model` leads to, for a subquery.
+
+        Of a relation many to many they are the rows of the table between.
+        """
+        found = relation(model, name)
+        rows: QuerySet[Any] = self.rows(found.related_model).order_by()
+        if condition:
+            rows = rows.filter(condition)
+        if not found.many_to_many:
+            return rows.filter(**_joined(found))
+        near, far, through = _between(found)
+        between = through._base_manager.using(self.using).filter(**{near: OuterRef("pk")})
+        if condition or self.restricts(found.related_model):
+            between = between.filter(**{f"{far}__in": rows})
+        return between
+
+    def joined_by(self, model: type[Model], name: str) -> str:
+        """The column of `related()` that says which outer row a row belongs to."""
+        found = relation(model, name)
+        if found.many_to_many:
+            return _between(found)[0]
+        return next(iter(_joined(found)))
+
+
+def _joined(found: Any) -> dict[str, OuterRef]:
+    if found.concrete:
+        return {found.target_field.attname: OuterRef(found.attname)}
+    return {found.field.attname: OuterRef(found.field.target_field.attname)}
+
+
+def _between(found: Any) -> tuple[str, str, type[Model]]:
+    """The two foreign keys of the table between, the one that leads back first, and its model."""
+    if found.concrete:
+        return found.m2m_field_name(), found.m2m_reverse_field_name(), found.remote_field.through
+    field = found.field
+    return field.m2m_reverse_field_name(), field.m2m_field_name(), field.remote_field.through
+
+
+def narrowed(rows: QuerySet[Any], rule: Q) -> QuerySet[Any]:
+    """Returns `rows` that pass `rule`, none of them twice."""
+    if not rule:
+        return rows
+    if leads_to_many(rows.model, rule):
+        passing = rows.model._base_manager.using(rows.db).filter(rule).values("pk")
+        return rows.filter(pk__in=passing)
+    return rows.filter(rule)
+
+
+def leads_to_many(model: type[Model], rule: Q) -> bool:
+    """Whether a join for `rule` would repeat rows of `model`."""
+    for child in rule.children:
+        if isinstance(child, Q) and leads_to_many(model, child):
+            return True
+        if isinstance(child, tuple) and _crosses_to_many(model, child[0].split("__")):
+            return True
+    return False
+
+
+def _crosses_to_many(model: Any, names: list[str]) -> bool:
+    for name in names:
+        try:
+            found = model._meta.pk if name == "pk" else model._meta.get_field(name)
+        except FieldDoesNotExist:
+            return False
+        if not found.is_relation:
+            return False
+        if is_to_many(found):
+            return True
+        model = found.related_model
+    return False

@@ -1,0 +1,156 @@
+"""Cursors: what a walk over pages finds while others write, and which texts are no cursors."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core import signing
+from fastapi.exceptions import RequestValidationError
+
+from crud.zoo import COMPANIES, company
+from djfast_mount.crud.ordering import Ordering
+from djfast_mount.crud.paging import Asked, Cursor, Part
+from djfast_mount.crud.visibility import Visibility
+from project.companies.models import Company
+
+# `nox -s cursors` asks for 1,000 of each.
+ORDERS = int(os.environ.get("TEST_CURSOR_ORDERS", "12"))
+ORDERING = Ordering(COMPANIES)
+
+pytestmark = pytest.mark.django_db
+
+
+def page(order: list[str], cursor: str | None, limit: int, rows: Any = None) -> Part:
+    rows = Company.objects.all() if rows is None else rows
+    terms = ORDERING.terms(order)
+    values = {"limit": limit, "cursor": cursor or ""}
+    query = [("order_by", name) for name in order]
+    prepared = ORDERING.prepared(rows, terms, Visibility())
+    return Cursor().part(prepared, Asked(values, terms, query, "/companies"), list)
+
+
+def walk(order: list[str], limit: int) -> Iterator[list[Company]]:
+    part = page(order, None, limit)
+    yield part.items
+    while part.next is not None:
+        part = page(order, part.next, limit)
+        yield part.items
+
+
+def some_order(chance: random.Random) -> list[str]:
+    names = [name for name in ORDERING.choices if not name.startswith("-")]
+    return [chance.choice(["", "-"]) + name for name in chance.sample(names, chance.randint(1, 4))]
+
+
+def some_rows(chance: random.Random, numbers: Iterator[int]) -> list[Company]:
+    owners: list[Company] = []
+    for _ in range(18):
+        row = company(next(numbers), chance, owners)
+        owners.append(row)
+        for number in range(chance.choice([0, 0, 1, 2])):
+            row.departments.create(name=f"d{number}")
+    return owners
+
+
+@pytest.mark.parametrize("seed", range(ORDERS))
+def test_nothing_is_lost_or_repeated(seed: int) -> None:
+    """Rows that are there all the time come once each, others at most once, in any order and with any page size."""
+    chance, numbers = random.Random(seed), itertools.count()
+    rows = some_rows(chance, numbers)
+    order, limit = some_order(chance), chance.randint(1, 7)
+    by_owner = any("owner" in name for name in order)
+    living = {row.pk: row for row in rows}
+    steady = set(living)
+    seen: list[int] = []
+    for number, items in enumerate(walk(order, limit)):
+        seen += [row.pk for row in items]
+        if number >= len(rows) // 3:
+            continue  # or a list of which each page has one row would never end
+        company(next(numbers), chance, list(living.values()))
+        gone = chance.choice(list(living))
+        Company.objects.filter(pk=gone).delete()
+        # What it owned has another place now, in an order by the owner.
+        steady -= {gone, *(row.pk for row in rows if by_owner and row.owner_id == gone)}
+        del living[gone]
+    assert len(steady) > 2
+    assert steady <= set(seen)
+    counted = [pk for pk in seen if pk in steady]
+    assert len(counted) == len(set(counted))
+
+
+@pytest.mark.parametrize("seed", range(ORDERS))
+def test_the_order_is_the_databases(seed: int) -> None:
+    """The pages together are the list as one statement orders it, and backward they are the same pages."""
+    chance = random.Random(seed)
+    some_rows(chance, itertools.count())
+    order, limit = some_order(chance), chance.randint(1, 7)
+    terms = ORDERING.terms(order)
+    whole = ORDERING.prepared(Company.objects.all(), terms, Visibility()).order_by(*(term.ordered() for term in terms))
+    forward, part = [], page(order, None, limit)
+    while True:
+        forward.append([row.pk for row in part.items])
+        if part.next is None:
+            break
+        part = page(order, part.next, limit)
+    assert list(itertools.chain(*forward)) == [row.pk for row in whole]
+    backward = [[row.pk for row in part.items]]
+    while "prev" in part.links:
+        part = page(order, part.links["prev"]["cursor"], limit)
+        backward.append([row.pk for row in part.items])
+    assert list(itertools.chain(*reversed(backward))) == [row.pk for row in whole]
+
+
+@pytest.mark.parametrize("order", [["founded"], ["-founded"], ["-owner__founded", "size"]])
+def test_nulls_come_last(order: list[str]) -> None:
+    """Rows without the value follow those with it, whichever the direction."""
+    some_rows(random.Random(1), itertools.count())
+    found = [row for items in walk(order, 4) for row in items]
+    named = [row.founded if "owner" not in order[0] else row.owner and row.owner.founded for row in found]
+    nulls = [value is None for value in named]
+    assert nulls == sorted(nulls)
+    assert any(nulls)
+    assert not all(nulls)
+
+
+def refused(cursor: str, order: list[str]) -> str:
+    with pytest.raises(RequestValidationError) as caught:
+        page(order, cursor, 2)
+    [error] = caught.value.errors()
+    assert error["loc"] == ("query", "cursor")
+    return str(error["msg"])
+
+
+def test_what_is_no_cursor() -> None:
+    """A text of one's own, one of another order, version or key, and one with other values are refused in words."""
+    some_rows(random.Random(2), itertools.count())
+    cursor = page(["name"], None, 2).next
+    assert cursor is not None
+    version, bound_to, backward, values = signing.loads(cursor, salt="djfast_mount.crud.cursor")
+    assert "another order" in refused(cursor, ["-name"])
+    assert "not made by this site" in refused(cursor[:-1] + ("A" if cursor[-1] != "A" else "B"), ["name"])
+    assert "not made by this site" in refused("x", ["name"])
+
+    def made(*parts: Any) -> str:
+        return signing.dumps(list(parts), salt="djfast_mount.crud.cursor")
+
+    assert "another version" in refused(made(version + 1, bound_to, backward, values), ["name"])
+    assert "does not fit" in refused(made(version, bound_to, backward, [1, "x"]), ["name"])
+    assert "another order" in refused(made(version, bound_to, backward, []), ["name"])
+    assert "not made by this site" in refused(made(1), ["name"])
+
+
+def test_the_statement_uses_an_index() -> None:
+    """For columns without nulls the order is plain: nothing stands between the column and its index."""
+    terms = ORDERING.terms(["slug"])
+    rows = ORDERING.prepared(Company.objects.all(), terms, Visibility()).order_by(*(term.ordered() for term in terms))
+    assert str(rows.query).partition("ORDER BY")[2].replace('"companies_company".', "").replace('"', "").split() == [
+        "slug",
+        "ASC,",
+        "id",
+        "ASC",
+    ]

@@ -1,0 +1,215 @@
+"""Filters: each one against an oracle in Python, their opposites, and what cannot be asked."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import random
+from typing import Any
+
+import pytest
+from django.db.models import Q
+from django.utils import timezone
+from pydantic import TypeAdapter, ValidationError, create_model
+
+from crud.zoo import COMPANIES, company
+from djfast_mount.crud.filters import Filters
+from djfast_mount.crud.parameters import Parameter
+from djfast_mount.crud.visibility import Visibility
+from djfast_mount.exceptions import ConfigurationError
+from project.companies.models import Company, Label
+
+ALL = Filters(COMPANIES, "all")
+NUMBERS = {"count": len, "sum": sum, "min": min, "max": max, "avg": lambda found: float(sum(found)) / len(found)}
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rows() -> list[Company]:
+    chance, numbers = random.Random(7), itertools.count()
+    labels = [Label.objects.create(name=name) for name in ("red", "blue")]
+    made: list[Company] = []
+    for _ in range(14):
+        row = company(next(numbers), chance, made)
+        row.labels.set(chance.sample(labels, chance.randint(0, 2)))
+        for number in range(chance.randint(0, 3)):
+            department = row.departments.create(
+                name=chance.choice(["ab", "B"]) + str(number),
+                size=chance.choice([1, 5]),
+                budget=chance.choice([None, 1, 5]),
+            )
+            for _ in range(chance.randint(0, 2)):
+                department.teams.create(name=chance.choice(["x", "y"]))
+        made.append(row)
+    return made
+
+
+def related(row: Any, name: str) -> list[Any]:
+    found = getattr(row, name)
+    return list(found.all()) if hasattr(found, "all") else [found] if found is not None else []
+
+
+def part(value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, datetime.datetime):
+        value = timezone.localtime(value)
+    if name == "date":
+        return value.date()
+    if name == "week_day":
+        return value.isoweekday() % 7 + 1
+    if name == "week":
+        return value.isocalendar()[1]
+    return (value.month + 2) // 3 if name == "quarter" else getattr(value, name)
+
+
+def compared(value: Any, lookup: str, wanted: Any) -> bool:
+    if lookup == "isnull":
+        return (value is None) is wanted
+    if value is None:
+        return False
+    if lookup == "icontains":
+        return wanted.lower() in value.lower()
+    if lookup == "in":
+        return getattr(value, "pk", value) in wanted
+    return {"gte": value >= wanted, "lte": value <= wanted, "": value == wanted}[lookup]
+
+
+def matches(row: Any, parameter: Parameter, path: tuple[str, ...], wanted: Any) -> bool:
+    """What the parameter means, by walking over the rows."""
+    if path:
+        return any(matches(below, parameter, path[1:], wanted) for below in related(row, path[0]))
+    name, *further = parameter.lookup.split("__")
+    if parameter.measure is not None:
+        found = related(row, name)
+        if parameter.measured is not None:
+            found = [value for item in found if (value := getattr(item, parameter.measured)) is not None]
+            if not found:
+                return False
+        return compared(NUMBERS[parameter.measure](found), "".join(further), wanted)
+    value = getattr(row, name)
+    lookup = further.pop() if further and further[-1] in ("isnull", "icontains", "in", "gte", "lte") else ""
+    for each in further:
+        value = part(value, each)
+    return compared(value, lookup, wanted)
+
+
+def some_value(parameter: Parameter, rows: list[Company], chance: random.Random) -> Any:
+    """A value for it that some rows have, more often than not."""
+    if parameter.lookup.endswith("isnull"):
+        return chance.random() < 0.5
+    if parameter.lookup.endswith("icontains"):
+        return chance.choice(["a", "B", "x", "c-1"])
+    if parameter.measure is not None:
+        return chance.randint(0, 6)
+    name, *further = parameter.lookup.split("__")
+    found: list[Any] = list(rows)
+    for step in parameter.path:
+        found = [below for row in found for below in related(row, step)]
+    values = [getattr(row, name) for row in found]
+    for each in further:
+        values = values if each in ("gte", "lte", "in") else [part(value, each) for value in values]
+    values = [getattr(value, "pk", value) for value in values if value is not None] or [1]
+    return chance.sample(values, 1) * 2 if parameter.repeated else chance.choice(values)
+
+
+def asked(values: dict[str, Any], visibility: Visibility | None = None) -> list[int]:
+    condition = ALL.condition(values, visibility or Visibility())
+    return sorted(Company.objects.filter(condition).values_list("pk", flat=True))
+
+
+def test_every_filter_means_what_it_says(rows: list[Company]) -> None:
+    """For every parameter that there is: the rows are those that Python finds, each once, and its opposite has the
+    others."""
+    chance = random.Random(3)
+    assert len(ALL.parameters) > 120
+    told = []
+    for name, parameter in ALL.parameters.items():
+        wanted = some_value(parameter, rows, chance)
+        expected = sorted(row.pk for row in rows if matches(row, parameter, parameter.path, wanted))
+        others = sorted({row.pk for row in rows} - set(expected))
+        if (asked({name: wanted}), asked({f"!{name}": wanted})) != (expected, others):
+            told.append((name, wanted))
+    assert told == []
+
+
+def test_one_related_row_passes_all_of_them(rows: list[Company]) -> None:
+    """Parameters of one relation speak of the same related row, not of one each."""
+    row = rows[0]
+    row.departments.all().delete()
+    row.departments.create(name="big", size=100)
+    row.departments.create(name="small", size=-100)
+    assert row.pk in asked({"departments__name": ["big"], "departments__size__gte": 100})
+    assert row.pk not in asked({"departments__name": ["small"], "departments__size__gte": 100})
+
+
+def test_what_cannot_be_seen_matches_nothing(rows: list[Company]) -> None:
+    """A filter, a number and a sum know only the related rows that may be seen."""
+    visibility = Visibility()
+    visibility.add(COMPANIES.related["departments"].model, Q(size=5))
+    row = rows[0]
+    row.departments.all().delete()
+    row.departments.create(name="hidden", size=100)
+    row.departments.create(name="shown", size=5)
+    assert row.pk not in asked({"departments__name": ["hidden"]}, visibility)
+    assert row.pk in asked({"departments__name": ["shown"]}, visibility)
+    assert row.pk in asked({"departments__count": 1}, visibility)
+    assert row.pk in asked({"departments__size__sum__lte": 5.0, "departments__size__sum__gte": 5.0}, visibility)
+    visibility.add(Label, Q(name="red"))
+    row.labels.set(Label.objects.all())
+    assert row.pk in asked({"labels__count": 1}, visibility)
+    assert row.pk not in asked({"labels__name": ["blue"]}, visibility)
+
+
+def test_the_default_is_readable() -> None:
+    """Unasked there are the resource's own fields and the numbers of related rows, and the twins of few stand in
+    OpenAPI."""
+    few = Filters(COMPANIES)
+    assert {"name", "name__icontains", "status", "size__gte", "founded__isnull", "departments__count__gte"} <= set(
+        few.parameters
+    )
+    assert not {"secret", "departments__name", "founded__year", "tenant_id"} & set(few.parameters)
+    shown, hidden = few.fields(documented=True), few.fields(documented=False)
+    assert "!name" in shown
+    assert "!size__gte" in hidden
+    assert set(shown) | set(hidden) == {*few.parameters, *(f"!{name}" for name in few.parameters)}
+
+
+def test_a_choice_of_filters() -> None:
+    """Filters can be named one by one, those of related rows too; a name that is none is an error with the nearest."""
+    assert list(Filters(COMPANIES, ["departments__teams__name"]).parameters) == ["departments__teams__name"]
+    with pytest.raises(ConfigurationError, match="Did you mean 'name__icontains'"):
+        Filters(COMPANIES, ["name__icontain"])
+
+
+def test_names_that_mean_something_else() -> None:
+    """A field that is called like a parameter of paging has another name."""
+    assert "size__exact" in Filters(COMPANIES, reserved=["size"]).parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", [str(2**63)]),
+        ("rating__gte", "1.234"),
+        ("rating__gte", "NaN"),
+        ("status", ["gone"]),
+        ("name", ["a\x00"]),
+        ("created__gte", "0001-01-01T00:00:00+23:00"),
+        ("name", ["x"] * 1001),
+        ("founded__year", "x"),
+    ],
+)
+def test_values_that_no_database_takes(name: str, value: Any) -> None:
+    """What would be an error of a database's is one of the request."""
+    annotation, info = ALL.fields(documented=True)[name]
+    model = create_model("Values", value=(annotation, info))
+    with pytest.raises(ValidationError):
+        model.model_validate({"value": value})
+
+
+def test_moments_without_a_zone() -> None:
+    """They are in the current zone, as those of Django's forms."""
+    found = TypeAdapter(ALL.parameters["created__gte"].annotation).validate_python("2026-01-02T03:04:05")
+    assert found == timezone.make_aware(datetime.datetime(2026, 1, 2, 3, 4, 5))  # noqa: DTZ001
