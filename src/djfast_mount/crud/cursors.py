@@ -46,7 +46,7 @@ def fingerprint(terms: Iterable[Term], asked: Iterable[tuple[str, str]], where: 
 def written(place: Place, terms: Sequence[Term], bound_to: str) -> str:
     """Returns the text of the cursor for `place`."""
     values = [
-        None if value is None else term.adapter().dump_python(value, mode="json")
+        None if value is None else term.validator().dump_python(value, mode="json")
         for term, value in zip(terms, place.values, strict=True)
     ]
     return signing.dumps([VERSION, bound_to, int(place.backward), values], salt=_SALT)
@@ -68,7 +68,7 @@ def read(text: str, terms: Sequence[Term], bound_to: str) -> Place:
         raise InvalidCursor("The cursor belongs to another order, or to other filters. Start again without it.")
     try:
         values = [
-            None if value is None else term.adapter().validate_python(value)
+            None if value is None else term.validator().validate_python(value)
             for term, value in zip(terms, raw, strict=True)
         ]
     except ValidationError as error:

@@ -62,7 +62,7 @@ class Term:
         nulls = {"nulls_first": True} if self.nulls_first else {"nulls_last": True}
         return F(self.alias).desc(**nulls) if self.descending else F(self.alias).asc(**nulls)
 
-    def adapter(self) -> TypeAdapter[Any]:
+    def validator(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.type)
 
 

@@ -131,23 +131,33 @@ class Cursor(Paging):
         bound_to = fingerprint(asked.terms, _filters(asked.query), asked.path)
         place = _place(text, asked.terms, bound_to) if text else None
         backward = place is not None and place.backward
-        terms = [term.turned() for term in asked.terms] if backward else list(asked.terms)
-        behind = rows if place is None else rows.filter(after(terms, place.values))
         # The keys come first, with the values of the cursor: read with the rows, these could have changed since.
-        found = list(_ordered(behind, terms).values_list("pk", *(F(term.alias) for term in terms))[: limit + 1])
-        more = len(found) > limit
-        found = found[:limit]
-        if backward:
-            found.reverse()
-        shown = read(_ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms)) if found else []
-        links: dict[str, Mapping[str, str]] = {"first": {}}
-        following = None
-        if found and (more or backward):
-            following = written(Place(list(found[-1][1:])), terms, bound_to)
-            links["next"] = {"cursor": following}
-        if found and (more if backward else place is not None):
-            links["prev"] = {"cursor": written(Place(list(found[0][1:]), backward=True), terms, bound_to)}
-        return Part(shown, following, links)
+        found, more = _keys(rows, asked.terms, place, limit)
+        if not found:
+            return Part([], None, {"first": {}})
+        shown = read(_ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms))
+        places = [Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))]
+        before, following = (written(place, asked.terms, bound_to) for place in places)
+        has_next, has_previous = (True, more) if backward else (more, place is not None)
+        links = _cursors(prev=before if has_previous else None, next=following if has_next else None)
+        return Part(shown, following if has_next else None, {"first": {}, **links})
+
+
+def _keys(
+    rows: QuerySet[Any], order: Sequence[Term], place: Place | None, limit: int
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """The keys of a page, each with the values of its terms, and whether there are more in the direction of `place`."""
+    backward = place is not None and place.backward
+    terms = [term.turned() for term in order] if backward else order
+    if place is not None:
+        rows = rows.filter(after(terms, place.values))
+    found = list(_ordered(rows, terms).values_list("pk", *(F(term.alias) for term in terms))[: limit + 1])
+    shown = found[:limit]
+    return shown[::-1] if backward else shown, len(found) > limit
+
+
+def _cursors(**links: str | None) -> dict[str, dict[str, str]]:
+    return {name: {"cursor": cursor} for name, cursor in links.items() if cursor is not None}
 
 
 def linked(part: Part, asked: Asked, url: str) -> str:

@@ -65,9 +65,7 @@ class Team(models.Model):
 class Employee(models.Model):
     company = models.ForeignKey(Company, models.CASCADE, related_name="employees")
     name = models.CharField(max_length=40)
-    department = models.ForeignKey(
-        CompanyDepartment, models.SET_NULL, null=True, blank=True, related_name="employees"
-    )
+    department = models.ForeignKey(CompanyDepartment, models.SET_NULL, null=True, blank=True, related_name="employees")
     salary = models.DecimalField(max_digits=9, decimal_places=2, null=True, blank=True)
 
     def __str__(self) -> str:
