@@ -335,6 +335,7 @@ def test_functions_are_flat(room: str) -> None:
 def test_names_say_what_things_are(room: str) -> None:
     """No module, class or function is named by a word that says nothing."""
     defined = [node.name for node in ast.walk(tree(room)) if isinstance(node, Function | ast.ClassDef)]
+    defined = [name for name in defined if not name.startswith("__")]  # The names of protocols are their hosts'.
     words = {word.lower() for name in [room, *defined] for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
     assert words & WORDS_TO_AVOID == set()
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from harness import postgres
 
 from container.image import REPOSITORY, Images, base, what_is_missing, wheel
 from container.running import over_tcp
-from harness import postgres
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
+from quickstart_site import hidden_fields
 
 from container.image import REPOSITORY, Image, Images
 from container.running import Container
-from quickstart_site import hidden_fields
 
 CLIENTS = 200
 THREADS = 8  # mount()'s default

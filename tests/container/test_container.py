@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from quickstart_site import QUICKSTART, add_note, log_in
 
 from container.image import Image, Images
 from container.running import Container
-from quickstart_site import QUICKSTART, add_note, log_in
 
 CANARY = "a-secret-of-the-machine-that-builds"
 PASSWORD = "correct horse battery staple"

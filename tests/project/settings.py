@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "project.shop",
     "project.library",
     "project.companies",
+    "project.firm",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -1,0 +1,162 @@
+"""The annotations of a schema that is read: those that the model gives, and those by hand held against the model."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import typing
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cached_property, partial
+from typing import Annotated, Any, get_args, get_origin
+
+from django.db import models
+from django.utils.text import capfirst
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.declaration import Declaration, model_field, nested_schema, place_of, source_of
+from djfast_mount.schemas.field_types import field_type
+
+__all__ = ["automatic", "check_annotation", "described", "or_none", "shown"]
+
+# Those that a mistake in an annotation is likely to mix up. Any other type is taken at its word.
+_SCALARS = {
+    bool,
+    bytes,
+    datetime.date,
+    datetime.datetime,
+    datetime.time,
+    datetime.timedelta,
+    Decimal,
+    float,
+    int,
+    str,
+    uuid.UUID,
+}
+# What pydantic turns into the other without loss.
+_WIDER = {(int, float), (int, Decimal)}
+
+
+def or_none(annotation: Any, nullable: bool) -> Any:
+    """Returns `annotation`, with None beside it where it is `nullable`."""
+    return annotation | None if nullable else annotation
+
+
+def automatic(declaration: Declaration, name: str, source: str) -> tuple[Any, Any]:
+    """Returns the annotation that the model gives `source`, and the pydantic field for it.
+
+    Raises: ConfigurationError, when it is a relation that only a schema can show.
+    """
+    model = declaration.model
+    alias = source if source != name else None
+    found = model_field(model, source)
+    if found is None:
+        return _computed(model, source), Field(alias=alias)
+    field, _ = found
+    if not field.is_relation or (field.concrete and not field.many_to_many):
+        annotation = or_none(field_type(field).read, field.null)
+    elif field.concrete and field.many_to_many:
+        annotation = list[field_type(field.target_field).read]  # type: ignore[misc]
+    else:
+        raise ConfigurationError(
+            f"{place_of(declaration.schema)}: {source} is a relation to {field.related_model.__name__}, and no schema "
+            f"shows it. Declare one, and annotate: {name}: {_example(field)}."
+        )
+    return annotation, Field(alias=alias, json_schema_extra=shown(field))
+
+
+def _example(field: Any) -> str:
+    schema = f"{field.related_model.__name__}Schema"
+    return f"list[{schema}]" if field.many_to_many or field.one_to_many else schema
+
+
+def _computed(model: type[models.Model], source: str) -> Any:
+    """The annotation of what a property or a method of the model returns; Any where it tells none."""
+    attribute = inspect.getattr_static(model, source, None)
+    if isinstance(attribute, property):
+        attribute = attribute.fget
+    elif isinstance(attribute, cached_property):
+        attribute = attribute.func
+    if not inspect.isfunction(attribute):
+        return Any
+    try:
+        return typing.get_type_hints(attribute).get("return", Any)
+    except NameError:  # Named for type checkers alone.
+        return Any
+
+
+def described(model: type[models.Model], name: str) -> Any:
+    """Returns a pydantic field with what the model tells of `name`; None where it is no column of the model."""
+    found = model_field(model, name)
+    return None if found is None or found[0].is_relation else Field(json_schema_extra=shown(found[0]))
+
+
+def shown(field: Any) -> Callable[[dict[str, Any]], None]:
+    """Returns what completes the JSON schema of `field`, in the language of the one for whom it is made."""
+    return partial(_complete, field)
+
+
+def _complete(field: Any, schema: dict[str, Any]) -> None:
+    verbose, help_text = str(field.verbose_name), str(field.help_text)
+    if verbose != field.name.replace("_", " "):
+        schema["title"] = capfirst(verbose)
+    if help_text:
+        schema["description"] = help_text
+    if field.choices and "$ref" not in schema:
+        schema.update(_enumeration(field))
+
+
+def _enumeration(field: Any) -> dict[str, Any]:
+    choices = dict(field.flatchoices)
+    if field.null:
+        choices.setdefault(None, "")
+    if field.blank and field.empty_strings_allowed:
+        choices.setdefault("", "")
+    labels = [str(label) for label in choices.values()]
+    return {"enum": list(choices), "x-enum-descriptions": labels}
+
+
+def check_annotation(declaration: Declaration, name: str, info: FieldInfo) -> None:
+    """Raises: ConfigurationError, when the annotation of `name` does not fit what the model holds."""
+    found = model_field(declaration.model, source_of(declaration.model, name, info))
+    annotation = info.annotation
+    if found is None or found[0].is_relation or isinstance(annotation, str | typing.ForwardRef):
+        return
+    if nested_schema(annotation)[0] is not None:
+        raise _misfit(declaration, name, found[0], "a schema of a model", "the type of the field")
+    _check_type(declaration, name, found[0], info)
+
+
+def _check_type(declaration: Declaration, name: str, field: Any, info: FieldInfo) -> None:
+    plain = field_type(field).plain
+    wanted = getattr(plain, "__name__", "its type") + (" | None" if field.null else "")
+    members = {_bare(item) for item in _alternatives(info.annotation)}
+    if field.null and members.isdisjoint((type(None), Any)) and info.is_required():
+        raise _misfit(declaration, name, field, "never None", wanted, " with null=True")
+    members.discard(type(None))
+    if plain in _SCALARS and members <= _SCALARS and not any(_fits(plain, item) for item in members):
+        said = " | ".join(sorted(item.__name__ for item in members))
+        raise _misfit(declaration, name, field, said, wanted)
+
+
+def _misfit(declaration: Declaration, name: str, field: Any, said: str, wanted: str, more: str = "") -> Exception:
+    return ConfigurationError(
+        f"{place_of(declaration.schema)}: {name} is annotated as {said}, and {field} is a "
+        f"{type(field).__name__}{more}. Write {name}: {wanted}."
+    )
+
+
+def _fits(plain: Any, annotated: Any) -> bool:
+    return plain is annotated or (plain, annotated) in _WIDER
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    bare = _bare(annotation)
+    return get_args(bare) if get_origin(bare) in (typing.Union, type(int | str)) else (bare,)
+
+
+def _bare(annotation: Any) -> Any:
+    return _bare(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation

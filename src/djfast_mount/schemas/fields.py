@@ -1,0 +1,78 @@
+"""The fields of a schema class: those that its Meta names are added before pydantic collects them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel
+
+from djfast_mount.schemas.annotations import automatic, described
+from djfast_mount.schemas.declaration import Declaration
+from djfast_mount.schemas.options import check_source, names_of_all
+
+__all__ = ["Auto", "add_fields"]
+
+
+class _Automatic:
+    """Marks an annotation that the model is to give."""
+
+
+if TYPE_CHECKING:
+    Auto = Any
+else:
+    Auto = Annotated[Any, _Automatic()]
+"""Annotates a field whose type the model tells: type checkers take it for Any."""
+
+# Methods of every schema and body, besides those of pydantic's own models.
+_METHODS = {"read", "aread", "of", "aof", "explain", "changes", "create", "acreate", "update", "aupdate"}
+
+
+def python_name(source: str) -> str:
+    """Returns the attribute for the model's `source`, with an underscore where schemas have a method of that name."""
+    return f"{source}_" if source in _METHODS or hasattr(BaseModel, source) else source
+
+
+def add_fields(declaration: Declaration) -> None:
+    """Gives the class an annotation for each name of its Meta, in that order, and completes those that it has."""
+    schema, model = declaration.schema, declaration.model
+    own: dict[str, Any] = dict(vars(schema).get("__annotations__", {}))
+    inherited = {name for above in schema.__mro__[1:] for name in vars(above).get("__annotations__", {})}
+    found: dict[str, Any] = {}
+    for source in _sources(declaration, own):
+        check_source(declaration, source)
+        name = python_name(source)
+        if name in own:
+            found[name] = own.pop(name)
+        elif name not in inherited:
+            found[name], default = automatic(declaration, name, source)
+            setattr(schema, name, default)
+    for name, annotation in {**found, **own}.items():
+        found[name] = annotation
+        if name in vars(schema):
+            continue
+        if _is_automatic(schema, annotation):
+            check_source(declaration, name)
+            found[name], default = automatic(declaration, name, name)
+            setattr(schema, name, default)
+        elif (default := described(model, name)) is not None:
+            setattr(schema, name, default)
+    schema.__annotations__ = found
+
+
+def _sources(declaration: Declaration, own: Iterable[str]) -> list[str]:
+    """The names of the model that Meta lists, each once."""
+    options = declaration.options
+    fields = options.fields
+    if fields == "__all__":
+        fields = tuple(names_of_all(declaration.schema, declaration.model, options.exclude, own))
+    return list(dict.fromkeys((*fields, *options.computed, *options.write_only)))
+
+
+def _is_automatic(schema: type, annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        with suppress(Exception):  # What it names may not be there yet: pydantic will come to it.
+            annotation = eval(annotation, vars(sys.modules[schema.__module__]))
+    return annotation is Auto

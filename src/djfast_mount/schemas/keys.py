@@ -1,0 +1,33 @@
+"""The rows of a many-to-many relation, named by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Model
+
+from djfast_mount.schemas.invalid import Path
+
+__all__ = ["set_rows"]
+
+
+def set_rows(row: Model, field: Any, wanted: Sequence[Any], path: Path) -> list[dict[str, Any]]:
+    """Has the relation lead to the rows of the `wanted` keys, and to no other. Returns what is wrong with them.
+
+    As a ModelMultipleChoiceField does, it takes the rows that the default manager knows and `limit_choices_to` allows.
+    """
+    related = field.related_model._default_manager.using(row._state.db).complex_filter(field.get_limit_choices_to())
+    known = set(related.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
+    errors = [
+        {
+            "type": "invalid_choice",
+            "loc": (*path, place),
+            "msg": f"There is no {field.related_model._meta.verbose_name} {key!r}.",
+        }
+        for place, key in enumerate(wanted)
+        if key not in known
+    ]
+    if not errors:
+        getattr(row, field.name).set(known)
+    return errors

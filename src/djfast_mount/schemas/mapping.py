@@ -1,0 +1,73 @@
+"""What one field of a schema may say of itself, in its annotation: where it comes from, and who may see or set it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from django.db.models.query_utils import DeferredAttribute
+from pydantic.fields import FieldInfo
+
+__all__ = ["Orm", "orm_of"]
+
+_UNSET: Any = object()
+
+
+class Orm:
+    """Says where a field of a schema comes from and goes to: ``name: Annotated[str, Orm("title")]``.
+
+    Args:
+        field: The attribute of the model: its name, or the attribute itself (``Company.title``), a property of the
+            model too. None: none, so that it is neither read nor written. Not given: the field's own name.
+        method: A method of the model, or its name. It is called without arguments to read and, where the field is
+            in a body, with the value to write, before the row is validated and saved, as is ``User.set_password``.
+        write_method: The method that is called to write, where another one reads.
+        read_scopes: Who has none of these sees the value masked.
+        write_scopes: Who has none of these may not send it: 403.
+        critical: Whether it is written by a caller with critical access only.
+    """
+
+    def __init__(
+        self,
+        field: Any = _UNSET,
+        *,
+        method: str | Callable[..., Any] | None = None,
+        write_method: str | Callable[..., Any] | None = None,
+        read_scopes: Sequence[str] = (),
+        write_scopes: Sequence[str] = (),
+        critical: bool = False,
+    ) -> None:
+        self.skipped = field is None
+        self.field = None if field in (_UNSET, None) else _name_of(field)
+        self.method = None if method is None else _name_of(method)
+        self.write_method = self.method if write_method is None else _name_of(write_method)
+        self.read_scopes = tuple(read_scopes)
+        self.write_scopes = tuple(write_scopes)
+        self.critical = critical
+
+
+def _name_of(attribute: Any) -> str:
+    if isinstance(attribute, str):
+        return attribute
+    if isinstance(attribute, DeferredAttribute):
+        return str(attribute.field.attname)
+    if isinstance(attribute, property) and attribute.fget is not None:
+        return attribute.fget.__name__
+    if isinstance(attribute, cached_property):
+        return str(attribute.attrname)
+    name = getattr(attribute, "name", None) or getattr(attribute, "__name__", None)
+    field = getattr(attribute, "field", None)  # of a relation's descriptor
+    if name is None and field is not None:
+        name = field.name
+    if not isinstance(name, str):
+        raise TypeError(f"Orm() got {attribute!r}. Give an attribute of the model, or its name.")
+    return name
+
+
+_PLAIN = Orm()
+
+
+def orm_of(info: FieldInfo) -> Orm:
+    """Returns what the annotation of a field says of its place on the model."""
+    return next((item for item in info.metadata if isinstance(item, Orm)), _PLAIN)

@@ -1,0 +1,207 @@
+"""`ModelSchema`, one class for what is read of a model, and what is made of it: `Create` and `Update`, for bodies.
+
+1. What a body was not sent has the value `pydantic.MISSING`: it is neither None nor a default.
+2. A relation to rows of their own standing (a foreign key, a many-to-many) is written by key, unless `Meta.nested`
+   names it: who may write a department need not be allowed to write its company. Rows that belong to the one that is
+   written (reverse relations) are written nested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+from django.db.models import Manager, Model, QuerySet
+from django.db.models.query import RawQuerySet
+from pydantic import MISSING, BaseModel, ConfigDict, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema
+
+from djfast_mount.schemas import instances, reading, writing
+from djfast_mount.schemas.annotations import check_annotation
+from djfast_mount.schemas.body_models import body_model
+from djfast_mount.schemas.declaration import Declaration, declare, declared, is_declared, shape_of, source_of
+from djfast_mount.schemas.fields import add_fields
+from djfast_mount.schemas.options import check_source, read_options
+from djfast_mount.schemas.slots import Purpose
+
+__all__ = ["Create", "ModelSchema", "Update"]
+
+M = TypeVar("M", bound=Model)
+
+
+def _title(schema: type[Any]) -> str:
+    return declared(schema).public_name if is_declared(schema) else schema.__name__
+
+
+class ModelSchema(BaseModel, Generic[M]):
+    """A schema of a Django model: a Pydantic model whose fields come from the model.
+
+        class CompanySchema(ModelSchema[Company]):
+            name: str
+            departments: list[DepartmentSchema]
+
+            class Meta:
+                fields = ["id", "name", "status"]
+
+    Annotations are checked against the model when the class is made; ``Auto`` stands for the model's own type. A nested
+    schema stands for a relation. `Create`, `Update` and `Page` make the other types of it. `Meta` is described at
+    `djfast_mount.schemas.declaration.Options`.
+
+    Raises: ConfigurationError, when the class is made or its first route is: the model has no such field, a type does
+        not fit, a relation has no schema, schemas hold each other.
+    """
+
+    model_config = ConfigDict(populate_by_name=True, protected_namespaces=(), model_title_generator=_title)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        model = _model_of(cls)
+        if model is None:
+            return
+        declaration = Declaration(cls, model, read_options(cls, getattr(cls, "Meta", None)))
+        declare(declaration)
+        add_fields(declaration)
+        # pydantic names a definition by the last part of the qualified name. The class can be found under the longer
+        # one too, as pickle has to.
+        setattr(cls, declaration.public_name, cls)
+        cls.__qualname__ = f"{cls.__qualname__}.{declaration.public_name}"
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not is_declared(cls):
+            return
+        declaration = declared(cls)
+        excluded = [name for name in declaration.options.exclude if cls.model_fields.pop(name, None) is not None]
+        for name, info in cls.model_fields.items():
+            check_source(declaration, source_of(declaration.model, name, info))
+            check_annotation(declaration, name, info)
+        if excluded:
+            cls.model_rebuild(force=True, raise_errors=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        if is_declared(cls):
+            shape_of(cls)
+        return handler(source)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_row(cls, value: Any) -> Any:
+        return instances.values_of(cls, value) if isinstance(value, Model) else value
+
+    @classmethod
+    def read(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> list[Self]:
+        """Returns a schema for each of `rows`, in their order. Call it on the thread of the ORM, as a plain ``def`` is.
+
+        It takes one query, and one more for each relation to many rows, at every depth. What the queryset says (its
+        filters, order, slice, annotations, database and prefetches) is honoured.
+
+        Raises: TypeError, when `rows` are of another model or no rows at all; django.db.Error.
+        """
+        return cast("list[Self]", reading.read(cls, rows))
+
+    @classmethod
+    async def aread(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> list[Self]:
+        """Does the same for a coroutine: the queries run on the thread of the request."""
+        return await sync_to_async(cls.read)(rows)
+
+    @classmethod
+    def of(cls, row: M) -> Self:
+        """Returns the schema of `row` as it is in memory. Relations that were not fetched take a query each."""
+        return cast("Self", reading.of(cls, row))
+
+    @classmethod
+    async def aof(cls, row: M) -> Self:
+        """Does the same for a coroutine."""
+        return await sync_to_async(cls.of)(row)
+
+    @classmethod
+    def explain(cls) -> str:
+        """Returns how rows are read and why so, with the queries it takes: a text for people. Asks no database."""
+        return reading.explain(cls)
+
+
+def _model_of(schema: type[BaseModel]) -> type[Model] | None:
+    """The model that one of the classes above `schema` was given."""
+    schemas = [above for above in schema.__mro__[1:] if issubclass(above, ModelSchema)]
+    given = (argument for above in schemas for argument in above.__pydantic_generic_metadata__["args"])
+    return next((each for each in given if isinstance(each, type) and issubclass(each, Model)), None)
+
+
+S_co = TypeVar("S_co", bound=ModelSchema[Any], covariant=True)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What the model alone knows, type checkers take for Any."""
+
+    def changes(self) -> dict[str, Any]:
+        """Returns what was sent, by the attributes of the schema, and what a subclass has a default for."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in found.items() if value is not MISSING}
+
+
+def _made_for(base: type[BaseModel], purpose: Purpose, parameters: Any) -> type[BaseModel] | None:
+    return body_model(base, parameters, purpose) if is_declared(parameters) else None
+
+
+class Create(_Body, Generic[S_co]):
+    """What a client sends to make a row: ``Create[CompanySchema]`` is a Pydantic model.
+
+    It has no key that the database makes; what has a default is optional. A subclass may take its place, with
+    validators and fields of its own.
+    """
+
+    def __class_getitem__(cls, parameters: Any) -> Any:
+        return _made_for(cls, "create", parameters) or super().__class_getitem__(parameters)
+
+    def create(self: Create[ModelSchema[M]], **values: Any) -> M:
+        """Returns the new row, saved with all that is nested in it. Call it on the thread of the ORM.
+
+        Args:
+            values: The server's own: they go before what was sent, and are validated with it.
+
+        Raises:
+            InvalidRow: `full_clean` refuses something; FastAPI answers it as the invalid body that it is.
+            django.db.IntegrityError: A constraint of the database; under `mount()` it is answered 409.
+            TypeError: The model has nothing of the name of one of `values`.
+        """
+        return cast("M", writing.create(self, values))
+
+    async def acreate(self: Create[ModelSchema[M]], **values: Any) -> M:
+        """Does the same for a coroutine."""
+        return cast("M", await sync_to_async(writing.create)(self, values))
+
+
+class Update(_Body, Generic[S_co]):
+    """What a client sends to change a row: ``Update[CompanySchema]``. Nothing need be sent.
+
+    What was not sent is `pydantic.MISSING`, and stays as it is; None is a value.
+    """
+
+    def __class_getitem__(cls, parameters: Any) -> Any:
+        return _made_for(cls, "update", parameters) or super().__class_getitem__(parameters)
+
+    def update(self: Update[ModelSchema[M]], row: M, **values: Any) -> M:
+        """Returns `row`, changed as asked and saved where something did change. Call it on the thread of the ORM.
+
+        What was not sent is neither validated nor saved, as in a ModelForm that has not the field. A list that was sent
+        is the whole list: rows that are not in it are deleted, or unlinked from a many-to-many.
+
+        Args:
+            row: The row that is changed, and with it those that are nested in it.
+            values: The server's own: they go before what was sent, and are validated with it.
+
+        Raises: InvalidRow, django.db.IntegrityError and TypeError, as `Create.create` does.
+        """
+        return cast("M", writing.update(self, row, values))
+
+    async def aupdate(self: Update[ModelSchema[M]], row: M, **values: Any) -> M:
+        """Does the same for a coroutine."""
+        return cast("M", await sync_to_async(writing.update)(self, row, values))

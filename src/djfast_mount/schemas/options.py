@@ -1,0 +1,98 @@
+"""What the ``class Meta`` of a schema says: read once, each mistake named with its remedy."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Any, Literal, get_args
+
+from django.db import models
+
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.declaration import Declaration, Options, Way, model_field, place_of
+from djfast_mount.spelling import did_you_mean
+
+__all__ = ["check_source", "has_attribute", "names_of_all", "read_options"]
+
+_SECRETS = ("password", "passwd", "token", "api_key", "apikey", "secret", "private_key")
+
+_NAMES = {field.name for field in fields(Options)}
+_LISTS = ("fields", "exclude", "read_only", "write_only", "optional", "computed", "nested")
+
+
+def read_options(schema: type, meta: type | None) -> Options:
+    """Returns what `meta`, the ``class Meta`` of `schema`, says. Raises: ConfigurationError."""
+    if meta is None:
+        return Options()
+    given = {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
+    for name in given:
+        if name not in _NAMES:
+            hint = did_you_mean(name, _NAMES, f"The options are {', '.join(sorted(_NAMES))}.")
+            raise ConfigurationError(f"{place_of(schema)}: Meta has {name!r}, which is no option. {hint}")
+    for name in _LISTS:
+        if name in given:
+            given[name] = _names(schema, name, given[name])
+    if "match" in given:
+        given["match"] = {key: _names(schema, "match", names) for key, names in given["match"].items()}
+    options = Options(**given)
+    if options.way not in get_args(Way):
+        known = ", ".join(map(repr, get_args(Way)))
+        raise ConfigurationError(f"{place_of(schema)}: Meta.way is {options.way!r}. Write one of {known}.")
+    return options
+
+
+def _names(schema: type, option: str, value: Any) -> tuple[str, ...] | Literal["__all__"]:
+    if option == "fields" and value == "__all__":
+        return "__all__"
+    if isinstance(value, str) or not all(isinstance(name, str) for name in value):
+        raise ConfigurationError(
+            f'{place_of(schema)}: Meta.{option} is {value!r}. Write a list of names, as in ["name"].'
+        )
+    return tuple(value)
+
+
+def names_of_all(schema: type, model: type[models.Model], exclude: Iterable[str], named: Iterable[str]) -> list[str]:
+    """Returns what ``"__all__"`` stands for: every concrete field, a foreign key by the name of its key.
+
+    Raises: ConfigurationError, when one is called like a secret and is neither excluded nor annotated.
+    """
+    left_out = set(exclude)
+    found = [each.attname for each in model._meta.concrete_fields if left_out.isdisjoint((each.name, each.attname))]
+    for name in found:
+        if any(word in name.lower() for word in _SECRETS) and name not in named:
+            raise ConfigurationError(
+                f'{place_of(schema)}: Meta.fields = "__all__" would show {model.__name__}.{name}, which is called like '
+                f"a secret. Exclude it, Meta.exclude = [{name!r}], or name the fields that are meant."
+            )
+    return found
+
+
+def check_source(declaration: Declaration, source: str) -> None:
+    """Raises: ConfigurationError, with the nearest name, when the model has no `source` and nothing computes it."""
+    model = declaration.model
+    if model_field(model, source) or has_attribute(model, source) or source in declaration.options.computed:
+        return
+    hint = did_you_mean(source, _known_names(model), "Name annotations of the queryset in Meta.computed.")
+    raise ConfigurationError(f"{place_of(declaration.schema)}: {model.__name__} has no field {source!r}. {hint}")
+
+
+def has_attribute(model: type[models.Model], name: str) -> bool:
+    """Whether instances of `model` have a property, a method or another attribute of that name."""
+    try:
+        inspect.getattr_static(model, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _known_names(model: type[models.Model]) -> Iterator[str]:
+    item: Any
+    for item in model._meta.get_fields():
+        if item.auto_created and not item.concrete:
+            yield item.get_accessor_name() or item.name
+        else:
+            yield item.name
+            if item.concrete and item.is_relation and not item.many_to_many:
+                yield item.attname
+    yield from (name for name in vars(model) if not name.startswith("_"))

@@ -1,0 +1,38 @@
+"""A page of a list."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, create_model
+
+from djfast_mount.schemas.declaration import declared, is_declared
+
+__all__ = ["Page"]
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    """Some of the items of a longer list: ``Page[CompanySchema]``, in OpenAPI ``CompanyPage``.
+
+    Attributes:
+        items: The items of this page, in the order of the list.
+        next: What asks for the page after this one: a cursor or an offset. None: this is the last.
+        total: How many items the whole list has. None: nobody has counted them.
+    """
+
+    items: list[T]
+    next: str | None = None
+    total: int | None = None
+
+    def __class_getitem__(cls, parameters: Any) -> Any:
+        found: Any = super().__class_getitem__(parameters)
+        return _named_page(found, parameters) if is_declared(parameters) else found
+
+
+@cache
+def _named_page(page: type[BaseModel], item: type) -> type[BaseModel]:
+    """The page by a name of its own: pydantic would call it after its parameters."""
+    return create_model(f"{declared(item).public_name}Page", __base__=page, __module__=item.__module__)

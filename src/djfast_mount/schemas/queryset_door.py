@@ -1,0 +1,42 @@
+"""What a queryset will do, of which Django's public API does not tell.
+
+Names that are not public: `QuerySet._fields`, `_result_cache`, `_iterable_class`, `_prefetch_related_lookups` and
+`_known_related_objects`. Where one is gone, the queryset is taken as evaluated: its rows are fetched as it fetches
+them, and what they lack after that. It costs speed, and never a row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from django.db.models.query import ModelIterable
+
+__all__ = ["filled_by_caller", "gives_instances", "is_plain", "parents_known"]
+
+_GONE: Any = object()
+
+
+def gives_instances(rows: QuerySet[Any]) -> bool:
+    """Whether its items are rows of the model, and not what `values()` and its kin make of them."""
+    return getattr(rows, "_fields", None) is None
+
+
+def is_plain(rows: QuerySet[Any]) -> bool:
+    """Whether it has not been evaluated, and makes its instances as Django does."""
+    if getattr(rows, "_prefetch_related_lookups", _GONE) is _GONE:
+        return False
+    fresh = getattr(rows, "_result_cache", _GONE) is None
+    return fresh and getattr(rows, "_iterable_class", _GONE) is ModelIterable
+
+
+def filled_by_caller(rows: QuerySet[Any]) -> set[str]:
+    """Returns the relations that the caller's prefetches fill, by querysets of their own."""
+    lookups: Any = getattr(rows, "_prefetch_related_lookups", ())
+    return {lookup.prefetch_to for lookup in lookups if isinstance(lookup, Prefetch) and lookup.queryset is not None}
+
+
+def parents_known(rows: QuerySet[Any]) -> set[str]:
+    """Returns the relations whose one row is known beforehand, as to ``company.departments.all()`` the company is."""
+    known: Any = getattr(rows, "_known_related_objects", {})
+    return {field.name for field in known}

@@ -1,0 +1,99 @@
+"""One row: validated as far as it was sent, and saved as far as it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import Enum
+from typing import Any
+
+from django.db import models
+from django.db.models import Model
+from django.db.models.expressions import BaseExpression
+from pydantic import BaseModel
+
+__all__ = ["Snapshot", "changed", "plain", "refresh", "save_changes", "unsent"]
+
+_ABSENT: Any = object()
+
+
+def plain(value: Any) -> Any:
+    """Returns `value` as a model field takes it: schemas as what JSON has, members of an Enum by value."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if hasattr(value, "get_secret_value"):
+        return value.get_secret_value()
+    return value.value if isinstance(value, Enum) else value
+
+
+class Snapshot:
+    """The columns of a row as they were. What was deferred is not asked for, and counts as changed."""
+
+    def __init__(self, row: Model) -> None:
+        self._columns = {field: row.__dict__.get(field.attname, _ABSENT) for field in row._meta.concrete_fields}
+
+    def changed(self, row: Model) -> list[Any]:
+        """Returns the fields whose values are others by now."""
+        return [field for field, was in self._columns.items() if changed(was, row.__dict__.get(field.attname, _ABSENT))]
+
+
+def changed(was: Any, now: Any) -> bool:
+    """Whether `now` is another value than `was`: to JSON, 1, 1.0 and True are three."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        return list(was) != list(now) or any(changed(was[key], now[key]) for key in was)
+    if isinstance(was, list | tuple) and isinstance(now, list | tuple):
+        return len(was) != len(now) or any(map(changed, was, now))
+    if isinstance(was, memoryview):
+        was = bytes(was)
+    if type(was) is not type(now) and not (isinstance(was, str) and isinstance(now, str)):
+        return True
+    return bool(was != now) or (isinstance(now, float) and repr(was) != repr(now))
+
+
+def unsent(row: Model, sent: Collection[str]) -> set[str]:
+    """Returns the names of the fields that `full_clean` is to leave out: all but those that were `sent`."""
+    return {field.name for field in row._meta.get_fields() if field.concrete and field.name not in sent}
+
+
+def save_changes(row: Model, fields: Collection[Any]) -> None:
+    """Saves the changed `fields` of a row that is stored, and those that change with each save; nothing for none.
+
+    A model that overrides `save` gets a plain one: what it sets is to be saved too.
+    """
+    if not fields:
+        return
+    if type(row).save is not Model.save:
+        row.save()
+    else:
+        names = {field.name for field in fields} | {field.name for field in _set_by_saving(row)}
+        row.save(update_fields=names)
+    refresh(row)
+
+
+def _set_by_saving(row: Model) -> list[Any]:
+    return [field for field in row._meta.concrete_fields if not field.generated and _changes_when_saved(row, field)]
+
+
+def _changes_when_saved(row: Model, field: Any) -> bool:
+    """Whether `pre_save` of `field` gives it another value: Django's own say when, of others it is assumed."""
+    method = type(field).pre_save
+    if method in (models.DateField.pre_save, models.DateTimeField.pre_save, models.TimeField.pre_save):
+        return bool(field.auto_now)
+    if method is models.FileField.pre_save:
+        file = getattr(row, field.attname)
+        return bool(file) and not file._committed
+    return method is not models.Field.pre_save
+
+
+def refresh(row: Model) -> None:
+    """Loads what the database alone knows after a write: defaults that it gives, and generated columns."""
+    stale = [field.attname for field in row._meta.concrete_fields if _is_stale(row, field)]
+    if stale:
+        row.refresh_from_db(fields=stale)
+
+
+def _is_stale(row: Model, field: Any) -> bool:
+    return field.generated or isinstance(row.__dict__.get(field.attname), BaseExpression)

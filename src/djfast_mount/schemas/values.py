@@ -1,0 +1,81 @@
+"""Values that JSON, pydantic and Django's databases do not agree on: each is kept as it is, or refused in words."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import json
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+__all__ = ["decoded", "encoded", "exact_decimal", "finite_json", "naive_time", "stored_datetime", "to_bytes"]
+
+# As many significant digits survive the way through a binary floating-point number (IEEE 754, double precision).
+_FLOAT_DIGITS = 15
+
+
+def stored_datetime(value: datetime.datetime) -> datetime.datetime:
+    """Returns `value` as Django stores it: aware with USE_TZ, in the current time zone where it was naive; else naive.
+
+    Raises: ValueError, when it cannot be told in UTC.
+    """
+    try:
+        if not settings.USE_TZ:
+            return timezone.make_naive(value, timezone.get_default_timezone()) if timezone.is_aware(value) else value
+        aware = timezone.make_aware(value) if timezone.is_naive(value) else value
+        aware.astimezone(datetime.UTC)
+        # A day is between any zone and UTC: the database's own zone is one more.
+        datetime.timedelta(days=1) + aware - datetime.timedelta(days=2)
+    except OverflowError:
+        raise ValueError("The date is out of range.") from None
+    return aware
+
+
+def naive_time(value: datetime.time) -> datetime.time:
+    """Returns `value`. Raises: ValueError, when it has a time zone, which a TimeField would lose."""
+    if value.tzinfo is not None:
+        raise ValueError("A time of day has no time zone here. Leave it out.")
+    return value
+
+
+def exact_decimal(value: Any) -> Any:
+    """Returns `value`, a float as its shortest text. Raises: ValueError, where its digits may have been rounded."""
+    if not isinstance(value, float):
+        return value
+    text = repr(value)
+    digits = text.partition("e")[0].replace(".", "").lstrip("-0")
+    if len(digits) > _FLOAT_DIGITS:
+        raise ValueError(f"A number of more than {_FLOAT_DIGITS} digits may have been rounded. Send it as a string.")
+    return text
+
+
+def to_bytes(value: Any) -> Any:
+    """Returns the memoryview that PostgreSQL's driver makes of a BinaryField as bytes."""
+    return bytes(value) if isinstance(value, memoryview | bytearray) else value
+
+
+def encoded(value: bytes) -> str:
+    """Returns `value` in the standard alphabet of base64 (RFC 4648, section 4)."""
+    return base64.b64encode(value).decode("ascii")
+
+
+def decoded(value: Any) -> Any:
+    """Returns the bytes that a text in base64 stands for. Raises: ValueError, when it is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("This is no base64.") from None
+
+
+def finite_json(value: Any) -> Any:
+    """Returns `value`. Raises: ValueError, when it holds a number that JSON does not have (RFC 8259, section 6)."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValueError("NaN and Infinity are no JSON.") from None
+    return value

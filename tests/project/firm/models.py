@@ -1,0 +1,172 @@
+"""Models with every kind of relation, for the tests of schemas. It has no migrations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import models
+
+
+class Status(models.TextChoices):
+    OPEN = "open", "Open for business"
+    CLOSED = "closed", "Closed"
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=20, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Company(models.Model):
+    name = models.CharField("legal name", max_length=30, help_text="As it is registered.")
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    founded = models.DateField(null=True, blank=True)
+    motto = models.TextField(blank=True)
+    owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True)
+    tags = models.ManyToManyField(Tag, blank=True, related_name="companies")
+    changed = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.CheckConstraint(condition=~models.Q(name="forbidden"), name="name_is_allowed")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def shouted(self) -> str:
+        return self.name.upper()
+
+    def initial(self) -> str:
+        return self.name[:1]
+
+    def clean(self) -> None:
+        if self.name == "nobody":
+            raise ValidationError("A company is somebody.", code="nobody")
+
+
+class Department(models.Model):
+    company = models.ForeignKey(Company, models.CASCADE, related_name="departments")
+    name = models.CharField(max_length=30)
+    code = models.CharField(max_length=10)
+    size = models.PositiveIntegerField(default=0)
+    head = models.ForeignKey("Person", models.SET_NULL, null=True, blank=True, related_name="heads")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["company", "code"], name="one_code_per_company")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OpenTeams(models.Manager["Team"]):
+    def get_queryset(self) -> models.QuerySet[Team]:
+        return super().get_queryset().filter(hidden=False)
+
+
+class Team(models.Model):
+    department = models.ForeignKey(Department, models.CASCADE, related_name="teams")
+    name = models.CharField(max_length=30)
+    hidden = models.BooleanField(default=False)
+    members = models.ManyToManyField("Person", through="Membership", related_name="teams")
+
+    objects = OpenTeams()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Person(models.Model):
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=30)
+    friends = models.ManyToManyField("self", blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Badge(models.Model):
+    """A one-to-one relation, by a key of its own."""
+
+    person = models.OneToOneField(Person, models.CASCADE, primary_key=True, related_name="badge")
+    number = models.IntegerField()
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+class Passport(models.Model):
+    """Points to a column that is not the primary key, and calls its own otherwise in the database."""
+
+    person = models.ForeignKey(Person, models.CASCADE, to_field="email", related_name="passports")
+    number = models.CharField(max_length=20, db_column="passport_no")
+
+    class Meta:
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class Membership(models.Model):
+    team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
+    person = models.ForeignKey(Person, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, default="member")
+
+    class Meta:
+        ordering = ["id"]
+        unique_together = [("team", "person")]
+
+    def __str__(self) -> str:
+        return f"{self.person} in {self.team}"
+
+
+class Saved(models.Model):
+    """Overrides `save`, which sets what nobody sent."""
+
+    name = models.CharField(max_length=30)
+    slug = models.SlugField(editable=False)
+    saves = models.IntegerField(default=0, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.slug, self.saves = self.name.lower(), self.saves + 1
+        super().save(*args, **kwargs)
+
+
+class Branch(Company):
+    """Inherits the table of another model."""
+
+    city = models.CharField(max_length=30)
+
+
+class OpenCompany(Company):
+    """Another face of the same table."""
+
+    class Meta:
+        proxy = True
+        ordering = ["-id"]
+
+
+class Secret(models.Model):
+    name = models.CharField(max_length=30)
+    api_key = models.CharField(max_length=30)
+
+    def __str__(self) -> str:
+        return self.name
