@@ -193,7 +193,7 @@ class WithoutBoundary:
 
 def test_a_router_without_the_segment_boundary_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison finds a planted router that takes /apix for /api."""
-    monkeypatch.setattr("djfast_mount.asgi.PrefixRouter", WithoutBoundary)
+    monkeypatch.setattr("djfast_mount.application.PrefixRouter", WithoutBoundary)
     wrong = asyncio.run(Stubs().deviations(generated(6_000, seed=3)))
     assert any(expected.app == DJANGO and found.app == "/api" for _, expected, found in wrong)
 

@@ -98,6 +98,8 @@ def made(scope: Scope, root_path: str) -> APIRequest:
         request = APIRequest(shown, BytesIO(), rule)
     except UnicodeDecodeError as error:
         raise HTTPException(400, "The query is no UTF-8.") from error
+    # By what it was handed, not by FORCE_SCRIPT_NAME: an API is not below the prefix that Django may have.
+    request.path_info = shown["path"].removeprefix(root_path)
     request.read()  # Django's own way to say that the body is gone.
     for middleware in _middleware():
         if (process := getattr(middleware, "process_request", None)) is not None:

@@ -64,11 +64,17 @@ class APICall:
     answered: BaseException | None = None  # the error that has been logged, and answered by a whole response
     _refused = False
 
-    def __init__(self, scope: Scope, prefix: str, source: Source | None) -> None:
+    def __init__(self, scope: Scope, prefix: str, source: Source | None, django_prefix: str = "") -> None:
         self.scope: Scope | None = scope  # as it came, whatever middleware within makes of it; None: it has ended
-        self.outer = scope["root_path"].removesuffix(prefix)
+        self.outer: str = scope["root_path"].removesuffix(prefix)
+        self.django_prefix = django_prefix
         # None once the call has ended, while a task that outlives it may still ask for the request.
         self._source = source if scope["type"] == "http" else None
+
+    @property
+    def script_name(self) -> str:
+        """Django's: what its own half would be handed."""
+        return settings.FORCE_SCRIPT_NAME or self.outer + self.django_prefix
 
     def begin(self, request: APIRequest) -> None:
         """Has the response carry the cookies that the call sets."""
@@ -122,17 +128,19 @@ class DjangoRequests:
     Args:
         app: Served with the request's thread entered.
         prefix: Under which `app` is mounted.
+        django_prefix: Under which Django's half is.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, prefix: str, django_prefix: str = "") -> None:
         self.app = app
         self.prefix = prefix
+        self.django_prefix = django_prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = scope[_KEY] = APICall(scope, self.prefix, current_source())
-        if call.outer:
+        call = scope[_KEY] = APICall(scope, self.prefix, current_source(), self.django_prefix)
+        if call.outer or self.django_prefix:
             # As for a view: reverse() puts it in front of a path.
-            set_script_prefix(settings.FORCE_SCRIPT_NAME or call.outer)
+            set_script_prefix(call.script_name)
         try:
             await self.app(scope, receive, send)
         except Exception as error:
