@@ -321,6 +321,14 @@ def test_an_api_that_imports_asgi_is_told(code: str, told: str, write: Write, tm
     assert last.endswith(told)
 
 
+def test_a_circle_inside_of_the_api_is_told(write: Write) -> None:
+    """Two modules of the API that import from each other are told so, and a name that is nowhere is told otherwise."""
+    write(shelf="from books import book\napi = 1", books="from shelf import api\nbook = 1")
+    assert str(fault("/api", "shelf:api")).endswith("do not import asgi.py from the API.")
+    write(desk="from books2 import nothing", books2="")
+    assert str(fault("/api", "desk:api")).endswith("The fault lies in what 'desk' imports.")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import itertools
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -163,11 +165,20 @@ def _import_app(target: str, purpose: str) -> object:
 def _import_failure(target: str, purpose: str, module_name: str, error: ImportError) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and (module_name + ".").startswith(error.name + "."):
         remedy = "Check the spelling, and that the folder it lies in is on sys.path."
-    elif "partially initialized module" in str(error):
+    elif _is_circular(error):
         remedy = "A module of the API imports one that is still being imported: do not import asgi.py from the API."
     else:
         remedy = f"The fault lies in what {module_name!r} imports."
     return f"{target!r} for {purpose} cannot be imported: {error!r}. {remedy}"
+
+
+def _is_circular(error: ImportError) -> bool:
+    """Whether a name was missing because its module was still being run. Each Python words that error anew."""
+    above, below = traceback.walk_stack(None), traceback.walk_tb(error.__traceback__)
+    return any(
+        frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == error.name
+        for frame, _ in itertools.chain(above, below)
+    )
 
 
 def _check_asgi(app: object, target: object, purpose: str) -> None:
