@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_client import ApiClient, committed_rows
-from calls import answer_name, ask, websocket
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,8 +16,9 @@ from django.template import engines
 from django.test import Client as DjangoClient
 from django.urls import path, reverse
 from fastapi import FastAPI, Request, WebSocket
-from lifespan_drive import Drive
 
+from api_client import ApiClient, committed_rows
+from calls import answer_name, ask, websocket
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.auth import CurrentUser, get_request
@@ -29,6 +28,7 @@ from djfast_mount.management.shadows import out_of_reach, shadowed
 from djfast_mount.url_names import names
 from djfast_mount.urls import reverse as reverse_both
 from djfast_mount.urls import route_table
+from lifespan_drive import Drive
 
 STATIC = "{% load static %}{% static 'admin/css/base.css' %}"
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api_client import ApiClient, committed_rows
 from fastapi import FastAPI
-from harness import TESTS
 
+from api_client import ApiClient, committed_rows
 from djfast_mount import mount
+from harness import TESTS
 from project import library
 from project.library import models
 from project.library.models import Author, Book
