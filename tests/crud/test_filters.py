@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db.models import Q
 from django.utils import timezone
-from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from crud.zoo import COMPANIES, company
 from djfast_mount.crud.filters import Filters
@@ -203,8 +203,8 @@ def test_names_that_mean_something_else() -> None:
 )
 def test_values_that_no_database_takes(name: str, value: Any) -> None:
     """What would be an error of a database's is one of the request."""
-    annotation, info = ALL.fields(documented=True)[name]
-    model = create_model("Values", value=(annotation, info))
+    annotation, settings = ALL.fields(documented=True)[name]
+    model = create_model("Values", value=(annotation, Field(**settings)))
     with pytest.raises(ValidationError):
         model.model_validate({"value": value})
 

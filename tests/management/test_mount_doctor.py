@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from dev_site import Folder
 from harness import free_port, postgres
 

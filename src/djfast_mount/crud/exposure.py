@@ -11,7 +11,10 @@ from typing import Any
 
 from django.db import models
 
-__all__ = ["Exposure", "is_to_many", "relation"]
+from djfast_mount.schemas.declaration import Shape, shape_of
+from djfast_mount.schemas.mapping import orm_of
+
+__all__ = ["Exposure", "exposure_of", "is_to_many", "relation"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,30 @@ def relation(model: type[models.Model], name: str) -> Any:
 def is_to_many(found: Any) -> bool:
     """Whether `found`, a relation, leads to any number of rows."""
     return bool(found.one_to_many or found.many_to_many)
+
+
+def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> Exposure:
+    """Returns what `schema` shows. What it shows to some callers alone is left out: a filter would tell it to all.
+
+    Args:
+        children: What the children of the resource show, by the relation that leads to them.
+    """
+    found = _of_shape(shape_of(schema))
+    return Exposure(found.model, found.fields, {**(children or {}), **found.related})
+
+
+def _of_shape(shape: Shape) -> Exposure:
+    fields: dict[str, models.Field[Any, Any]] = {}
+    related: dict[str, Exposure] = {}
+    for member in shape.members:
+        if orm_of(shape.schema.model_fields[member.name]).read_scopes:
+            continue
+        found = member.field
+        if member.kind == "column" or (member.kind == "one" and found.concrete):
+            fields[member.key] = found
+        if member.shape is not None:
+            related[member.source] = _of_shape(member.shape)
+        elif member.kind == "keys":
+            key = found.related_model._meta.pk
+            related[member.source] = Exposure(found.related_model, {key.name: key})
+    return Exposure(shape.model, fields, related)

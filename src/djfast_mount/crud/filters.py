@@ -14,7 +14,6 @@ from typing import Any, Literal
 from django.db.models import BooleanField, Q, Value
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
-from pydantic import Field
 
 from djfast_mount.crud.exposure import Exposure, relation
 from djfast_mount.crud.measures import measure_of
@@ -61,7 +60,8 @@ class Filters:
         return self._parameters
 
     def fields(self, *, documented: bool) -> dict[str, tuple[Any, Any]]:
-        """Returns the fields of a query model, by their names in the URL: those that stand in OpenAPI, or the rest."""
+        """Returns type and settings of each field of a query model, by its name in the URL: those in OpenAPI, or the
+        rest."""
         fields = {}
         for name, parameter in self._parameters.items():
             in_docs = self._documents_opposites or parameter.lookup.partition("__")[2] in ("", "in")
@@ -115,7 +115,7 @@ def _unreserved(name: str, reserved: set[str]) -> str:
 
 def _field(parameter: Parameter, told: str) -> tuple[Any, Any]:
     # By a factory: a default of null would stand in OpenAPI, where the type allows none.
-    return parameter.annotation, Field(default_factory=_nothing, description=told)
+    return parameter.annotation, {"default_factory": _nothing, "description": told}
 
 
 def _nothing() -> None:

@@ -72,9 +72,9 @@ class Paging:
         self.limit = min(limit, max)
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
-        """Returns the fields of the query model that it adds."""
+        """Returns type and settings of each field of the query model that it adds."""
         told = f"The most items of one page: 1 to {self.max}."
-        return {"limit": (Annotated[int, Field(ge=1, le=self.max)], Field(default=self.limit, description=told))}
+        return {"limit": (Annotated[int, Field(ge=1, le=self.max)], {"default": self.limit, "description": told})}
 
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
         """Returns a page of `rows`, which have an alias for each term. Runs on the request thread.
@@ -91,7 +91,7 @@ class LimitOffset(Paging):
     def fields(self) -> dict[str, tuple[Any, Any]]:
         told = "How many items are left out before the page."
         offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
-        return {**super().fields(), "offset": (offset, Field(default=0, description=told))}
+        return {**super().fields(), "offset": (offset, {"default": 0, "description": told})}
 
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
         limit, offset = asked.values["limit"], asked.values["offset"]
@@ -107,7 +107,7 @@ class PageNumber(Paging):
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
         number = Annotated[int, Field(ge=1, le=2**20)]
-        return {**super().fields(), "page": (number, Field(default=1, description="The number of the page."))}
+        return {**super().fields(), "page": (number, {"default": 1, "description": "The number of the page."})}
 
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
         limit, number = asked.values["limit"], asked.values["page"]
@@ -124,7 +124,7 @@ class Cursor(Paging):
     def fields(self) -> dict[str, tuple[Any, Any]]:
         told = "Where to go on: what `next` of another page was."
         text = Annotated[str, Field(max_length=8000)]
-        return {**super().fields(), "cursor": (text, Field(default_factory=str, description=told))}
+        return {**super().fields(), "cursor": (text, {"default_factory": str, "description": told})}
 
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
         limit, text = asked.values["limit"], asked.values["cursor"]

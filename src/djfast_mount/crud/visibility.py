@@ -22,30 +22,48 @@ class Visibility:
     """The rules of one call: a condition for each model that has one.
 
     Args:
-        rules: By model. A proxy and a child of a model keep the model's rules too.
         using: The alias of the database that is asked; None for the routers' choice.
     """
 
-    def __init__(self, rules: Mapping[type[Model], Q] | None = None, using: str | None = None) -> None:
-        self._rules = dict(rules or {})
+    def __init__(self, using: str | None = None) -> None:
+        self._rules: dict[type[Model], Q] = {}
+        self._gone: dict[type[Model], Q] = {}
+        self._below: dict[type[Model], Q] = {}
         self.using = using
 
     def add(self, model: type[Model], rule: Q) -> None:
-        """Has rows of `model` pass `rule` too."""
+        """Has rows of `model` pass `rule` too. A proxy and a child of a model keep the model's rules."""
         self._rules[model] = self._rules.get(model, Q()) & rule
+
+    def add_below(self, model: type[Model], rule: Q) -> None:
+        """Does the same with a rule that says only that the row above must be visible."""
+        self._below[model] = self._below.get(model, Q()) & rule
+
+    def add_gone(self, model: type[Model], gone: Q) -> None:
+        """Has rows of `model` that pass `gone` count as deleted."""
+        self._gone[model] = self._gone.get(model, Q()) | gone
 
     def restricts(self, model: type[Model]) -> bool:
         """Whether some rows of `model` may not be seen."""
-        return any(self._rules.get(base) for base in model.__mro__ if isinstance(base, type(Model)))
+        return self.hides(model) or bool(_for(self._below, model))
 
-    def rows(self, model: type[Model]) -> QuerySet[Model]:
-        """Every row of `model` that may be seen."""
-        rows = model._default_manager.using(self.using).all()
-        for base in model.__mro__:
-            rule = self._rules.get(base)
-            if rule:
-                rows = narrowed(rows, rule)
-        return rows
+    def hides(self, model: type[Model]) -> bool:
+        """Whether some rows of `model` may not be seen though the rows that they belong to may."""
+        return bool(_for(self._rules, model) or _for(self._gone, model))
+
+    def rows(self, model: type[Model], rows: QuerySet[Any] | None = None, *, gone: bool = False) -> QuerySet[Any]:
+        """Every row of `model` that may be seen.
+
+        Args:
+            rows: The rows that are asked; None for those of the model's default manager.
+            gone: Whether those that count as deleted are among them.
+        """
+        found: QuerySet[Any] = model._default_manager.using(self.using).all() if rows is None else rows
+        for rule in [*_for(self._rules, model), *_for(self._below, model)]:
+            found = narrowed(found, rule)
+        for rule in [] if gone else _for(self._gone, model):
+            found = narrowed(found, ~rule)
+        return found
 
     def behind(self, model: type[Model], name: str, condition: Q | None = None) -> Exists:
         """A condition for rows of `model`: some row that the relation `name` leads to is visible, and passes
@@ -75,6 +93,10 @@ class Visibility:
         if found.many_to_many:
             return _between(found)[0]
         return next(iter(_joined(found)))
+
+
+def _for(rules: Mapping[type[Model], Q], model: type[Model]) -> list[Q]:
+    return [rule for base, rule in rules.items() if rule and issubclass(model, base)]
 
 
 def _joined(found: Any) -> dict[str, OuterRef]:

@@ -29,7 +29,8 @@ class Company(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     founded = models.DateField(null=True, blank=True)
     motto = models.TextField(blank=True)
-    owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True)
+    # No constraint: tables of apps without migrations are made before that of users.
+    owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, db_constraint=False)
     tags = models.ManyToManyField(Tag, blank=True, related_name="companies")
     changed = models.DateTimeField(auto_now=True)
 

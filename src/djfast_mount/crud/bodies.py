@@ -1,0 +1,83 @@
+"""The bodies of writes: those of a schema, without the foreign key that the path names, and those of whole rows."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Union, get_args, get_origin
+
+from django.db import models
+from pydantic import MISSING, BaseModel, Field, create_model
+from pydantic.fields import FieldInfo
+
+from djfast_mount.schemas import Create, Update
+from djfast_mount.schemas.body_models import body_model
+from djfast_mount.schemas.declaration import declared
+from djfast_mount.schemas.field_types import field_type
+from djfast_mount.schemas.slots import plan_of
+
+__all__ = ["change_model", "create_body", "defaults_of", "replace_body", "update_body"]
+
+
+def create_body(schema: Any, parent_key: Any = None) -> type[BaseModel]:
+    """Returns the body of a new row of `schema`. The path says which parent it has."""
+    return body_model(Create, schema, "create", parent_key)
+
+
+def update_body(schema: Any, parent_key: Any = None) -> type[BaseModel]:
+    """Returns the body of a partial change."""
+    return body_model(Update, schema, "update", parent_key)
+
+
+@cache
+def replace_body(update: type[BaseModel], create: type[BaseModel]) -> type[BaseModel]:
+    """Returns the body of PUT: that of a change, in which everything must be sent that a new row needs."""
+    required = plan_of(create).required
+    fields = {name: _required(info) for name, info in update.model_fields.items() if name in required}
+    name = f"{update.__name__.removesuffix('Update')}Replace"
+    return create_model(name, __base__=update, __module__=update.__module__, **fields)
+
+
+@cache
+def change_model(update: type[BaseModel], model: type[models.Model]) -> type[BaseModel]:
+    """Returns one item of a bulk change: the row's key, and what is changed."""
+    key = model._meta.pk
+    parts = key.fields if isinstance(key, models.CompositePrimaryKey) else [key]
+    fields: dict[str, Any] = {}
+    for part in parts:
+        told = Field(alias=part.name, description=f"Which {model._meta.verbose_name} is changed.")
+        fields[f"key_{part.name}"] = (field_type(part).read, told)
+    name = f"{update.__name__.removesuffix('Update')}Change"
+    return create_model(name, __base__=update, __module__=update.__module__, **fields)
+
+
+def key_in(change: BaseModel, model: type[models.Model]) -> Any:
+    """Returns the primary key that an item of a bulk change names."""
+    key = model._meta.pk
+    if isinstance(key, models.CompositePrimaryKey):
+        return tuple(getattr(change, f"key_{part.name}") for part in key.fields)
+    return getattr(change, f"key_{key.name}")
+
+
+def defaults_of(body: BaseModel) -> dict[str, Any]:
+    """Returns what PUT sets that was not sent: the defaults of the columns. What a function makes stays as it is: it
+    would be another each time, and PUT is idempotent."""
+    found = {}
+    for name, slot in plan_of(type(body)).slots.items():
+        if slot.kind != "column" or getattr(body, name) is not MISSING:
+            continue
+        made = slot.field.has_default() and callable(slot.field.default)
+        if not made and not slot.field.has_db_default():
+            found[slot.target] = slot.field.get_default()
+    return found
+
+
+def _required(info: FieldInfo) -> Any:
+    annotation = info.annotation
+    if get_origin(annotation) is Union:
+        annotation = Union[tuple(each for each in get_args(annotation) if each is not MISSING)]  # noqa: UP007
+    return annotation, Field(alias=info.alias, description=info.description, json_schema_extra=info.json_schema_extra)
+
+
+def public_name(schema: Any) -> str:
+    """Returns the name of `schema` in OpenAPI."""
+    return declared(schema).public_name

@@ -1,0 +1,188 @@
+"""One request to a resource: who calls, what they may see, and the rows above it in the path.
+
+1. First who calls (401), then what they may do (403), then the parents (404): each before the next is asked.
+2. A parent must be visible itself, and a child of the parent before it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, get_origin
+
+from django.db.models import Model, Q, QuerySet
+from fastapi import Depends, HTTPException, Request
+
+from djfast_mount.crud.access import Action, check_scopes
+from djfast_mount.crud.guard import check_rules
+from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.visibility import Visibility
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["Call", "CallOf", "handed", "not_found"]
+
+
+@dataclass
+class Call:
+    """One request to a resource. Hooks get it.
+
+    Args:
+        access: What `security` returned; None without it.
+        parents: The rows above in the path, the outermost first.
+        values: What the server sets on a row that is created.
+    """
+
+    resource: Resource
+    action: Action
+    request: Request
+    access: Any
+    visibility: Visibility
+    parents: Sequence[Model] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parent(self) -> Model | None:
+        """The row right above; None at the outermost resource."""
+        return self.parents[-1] if self.parents else None
+
+    def rows(self, *, gone: bool = False) -> QuerySet[Any]:
+        """Every row of the resource that the caller may see.
+
+        Args:
+            gone: Whether rows that count as deleted are among them.
+        """
+        rows = self.visibility.rows(self.resource.model, self.resource.hooks.queryset(self), gone=gone)
+        return rows.filter(**{self.resource.parent_key.name: self.parent}) if self.parent is not None else rows
+
+    def find(self, keys: Mapping[str, Any], rows: QuerySet[Any] | None = None) -> Any:
+        """Returns the row that `keys`, by parameter of the path, name. Raises: HTTPException 404."""
+        return _found(self.resource, self.rows() if rows is None else rows, keys)
+
+
+def not_found() -> HTTPException:
+    """What is said of a row that is not there, and of one that may not be seen."""
+    return HTTPException(404, "Not Found")
+
+
+class CallOf:
+    """A dependency: the `Call` of a request to `resource`. It runs on the request thread.
+
+    Two of the same resource and action are one to FastAPI, which calls it once.
+    """
+
+    def __init__(self, resource: Resource, action: Action) -> None:
+        self.resource = resource
+        self._action = action
+        self._rules = _rules(resource)
+        self.__signature__ = inspect.Signature(list(self._parameters()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CallOf) and self.resource is other.resource and self._action == other._action
+
+    def __hash__(self) -> int:
+        return hash((id(self.resource), self._action))
+
+    def __call__(self, request: Request, access: Any = None, **values: Any) -> Call:
+        resource, action = self.resource, self._action
+        root = resource.root()
+        if not root.sound:
+            check_rules(root)
+            root.sound = True
+        if resource.caller is not None:
+            check_scopes(access, resource.scopes.of(action))
+        if resource.permissions is not None and action in ("list", "aggregate", "create"):
+            _check_permission(access, resource.permission(action))
+        call = Call(resource, action, request, access, self._visibility(values), (), values.get("server_values") or {})
+        for parent in resource.parents():
+            above = Call(parent, "read", request, access, call.visibility, call.parents)
+            row = above.find({key.parameter: values[key.parameter] for key in parent.keys})
+            call.parents = (*call.parents, row)
+        return call
+
+    def _visibility(self, values: Mapping[str, Any]) -> Visibility:
+        visibility = Visibility()
+        for number, (model, _) in enumerate(self._rules):
+            visibility.add(model, _condition(values[f"rows_{number}"]))
+        for resource in self.resource.root().walk():
+            if resource.deletion.gone:
+                visibility.add_gone(resource.model, resource.deletion.gone)
+            if resource.parent is not None and visibility.restricts(resource.parent.model):
+                parents = visibility.rows(resource.parent.model).order_by().values("pk")
+                visibility.add_below(resource.model, Q((f"{resource.parent_key.name}__in", parents)))
+        return visibility
+
+    def _parameters(self) -> Any:
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        resource = self.resource
+        yield inspect.Parameter("request", keyword, annotation=Request)
+        if resource.caller is not None:
+            yield inspect.Parameter("access", keyword, annotation=Annotated[Any, Depends(resource.caller)])
+        for number, (_, rule) in enumerate(self._rules):
+            dependency = Depends(handed(rule, resource.caller))
+            yield inspect.Parameter(f"rows_{number}", keyword, annotation=Annotated[Any, dependency])
+        if self._action == "create" and resource.server_values is not None:
+            dependency = Depends(handed(resource.server_values, resource.caller))
+            yield inspect.Parameter("server_values", keyword, annotation=Annotated[Any, dependency])
+        for parent in resource.parents():
+            for key in parent.keys:
+                yield inspect.Parameter(key.parameter, keyword, annotation=key.type)
+
+
+def _rules(resource: Resource) -> list[tuple[type[Model], Callable[..., Any]]]:
+    """Every rule of the tree that `resource` is in: a filter or a body may name any of its models."""
+    return [(model, rule) for each in resource.root().walk() for model, rule in each.rows.items()]
+
+
+def _condition(rule: Any) -> Q:
+    if not isinstance(rule, Q):
+        raise ConfigurationError(f"rows= returned {rule!r}. Return a Q: Q() for every row, Q(pk__in=[]) for none.")
+    return rule
+
+
+def _found(resource: Resource, rows: QuerySet[Any], keys: Mapping[str, Any]) -> Any:
+    try:
+        return rows.get(**{key.column: keys[key.parameter] for key in resource.keys})
+    except resource.model.DoesNotExist:
+        raise not_found() from None
+
+
+def _check_permission(user: Any, permission: str) -> None:
+    if not user.has_perm(permission):
+        raise HTTPException(403, "Forbidden")
+
+
+def handed(dependency: Callable[..., Any], caller: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Returns `dependency`, whose parameter ``access`` gets what `caller` returns if it says not itself where from."""
+    if caller is None or "access" not in inspect.signature(dependency).parameters:
+        return dependency
+    signature = inspect.signature(dependency, eval_str=True)
+    wanted = signature.parameters["access"]
+    if wanted.default is not inspect.Parameter.empty or get_origin(wanted.annotation) is Annotated:
+        return dependency
+    replaced = wanted.replace(annotation=Annotated[Any, Depends(caller)])
+    others = [replaced if each is wanted else each for each in signature.parameters.values()]
+    kind = _HandedCoroutine if inspect.iscoroutinefunction(dependency) else _Handed
+    return kind(dependency, signature.replace(parameters=others))
+
+
+class _Handed:
+    """A dependency that is handed what another returns. It is overridden in tests as what it stands for."""
+
+    def __init__(self, dependency: Callable[..., Any], signature: inspect.Signature) -> None:
+        self._dependency = dependency
+        self.__signature__ = signature
+
+    def __eq__(self, other: object) -> bool:
+        return other is self._dependency or (isinstance(other, _Handed) and other._dependency is self._dependency)
+
+    def __hash__(self) -> int:
+        return hash(self._dependency)
+
+    def __call__(self, **values: Any) -> Any:
+        return self._dependency(**values)
+
+
+class _HandedCoroutine(_Handed):
+    async def __call__(self, **values: Any) -> Any:
+        return await self._dependency(**values)

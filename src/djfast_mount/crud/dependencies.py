@@ -1,0 +1,106 @@
+"""Dependencies for routes that are written by hand: the row of the path, and the list that was asked for.
+
+They are bound to their resource when FastAPI reads their signature: by then a child knows its parents.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+
+from djfast_mount.crud.access import Action
+from djfast_mount.crud.call import Call, CallOf
+from djfast_mount.crud.listing import Listing
+from djfast_mount.crud.queries import ListQuery, check_parameters, list_fields
+from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.writes import check_row_permission
+
+__all__ = ["CallLater", "ListingOf", "RowOf"]
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+class CallLater:
+    """A dependency: the `Call` of whoever may do `action`. The same to FastAPI as the `CallOf` that it comes to."""
+
+    def __init__(self, resource: Callable[[], Resource], action: Action) -> None:
+        self._resource = resource
+        self._action = action
+        self._made: CallOf | None = None
+
+    def _call_of(self) -> CallOf:
+        resource = self._resource()
+        if self._made is None or self._made.resource is not resource:
+            self._made = CallOf(resource, self._action)
+        return self._made
+
+    def __eq__(self, other: object) -> bool:
+        return self._call_of() == (other._call_of() if isinstance(other, CallLater) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._call_of())
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self._call_of().__signature__
+
+    def __call__(self, **values: Any) -> Call:
+        return self._call_of()(**values)
+
+
+class RowOf:
+    """A dependency: the row that the path names, if the caller may see it and do `action`; else 404, 401 or 403."""
+
+    def __init__(self, resource: Callable[[], Resource], action: Action) -> None:
+        self._resource = resource
+        self._action = action
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RowOf) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[int, Action]:
+        return id(self._resource()), self._action
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        resource = self._resource()
+        call = Annotated[Call, Depends(CallOf(resource, self._action))]
+        keys = [inspect.Parameter(key.parameter, _KEYWORD, annotation=key.type) for key in resource.keys]
+        return inspect.Signature([inspect.Parameter("call", _KEYWORD, annotation=call), *keys])
+
+    def __call__(self, call: Call, **keys: Any) -> Any:
+        row = call.find(keys)
+        check_row_permission(call, row)
+        return row
+
+
+class ListingOf:
+    """A dependency: the `Listing` that a request asks for, with the filters, the order and the paging of the list."""
+
+    def __init__(self, resource: Callable[[], Resource]) -> None:
+        self._resource = resource
+        self._query: ListQuery | None = None
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        resource = self._resource()
+        query = ListQuery(resource, f"{resource.model.__name__}Listing", list_fields(resource))
+        self._query = query
+        call = Annotated[Call, Depends(CallOf(resource, "list"))]
+        annotations = {
+            "call": call,
+            "query_shown": Annotated[query.shown, Query()],
+            "query_hidden": Annotated[query.hidden, Query(include_in_schema=False)],
+        }
+        return inspect.Signature([inspect.Parameter(n, _KEYWORD, annotation=kind) for n, kind in annotations.items()])
+
+    def __call__(self, call: Call, query_shown: Any, query_hidden: Any) -> Listing:
+        assert self._query is not None, "FastAPI reads the signature first"
+        check_parameters(call.request, self._query.names)
+        return Listing(call, self._query.values(query_shown, query_hidden))

@@ -1,0 +1,100 @@
+"""How the routes of a resource stand in OpenAPI: summaries, scopes, headers and the answers that are no success."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from djfast_mount.crud.access import Action
+from djfast_mount.crud.resource import Resource
+
+__all__ = ["description_of", "headers_of", "responses_of", "summary_of"]
+
+_ERROR = {
+    "application/json": {
+        "schema": {"type": "object", "properties": {"detail": {}}},
+    },
+    "application/problem+json": {"schema": {"type": "object"}},
+}
+_HEADERS = {
+    "Prefer": "`return=minimal` for an answer without a body, `count=exact` for a list with its total (RFC 7240).",
+    "If-Match": "The ETag of the row as the client knows it: 412 where it has been changed since.",
+    "If-None-Match": "The ETag of the row as the client knows it: 304 where it is the same still.",
+}
+_SUMMARIES = {
+    "list": "List {plural}",
+    "aggregate": "Count and sum {plural}",
+    "create": "Create a {one}",
+    "read": "Read a {one}",
+    "update": "Change a {one}",
+    "replace": "Replace a {one}",
+    "delete": "Delete a {one}",
+}
+
+
+def summary_of(resource: Resource, action: Action, *, several: bool) -> str:
+    """Returns one line for people."""
+    one, plural = (str(name) for name in (resource.model._meta.verbose_name, resource.model._meta.verbose_name_plural))
+    if several:
+        return f"{'Create' if action == 'create' else 'Change'} several {plural}"
+    text = _SUMMARIES[action].format(one=one, plural=plural)
+    return text.replace(" a ", " an ", 1) if one[:1].lower() in "aeiou" else text
+
+
+def description_of(resource: Resource, action: Action) -> str:
+    """Returns what else there is to know: the scopes that are needed, and what a list leaves out."""
+    told = []
+    scopes = resource.scopes.of(action) if resource.caller is not None else ()
+    if scopes:
+        told.append(f"Scopes: {' or '.join(f'`{scope}`' for scope in scopes)}")
+    if resource.permissions is not None:
+        told.append(f"Permission: `{resource.permission(action)}`")
+    if action in ("list", "aggregate") and resource.deletion.fields:
+        names = ", ".join(sorted(resource.deletion.fields))
+        told.append(f"Deleted ones are left out, unless there is a filter of {names}.")
+    return "\n\n".join(told)
+
+
+def headers_of(*names: str) -> dict[str, Any]:
+    """Returns the parameters of an operation that are read from headers."""
+    return {
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": False,
+                "description": _HEADERS[name],
+                "schema": {"type": "string"},
+            }
+            for name in names
+        ]
+    }
+
+
+def responses_of(resource: Resource, action: Action, *, alone: bool) -> dict[int | str, dict[str, Any]]:
+    """Returns the answers that are no success.
+
+    Args:
+        alone: Whether the path names a row.
+    """
+    writes = action in ("create", "update", "replace", "delete")
+    found: dict[int, str] = {}
+    if resource.caller is not None:
+        found |= {401: "Nobody is known to call.", 403: "The caller may not do this."}
+    elif writes and resource.rows:
+        found[403] = "The caller may not do this."
+    if alone or resource.parent is not None:
+        found[404] = "There is no such row that the caller may see."
+    if writes:
+        found |= {400: "The body is no JSON.", 409: "A constraint of the database is violated."}
+    if action in ("update", "replace", "delete") and alone and resource.if_match != "off":
+        found[412] = "The row has been changed since."
+        if resource.if_match == "required":
+            found[428] = "If-Match is missing."
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"description": told, "content": _ERROR} for status, told in sorted(found.items())
+    }
+    if action == "read":
+        described[304] = {"description": "The row is the same as the client has."}
+    if action in ("update", "replace"):
+        described[204] = {"description": "It is done, and the client prefers no body."}
+    return described

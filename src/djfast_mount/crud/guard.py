@@ -1,0 +1,133 @@
+"""Which rows a body may name: those that the caller may see.
+
+A key in a body that names a row which may not be seen is refused with the very words for one that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from django.db.models import Model
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
+from pydantic import MISSING, BaseModel
+
+from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.visibility import Visibility
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.slots import Slot, plan_of
+
+__all__ = ["check_named", "check_rules", "check_visible"]
+
+Place = tuple[str | int, ...]
+# What a body names: the model, the column of the value, the value, where it stands, and the field that it is for.
+Named = tuple[type[Model], str, Any, Place, Any]
+
+
+def check_named(bodies: Sequence[tuple[Place, BaseModel]], visibility: Visibility) -> None:
+    """Raises RequestValidationError where one of the `bodies`, each at its place, names a row that may not be seen.
+
+    Takes one query for each column that values are of.
+    """
+    wanted: dict[tuple[type[Model], str], list[Named]] = {}
+    for place, body in bodies:
+        for named in _named(body, place):
+            if visibility.restricts(named[0]):
+                wanted.setdefault(named[:2], []).append(named)
+    errors = []
+    for (model, column), found in wanted.items():
+        rows = visibility.rows(model).filter(**{f"{column}__in": {value for _, _, value, _, _ in found}})
+        known = set(rows.values_list(column, flat=True))
+        errors += [_refused(named) for named in found if named[2] not in known]
+    if errors:
+        raise RequestValidationError(errors)
+
+
+def check_visible(row: Model, visibility: Visibility) -> None:
+    """Raises HTTPException 403 where a write has moved `row` out of the rows that the caller may see."""
+    if not visibility.rows(type(row), gone=True).filter(pk=row.pk).exists():
+        raise HTTPException(403, "Forbidden: you may not write a row that you could not see.")
+
+
+def check_rules(root: Resource) -> None:
+    """Raises ConfigurationError where a body of the tree can name rows of a model that no rule speaks of.
+
+    It says nothing where there are no rules at all: every row may be seen then.
+    """
+    ruled = {model for resource in root.walk() for model in resource.rows}
+    if not ruled:
+        return
+    # What is below a row that has a rule is ruled with it.
+    ruled |= {each.model for each in root.walk() if any(above.model in ruled for above in each.parents())}
+    for resource, action, place, model in _named_in(root):
+        if not any(issubclass(model, each) for each in ruled):
+            name = model.__name__
+            raise ConfigurationError(
+                f"The body of {action} of {resource.model.__name__} names rows of {name} in {place!r}, and no rows= says "
+                f"which of them a caller may see. Give related_rows={{{name}: ...}}: a dependency that returns a Q, or "
+                "every_row."
+            )
+
+
+def _named_in(root: Resource) -> Iterator[tuple[Resource, str, str, type[Model]]]:
+    for resource in root.walk():
+        for action, body in resource.bodies.items():
+            yield from ((resource, action, place, model) for place, model in named_models(body))
+
+
+def named_models(body: type[BaseModel]) -> Iterator[tuple[str, type[Model]]]:
+    """Every model of which a body may name a row, with where it may."""
+    for slot in plan_of(body).slots.values():
+        if slot.field is None or not slot.field.is_relation:
+            continue
+        if slot.kind in ("column", "keys"):
+            yield slot.key, slot.field.related_model
+        elif slot.nested is not None:
+            nested = nested_body(body.model_fields[slot.name].annotation)
+            yield from () if nested is None else named_models(nested)
+
+
+def nested_body(annotation: Any) -> type[BaseModel] | None:
+    """Returns the body that is nested in a field of this annotation."""
+    if isinstance(annotation, type) and hasattr(annotation, "__body_plan__"):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := nested_body(each)) is not None), None)
+
+
+def _named(body: BaseModel, place: Place) -> Iterator[Named]:
+    for name, slot in plan_of(type(body)).slots.items():
+        value = getattr(body, name)
+        if value is None or value is MISSING or slot.field is None or not slot.field.is_relation:
+            continue
+        yield from _named_by(slot, value, (*place, slot.key))
+
+
+def _named_by(slot: Slot, value: Any, place: Place) -> Iterator[Named]:
+    model = slot.field.related_model
+    if slot.kind == "column":
+        yield model, slot.field.target_field.attname, value, place, slot.field
+    elif slot.kind == "keys":
+        for number, key in enumerate(value):
+            yield model, "pk", key, (*place, number), slot.field
+    else:
+        several = isinstance(value, list)
+        for number, item in enumerate(value if several else [value]):
+            inner = (*place, number) if several else place
+            key = getattr(item, "pk", MISSING)
+            if key is not MISSING and key is not None:
+                yield model, "pk", key, (*inner, model._meta.pk.name), slot.field
+            yield from _named(item, inner)
+
+
+def _refused(named: Named) -> dict[str, Any]:
+    model, _, value, place, field = named
+    if field.concrete and not field.many_to_many:
+        told = field.error_messages["invalid"] % {
+            "model": model._meta.verbose_name,
+            "pk": value,
+            "field": field.remote_field.field_name,
+            "value": value,
+        }
+        return {"type": "invalid", "loc": place, "msg": str(told), "input": value}
+    return {"type": "invalid_choice", "loc": place, "msg": f"There is no {model._meta.verbose_name} {value!r}."}

@@ -1,0 +1,87 @@
+"""A list: what a request asks of it, its pages, and its total where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from starlette.responses import Response
+
+from djfast_mount.crud.call import Call
+from djfast_mount.crud.filters import NOT
+from djfast_mount.crud.paging import Asked, Part, linked
+from djfast_mount.crud.visibility import Visibility
+from djfast_mount.schemas import Page
+from djfast_mount.schemas.declaration import Shape, shape_of
+
+__all__ = ["Listing", "items_of", "visible_relations"]
+
+
+class Listing:
+    """What one request asks of a list. Its methods run on the request thread.
+
+    Args:
+        values: What it sent, by parameter.
+    """
+
+    def __init__(self, call: Call, values: Mapping[str, Any]) -> None:
+        self.call = call
+        self.values = values
+
+    def rows(self) -> QuerySet[Any]:
+        """Returns every row that the caller may see and asked for, in no order."""
+        call, resource = self.call, self.call.resource
+        gone = any(self.values.get(name) is not None for name in _names(resource.deletion.fields))
+        rows = call.rows(gone=gone).filter(resource.filters.condition(self.values, call.visibility))
+        text = self.values.get("search")
+        return resource.hooks.search_rows(call, rows, text) if text else rows
+
+    def part(self) -> Part:
+        """Returns the page that was asked for: its items are schemas."""
+        rows = self.rows()
+        asked = self._asked()
+        prepared = self.call.resource.ordering.prepared(rows, asked.terms, self.call.visibility)
+        return self.call.resource.paging.part(prepared, asked, lambda found: items_of(self.call, found))
+
+    def response(self) -> Response:
+        """Returns the page as it is sent, with ``Link`` and, where it was asked for, its total."""
+        part = self.part()
+        prefer = self.call.request.headers.get("prefer", "").replace(" ", "")
+        counted = self.values.get("total") or "count=exact" in prefer
+        total = self.rows().count() if counted else None
+        page = Page[self.call.resource.schema](items=part.items, next=part.next, total=total)  # type: ignore[name-defined]
+        headers = {"Link": linked(part, self._asked(), self.call.request.url.path)}
+        if "count=exact" in prefer:
+            headers["Preference-Applied"] = "count=exact"
+        return Response(page.model_dump_json(by_alias=True), 200, headers, "application/json")
+
+    def _asked(self) -> Asked:
+        request = self.call.request
+        terms = self.call.resource.ordering.terms(self.values.get("order_by") or ())
+        return Asked(self.values, terms, request.query_params.multi_items(), request.url.path)
+
+
+def _names(fields: frozenset[str]) -> list[str]:
+    """The parameters that ask for a field itself."""
+    ends = ("", "__exact", "__isnull")
+    return [f"{sign}{field}{end}" for field in fields for sign in ("", NOT) for end in ends]
+
+
+def items_of(call: Call, rows: QuerySet[Any]) -> list[Any]:
+    """Returns the schemas of `rows`, with no related row that the caller may not see."""
+    prefetches = list(visible_relations(shape_of(call.resource.schema), call.visibility))
+    return call.resource.schema.read(rows.prefetch_related(*prefetches) if prefetches else rows)  # type: ignore[no-any-return]
+
+
+def visible_relations(shape: Shape, visibility: Visibility, path: str = "") -> list[Prefetch[Any, Any]]:
+    """Returns the prefetches that leave out related rows which may not be seen."""
+    found: list[Prefetch[Any, Any]] = []
+    for member in shape.relations():
+        model = member.field.related_model
+        name = f"{path}{member.source}"
+        if visibility.hides(model):
+            found.append(Prefetch(name, queryset=visibility.rows(model)))
+        if member.shape is not None:
+            found += visible_relations(member.shape, visibility, f"{name}__")
+    return found

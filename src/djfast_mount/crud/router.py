@@ -1,0 +1,259 @@
+"""`ModelRouter`: a model as a REST resource, in an `APIRouter` like any other."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Unpack
+
+from asgiref.sync import async_to_sync
+from django.db.models import Model, Q, QuerySet
+from fastapi import APIRouter, Depends
+from fastapi.params import Depends as DependsMarker
+from fastapi.routing import APIRoute
+
+from djfast_mount.crud.access import Action
+from djfast_mount.crud.aggregation import Aggregation
+from djfast_mount.crud.bodies import defaults_of
+from djfast_mount.crud.call import Call
+from djfast_mount.crud.declaring import RouterOptions, check_options, child_exposures, resource_of
+from djfast_mount.crud.dependencies import CallLater, ListingOf, RowOf
+from djfast_mount.crud.exposure import Exposure
+from djfast_mount.crud.guard import check_rules
+from djfast_mount.crud.resource import Resource, foreign_key
+from djfast_mount.crud.routes import routes_of
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas import ModelSchema
+from djfast_mount.schemas.declaration import declared
+
+__all__ = ["ModelRouter", "every_row"]
+
+HOOKS = ("queryset", "search_rows", "create_row", "update_row", "replace_row", "delete_row")
+_OWN = set(RouterOptions.__annotations__) - set(inspect.signature(APIRouter.__init__).parameters)
+
+
+def every_row() -> Q:
+    """Returns the rule of rows that everybody may see."""
+    return Q()
+
+
+class ModelRouter(APIRouter):
+    """Routes to list, read, create, change and delete the rows of a model.
+
+        router = ModelRouter(CompanySchema, prefix="/companies", create=True, update=True)
+        api.include_router(router)
+
+    Unasked, it only reads. Its endpoints run on the request thread. docs/crud.md has every argument in use.
+
+    Args:
+        schema: What is shown of a row; bodies and filters are made from it.
+        create: Whether there is POST; or the class of its body, a subclass of `Create`. So with `update`, which is
+            PATCH, and `replace`, which is PUT: None for as `update`.
+        delete: Whether there is DELETE; or what it does, as in ``SoftDelete(status="closed")``.
+        children: Resources below one row of this one. They take over security, scopes and permissions that they do not
+            have themselves.
+        security: A scheme of FastAPI's or a dependency; without what it returns a call is 401.
+        scopes: What is needed for each action. None: the parent's; at the outermost, a caller is enough.
+        permissions: ``"django"``: callers are users, and need the model's permissions.
+        rows: A dependency that returns a Q: the rows that a call may see, and write. Its parameter ``access`` is what
+            `security` returned. So with `server_values`.
+        related_rows: The same for rows of other models that bodies name; `every_row` for all of them.
+        server_values: A dependency that returns what the server sets when a row is created.
+        filters: ``"default"``, ``"all"``, or names. With ``document_filters=False`` they work, and are not in OpenAPI.
+        order_by: The order unasked. None: the model's.
+        search: The fields that the parameter ``search`` looks into, or a `Search`.
+        page: `Cursor`, `LimitOffset` or `PageNumber`.
+        if_match: Whether a change must name the ETag of what it changes.
+        aggregate: Whether there are numbers over rows; or of which fields. `group_by` are their groups.
+        lookup: A unique field that paths name rows by. None: the primary key.
+        parent: The foreign key to the parent, where there are several.
+        name: What one row is called in paths and operation ids. None: as the model.
+        without: Routes that are left out.
+        asynchronous: Whether the endpoints are coroutines. Hooks may be, in both cases.
+        hooks: Functions that take the place of methods of this class: `queryset`, `create_row` and so on.
+
+    Raises:
+        ConfigurationError: When it is made, or when the app starts: an argument does not fit the model.
+    """
+
+    def __init__(
+        self,
+        schema: type[ModelSchema[Any]],
+        *,
+        prefix: str = "",
+        children: Sequence[ModelRouter] = (),
+        **options: Unpack[RouterOptions],
+    ) -> None:
+        check_options(schema, options)
+        self.schema = schema
+        self._options = options
+        self._children = list(children)
+        self._written: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
+        self._made: list[Any] = []
+        self._building = False
+        for name, function in options.get("hooks", {}).items():
+            if name not in HOOKS:
+                raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(HOOKS)}.")
+            setattr(self, name, function)
+        inherited: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN}
+        inherited["lifespan"] = self._lifespan(inherited.get("lifespan"))
+        super().__init__(prefix=prefix, **inherited)
+        self._build(None)
+
+    # What a project may override -------------------------------------------------------------------------------------
+
+    def queryset(self, call: Call) -> QuerySet[Any]:
+        """Returns the rows that there are, before it is asked who may see them."""
+        return self.resource.model._default_manager.all()
+
+    def search_rows(self, call: Call, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """Returns the `rows` that the parameter ``search`` finds."""
+        search = self.resource.search
+        return rows if search is None else search.found(rows, text, call.visibility)
+
+    def create_row(self, call: Call, body: Any) -> Model:
+        """Returns the new row of `body`. In a transaction, as all writes are."""
+        parent = {} if call.parent is None else {self.resource.parent_key.name: call.parent}
+        return body.create(**{**call.values, **parent})  # type: ignore[no-any-return]
+
+    def update_row(self, call: Call, row: Model, body: Any) -> Model:
+        """Returns `row`, which is locked, changed as far as `body` says."""
+        return body.update(row)  # type: ignore[no-any-return]
+
+    def replace_row(self, call: Call, row: Model, body: Any) -> Model:
+        """Returns `row`, which is locked, with everything as `body` says: what was not sent is as in a new row."""
+        return body.update(row, **defaults_of(body))  # type: ignore[no-any-return]
+
+    def delete_row(self, call: Call, row: Model) -> None:
+        """Deletes `row`, which is locked."""
+        self.resource.deletion.delete(row)
+
+    # For routes that are written by hand -----------------------------------------------------------------------------
+
+    @property
+    def row(self) -> Any:
+        """A dependency: the row that the path names, if the caller may see it: ``Annotated[Company, router.row]``."""
+        return Depends(RowOf(lambda: self.resource, "read"))
+
+    @property
+    def listing(self) -> Any:
+        """A dependency: the list that was asked for, with filters, order and paging: ``Annotated[Listing, ...]``."""
+        return Depends(ListingOf(lambda: self.resource))
+
+    def allowing(self, action: Action) -> Any:
+        """Returns a dependency: the `Call` of whoever may do `action`; else 401 or 403.
+
+        A route that is written by hand has one unasked: for reading with GET, else for updating.
+        """
+        return Depends(CallLater(lambda: self.resource, action))
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Adds a route. It takes the place of one with the same path and method that this router has made."""
+        if not self._building:
+            self._written.append((path, endpoint, options))
+            methods = set(options.get("methods") or ["GET"])
+            if "GET" in methods:
+                methods.add("HEAD")
+            self._drop(lambda route: _is_at(route, self.prefix + path, methods))
+            options = {
+                **options,
+                "dependencies": [*self._access_to(path, options), *(options.get("dependencies") or ())],
+            }
+        super().add_api_route(path, endpoint, **options)
+        self._made.append(self.routes[-1])
+        # Fixed paths before those with a parameter, whenever they were added: /companies/export is no company.
+        self.routes.sort(key=_place)
+
+    # How it is put together ------------------------------------------------------------------------------------------
+
+    def exposure(self) -> Exposure:
+        """Returns what the resource shows of its rows, those of its children too."""
+        model = declared(self.schema).model
+        children = {
+            foreign_key(declared(child.schema).model, model, child._options.get("parent")): child.exposure()
+            for child in self._children
+        }
+        return child_exposures(self.schema, children)
+
+    def _build(self, parent: Resource | None) -> None:
+        """Makes the resource and its routes anew, below `parent`."""
+        plural = self.prefix.strip("/").rpartition("/")[2].replace("-", "_")
+        self.resource = resource_of(self.schema, self._options, self.exposure(), _Hooks(self), plural, parent)
+        self._drop(lambda route: True)
+        for child in self._children:
+            child._build(self.resource)
+            self.resource.children.append(child.resource)
+        written, self._written = self._written, []
+        self._add_routes()
+        for path, endpoint, options in written:
+            self.add_api_route(path, endpoint, **options)
+        for child in self._children:
+            self.include_router(child, prefix="".join(f"/{{{key.parameter}}}" for key in self.resource.keys))
+            self._made.append(self.routes[-1])
+
+    def _add_routes(self) -> None:
+        wanted = self._options.get("aggregate", True)
+        fields = None if wanted is True else wanted or ()
+        aggregation = Aggregation(self.resource, fields, self._options.get("group_by")) if wanted else None
+        documented = self._options.get("document_filters", True)
+        asynchronous = self._options.get("asynchronous", False)
+        left_out = set(self._options.get("without", ()))
+        self._building = True
+        try:
+            for spec in routes_of(self.resource, aggregation, documented=documented, asynchronous=asynchronous):
+                if spec.kind not in left_out:
+                    self.add_api_route(spec.path, spec.endpoint, methods=[spec.method], **spec.options)
+        finally:
+            self._building = False
+
+    def _drop(self, is_meant: Callable[[Any], bool]) -> None:
+        gone = [route for route in self._made if is_meant(route)]
+        self._made = [route for route in self._made if not any(route is each for each in gone)]
+        self.routes[:] = [route for route in self.routes if not any(route is each for each in gone)]
+
+    def _access_to(self, path: str, options: dict[str, Any]) -> list[DependsMarker]:
+        """What a route that is written by hand asks unasked: that the caller may, and may see the row of its path."""
+        given = [each.dependency for each in options.get("dependencies") or ()]
+        reads = set(options.get("methods") or ["GET"]) <= {"GET", "HEAD"}
+        names_row = all(f"{{{key.parameter}" in path for key in self.resource.keys)
+        found: list[DependsMarker] = []
+        if not any(isinstance(each, CallLater) for each in given):
+            action: Action = ("read" if names_row else "list") if reads else "update"
+            found.append(self.allowing(action))
+        if names_row:
+            found.append(Depends(RowOf(lambda: self.resource, "read" if reads else "update")))
+        return found
+
+    def _lifespan(self, own: Any) -> Any:
+        @asynccontextmanager
+        async def lifespan(app: Any) -> AsyncIterator[Any]:
+            check_rules(self.resource.root())
+            if own is None:
+                yield
+                return
+            async with own(app) as state:
+                yield state
+
+        return lifespan
+
+
+class _Hooks:
+    """The methods of a router that a project may override, coroutines among them. They are called from the thread."""
+
+    def __init__(self, router: ModelRouter) -> None:
+        self._router = router
+
+    def __getattr__(self, name: str) -> Any:
+        hook = getattr(self._router, name)
+        return async_to_sync(hook) if inspect.iscoroutinefunction(hook) else hook
+
+
+def _is_at(route: Any, path: str, methods: set[str]) -> bool:
+    return isinstance(route, APIRoute) and route.path == path and bool(methods & (route.methods or set()))
+
+
+def _place(route: Any) -> tuple[int, ...]:
+    path = getattr(route, "path", None)
+    # Included routers have none, and begin with the key of a row: they come last.
+    return (9,) if path is None else tuple(int(part.startswith("{")) for part in path.split("/"))

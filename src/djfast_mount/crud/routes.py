@@ -1,0 +1,285 @@
+"""The routes of a resource: what each takes, what it answers, and how it stands in OpenAPI.
+
+An endpoint's signature is made from the resource, for FastAPI to read; its body is a few lines over the modules beside.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from asgiref.sync import sync_to_async
+from fastapi import Body, Depends, Query
+from pydantic import Field, TypeAdapter
+from starlette.responses import Response
+
+from djfast_mount.crud import writes
+from djfast_mount.crud.access import Action
+from djfast_mount.crud.aggregation import Aggregation, Function
+from djfast_mount.crud.bodies import change_model
+from djfast_mount.crud.call import Call, CallOf
+from djfast_mount.crud.descriptions import description_of, headers_of, responses_of, summary_of
+from djfast_mount.crud.fields import MOST_VALUES
+from djfast_mount.crud.listing import Listing
+from djfast_mount.crud.queries import ListQuery, check_parameters, list_fields
+from djfast_mount.crud.representation import read_response, read_rows, told_to_schemas, written_response
+from djfast_mount.crud.resource import Resource
+from djfast_mount.schemas import Page
+
+__all__ = ["RouteSpec", "routes_of"]
+
+Parameters = dict[str, Any]
+
+
+@dataclass
+class RouteSpec:
+    """One route, as `APIRouter.add_api_route` takes it. Its kind is what ``without=`` calls it."""
+
+    path: str
+    method: str
+    kind: str
+    endpoint: Callable[..., Any]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def routes_of(
+    resource: Resource, aggregation: Aggregation | None, *, documented: bool = True, asynchronous: bool = False
+) -> Iterator[RouteSpec]:
+    """Yields the routes of `resource`.
+
+    Args:
+        documented: Whether filters stand in OpenAPI.
+        asynchronous: Whether the endpoints are coroutines. Their work is done on the request thread all the same.
+    """
+    for spec in _Routes(resource, documented).all(aggregation):
+        run = spec.endpoint
+        if asynchronous:
+            spec.endpoint = _as_coroutine(run)
+        yield spec
+        if spec.method == "GET":
+            # Not beside GET in one route: the two would share an operation id.
+            head = _headed(run)
+            endpoint = _as_coroutine(head) if asynchronous else head
+            yield RouteSpec(
+                spec.path, "HEAD", spec.kind, endpoint, {"include_in_schema": False, "name": spec.options["name"]}
+            )
+
+
+class _Routes:
+    def __init__(self, resource: Resource, documented: bool) -> None:
+        self._resource = resource
+        self._documented = documented
+        above = [parent.name for parent in resource.parents()]
+        self._one = "_".join((*above, resource.name))
+        self._many = "_".join((*above, resource.plural))
+        self._row = "".join(f"/{{{key.parameter}}}" for key in resource.keys)
+        self._keys = {key.parameter: key.type for key in resource.keys}
+
+    def all(self, aggregation: Aggregation | None) -> Iterator[RouteSpec]:
+        bodies = self._resource.bodies
+        yield self._list()
+        if aggregation is not None:
+            yield self._aggregate(aggregation)
+        if "create" in bodies:
+            yield self._create()
+            yield self._create_many()
+        if "update" in bodies:
+            yield self._update_many()
+        yield self._read()
+        if "replace" in bodies:
+            yield self._replace()
+        if "update" in bodies:
+            yield self._update()
+        if self._resource.deletes:
+            yield self._delete()
+
+    def _list(self) -> RouteSpec:
+        query = ListQuery(self._resource, self._model_name(), list_fields(self._resource), documented=self._documented)
+
+        def run(call: Call, query_shown: Any, query_hidden: Any) -> Response:
+            check_parameters(call.request, query.names)
+            with told_to_schemas(call):
+                return Listing(call, query.values(query_shown, query_hidden)).response()
+
+        options = {"response_model": _page_of(self._resource.schema), "openapi_extra": headers_of("Prefer")}
+        return self._spec("list", "", "GET", f"list_{self._many}", run, _query(query), options)
+
+    def _aggregate(self, aggregation: Aggregation) -> RouteSpec:
+        name = f"{self._model_name()}Aggregate"
+        own = aggregation.query_fields(filters=self._documented)
+        query = ListQuery(self._resource, name, own, documented=self._documented)
+        answer = TypeAdapter(aggregation.answer_model(self._model_name()))
+
+        def run(call: Call, query_shown: Any, query_hidden: Any, function: Function, field: str) -> Response:
+            check_parameters(call.request, query.names)
+            listing = Listing(call, query.values(query_shown, query_hidden))
+            found = answer.validate_python({"values": aggregation.values(listing, function, field)})
+            body = answer.dump_json(found, by_alias=True, exclude_unset=True)
+            return Response(body, 200, media_type="application/json")
+
+        path = {"function": Function, "field": Literal[tuple(aggregation.fields)]}
+        options = {"response_model": aggregation.answer_model(self._model_name())}
+        where = "/aggregate/{function}/{field}"
+        return self._spec("aggregate", where, "GET", f"aggregate_{self._many}", run, {**_query(query), **path}, options)
+
+    def _create(self) -> RouteSpec:
+        def run(call: Call, body: Any) -> Response:
+            with told_to_schemas(call):
+                [row] = writes.create(call, [body])
+                return written_response(call, row, 201, self._location(call, row))
+
+        sent: Any = self._resource.bodies["create"]
+        takes = {"body": Annotated[sent, Body()]}
+        options = {"response_model": self._resource.schema, "status_code": 201, "openapi_extra": headers_of("Prefer")}
+        return self._spec("create", "", "POST", f"create_{self._one}", run, takes, options)
+
+    def _create_many(self) -> RouteSpec:
+        def run(call: Call, body: Any) -> Response:
+            with told_to_schemas(call):
+                return _several(call, writes.create(call, body, several=True), 201)
+
+        sent: Any = _items(self._resource.bodies["create"])
+        takes = {"body": Annotated[sent, Body()]}
+        options = {"response_model": _list_of(self._resource.schema), "status_code": 201}
+        return self._spec("create", "/bulk", "POST", f"create_{self._many}", run, takes, options, "bulk-create")
+
+    def _update_many(self) -> RouteSpec:
+        def run(call: Call, body: Any) -> Response:
+            with told_to_schemas(call):
+                return _several(call, writes.change_many(call, body), 200)
+
+        changes = change_model(self._resource.bodies["update"], self._resource.model)
+        sent: Any = _items(changes)
+        takes = {"body": Annotated[sent, Body()]}
+        options = {"response_model": _list_of(self._resource.schema)}
+        return self._spec("update", "", "PATCH", f"update_{self._many}", run, takes, options, "bulk-update")
+
+    def _read(self) -> RouteSpec:
+        def run(call: Call, **keys: Any) -> Response:
+            with told_to_schemas(call):
+                row = call.find(keys)
+                writes.check_row_permission(call, row)
+                return read_response(call, row)
+
+        options = {"response_model": self._resource.schema, "openapi_extra": headers_of("If-None-Match")}
+        return self._spec("read", self._row, "GET", f"read_{self._one}", run, self._keys, options, "detail")
+
+    def _update(self) -> RouteSpec:
+        def run(call: Call, body: Any, **keys: Any) -> Response:
+            with told_to_schemas(call):
+                return written_response(call, writes.change(call, keys, body), 200)
+
+        return self._change("update", "PATCH", run)
+
+    def _replace(self) -> RouteSpec:
+        def run(call: Call, body: Any, **keys: Any) -> Response:
+            with told_to_schemas(call):
+                return written_response(call, writes.change(call, keys, body, whole=True), 200)
+
+        return self._change("replace", "PUT", run)
+
+    def _change(self, action: Action, method: str, run: Callable[..., Response]) -> RouteSpec:
+        sent: Any = self._resource.bodies[action]
+        takes = {**self._keys, "body": Annotated[sent, Body()]}
+        options = {"response_model": self._resource.schema, "openapi_extra": headers_of("If-Match", "Prefer")}
+        return self._spec(action, self._row, method, f"{action}_{self._one}", run, takes, options)
+
+    def _delete(self) -> RouteSpec:
+        def run(call: Call, **keys: Any) -> Response:
+            writes.delete(call, keys)
+            return Response(None, 204)
+
+        options: dict[str, Any] = {"status_code": 204, "openapi_extra": headers_of("If-Match")}
+        return self._spec("delete", self._row, "DELETE", f"delete_{self._one}", run, self._keys, options)
+
+    def _spec(
+        self,
+        action: Action,
+        path: str,
+        method: str,
+        operation_id: str,
+        run: Callable[..., Response],
+        takes: Parameters,
+        options: dict[str, Any],
+        name: str | None = None,
+    ) -> RouteSpec:
+        endpoint = _endpoint(
+            operation_id, run, {"call": Annotated[Call, Depends(CallOf(self._resource, action))], **takes}
+        )
+        described = {
+            "operation_id": operation_id,
+            "name": f"{self._one.replace('_', '-')}-{name or action}",
+            "summary": summary_of(self._resource, action, several="bulk" in (name or "")),
+            "description": description_of(self._resource, action),
+            "responses": responses_of(self._resource, action, alone=path == self._row),
+        }
+        return RouteSpec(path, method, name or action, endpoint, {**described, **options})
+
+    def _model_name(self) -> str:
+        return "".join(part.title() for part in self._one.split("_"))
+
+    def _location(self, call: Call, row: Any) -> str:
+        keys = (quote(str(getattr(row, key.column)), safe="") for key in self._resource.keys)
+        return "/".join((call.request.url.path, *keys))
+
+
+def _several(call: Call, rows: list[Any], status: int) -> Response:
+    found = {row.pk: item for row, item in zip(rows, read_rows(call, rows), strict=True)}
+    body = TypeAdapter(_list_of(call.resource.schema)).dump_json([found[row.pk] for row in rows], by_alias=True)
+    return Response(body, status, media_type="application/json")
+
+
+def _list_of(schema: Any) -> Any:
+    return list[schema]
+
+
+def _page_of(schema: Any) -> Any:
+    return Page[schema]
+
+
+def _items(body: Any) -> Any:
+    return Annotated[list[body], Field(min_length=1, max_length=MOST_VALUES)]
+
+
+def _query(query: ListQuery) -> Parameters:
+    return {
+        "query_shown": Annotated[query.shown, Query()],
+        "query_hidden": Annotated[query.hidden, Query(include_in_schema=False)],
+    }
+
+
+def _endpoint(name: str, run: Callable[..., Response], takes: Parameters) -> Callable[..., Response]:
+    def endpoint(**sent: Any) -> Response:
+        return run(**sent)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter(each, keyword, annotation=kind) for each, kind in takes.items()]
+    endpoint.__name__ = endpoint.__qualname__ = name
+    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _as_coroutine(endpoint: Callable[..., Response]) -> Callable[..., Any]:
+    async def coroutine(**sent: Any) -> Response:
+        # In one go: transactions are synchronous in Django.
+        return await sync_to_async(endpoint)(**sent)
+
+    return _like(coroutine, endpoint)
+
+
+def _headed(endpoint: Callable[..., Response]) -> Callable[..., Response]:
+    def head(**sent: Any) -> Response:
+        answer = endpoint(**sent)
+        return Response(None, answer.status_code, dict(answer.headers))
+
+    return _like(head, endpoint)
+
+
+def _like(made: Any, endpoint: Any) -> Callable[..., Any]:
+    made.__name__ = made.__qualname__ = endpoint.__name__
+    made.__signature__ = endpoint.__signature__
+    found: Callable[..., Any] = made
+    return found

@@ -1,0 +1,146 @@
+"""Writes: each in one transaction, on a row that is locked, guarded before and looked at after.
+
+1. Whatever a body names must be visible before anything is written.
+2. What was written must be visible afterwards, or it is undone: 403.
+3. Several rows are written all or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Model
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+
+from djfast_mount.crud.bodies import key_in
+from djfast_mount.crud.call import Call, not_found
+from djfast_mount.crud.guard import check_named, check_visible
+from djfast_mount.crud.representation import check_unchanged
+
+__all__ = ["change", "change_many", "create", "delete", "locked"]
+
+Keys = Mapping[str, Any]
+Place = tuple[str | int, ...]
+
+
+def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) -> list[Model]:
+    """Returns a new row for each of the `bodies`.
+
+    Args:
+        several: Whether they came in a list: places in errors have the number of the body then.
+    """
+    places = [(("body", number) if several else ("body",), body) for number, body in enumerate(bodies)]
+    with _transaction(call):
+        check_named(places, call.visibility)
+        rows = []
+        for place, body in places:
+            with _at(place):
+                rows.append(call.resource.hooks.create_row(call, body))
+            check_visible(rows[-1], call.visibility)
+    return rows
+
+
+def change(call: Call, keys: Keys, body: BaseModel, *, whole: bool = False) -> Model:
+    """Returns the row that `keys` name, changed as `body` says."""
+    with _transaction(call):
+        row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
+        check_row_permission(call, row)
+        check_unchanged(call, row)
+        _change(call, [(("body",), row, body)], whole=whole)
+    return row
+
+
+def change_many(call: Call, changes: Sequence[BaseModel]) -> list[Model]:
+    """Returns the rows that `changes` name, each changed.
+
+    Raises: RequestValidationError, when one is named that may not be seen, or one twice.
+    """
+    model = call.resource.model
+    with _transaction(call):
+        rows: dict[Any, Model] = {}
+        # In the order of their keys: two calls that change the same rows do not wait for each other.
+        for key in sorted({key_in(item, model) for item in changes}):
+            found = call.rows().filter(pk=key).exists()
+            if found:
+                rows[key] = locked(call, {"pk": key})
+                check_row_permission(call, rows[key])
+        _check_keys(call, changes, rows)
+        items = [(("body", n), rows[key_in(item, model)], item) for n, item in enumerate(changes)]
+        _change(call, items, whole=False)
+    return [rows[key_in(item, model)] for item in changes]
+
+
+def delete(call: Call, keys: Keys) -> None:
+    """Deletes the row that `keys` name."""
+    with _transaction(call):
+        row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
+        check_row_permission(call, row)
+        check_unchanged(call, row)
+        call.resource.hooks.delete_row(call, row)
+
+
+def locked(call: Call, condition: Mapping[str, Any]) -> Model:
+    """Returns a row that no other transaction changes until this one ends. Raises: HTTPException 404."""
+    visible = call.rows().filter(**condition).order_by().values("pk")
+    # Rules may join other tables, which are not to be locked, and cannot be where they may lack a row.
+    rows = call.resource.model._base_manager.using(visible.db).select_for_update()
+    row = rows.filter(pk__in=visible).first()
+    if row is None:
+        raise not_found()
+    return row
+
+
+def check_row_permission(call: Call, row: Model) -> None:
+    """Raises HTTPException 403 where Django's permissions do not allow the action on `row`; 404 where not even to see
+    it."""
+    if call.resource.permissions is None:
+        return
+    user = call.access
+    wanted, view = call.resource.permission(call.action), call.resource.permission("read")
+    if user.has_perm(wanted) or user.has_perm(wanted, row):
+        return
+    raise HTTPException(403, "Forbidden") if user.has_perm(view) or user.has_perm(view, row) else not_found()
+
+
+def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whole: bool) -> None:
+    check_named([(place, body) for place, _, body in items], call.visibility)
+    hook = call.resource.hooks.replace_row if whole else call.resource.hooks.update_row
+    for place, row, body in items:
+        with _at(place):
+            hook(call, row, body)
+        check_visible(row, call.visibility)
+
+
+@contextmanager
+def _at(place: Place) -> Iterator[None]:
+    """Has errors say where in the whole body they are."""
+    try:
+        yield
+    except RequestValidationError as error:
+        if place == ("body",):
+            raise
+        told = [{**each, "loc": (*place, *each["loc"][1:])} for each in error.errors()]
+        raise RequestValidationError(told) from error
+
+
+def _check_keys(call: Call, changes: Sequence[BaseModel], rows: Mapping[Any, Model]) -> None:
+    errors: list[dict[str, Any]] = []
+    seen: set[Any] = set()
+    for number, item in enumerate(changes):
+        key = key_in(item, call.resource.model)
+        if key not in rows or key in seen:
+            what = "is there twice" if key in seen else "is not there"
+            told = f"The {call.resource.model._meta.verbose_name} {key!r} {what}."
+            errors.append({"type": "invalid_key", "loc": ("body", number), "msg": told, "input": key})
+        seen.add(key)
+    if errors:
+        raise RequestValidationError(errors)
+
+
+def _transaction(call: Call) -> Any:
+    return transaction.atomic(using=router.db_for_write(call.resource.model))
