@@ -56,6 +56,33 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", "--db", "postgres", *session.posargs)
 
 
+def floor(requirement: str) -> str:
+    """The lowest version that a requirement takes."""
+    return requirement.replace(">=", "==")
+
+
+@nox.session(python="3.11" if answers("3.11") else False)
+def lowest(session: nox.Session) -> None:
+    """The fast suite on SQLite, with the lowest version of everything that pyproject.toml asks for."""
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    used = [name for extra in extras if extra != "bench" for name in extras[extra]]
+    session.install("-e", ".", *map(floor, {*PYPROJECT["project"]["dependencies"], *used}))
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """The fast suite with the newest of everything, and the python3 of Debian's sid. Needs root and debootstrap."""
+    session.run("python", "-m", "container.newest", *session.posargs, env={"PYTHONPATH": os.path.abspath("tests")})
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """What is uploaded: built, checked, installed on its own, and a project begun with it, to the letter."""
+    session.install("-e", ".[test]", PIP, "build>=1.2", "twine>=6.1")
+    session.run("pytest", "tests/package", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and format, by ruff."""

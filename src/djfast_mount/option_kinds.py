@@ -50,6 +50,9 @@ OPTIONS: dict[str, Kind] = {
     "prefix": Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps"),
     "app": _APP,
     "django": _FLAG,
+    "django_prefix": Kind(
+        lambda value: isinstance(value, str) and value[:1] in ("", "/"), 'a path such as "/server", or "" for none'
+    ),
     "static": _FLAG,
     "websocket_app": _APP,
     "middleware": Kind(

@@ -24,6 +24,7 @@ class Options(TypedDict, total=False):
     prefix: str | Mapping[str, ASGIApp | str]
     app: ASGIApp | str | None
     django: bool
+    django_prefix: str
     static: bool
     websocket_app: ASGIApp | str | None
     middleware: Sequence[Middleware]

@@ -22,7 +22,7 @@ from djfast_mount.staticfiles.app import StaticFiles
 if TYPE_CHECKING:
     from djfast_mount.asgi import MountedApplication
 
-__all__ = ["Route", "route_table", "rows_elsewhere"]
+__all__ = ["Route", "route_table", "rows_elsewhere", "taking_prefix"]
 
 _USERS: dict[Any, str] = {
     optional_user: "optional user",
@@ -54,15 +54,28 @@ class Route(NamedTuple):
 def route_table(app: MountedApplication) -> list[Route]:
     """Returns every route of what `mount()` returned, in the order in which they are asked.
 
-    These are the paths of health, the prefixes, the longest foremost, static files, and Django's URLconf. What the last
-    two have under a prefix is left out, for nobody is led there, unless the app falls through. It imports the URLconf;
-    any thread may call it. Of an app that is neither FastAPI's nor Starlette's there is one row.
+    These are the paths of health, the prefixes, the longest foremost, static files, the app at the root, and Django's
+    URLconf. What static files and Django have under the prefix of an app is left out, for nobody is led there, unless
+    the app falls through. It imports the URLconf; any thread may call it. Of an app that is neither FastAPI's nor
+    Starlette's there is one row.
     """
     apps = {route.path: route.app for route in app.routes if isinstance(route, Mount)}
-    prefixes = PrefixRouter({} if app.falls_through else apps)
     rows = [Route(path, _READ, "", "root", True, "") for path in app.health.paths]
-    rows += [row for prefix in sorted(apps, key=len, reverse=True) for row in _rows_of_app(prefix, apps[prefix])]
-    return rows + [row for row in rows_elsewhere(app) if prefixes.match(row.path) is None]
+    rows += [
+        row for prefix in sorted(apps, key=len, reverse=True) if prefix for row in _rows_of_app(prefix, apps[prefix])
+    ]
+    reached = [row for row in rows_elsewhere(app) if app.falls_through or not taking_prefix(app, row.path)]
+    rows += [row for row in reached if row.owner == "static"]
+    if "" in apps:
+        rows += _rows_of_app("", apps[""])
+    return rows + [row for row in reached if row.owner != "static"]
+
+
+def taking_prefix(app: MountedApplication, path: str) -> str:
+    """Returns the prefix of the mounted app that answers `path` before static files and Django; empty: none does."""
+    prefixes = {route.path: True for route in app.routes if isinstance(route, Mount) and route.path}
+    prefix, taken = PrefixRouter({**prefixes, app.django_prefix: False}).match(path) or ("", False)
+    return prefix if taken else ""
 
 
 def rows_elsewhere(app: MountedApplication) -> Iterator[Route]:
@@ -71,7 +84,7 @@ def rows_elsewhere(app: MountedApplication) -> Iterator[Route]:
     if isinstance(files, StaticFiles):
         yield from (Route(path, _READ, "", "static", True, "") for path in files.paths())
     if app.serves_django:
-        yield from _django_rows(get_resolver().url_patterns, "/", "")
+        yield from _django_rows(get_resolver().url_patterns, f"{app.django_prefix}/", "")
 
 
 # The mounted apps ---------------------------------------------------------------------------------------------------

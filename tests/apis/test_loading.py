@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import request
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import FastAPIDeprecationWarning
-from harness import PYTHONPATH
 from starlette.types import Receive, Scope, Send
 
+from calls import request
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError, MountError
+from harness import PYTHONPATH
 from project.api import api as project_api
 
 pytestmark = pytest.mark.once
@@ -319,6 +319,14 @@ def test_an_api_that_imports_asgi_is_told(code: str, told: str, write: Write, tm
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("djfast_mount.exceptions.ConfigurationError: ")
     assert last.endswith(told)
+
+
+def test_a_circle_inside_of_the_api_is_told(write: Write) -> None:
+    """Two modules of the API that import from each other are told so, and a name that is nowhere is told otherwise."""
+    write(shelf="from books import book\napi = 1", books="from shelf import api\nbook = 1")
+    assert str(fault("/api", "shelf:api")).endswith("do not import asgi.py from the API.")
+    write(desk="from books2 import nothing", books2="")
+    assert str(fault("/api", "desk:api")).endswith("The fault lies in what 'desk' imports.")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,11 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from harness import postgres
 
-from container.image import REPOSITORY, Images, base, what_is_missing, wheel
+from container.image import REPOSITORY, Image, Images, base, what_is_missing, wheel
 from container.running import over_tcp
+from container.sites import built, example
+from harness import postgres
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +46,27 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     wheel(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def quickstart(images: Images, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    context = example("quickstart", tmp_path_factory.mktemp("build"))
+    # As a careful user's umask leaves it: what is in the image is to be readable all the same.
+    (context / "mysite" / "settings.py").chmod(0o600)
+    yield from built(images, "quickstart", context, "mysite", wheels)
+
+
+@pytest.fixture(scope="session")
+def shop(images: Images, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    folder = tmp_path_factory.mktemp("build")
+    subprocess.run([sys.executable, "-m", "djfast_mount", "startproject", "shop"], cwd=folder, check=True)
+    yield from built(images, "shop", folder / "shop", "shop", wheels)
+
+
+@pytest.fixture(scope="session")
+def books(images: Images, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    context = example("books", tmp_path_factory.mktemp("build"))
+    yield from built(images, "books", context, "bookshop", wheels)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 # What python:3.13-slim is made of too.
 SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
+PACKAGES = ("python3", "python3-venv", "ca-certificates")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 NEEDED = {
     "buildah": "buildah",
@@ -42,14 +43,13 @@ def run(*command: str, **env: str) -> str:
     return done.stdout
 
 
-def base(folder: Path) -> Path:
+def base(folder: Path, suite: str = SUITE, packages: tuple[str, ...] = PACKAGES) -> Path:
     """An archive of Debian with its python3, made once for all runs: `folder` is kept."""
-    archive = folder / f"{SUITE}.tar"
+    archive = folder / f"{suite}.tar"
     if not archive.exists():
-        root = folder / SUITE
+        root = folder / suite
         shutil.rmtree(root, ignore_errors=True)
-        packages = "python3,python3-venv,ca-certificates"
-        run("debootstrap", "--variant=minbase", f"--include={packages}", SUITE, str(root), MIRROR)
+        run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(root), MIRROR)
         # Whom this machine trusts, the base trusts: the index may be behind a proxy with a certificate of its own.
         shutil.copy(CERTIFICATES, root / CERTIFICATES.lstrip("/"))
         (root / "etc" / "pip.conf").write_text(f"[global]\ncert = {CERTIFICATES}\n")

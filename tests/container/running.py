@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from harness import free_port
 
 from container.image import PATH
+from harness import free_port
 
 # The first process of a new PID namespace sets up its view of the files, and then becomes the container's own.
 SET_UP = """
@@ -84,6 +84,17 @@ class Container:
         """Of the container's first process, as the machine sees it."""
         parent = self.process.pid
         return int(Path(f"/proc/{parent}/task/{parent}/children").read_text().split()[0])
+
+    @property
+    def child(self) -> int:
+        """Of what the first process started: the shell of the entry point, and later the server in its place."""
+        return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()[0])
+
+    def command(self) -> str:
+        """What `child` runs; empty before there is one."""
+        with contextlib.suppress(OSError, IndexError):
+            return Path(f"/proc/{self.child}/cmdline").read_text().replace("\0", " ")
+        return ""
 
     def until(self, is_so: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + 120

@@ -4,78 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-from quickstart_site import QUICKSTART, add_note, log_in
 
-from container.image import Image, Images
-from container.running import Container
+from container.image import Image
+from container.sites import CANARY, PUBLIC, start
+from quickstart_site import add_note, log_in
 
-CANARY = "a-secret-of-the-machine-that-builds"
 PASSWORD = "correct horse battery staple"
-KEY = "".join(chr(ord("!") + number) for number in range(80))
-
-
-def built(images: Images, name: str, context: Path, wheels: Path) -> Iterator[Image]:
-    """With a wheel handed to it, on a machine that has secrets lying about."""
-    shutil.copytree(wheels, context / "wheels")
-    for path in (".env", ".git/config", "db.sqlite3", "notes/__pycache__/secret.pyc"):
-        (context / path).parent.mkdir(exist_ok=True)
-        (context / path).write_text(CANARY)
-    image = images.build(name, context, "--build-arg", "BASE=localhost/base", SECRET_KEY=CANARY)
-    yield Image(name, images.mount(image), images.inspect(image))
-
-
-@pytest.fixture(scope="session")
-def quickstart(images: Images, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    context = tmp_path_factory.mktemp("build") / "quickstart"
-    leavings = shutil.ignore_patterns("__pycache__", "db.sqlite3*", "staticfiles")
-    shutil.copytree(QUICKSTART, context, ignore=leavings)
-    # As a careful user's umask leaves it: what is in the image is to be readable all the same.
-    (context / "mysite" / "settings.py").chmod(0o600)
-    yield from built(images, "quickstart", context, wheels)
-
-
-@pytest.fixture(scope="session")
-def shop(images: Images, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    folder = tmp_path_factory.mktemp("build")
-    subprocess.run([sys.executable, "-m", "djfast_mount", "startproject", "shop"], cwd=folder, check=True)
-    yield from built(images, "shop", folder / "shop", wheels)
-
-
-def start(image: Image, folder: Path, database: str, **env: str) -> Container:
-    given = {"DATABASE_URL": database, "SECRET_KEY": KEY, "ALLOWED_HOSTS": "127.0.0.1", "HTTPS": "0", "MIGRATE": "1"}
-    return Container(image.root, image.config, folder, **{**given, "LOG_FORMAT": "json", **env})
 
 
 def test_the_image_is_not_roots(quickstart: Image) -> None:
-    """It names a user by number, asks the readiness URL for its health, and has no secret in its configuration."""
+    """It names a user by number, asks for its readiness as its health, and has no secret in its configuration."""
     config = quickstart.config
     assert config["User"] == "10001"
-    assert "/readyz" in " ".join(config["Healthcheck"]["Test"])
+    assert config["Healthcheck"]["Test"][-1] == "djfast_mount.management.healthcheck"
     assert config["Cmd"][0] == "uvicorn"
     assert not [line for line in config["Env"] if line.startswith(("SECRET_KEY", "DATABASE_URL"))]
 
 
-def test_no_secret_is_in_a_layer(quickstart: Image) -> None:
-    """What lies beside the code, and the environment of the build, is in no file and in no line of history."""
-    assert CANARY not in str(quickstart.about)
+@pytest.mark.parametrize("name", ["quickstart", "shop", "books"])
+def test_no_secret_is_in_a_layer(name: str, request: pytest.FixtureRequest) -> None:
+    """What lies beside and between the code, and the environment of the build, is in no file and no line of history."""
+    image: Image = request.getfixturevalue(name)
+    assert CANARY not in str(image.about)
     found = subprocess.run(
         ["grep", "--recursive", "--files-with-matches", "--text", CANARY, "app", "venv", "etc", "home", "root", "tmp"],
-        cwd=quickstart.root,
+        cwd=image.root,
         capture_output=True,
         text=True,
         check=False,
     )
     assert (found.stdout, found.returncode) == ("", 1)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "shop"])
+def test_what_an_app_consists_of_is_there(name: str, request: pytest.FixtureRequest) -> None:
+    """Templates, template tags, static files and translations of an app are in the image."""
+    image: Image = request.getfixturevalue(name)
+    assert [path for path in PUBLIC if not (image.root / "app" / path).is_file()] == []
 
 
 def test_what_only_the_build_needs_is_left_out(quickstart: Image) -> None:
@@ -122,12 +94,13 @@ def test_it_serves_both_halves(quickstart: Image, database: str, tmp_path: Path)
 
 
 def test_nothing_can_be_written_but_tmp(quickstart: Image, database: str, tmp_path: Path) -> None:
-    """The server is PID 1 and nobody's root; its root file system is read-only, which it does not mind."""
+    """No process is root's; the root file system is read-only, which the server does not mind."""
     with start(quickstart, tmp_path, database) as container:
         container.until_healthy()
-        status = Path(f"/proc/{container.pid}/status").read_text()
-        assert re.search(r"^Uid:\s+10001\s+10001", status, re.MULTILINE)
-        assert "uvicorn" in Path(f"/proc/{container.pid}/cmdline").read_text()
+        for pid in (container.pid, container.child):
+            status = Path(f"/proc/{pid}/status").read_text()
+            assert re.search(r"^Uid:\s+10001\s+10001", status, re.MULTILINE)
+        assert "uvicorn" in Path(f"/proc/{container.child}/cmdline").read_text()
         view = Path(f"/proc/{container.pid}/root")
         assert (view / "app" / "manage.py").is_file()
         with pytest.raises(OSError, match="Read-only"):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-from api_client import ApiClient, both, committed_rows
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
-from django.middleware.csrf import get_token
+from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.test import Client
 from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 
+from api_client import ApiClient, both, committed_rows
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser, OptionalUser, StaffUser, api_key, get_request, router
+from djfast_mount.django_for_api import csrf
 
 DjangoRequest = Annotated[HttpRequest, Depends(get_request)]
 UNSAFE = ["POST", "PUT", "PATCH", "DELETE"]
@@ -228,10 +230,13 @@ def test_a_key_is_exempt(settings: Any, root_path: str, kind: str, ada: User) ->
     assert client.post(f"/api/{kind}/me").status_code == 403
 
 
-def test_a_session_of_nobody_is_not_checked(root_path: str, kind: str) -> None:
-    """A session without a user authenticates nothing, and is as usable as without a cookie."""
+def test_a_session_of_nobody_is_checked(root_path: str, kind: str) -> None:
+    """A session without a user is its visitor's own as well: a POST that uses it is checked once a cookie brings it."""
     client = ApiClient(mount("/api", make_api()), root_path)
-    assert [client.post(f"/api/{kind}/open").json() for _ in range(2)] == [1, 2]
+    assert client.post(f"/api/{kind}/open").json() == 1
+    assert client.post(f"/api/{kind}/open").status_code == 403
+    client.get(f"/api/{kind}/token")
+    assert client.post(f"/api/{kind}/open", headers=token(client)).json() == 2
 
 
 def test_a_refusal_is_logged_as_djangos(
@@ -301,6 +306,53 @@ def test_a_logout_from_a_foreign_page(client: ApiClient, kind: str) -> None:
     assert client.post("/api/auth/logout").status_code == 403
     assert client.get(f"/api/{kind}/me").json() == "ada"
     assert client.post("/api/auth/logout", headers=token(client)).status_code == 204
+
+
+def test_a_second_login_has_a_new_key(client: ApiClient, ada: User) -> None:
+    """A login as the user who is logged in gives the session a new key as well, and keeps what is in it."""
+    ada.set_password("right")
+    ada.save()
+    credentials = {"username": "ada", "password": "right"}
+    keys = []
+    for _ in range(3):
+        assert client.post("/api/auth/login", json=credentials).status_code == 200
+        keys.append(client.cookies["sessionid"])
+    assert len(set(keys)) == 3
+    assert [SessionStore().exists(key) for key in keys] == [False, False, True]
+
+
+# A name that is not public has moved --------------------------------------------------------------------------------
+
+
+def test_django_has_the_names(client: ApiClient) -> None:
+    """CsrfViewMiddleware refuses by _reject, which csrf.py overrides."""
+    assert "_reject" in vars(CsrfViewMiddleware)
+    assert "_reject" in CsrfViewMiddleware.process_view.__code__.co_names
+
+
+def test_a_refusal_by_another_name(client: ApiClient, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Django refuses by another method than _reject, a forged call is refused all the same."""
+    monkeypatch.delattr(csrf._Check, "_reject")
+    calls.clear()
+    for headers in ({}, {**token(client), "origin": "http://evil.example"}):
+        answer = client.post(f"/api/{kind}/me", headers=headers)
+        assert (answer.status_code, answer.json()) == (403, {"detail": "CSRF verification failed."})
+    assert calls == []
+    assert client.post(f"/api/{kind}/me", headers=token(client)).json() == "ada"
+    foreign = {"origin": "http://evil.example"}
+    assert client.post("/api/auth/login", json={"username": "ada", "password": "x"}, headers=foreign).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["_reject", "_origin_verified", "_check_token", "_get_secret", "process_view"])
+def test_a_name_of_djangos_that_is_gone(
+    client: ApiClient, kind: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whatever Django's check lacks, a forged call does not pass."""
+    monkeypatch.delattr(CsrfViewMiddleware, name)
+    headers = {**token(client), "origin": "http://evil.example"}
+    with contextlib.suppress(AttributeError):
+        assert client.post(f"/api/{kind}/me", headers=headers).status_code in (403, 500)
+    assert calls == []
 
 
 def test_a_site_without_the_middleware(client: ApiClient, kind: str, settings: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from dev_site import Folder, environment
 from harness import postgres
 
@@ -192,9 +194,37 @@ def test_it_takes_what_migrate_takes(site: Site) -> None:
     assert site.runs == 0
 
 
+NOWHERE = "postgres://nobody@127.0.0.1:1/none"
+
+
 def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """A server that does not answer is status 1, as for Django's command, and its error is the last line."""
-    site = Site(tmp_path, DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
+    """A server that does not answer is status 1 and one line, which names the setting to look at."""
+    site = Site(tmp_path, DATABASE_URL=NOWHERE)
     done = site.folder.manage("mount_migrate", **site.env)
     assert done.returncode == 1
-    assert "OperationalError" in done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.startswith("CommandError: The database 'default' was not migrated: it does not answer (")
+    assert line.endswith("Look at DATABASES['default'], and start it.")
+
+
+@pytest.mark.parametrize("url", [NOWHERE, "sqlite:////nowhere/db.sqlite3"])
+def test_logs_are_told_of_it_in_one_record(tmp_path: Path, url: str) -> None:
+    """With --verbosity 0 and logs in JSON the only line is a record, of level ERROR."""
+    site = Site(tmp_path, DATABASE_URL=url, DJANGO_SETTINGS_MODULE="mysite.local")
+    logging = 'from djfast_mount.logs import log_to_stdout\nLOGGING = log_to_stdout("json")\n'
+    site.folder.write("mysite/local.py", "from mysite.small import *\n" + logging)
+    done = site.folder.manage("mount_migrate", "--verbosity", "0", **site.env)
+    [line] = done.stdout.splitlines()
+    record = json.loads(line)
+    assert (done.returncode, done.stderr, record["level"]) == (1, "", "ERROR")
+    assert "The database 'default' was not migrated" in record["message"]
+
+
+def test_a_statement_that_is_wrong_is_told_as_ever(site: Site) -> None:
+    """An error of a migration itself has its traceback."""
+    broken = FIRST.replace("migrations.RunPython(wait)", 'migrations.RunSQL("SELECT * FROM nowhere")')
+    site.folder.write("pages/migrations/0001_initial.py", broken)
+    done = site.folder.manage("mount_migrate", **site.env)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "nowhere" in done.stderr

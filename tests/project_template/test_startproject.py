@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import djfast_mount
 from dev_site import dedent
 from harness import TESTS, Server
 from quickstart_site import QUICKSTART, fresh_database
-
-import djfast_mount
 
 pytestmark = pytest.mark.long
 
@@ -31,6 +31,8 @@ PRODUCTION = {
 
 def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in OWN}
+    # The package of this very folder, and nothing of the tests.
+    inherited["PYTHONPATH"] = str(TESTS.parent / "src")
     # What the test run itself is given must not reach the project: its database, if it is to be PostgreSQL.
     if url := os.environ.get("DATABASE_URL"):
         inherited["DATABASE_URL"] = url
@@ -60,7 +62,7 @@ def own_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def project(tmp_path_factory: pytest.TempPathFactory, own_database: None) -> Path:
     folder = tmp_path_factory.mktemp("new")
     done = run(folder, "-m", "djfast_mount", "startproject", "shop")
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert run(folder / "shop", "manage.py", "migrate", "--verbosity=0").returncode == 0
     return folder / "shop"
 
@@ -81,10 +83,12 @@ def test_nothing_of_the_template_is_left_in_it(project: Path) -> None:
 
 
 def test_its_tests_pass(project: Path) -> None:
-    """The project's own tests pass as they are."""
+    """Django's runner and pytest both find the project's own tests, which pass as they are."""
     done = run(project, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
+    done = run(project, "manage.py", "test")
+    assert (done.returncode, "Ran 3 tests" in done.stderr) == (0, True), done.stderr
 
 
 def test_tests_do_not_ask_for_collected_files(project: Path) -> None:
@@ -126,7 +130,7 @@ def test_it_is_served(project: Path, root_path: str) -> None:
     """uvicorn serves site, admin, API and readiness from it, at the root of its host and under a prefix."""
     run(project, "manage.py", "collectstatic", "--no-input", **PRODUCTION)
     options = ("--root-path", root_path) if root_path else ()
-    env = {**PRODUCTION, "PYTHONPATH": str(project)}
+    env = {**PRODUCTION, "PYTHONPATH": os.pathsep.join(map(str, (project, TESTS.parent / "src")))}
     with Server("shop.asgi:app", *options, env=env, folder=project) as server, server.client() as client:
         assert "<h1>Notes</h1>" in client.get("/").text
         assert client.get("/admin/login/").status_code == 200
@@ -156,17 +160,44 @@ def test_the_lock_meets_what_is_asked_for(project: Path) -> None:
 
 def test_django_admin_takes_the_template_too(tmp_path: Path) -> None:
     """`django-admin startproject --template` makes the same project."""
-    options = ("--extension", "py,toml,md", "--name", "Dockerfile")
+    options = ("--extension", "py,toml,md", "--name", "Dockerfile,.dockerignore")
     done = run(tmp_path, "-m", "django", "startproject", "--template", str(TEMPLATE), *options, "shop")
     assert done.returncode == 0, done.stderr
     assert 'name = "shop"' in (tmp_path / "shop" / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize(("arguments", "told"), [((), "usage: "), (("migrate",), "usage: ")])
-def test_other_commands_are_refused(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+@pytest.mark.parametrize("arguments", [(), ("migrate",), ("startproject",)])
+def test_other_commands_are_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """The module knows startproject, and shows how it is called."""
     done = run(tmp_path, "-m", "djfast_mount", *arguments)
-    assert (done.returncode, done.stderr.startswith(told)) == (2, True)
+    assert (done.returncode, done.stderr.startswith("usage: python -m djfast_mount")) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("startproject", "--help")])
+def test_help_is_no_error(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """--help is answered on stdout, with status 0."""
+    done = run(tmp_path, "-m", "djfast_mount", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m djfast_mount")
+
+
+def test_the_next_commands_are_printed(tmp_path: Path) -> None:
+    """They begin in the folder in which the command ran, and name an interpreter that has the package."""
+    done = run(tmp_path, "-m", "djfast_mount", "startproject", "shop", PATH=f"{Path(sys.executable).parent}")
+    assert "\n    cd shop\n    python -m pip install --editable" in done.stdout
+    (tmp_path / "two words").mkdir()
+    done = run(tmp_path, "-m", "djfast_mount", "startproject", "till", "two words", PATH="/usr/bin")
+    assert f"\n    cd 'two words'\n    {sys.executable} -m pip install" in done.stdout
+    (tmp_path / "here").mkdir()
+    done = run(tmp_path / "here", "-m", "djfast_mount", "startproject", "till", ".")
+    assert "cd " not in done.stdout
+
+
+def test_a_name_that_cannot_be_is_told(tmp_path: Path) -> None:
+    """Django's own error ends the command, and no next step is printed."""
+    done = run(tmp_path, "-m", "djfast_mount", "startproject", "not-a-name")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("CommandError: 'not-a-name'")
 
 
 def test_the_template_is_in_the_package() -> None:

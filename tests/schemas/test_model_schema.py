@@ -171,3 +171,10 @@ def test_objects_are_pickled(firm: None) -> None:
     """An object of a schema comes back from pickle, nested ones with it."""
     [found, *_] = CompanySchema.read(Company.objects.all())
     assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_bodies_are_pickled() -> None:
+    """A body comes back from pickle, with what was and was not sent; so does one that is nested."""
+    body = Update[CompanySchema].model_validate({"name": "A", "departments": [{"code": "x"}]})
+    again = pickle.loads(pickle.dumps(body))
+    assert (again, type(again), again.changes()) == (body, type(body), body.changes())

@@ -62,13 +62,19 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {
-    "default": dj_database_url.config(
-        default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}",
+try:
+    _database = dj_database_url.parse(
+        os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}",
         conn_max_age=60,
         conn_health_checks=True,
     )
-}
+except ValueError:
+    # Without the cause, since the URL may hold a password.
+    raise ImproperlyConfigured(
+        "DATABASE_URL is not the URL of a database. Write it as postgres://user@host:5432/name, with the password in "
+        "PGPASSWORD, or percent-encode the password."
+    ) from None
+DATABASES = {"default": _database}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue up instead of failing with "database is locked", and readers do not wait for them.
     DATABASES["default"]["OPTIONS"] = {

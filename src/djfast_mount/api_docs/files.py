@@ -43,12 +43,20 @@ class DocsFiles:
         self._collected = _collected(static_url)
         served_at = getattr(written, "WHITENOISE_STATIC_PREFIX", None) or static_url
         self._served_at = urlsplit(served_at).path.strip("/")
+        self._follows_django = served_at == static_url and not static_url.startswith(_ABSOLUTE)
 
-    def url(self, name: str, outer: str) -> str:
-        """Returns the URL of the file `name`, for a browser. `outer` is the outer prefix without its last slash."""
+    def url(self, name: str, outer: str, script_name: str) -> str:
+        """Returns the URL of the file `name`, for a browser.
+
+        Args:
+            outer: The outer prefix without its last slash.
+            script_name: Django's: the outer prefix with Django's own, if it has one.
+        """
         if (url := self._collected.get(name)) is not None:
-            return url if url.startswith(_ABSOLUTE) else f"{outer}/{url}"
+            return url if url.startswith(_ABSOLUTE) else f"{script_name}/{url}"
         path = "/".join(["", *filter(None, [self._served_at]), "djfast_mount", name])
+        if self._follows_django:
+            return script_name + path
         # An absolute STATIC_URL may hold the outer prefix itself.
         return path if path.startswith(f"{outer}/") else outer + path
 

@@ -151,11 +151,11 @@ class DocsMiddleware:
         return _response(await self._page(docs, kind, request), request)
 
     async def _page(self, docs: ApiDocs, kind: Kind, request: Request) -> DocsPage:
-        outer = _outer(request)
+        outer, script_name = _outer(request), _script_name(request)
         root_path = request.scope["root_path"].rstrip("/")
 
         def files(name: str) -> str:
-            return docs.files.url(name, outer)
+            return docs.files.url(name, outer, script_name)
 
         if kind == "redirect":
             return swagger_ui_redirect(files)
@@ -172,6 +172,11 @@ def _made_by_fastapi(api: FastAPI) -> Collection[str]:
 def _outer(request: Request) -> str:
     call = call_of(request)
     return "" if call is None else call.outer.rstrip("/")
+
+
+def _script_name(request: Request) -> str:
+    call = call_of(request)
+    return "" if call is None else call.outer.rstrip("/") + call.django_prefix
 
 
 def _token(request: HttpRequest) -> Token | None:
@@ -207,7 +212,7 @@ async def _refusal(docs: ApiDocs, request: Request) -> Response | None:
         return None
     anonymous = user is None or not user.is_authenticated
     if docs.login and wants_html(request) and request.method in ("GET", "HEAD"):
-        url = await run_in_threadpool(contextvars.copy_context().run, _login_url, _outer(request), anonymous)
+        url = await run_in_threadpool(contextvars.copy_context().run, _login_url, _script_name(request), anonymous)
         if url is not None:
             return RedirectResponse(f"{url}?{urlencode({'next': _place(request)})}", 302)
     if anonymous:
@@ -230,20 +235,20 @@ def _place(request: Request) -> str:
     return str(request.scope["path"]) + (f"?{query}" if query else "")
 
 
-def _login_url(outer: str, anonymous: bool) -> str | None:
+def _login_url(script_name: str, anonymous: bool) -> str | None:
     """Where to log in as somebody of the staff, if there is such a page. Runs in a context of its own.
 
     The admin's page tells a user who is not of the staff so. Another site's page might send the user straight back.
     """
-    set_script_prefix(f"{outer}/")
+    set_script_prefix(f"{script_name}/")
     try:
         return reverse("admin:login")
     except NoReverseMatch:
         url = resolve_url(settings.LOGIN_URL) if anonymous else ""
-    if not url.startswith(f"{outer}/"):
+    if not url.startswith(f"{script_name}/"):
         return None
     try:
-        resolve(url.removeprefix(outer))
+        resolve(url.removeprefix(script_name))
     except Resolver404:
         return None
     return url

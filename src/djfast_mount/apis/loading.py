@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import itertools
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,7 +16,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing.prefixes import has_control_character
+from djfast_mount.routing.placement import fault_of_path
 
 __all__ = ["discover_api", "load_app", "load_apps", "no_circle"]
 
@@ -40,7 +42,10 @@ def no_circle(what: str) -> Iterator[None]:
 def load_apps(
     prefix: str | Mapping[str, ASGIApp | str], app: ASGIApp | str | None, *, debug: bool
 ) -> dict[str, ASGIApp]:
-    """Returns the app of each prefix. Runs at start-up, after `django.setup()`; raises ConfigurationError."""
+    """Returns the app of each prefix; the root, ``"/"``, is the empty string. Raises: ConfigurationError.
+
+    Runs at start-up, after `django.setup()`.
+    """
     if isinstance(prefix, str):
         targets: Mapping[str, ASGIApp | str | None] = {prefix: app}
     elif not isinstance(prefix, Mapping):
@@ -57,11 +62,9 @@ def load_apps(
     _check_prefixes(list(targets))
     loaded: dict[str, ASGIApp] = {}
     for path, target in targets.items():
-        if target is None:
-            loaded[path] = discover_api(debug=debug)
-        else:
-            loaded[path] = load_app(target, f"prefix {path!r}")
-        _check_root_path(path, loaded[path])
+        app = discover_api(debug=debug) if target is None else load_app(target, f"prefix {path!r}")
+        _check_root_path(path, app)
+        loaded["" if path == "/" else path] = app
     return loaded
 
 
@@ -121,19 +124,13 @@ def _check_prefixes(prefixes: list[str]) -> None:
 
 def _fault_of(prefix: str) -> str:
     """What is wrong with `prefix` and what to write instead, or the empty string."""
+    if prefix == "/":
+        return ""
     if not prefix.strip("/"):
-        return 'would leave no path to Django. Name one, such as "/api".'
+        return 'is no path. Name one, such as "/api", or "/" for the root.'
     if ":" in prefix and not prefix.startswith("/"):
         return f'is no path. The app is the second argument: mount("/api", "{prefix}").'
-    if not prefix.startswith("/"):
-        return f"does not start with a slash. Write {'/' + prefix.strip('/')!r}."
-    if prefix.endswith("/"):
-        return f"ends with a slash. Write {prefix.rstrip('/')!r}; it serves both forms."
-    if has_control_character(prefix) or any(character in prefix for character in "?#%{}\\ "):
-        return "is compared with the decoded path as it stands: no pattern, escape, space or query. Use plain segments."
-    if any(segment in ("", ".", "..") for segment in prefix.split("/")[1:]):
-        return "has an empty or a dot segment, which no client would send. Leave it out."
-    return ""
+    return fault_of_path(prefix)
 
 
 def _check_root_path(prefix: str, app: ASGIApp) -> None:
@@ -168,11 +165,20 @@ def _import_app(target: str, purpose: str) -> object:
 def _import_failure(target: str, purpose: str, module_name: str, error: ImportError) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and (module_name + ".").startswith(error.name + "."):
         remedy = "Check the spelling, and that the folder it lies in is on sys.path."
-    elif "partially initialized module" in str(error):
+    elif _is_circular(error):
         remedy = "A module of the API imports one that is still being imported: do not import asgi.py from the API."
     else:
         remedy = f"The fault lies in what {module_name!r} imports."
     return f"{target!r} for {purpose} cannot be imported: {error!r}. {remedy}"
+
+
+def _is_circular(error: ImportError) -> bool:
+    """Whether a name was missing because its module was still being run. Each Python words that error anew."""
+    above, below = traceback.walk_stack(None), traceback.walk_tb(error.__traceback__)
+    return any(
+        frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == error.name
+        for frame, _ in itertools.chain(above, below)
+    )
 
 
 def _check_asgi(app: object, target: object, purpose: str) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.contrib import auth
-from django.http import HttpRequest
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, SecretStr
 
@@ -18,7 +17,7 @@ __all__ = ["router"]
 router = APIRouter(tags=["auth"])
 """`POST login` and `POST logout`: include it under a prefix, as in ``api.include_router(router, prefix="/auth")``."""
 
-DjangoRequest = Annotated[HttpRequest, Depends(get_request)]
+DjangoRequest = Annotated[Any, Depends(get_request)]  # Any: the stubs know no `cookie_use`.
 
 
 class Credentials(BaseModel):
@@ -37,13 +36,18 @@ class LoggedIn(BaseModel):
 @router.post("/login", responses={401: {"description": "Wrong username or password"}})
 def login(credentials: Credentials, request: DjangoRequest) -> LoggedIn:
     """Begins a session: the answer sets its cookie, and a new CSRF token's."""
-    # A page of another site must not log its visitor in as somebody else.
+    # A page of another site must not log its visitor in as somebody else. A client has no token before its login, so
+    # the Origin is the whole of the check.
     csrf.check_origin(request)
+    request.cookie_use.permitted = True
     password = credentials.password.get_secret_value()
     user = auth.authenticate(request, username=credentials.username, password=password)
     if user is None:
         raise HTTPException(401, "Wrong username or password.", {"WWW-Authenticate": session.challenge})
+    key = request.session.session_key
     auth.login(request, user)
+    if request.session.session_key == key:  # Django keeps the session of one who was logged in as the same user.
+        request.session.cycle_key()
     return LoggedIn(username=user.get_username())
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.dependencies.models import Dependant
@@ -28,7 +27,14 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
 from djfast_mount.conf import SETTING, option
-from djfast_mount.django_for_api.request import call_of, get_request, set_user
+from djfast_mount.django_for_api.request import (
+    call_of,
+    get_request,
+    http_request,
+    names_a_user,
+    set_user,
+    site_user,
+)
 from djfast_mount.exceptions import ConfigurationError, MountError
 
 __all__ = ["Scheme", "api_key", "authenticated", "bearer", "challenges", "check_schemes", "session"]
@@ -93,17 +99,20 @@ class _Session(Scheme):
         return connection.cookies.get(settings.SESSION_COOKIE_NAME) or None
 
     async def user(self, connection: HTTPConnection, credential: str) -> Any:
-        return await run_in_threadpool(_session_user, await get_request(connection))
+        await get_request(connection)
+        return await run_in_threadpool(_session_user, connection)
 
 
-def _session_user(request: HttpRequest) -> Any:
+def _session_user(connection: HTTPConnection) -> Any:
+    request = http_request(connection)
     if not hasattr(request, "user"):
         raise ConfigurationError(
             "The session cookie logs nobody in without Django's SessionMiddleware and AuthenticationMiddleware: put "
             f"both into settings.MIDDLEWARE, or leave session out of settings.{SETTING}[{_KEY!r}]."
         )
-    # Asked for on the request thread: this reads the session and the user, and runs the CSRF check.
-    return request.user if request.user.is_authenticated else None
+    # Looked up on the request thread: this reads the session, and so runs the CSRF check, and the user.
+    user = site_user(connection)
+    return user if user.is_authenticated else None
 
 
 class _Verified(Scheme):
@@ -207,7 +216,8 @@ class _Authenticated:
                 user = await scheme.user(connection, credential)
                 if user is not None:
                     return user
-        return None
+        # Whom a middleware names is the user of the Django request: CurrentUser says the same.
+        return await run_in_threadpool(_session_user, connection) if names_a_user(connection) else None
 
 
 authenticated = _Authenticated()

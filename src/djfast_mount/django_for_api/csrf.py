@@ -1,25 +1,46 @@
-"""Django's CSRF check for an API call that the session cookie authenticates.
+"""Django's CSRF check for an API call that uses the session which a cookie brought.
 
-Bearer tokens and API keys are no ambient credentials: a foreign page cannot make a browser send them, so calls that
-they authenticate are not checked.
+Bearer tokens and API keys are not ambient credentials: a foreign page cannot make a browser send them. A call that uses
+no session by cookie is therefore not checked.
+
+1. Whatever CsrfViewMiddleware.process_view() returns that is not None refuses the call. No other name decides, so none
+   can move and open the check.
+2. The Origin of a websocket or of a login is checked by the same method, with a token that is always right.
+
+Name used here that is not public, with a canary test: CsrfViewMiddleware._reject. It is overridden so that a refusal is
+a reason in the log and not an HTML page. Where the name is gone, Django makes its page, and the call is refused too.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.core.signals import setting_changed
-from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
-from django.middleware.csrf import REASON_BAD_ORIGIN, CsrfViewMiddleware
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, QueryDict
+from django.middleware.csrf import CSRF_SESSION_KEY, CsrfViewMiddleware
 from django.utils.log import log_response
 from starlette.exceptions import HTTPException
 
-__all__ = ["check", "check_origin"]
+__all__ = ["CSRFRefused", "check", "check_origin"]
 
 logger = logging.getLogger("django.security.csrf")
+
+# Of the length and of the letters that Django asks of a secret.
+_SECRET = "a" * 32
+
+
+class CSRFRefused(HTTPException, PermissionDenied):
+    """A call failed the CSRF check: 403 for FastAPI's handlers, and for Django's."""
+
+    def __init__(self, reason: str) -> None:
+        # Django's page, too, tells the reason in DEBUG alone.
+        told = f" {reason}" if settings.DEBUG and reason else ""
+        HTTPException.__init__(self, 403, f"CSRF verification failed.{told}")
 
 
 class _Refusal(HttpResponseForbidden):
@@ -29,17 +50,12 @@ class _Refusal(HttpResponseForbidden):
 
 
 class _Check(CsrfViewMiddleware):
-    """Django's check, whose refusal is a reason and no page."""
+    """Django's check. Its refusal is a reason in place of a page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponseForbidden:
-        return _Refusal(reason)
-
-    def foreign_origin(self, request: HttpRequest) -> HttpResponseForbidden | None:
-        middleware: Any = self  # The stubs leave the method out.
-        origin = request.META.get("HTTP_ORIGIN")
-        if origin is None or middleware._origin_verified(request):
-            return None
-        return _Refusal(REASON_BAD_ORIGIN % origin)
+        refusal = _Refusal(reason)
+        log_response("Forbidden (%s): %s", reason, request.path, response=refusal, request=request, logger=logger)
+        return refusal
 
 
 def _no_response(request: HttpRequest) -> HttpResponse:
@@ -48,39 +64,53 @@ def _no_response(request: HttpRequest) -> HttpResponse:
 
 @cache
 def _middleware() -> _Check:
-    # Once: it reads CSRF_TRUSTED_ORIGINS into tables of its own.
+    # Made once: it reads CSRF_TRUSTED_ORIGINS into tables of its own.
     return _Check(_no_response)
 
 
-def check(request: HttpRequest) -> None:
+def check(request: HttpRequest, session: Any) -> None:
     """Does what Django's CsrfViewMiddleware does before a view: token, Origin and Referer, safe methods exempt.
 
-    Runs on the request thread where ``CSRF_USE_SESSIONS`` is on and the session has not been read, anywhere otherwise.
-    A refusal is logged by ``django.security.csrf``, as Django does.
+    Runs on any thread. A refusal is logged by ``django.security.csrf``, as Django does.
 
-    Raises: HTTPException, 403; its detail names the reason in DEBUG only, as Django's page does.
+    Args:
+        session: The data of the session, which holds the secret with ``CSRF_USE_SESSIONS``.
+
+    Raises: CSRFRefused. Its detail names the reason in DEBUG only.
     """
-    refusal = _middleware().process_view(request, _no_response, (), {})
-    if isinstance(refusal, _Refusal):
-        _refuse(request, refusal)
+    _ask(_with_session(request, session) if settings.CSRF_USE_SESSIONS else request)
 
 
-def check_origin(request: HttpRequest) -> None:
+def check_origin(request: HttpRequest, session: Any = None) -> None:
     """Refuses a request whose Origin header names a site that is neither this one nor in ``CSRF_TRUSTED_ORIGINS``.
 
-    For what no token can guard: the handshake of a websocket, and a login, whose client has no token yet.
+    For what no token can guard: the handshake of a websocket (RFC 6455, section 10.2), and a login, whose client has no
+    token yet. A client that sends no Origin is no browser, and passes.
 
-    Raises: HTTPException, as `check()` does.
+    Raises: CSRFRefused.
     """
-    refusal = _middleware().foreign_origin(request)
-    if isinstance(refusal, _Refusal):
-        _refuse(request, refusal)
+    if "HTTP_ORIGIN" not in request.META:
+        return
+    asked: Any = _with_session(request, {CSRF_SESSION_KEY: _SECRET})
+    asked.method = "POST"
+    asked.POST = QueryDict()
+    asked.META = {**request.META, settings.CSRF_HEADER_NAME: _SECRET}
+    asked.COOKIES = {**request.COOKIES, settings.CSRF_COOKIE_NAME: _SECRET}
+    asked.csrf_processing_done = False
+    _ask(asked)
 
 
-def _refuse(request: HttpRequest, refusal: _Refusal) -> None:
-    log_response("Forbidden (%s): %s", refusal.reason, request.path, response=refusal, request=request, logger=logger)
-    reason = f" {refusal.reason}" if settings.DEBUG else ""
-    raise HTTPException(403, f"CSRF verification failed.{reason}")
+def _ask(request: HttpRequest) -> None:
+    refusal = _middleware().process_view(request, _no_response, (), {})
+    if refusal is not None:
+        raise CSRFRefused(getattr(refusal, "reason", ""))
+
+
+def _with_session(request: HttpRequest, session: Any) -> HttpRequest:
+    # To ask the guarded session for its secret would ask for this very check.
+    seen = copy.copy(request)
+    vars(seen)["session"] = session
+    return seen
 
 
 def _forget(**_: object) -> None:

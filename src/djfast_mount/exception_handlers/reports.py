@@ -195,8 +195,6 @@ def _django_request(request: Request) -> HttpRequest | None:
     """The HttpRequest of the call or, where nobody has asked for it, one for the log alone."""
     call = call_of(request)
     if call is not None and call.request is not None:
-        # The report asks who the user is, and is no use of the session that a CSRF check should stop.
-        call.request.csrf_processing_done = True  # type: ignore[attr-defined]
         return call.request
     scope = request.scope if call is None else {**request.scope, "root_path": call.outer}
     try:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, reverse, set_script_prefix
 from fastapi import FastAPI
 from starlette.routing import Mount
 
 from djfast_mount.asgi import MountedApplication
+from djfast_mount.routing.placement import outer_of
 
 __all__ = ["places"]
 
 
 def places(root: MountedApplication | None) -> Iterator[tuple[str, str]]:
     """Yields a name and a path for the site, the admin, each mounted app and its docs. Imports the URLconf."""
-    outer = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    django_prefix = "" if root is None else root.django_prefix
+    outer = outer_of(settings.FORCE_SCRIPT_NAME or "", django_prefix)
     if root is None or root.serves_django:
-        yield "site", f"{outer}/"
+        yield "site", f"{outer}{django_prefix}/"
         with contextlib.suppress(NoReverseMatch):
-            yield "admin", outer + "/" + reverse("admin:index").removeprefix(outer).lstrip("/")
+            yield "admin", contextvars.copy_context().run(_admin, f"{outer}{django_prefix}/")
     for route in root.routes if root else ():
         if isinstance(route, Mount):
-            yield "API", outer + route.path
+            yield "API", outer + (route.path or "/")
             if isinstance(route.app, FastAPI) and route.app.docs_url:
                 yield "API docs", outer + route.path + route.app.docs_url
+
+
+def _admin(script_prefix: str) -> str:
+    """Runs in a context of its own: a command has no request that would tell the prefix."""
+    set_script_prefix(script_prefix)
+    return reverse("admin:index")

@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from starlette.routing import Mount
-
 from djfast_mount.asgi import MountedApplication
-from djfast_mount.route_table import Route, rows_elsewhere
-from djfast_mount.routing.prefixes import PrefixRouter
+from djfast_mount.route_table import Route, rows_elsewhere, taking_prefix
 
 __all__ = ["out_of_reach", "shadowed"]
 
@@ -50,10 +47,9 @@ def out_of_reach(root: MountedApplication) -> Iterator[tuple[str, str]]:
     """Yields paths of the URLconf and of static files under a prefix, which the route table leaves out, with it."""
     if root.falls_through:
         return
-    prefixes = PrefixRouter({route.path: route.path for route in root.routes if isinstance(route, Mount)})
     for row in rows_elsewhere(root):
-        if (match := prefixes.match(row.path)) is not None:
-            yield f"{row.path} of the {'static files' if row.owner == 'static' else 'URLconf'}", match[0]
+        if prefix := taking_prefix(root, row.path):
+            yield f"{row.path} of the {'static files' if row.owner == 'static' else 'URLconf'}", prefix
 
 
 def _is_regular_expression(route: Route) -> bool:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.prefixes import child_scope
 
-__all__ = ["fall_through"]
+__all__ = ["fall_through", "takes"]
 
 
 def fall_through(
@@ -52,6 +52,11 @@ def fall_through(
             "itself, and its middleware by add_middleware()."
         )
     return {**served, **falling}
+
+
+def takes(app: object, scope: Scope) -> bool:
+    """Whether a route of `app` matches. What has no routes to be asked for takes everything."""
+    return not _has_routes(app) or _matches(app.routes, scope)  # type: ignore[attr-defined]
 
 
 def _has_routes(app: object) -> bool:

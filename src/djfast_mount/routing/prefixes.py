@@ -73,5 +73,8 @@ def has_control_character(path: str) -> bool:
 
 
 def namespace_of(prefix: str) -> str:
-    """Returns the namespace of the names under `prefix`: ``/api`` has ``api``, ``/api/v1`` has ``api-v1``."""
-    return prefix.strip("/").replace("/", "-")
+    """Returns the namespace of the names under `prefix`: ``/api`` has ``api``, ``/api/v1`` has ``api-v1``.
+
+    The root of the host, the empty string, has ``root``.
+    """
+    return prefix.strip("/").replace("/", "-") or "root"

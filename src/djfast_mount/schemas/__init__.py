@@ -1,10 +1,9 @@
 """Schemas of Django models: `ModelSchema`, what is made of it, and `Related` for plain Pydantic models."""
 
-from djfast_mount.schemas.access import Caller, as_caller
 from djfast_mount.schemas.field_types import register
 from djfast_mount.schemas.fields import Auto
 from djfast_mount.schemas.invalid import InvalidRow
-from djfast_mount.schemas.mapping import Orm
+from djfast_mount.schemas.mapping import Caller, Orm, as_caller
 from djfast_mount.schemas.model_schema import Create, ModelSchema, Update
 from djfast_mount.schemas.pages import Page
 from djfast_mount.schemas.related import Related

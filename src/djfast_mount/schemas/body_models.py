@@ -21,7 +21,7 @@ _SUFFIXES = {"create": "Create", "update": "Update", "item": "Item"}
 
 
 @cache
-def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose, parent: Any = None) -> type[BaseModel]:
+def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose, parent: Any) -> type[BaseModel]:
     """Returns the class of a body of `schema`, a subclass of `base`. Raises: ConfigurationError."""
     options = declared(schema).options
     slots = {slot.name: slot for slot in slots_of(schema) if parent is None or slot.field is not parent}
@@ -32,7 +32,7 @@ def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose,
         name: _field(base, slot, purpose, optional=purpose != "create" or name not in required)
         for name, slot in slots.items()
     }
-    if purpose == "item":
+    if purpose == "item" and declared(schema).model._meta.pk is not parent:
         made["pk"] = _key_of_row(declared(schema).model)
     found = create_model(_name(schema, purpose, parent), __base__=base, __module__=schema.__module__, **made)
     keep_plan(found, BodyPlan(schema, purpose, slots, frozenset(required), parent))

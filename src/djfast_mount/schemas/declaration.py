@@ -33,6 +33,7 @@ __all__ = [
     "key_of",
     "model_field",
     "nested_schema",
+    "place_in_module",
     "place_of",
     "shape_of",
     "source_of",
@@ -81,11 +82,16 @@ def place_of(schema: type) -> str:
 
 @dataclass
 class Declaration:
-    """What a schema class declares. Kept on the class; `declared()` finds it."""
+    """What a schema class declares. Kept on the class; `declared()` finds it.
+
+    Attributes:
+        write_only: The fields of bodies that the schema itself has not.
+    """
 
     schema: type
     model: type[models.Model]
     options: Options
+    write_only: dict[str, FieldInfo] = field(default_factory=dict)
 
     @property
     def public_name(self) -> str:
@@ -114,6 +120,11 @@ def declare(declaration: Declaration) -> None:
 def is_declared(schema: object) -> bool:
     """Whether `schema` is a class with a declaration of its own."""
     return isinstance(schema, type) and _ATTRIBUTE in vars(schema)
+
+
+def place_in_module(schema: type) -> tuple[str, str]:
+    """Returns the module of `schema`, and the path of attributes in it."""
+    return schema.__module__, schema.__qualname__.removesuffix(f".{declared(schema).public_name}")
 
 
 def model_field(model: type[models.Model], name: str) -> tuple[Any, bool] | None:
@@ -205,10 +216,11 @@ def _shape(schema: type[BaseModel], model: type[models.Model], above: tuple[type
     if not schema.__pydantic_fields_complete__ and not schema.model_rebuild(raise_errors=False):
         raise PydanticUndefinedAnnotation(schema.__name__, f"{place_of(schema)} names classes that are not there yet.")
     options = declared(schema).options
+    kept_back = {*options.write_only, *options.exclude}
     members = tuple(
         _member(schema, model, name, info, (*above, schema))
         for name, info in schema.model_fields.items()
-        if name not in options.write_only and not orm_of(info).skipped
+        if not orm_of(info).skipped and name not in kept_back
     )
     return Shape(schema, model, members)
 

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property, partial
+from typing import Any, Protocol
 
 from django.db.models.query_utils import DeferredAttribute
+from pydantic import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Orm", "orm_of"]
+__all__ = ["Caller", "Orm", "as_caller", "may_write", "orm_of"]
+
+
+class Caller(Protocol):
+    """What fields with scopes ask about the caller."""
+
+    @property
+    def critical(self) -> bool:
+        """Whether the caller may write critical fields just now."""
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether the caller has been granted `scope`."""
+
+
+_caller: ContextVar[Caller | None] = ContextVar("djfast_mount_caller", default=None)
+
+
+@contextmanager
+def as_caller(caller: Caller) -> Iterator[None]:
+    """Has fields with scopes ask `caller`. Where nobody is told, they are masked and refused."""
+    token = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+def may(scopes: Sequence[str]) -> bool:
+    """Whether the caller has one of `scopes`; nobody needs any where there are none."""
+    caller = _caller.get()
+    return not scopes or (caller is not None and any(map(caller.has_scope, scopes)))
+
 
 _UNSET: Any = object()
 
@@ -46,6 +81,21 @@ class Orm:
         self.write_scopes = tuple(write_scopes)
         self.critical = critical
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        if not self.read_scopes:
+            return schema
+        return core_schema.no_info_before_validator_function(partial(_masked, self.read_scopes), schema)
+
+
+def _masked(scopes: Sequence[str], value: Any) -> Any:
+    """Returns `value`, or for who may not see it a text of dots, zero, False or None in its place."""
+    if may(scopes):
+        return value
+    if isinstance(value, str):
+        return "\u2022" * 3
+    return type(value)() if isinstance(value, int | float) else None
+
 
 def _name_of(attribute: Any) -> str:
     if isinstance(attribute, str):
@@ -63,6 +113,12 @@ def _name_of(attribute: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"Orm() got {attribute!r}. Give an attribute of the model, or its name.")
     return name
+
+
+def may_write(orm: Orm) -> bool:
+    """Whether the caller may send the field."""
+    caller = _caller.get()
+    return may(orm.write_scopes) and not (orm.critical and (caller is None or not caller.critical))
 
 
 _PLAIN = Orm()

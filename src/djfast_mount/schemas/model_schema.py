@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -20,10 +22,18 @@ from pydantic_core import CoreSchema
 from djfast_mount.schemas import instances, reading, writing
 from djfast_mount.schemas.annotations import check_annotation
 from djfast_mount.schemas.body_models import body_model
-from djfast_mount.schemas.declaration import Declaration, declare, declared, is_declared, shape_of, source_of
+from djfast_mount.schemas.declaration import (
+    Declaration,
+    declare,
+    declared,
+    is_declared,
+    place_in_module,
+    shape_of,
+    source_of,
+)
 from djfast_mount.schemas.fields import add_fields
-from djfast_mount.schemas.options import check_source, read_options
-from djfast_mount.schemas.slots import Purpose
+from djfast_mount.schemas.options import check_source, inherited, read_options
+from djfast_mount.schemas.slots import Purpose, is_made, plan_of
 
 __all__ = ["Create", "ModelSchema", "Update"]
 
@@ -59,12 +69,11 @@ class ModelSchema(BaseModel, Generic[M]):
         model = _model_of(cls)
         if model is None:
             return
-        declaration = Declaration(cls, model, read_options(cls, getattr(cls, "Meta", None)))
+        above = [declared(each).options for each in cls.__mro__[1:] if is_declared(each)]
+        declaration = Declaration(cls, model, inherited(read_options(cls, getattr(cls, "Meta", None)), above, cls))
         declare(declaration)
         add_fields(declaration)
-        # pydantic names a definition by the last part of the qualified name. The class can be found under the longer
-        # one too, as pickle has to.
-        setattr(cls, declaration.public_name, cls)
+        # pydantic names a definition in OpenAPI by the last part of the qualified name.
         cls.__qualname__ = f"{cls.__qualname__}.{declaration.public_name}"
 
     @classmethod
@@ -72,12 +81,14 @@ class ModelSchema(BaseModel, Generic[M]):
         super().__pydantic_init_subclass__(**kwargs)
         if not is_declared(cls):
             return
-        declaration = declared(cls)
-        excluded = [name for name in declaration.options.exclude if cls.model_fields.pop(name, None) is not None]
-        for name, info in cls.model_fields.items():
+        declaration, fields = declared(cls), cls.model_fields
+        for name, info in fields.items():
             check_source(declaration, source_of(declaration.model, name, info))
             check_annotation(declaration, name, info)
-        if excluded:
+        options = declaration.options
+        declaration.write_only = {name: fields.pop(name) for name in options.write_only if name in fields}
+        excluded = [name for name in options.exclude if fields.pop(name, None) is not None]
+        if declaration.write_only or excluded:
             cls.model_rebuild(force=True, raise_errors=False)
 
     @classmethod
@@ -85,6 +96,10 @@ class ModelSchema(BaseModel, Generic[M]):
         if is_declared(cls):
             shape_of(cls)
         return handler(source)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # pickle would look for the class by its qualified name.
+        return (_empty, place_in_module(type(self)), self.__getstate__())
 
     @model_validator(mode="before")
     @classmethod
@@ -123,6 +138,12 @@ class ModelSchema(BaseModel, Generic[M]):
         return reading.explain(cls)
 
 
+def _empty(module: str, path: str) -> BaseModel:
+    """An object of a schema that pickle is about to fill."""
+    schema: type[BaseModel] = attrgetter(path)(import_module(module))
+    return schema.__new__(schema)
+
+
 def _model_of(schema: type[BaseModel]) -> type[Model] | None:
     """The model that one of the classes above `schema` was given."""
     schemas = [above for above in schema.__mro__[1:] if issubclass(above, ModelSchema)]
@@ -141,14 +162,36 @@ class _Body(BaseModel):
         def __getattr__(self, name: str) -> Any:
             """What the model alone knows, type checkers take for Any."""
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if not is_made(type(self)):
+            return super().__reduce_ex__(protocol)
+        plan = plan_of(type(self))
+        [base] = [each for each in (Create, Update) if isinstance(self, each)]
+        return (_empty_body, (base, *place_in_module(plan.schema), plan.purpose, plan.parent), self.__getstate__())
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # MISSING is one object, and comes back from pickle as another.
+        state = super().__getstate__()
+        return {**state, "__dict__": {name: value for name, value in state["__dict__"].items() if value is not MISSING}}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        values = {**dict.fromkeys(type(self).model_fields, MISSING), **state["__dict__"]}
+        super().__setstate__({**state, "__dict__": values})
+
     def changes(self) -> dict[str, Any]:
         """Returns what was sent, by the attributes of the schema, and what a subclass has a default for."""
         found = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: value for name, value in found.items() if value is not MISSING}
 
 
+def _empty_body(base: type[BaseModel], module: str, path: str, purpose: Purpose, parent: Any) -> BaseModel:
+    """A body that pickle is about to fill."""
+    body = body_model(base, attrgetter(path)(import_module(module)), purpose, parent)
+    return body.__new__(body)
+
+
 def _made_for(base: type[BaseModel], purpose: Purpose, parameters: Any) -> type[BaseModel] | None:
-    return body_model(base, parameters, purpose) if is_declared(parameters) else None
+    return body_model(base, parameters, purpose, None) if is_declared(parameters) else None
 
 
 class Create(_Body, Generic[S_co]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Literal, get_args
 
 from django.db import models
@@ -13,7 +13,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaration import Declaration, Options, Way, model_field, place_of
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["check_source", "has_attribute", "names_of_all", "read_options"]
+__all__ = ["check_source", "has_attribute", "inherited", "names_of_all", "read_options"]
 
 _SECRETS = ("password", "passwd", "token", "api_key", "apikey", "secret", "private_key")
 
@@ -40,6 +40,19 @@ def read_options(schema: type, meta: type | None) -> Options:
         known = ", ".join(map(repr, get_args(Way)))
         raise ConfigurationError(f"{place_of(schema)}: Meta.way is {options.way!r}. Write one of {known}.")
     return options
+
+
+def inherited(options: Options, above: Iterable[Options], schema: type) -> Options:
+    """Returns `options` with what the schemas `above` keep from answers: a Meta that does not inherit shows no more.
+
+    What they exclude can be taken up again by name.
+    """
+    named = {*options.fields, *vars(schema).get("__annotations__", {})}
+    write_only, exclude = list(options.write_only), list(options.exclude)
+    for each in above:
+        write_only += each.write_only
+        exclude += [name for name in each.exclude if name not in named]
+    return replace(options, write_only=tuple(dict.fromkeys(write_only)), exclude=tuple(dict.fromkeys(exclude)))
 
 
 def _names(schema: type, option: str, value: Any) -> tuple[str, ...] | Literal["__all__"]:

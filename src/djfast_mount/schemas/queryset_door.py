@@ -1,18 +1,18 @@
 """What a queryset will do, of which Django's public API does not tell.
 
 Names that are not public: `QuerySet._fields`, `_result_cache`, `_iterable_class`, `_prefetch_related_lookups` and
-`_known_related_objects`. Where one is gone, the queryset is taken as evaluated: its rows are fetched as it fetches
-them, and what they lack after that. It costs speed, and never a row.
+`_known_related_objects`; of a model, `_prefetched_objects_cache`. Where one of a queryset's is gone, it is taken as
+evaluated: its rows are fetched as it fetches them, and what they lack after that. It costs speed, and never a row.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.db.models.query import ModelIterable
 
-__all__ = ["filled_by_caller", "gives_instances", "is_plain", "parents_known"]
+__all__ = ["filled_by_caller", "forget", "gives_instances", "is_plain", "parents_known"]
 
 _GONE: Any = object()
 
@@ -40,3 +40,13 @@ def parents_known(rows: QuerySet[Any]) -> set[str]:
     """Returns the relations whose one row is known beforehand, as to ``company.departments.all()`` the company is."""
     known: Any = getattr(rows, "_known_related_objects", {})
     return {field.name for field in known}
+
+
+def forget(row: Model, relation: Any) -> None:
+    """Has `row` ask the database anew for what it has fetched of `relation`, a relation that leads back to it."""
+    fetched: dict[str, Any] = getattr(row, "_prefetched_objects_cache", {})
+    fetched.pop(relation.name, None)
+    if not relation.concrete:
+        fetched.pop(relation.get_accessor_name(), None)
+    if relation.one_to_one and relation.is_cached(row):
+        relation.delete_cached_value(row)

@@ -14,7 +14,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaration import declared, key_of, model_field, nested_schema, place_of, shape_of, source_of
 from djfast_mount.schemas.mapping import Orm, orm_of
 
-__all__ = ["BodyPlan", "Purpose", "Slot", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
+__all__ = ["BodyPlan", "Purpose", "Slot", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
 
 Kind = Literal["column", "keys", "one", "many", "attribute", "method"]
 
@@ -84,6 +84,11 @@ def keep_plan(body: type[BaseModel], plan: BodyPlan) -> None:
     setattr(body, _ATTRIBUTE, plan)
 
 
+def is_made(body: type[BaseModel]) -> bool:
+    """Whether `body` was made of a schema, and is no subclass of such a class."""
+    return _ATTRIBUTE in vars(body)
+
+
 def plan_of(body: type[BaseModel]) -> BodyPlan:
     """Returns what `body`, or the class that it was made from, is made of."""
     found: BodyPlan = getattr(body, _ATTRIBUTE)
@@ -96,7 +101,7 @@ def slots_of(schema: type[BaseModel]) -> list[Slot]:
     declaration = declared(schema)
     _check_names(schema)
     found: dict[str, Slot] = {}
-    for name, info in schema.model_fields.items():
+    for name, info in {**schema.model_fields, **declaration.write_only}.items():
         if name in declaration.options.read_only or orm_of(info).skipped:
             continue
         slot = _slot(schema, declaration.model, name, info)
@@ -106,7 +111,7 @@ def slots_of(schema: type[BaseModel]) -> list[Slot]:
 
 
 def _check_names(schema: type[BaseModel]) -> None:
-    options, known = declared(schema).options, schema.model_fields
+    options, known = declared(schema).options, {**schema.model_fields, **declared(schema).write_only}
     for option in ("read_only", "write_only", "optional", "nested"):
         for name in getattr(options, option):
             if name not in known:

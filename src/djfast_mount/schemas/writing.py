@@ -8,21 +8,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import router, transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from pydantic import MISSING, BaseModel
 
 from djfast_mount.schemas import keys
-from djfast_mount.schemas.access import check_write
-from djfast_mount.schemas.declaration import model_field
+from djfast_mount.schemas.declaration import declared, model_field
 from djfast_mount.schemas.invalid import InvalidRow, Path, told
+from djfast_mount.schemas.mapping import may_write
+from djfast_mount.schemas.matching import match_items, unique_fields
 from djfast_mount.schemas.options import has_attribute
+from djfast_mount.schemas.queryset_door import forget
 from djfast_mount.schemas.rows import Snapshot, plain, refresh, save_changes, unsent
-from djfast_mount.schemas.slots import BodyPlan, Slot, plan_of
+from djfast_mount.schemas.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["create", "update"]
@@ -63,11 +65,21 @@ def _check_values(plan: BodyPlan, values: Mapping[str, Any]) -> None:
 
 def sent_slots(body: BaseModel, plan: BodyPlan) -> list[Slot]:
     """Returns the slots of which `body` has a value."""
-    return [slot for name, slot in plan.slots.items() if getattr(body, name) is not MISSING]
+    return [slot for name, slot in plan.slots.items() if is_sent(body, name)]
+
+
+def is_sent(body: BaseModel, name: str) -> bool:
+    """Whether `body` has a value for its attribute `name`."""
+    return getattr(body, name) is not MISSING
 
 
 class Writing:
-    """One call of `create` or `update`, with all rows that it writes."""
+    """One call of `create` or `update`, with all rows that it writes.
+
+    Attributes:
+        using: The database.
+        errors: What Django's validation refused, each with its path.
+    """
 
     def __init__(self, using: str) -> None:
         self.using = using
@@ -76,15 +88,16 @@ class Writing:
     def write(self, body: BaseModel, plan: BodyPlan, row: Model, path: Path, values: Mapping[str, Any]) -> bool:
         """Writes `row` and what is nested in it. Returns whether it was valid; else `errors` has why."""
         slots = sent_slots(body, plan)
-        check_write(slots, path)
+        _check_access(slots, path)
         before, adding = Snapshot(row), row._state.adding
+        known = len(self.errors)
         sent = self._assign(body, row, slots, path)
         for name, value in values.items():
             if not _is_many_to_many(row, name):
                 setattr(row, name, value)
                 sent |= _field_names(row, name)
         sent |= {field.name for field in before.changed(row)} if not adding else set()
-        if not self._is_valid(plan, row, sent, path):
+        if not self._is_valid(plan, row, sent, path) or len(self.errors) > known:
             return False
         if adding:
             row.save(using=self.using)
@@ -92,20 +105,21 @@ class Writing:
         else:
             save_changes(row, before.changed(row))
         self._relate(body, row, slots, path, values)
-        return True
+        return len(self.errors) == known
 
     def _assign(self, body: BaseModel, row: Model, slots: list[Slot], path: Path) -> set[str]:
         """Gives `row` the values of its columns. Returns the names of the fields that now have one."""
         sent: set[str] = set()
         for slot in slots:
             value = getattr(body, slot.name)
-            if slot.kind == "column":
-                setattr(row, slot.target, plain(value))
-                sent.add(slot.field.name)
-            elif slot.kind == "attribute":
-                setattr(row, slot.target, plain(value))
-            elif slot.kind == "method":
+            if slot.kind == "method":
                 getattr(row, slot.target)(plain(value))
+            elif slot.kind in ("column", "attribute"):
+                setattr(row, slot.target, plain(value))
+            elif slot.kind == "one" and slot.field.concrete:
+                self._write_target(row, slot, value, (*path, slot.key))
+            if slot.field is not None and slot.field.concrete and slot.kind in ("column", "one"):
+                sent.add(slot.field.name)
         return sent
 
     def _is_valid(self, plan: BodyPlan, row: Model, sent: set[str], path: Path) -> bool:
@@ -120,13 +134,106 @@ class Writing:
     def _relate(self, body: BaseModel, row: Model, slots: list[Slot], path: Path, values: Mapping[str, Any]) -> None:
         """Writes what needs the key of `row`."""
         for slot in slots:
-            if slot.kind in ("one", "many"):
-                raise NotImplementedError("Nested rows are not written yet.")
+            value, place = getattr(body, slot.name), (*path, slot.key)
             if slot.kind == "keys":
-                self.errors += keys.set_rows(row, slot.field, getattr(body, slot.name), (*path, slot.key))
+                self.errors += keys.set_rows(row, slot.field, value, place)
+            elif slot.kind == "many":
+                self._write_rows(body, row, slot, value, place)
+            elif slot.kind == "one" and not slot.field.concrete:
+                self._write_owned(row, slot, value, place)
         for name, value in values.items():
             if _is_many_to_many(row, name):
                 getattr(row, name).set(value)
+
+    # Nested bodies ---------------------------------------------------------------------------------------------------
+
+    def _write_target(self, row: Model, slot: Slot, body: BaseModel | None, path: Path) -> None:
+        """Writes the row that a foreign key leads to: the one that it has, or a new one."""
+        if body is None:
+            setattr(row, slot.target, None)
+            return
+        current = None if row._state.adding else getattr(row, slot.target)
+        if self._is_other(body, current, path):
+            return
+        found = self._write_nested(body, current, path, {})
+        setattr(row, slot.target, found)
+
+    def _write_owned(self, row: Model, slot: Slot, body: BaseModel | None, path: Path) -> None:
+        """Writes the one row that leads back to `row` by a one-to-one relation, or deletes it."""
+        current: Model | None = self._owned(row, slot).first()
+        if body is None:
+            if current is not None:
+                current.delete()
+        elif not self._is_other(body, current, path):
+            self._write_nested(body, current, path, {slot.field.field.name: row})
+        forget(row, slot.field)
+
+    def _is_other(self, body: BaseModel, current: Model | None, path: Path) -> bool:
+        """Notes, and says, that `body` has the key of another row than the `current` one."""
+        match = match_items([] if current is None else [current], [body], {}, _key_name(body), path[:-1])
+        for fault in match.faults:
+            self.errors.append({**fault, "loc": (*path, _key_name(body))})
+        return bool(match.faults)
+
+    def _write_rows(self, body: BaseModel, row: Model, slot: Slot, items: Sequence[BaseModel], path: Path) -> None:
+        """Makes the rows of the relation those of the list."""
+        owned = not slot.field.many_to_many
+        parent = slot.field.field if owned else None
+        names = self._matching_names(body, slot, parent)
+        rows = self._owned(row, slot) if owned else getattr(row, slot.target).using(self.using).all()
+        match = match_items(rows, items, names, _key_name(items[0]) if items else "", path)
+        self.errors += match.faults
+        for left in match.left.values():
+            if owned:
+                left.delete()
+            else:
+                getattr(row, slot.target).remove(left)
+        values = {} if parent is None else {parent.name: row}
+        for place, item, current in match.pairs:
+            found = self._write_nested(item, current, (*path, place), values)
+            if found is not None and current is None and not owned:
+                getattr(row, slot.target).add(found)
+        forget(row, slot.field)
+
+    def _owned(self, row: Model, slot: Slot) -> QuerySet[Any]:
+        field = slot.field.field
+        found: QuerySet[Any] = field.model._default_manager.using(self.using).filter(**{field.name: row})
+        return found
+
+    def _matching_names(self, body: BaseModel, slot: Slot, parent: Any) -> dict[str, str]:
+        """The attributes of an item that tell its row, with those of the row."""
+        assert slot.nested is not None
+        plan = plan_of(type(body))
+        names = declared(plan.schema).options.match.get(slot.name) or unique_fields(slot.field.related_model, parent)
+        inner = slots_of(slot.nested)
+        by_name = {each.field.name: each for each in inner if each.field is not None} | {
+            each.name: each for each in inner
+        }
+        return {by_name[name].name: by_name[name].target for name in names} if by_name.keys() >= set(names) else {}
+
+    def _write_nested(self, body: BaseModel, row: Model | None, path: Path, values: Mapping[str, Any]) -> Model | None:
+        """Writes one nested row. Returns it; None where it is not valid."""
+        plan = plan_of(type(body))
+        if row is None:
+            missing = [plan.slots[name] for name in plan.slots if name in plan.required and not is_sent(body, name)]
+            self.errors += [{"type": "missing", "loc": (*path, slot.key), "msg": "Field required"} for slot in missing]
+            if missing:
+                return None
+            row = plan.model()
+        return row if self.write(body, plan, row, path, values) else None
+
+
+def _check_access(slots: Sequence[Slot], path: Path) -> None:
+    for slot in slots:
+        if not may_write(slot.orm):
+            place = ".".join(map(str, (*path, slot.key)))
+            raise PermissionDenied(f"{place} may not be written by this caller.")
+
+
+def _key_name(body: BaseModel) -> str:
+    """The name under which `body` has the key of its row."""
+    info = type(body).model_fields.get("pk")
+    return "pk" if info is None else info.alias or "pk"
 
 
 def _is_many_to_many(row: Model, name: str) -> bool:

@@ -30,6 +30,7 @@ from djfast_mount.conf import SETTING, option
 from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.offload.run import current_source
+from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.prefixes import child_scope, split_root_path
 from djfast_mount.spelling import did_you_mean
 
@@ -114,11 +115,11 @@ class DjangoSettings:
         """Django's half has FORCE_SCRIPT_NAME in its links, whatever the server's root_path is."""
         if "FORCE_SCRIPT_NAME" not in self._chosen or not settings.FORCE_SCRIPT_NAME:
             return
-        outer = settings.FORCE_SCRIPT_NAME.rstrip("/")
+        call = call_of(HTTPConnection(scope))
+        outer = outer_of(settings.FORCE_SCRIPT_NAME, "" if call is None else call.django_prefix)
         inside = scope["path"][len(scope["root_path"]) :]
         scope["root_path"] = outer + self._prefix
         scope["path"] = scope["root_path"] + inside
-        call = call_of(HTTPConnection(scope))
         if call is not None:
             call.outer = outer
 
@@ -150,21 +151,24 @@ def _redirect(scope: Scope) -> ASGIApp | None:
     return None if response is None else RedirectResponse(response["Location"], status_code=301)
 
 
-def secured_files() -> Callable[[ASGIApp], ASGIApp] | None:
+def secured_files(django_prefix: str = "") -> Callable[[ASGIApp], ASGIApp] | None:
     """Returns what does, around the app that sends a static file, that work of SecurityMiddleware which differs from
     request to request: the redirect and HSTS. None where the settings ask for neither.
+
+    Args:
+        django_prefix: The prefix of Django's half.
     """
     redirects = _listed(_SECURITY) and settings.SECURE_SSL_REDIRECT
     plain = file_headers(is_secure=False)
     more = dict(missing_headers(plain, file_headers(is_secure=True)))
-    return partial(_secured_file, more, redirects) if more or redirects else None
+    return partial(_secured_file, more, redirects, django_prefix) if more or redirects else None
 
 
-def _secured_file(more: Mapping[bytes, bytes], redirects: bool, file: ASGIApp) -> ASGIApp:
+def _secured_file(more: Mapping[bytes, bytes], redirects: bool, django_prefix: str, file: ASGIApp) -> ASGIApp:
     def secured(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if _scheme(scope, _ALL) == "https":
             return file(scope, receive, partial(_send_file_with, send, more) if more else send)
-        answer = _redirect(_as_django_sees(scope)) if redirects else None
+        answer = _redirect(_as_django_sees(scope, django_prefix)) if redirects else None
         if answer is None:
             return file(scope, receive, send)
         return answer(scope, receive, partial(_send_with, send, file_headers(is_secure=False)))
@@ -172,10 +176,10 @@ def _secured_file(more: Mapping[bytes, bytes], redirects: bool, file: ASGIApp) -
     return secured
 
 
-def _as_django_sees(scope: Scope) -> Scope:
-    script_name = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
-    outer, path = split_root_path(scope.get("root_path") or script_name, scope["path"])
-    return child_scope(scope, script_name or outer, path)
+def _as_django_sees(scope: Scope, django_prefix: str) -> Scope:
+    forced = outer_of(settings.FORCE_SCRIPT_NAME or "", django_prefix)
+    outer, path = split_root_path(scope.get("root_path") or forced, scope["path"])
+    return child_scope(scope, forced or outer, path)
 
 
 def _scheme(scope: Scope, chosen: frozenset[str]) -> str:

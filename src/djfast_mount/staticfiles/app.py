@@ -16,7 +16,7 @@ from djfast_mount.security.djangos_middleware import secured_files
 from djfast_mount.staticfiles.contents import FileMemory, StaleFile, in_thread
 from djfast_mount.staticfiles.table import FileTable, urls_left_open
 
-__all__ = ["StaticFiles"]
+__all__ = ["StaleFile", "StaticFiles"]
 
 logger = logging.getLogger("djfast_mount")
 
@@ -35,6 +35,7 @@ class StaticFiles:
         memory: The most bytes of file contents that are kept in memory. A file of more than a 16th of it is streamed.
         packaged: A folder that is served below STATIC_URL, under its own name. A project's own files win.
         alone: Whether nothing but `packaged` is served.
+        django_prefix: The prefix of Django's half, which a relative STATIC_URL follows.
     """
 
     def __init__(
@@ -45,12 +46,13 @@ class StaticFiles:
         memory: int = 32 * 2**20,
         packaged: str | None = None,
         alone: bool = False,
+        django_prefix: str = "",
     ) -> None:
         self.app = app
         self._guard = guard or _unguarded
-        self._secured = secured_files() or _unguarded
+        self._secured = secured_files(django_prefix) or _unguarded
         with urls_left_open():
-            self._table = FileTable(FileMemory(memory), packaged, alone=alone)
+            self._table = FileTable(FileMemory(memory), packaged, alone=alone, django_prefix=django_prefix)
         self.files: Mapping[str, ASGIApp] = {path: self._secured(file) for path, file in self._table.files.items()}
         """What answers each path that was known at the start. It raises StaleFile, sending nothing, for a file that is
         no longer the one described.
@@ -75,6 +77,13 @@ class StaticFiles:
         if self._table.autorefresh and (self._table.could_find(inside) or self._table.could_find(path)):
             return self._ask_disk((inside, path), scope, receive, send)
         return self.app(scope, receive, send)
+
+    def could_answer(self, outer: str, path: str) -> bool:
+        """Whether `path`, inside of the prefix `outer`, may be a file's; with autorefresh the disk is to be asked."""
+        paths = (path, outer + path) if outer else (path,)
+        if any(candidate in self._known for candidate in paths):
+            return True
+        return self._table.autorefresh and any(map(self._table.could_find, paths))
 
     def paths(self) -> Iterator[str]:
         """Yields the paths of static files, as a route table shows them: ``/static/{path:path}``."""

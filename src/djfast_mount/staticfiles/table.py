@@ -64,17 +64,20 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         memory: Keeps the contents of the small ones among the files that are known from the start.
         packaged: A folder that is served below the static prefix, under its own name. A project's own files win.
         alone: Whether nothing but `packaged` is served.
+        django_prefix: The prefix of Django's half, which a relative STATIC_URL follows.
     """
 
     files: dict[str, FileResponse | RedirectResponse]
 
-    def __init__(self, memory: FileMemory, packaged: str | None = None, *, alone: bool = False) -> None:
+    def __init__(
+        self, memory: FileMemory, packaged: str | None = None, *, alone: bool = False, django_prefix: str = ""
+    ) -> None:
         self._memory = memory
         self._secured = file_headers(is_secure=False)
         self._storage = static_storage()
         self._roots: tuple[str, ...] = ()
         self._prefixes: tuple[str, ...] = ()
-        own = _settings_of_nothing() if alone else _settings_as_written()
+        own = _settings_of_nothing(django_prefix) if alone else _settings_as_written(django_prefix)
         super().__init__(settings=own)
         self._packaged, self._root = packaged, getattr(own, "WHITENOISE_ROOT", None)
         if packaged is not None:
@@ -254,14 +257,14 @@ def _modified_ns(path: str, stat_of: Callable[[str], os.stat_result]) -> int:
         raise MissingFileError(path) from error
 
 
-def _settings_as_written() -> UserSettingsHolder:
+def _settings_as_written(django_prefix: str) -> UserSettingsHolder:
     # A copy of Django's lazy settings is the plain object behind them: it adds no prefix, and caches nothing.
     written = copy.copy(settings)
     own = UserSettingsHolder(written)
     if hasattr(written, "WHITENOISE_STATIC_PREFIX"):
         return own
     if written.STATIC_URL:
-        own.WHITENOISE_STATIC_PREFIX = _prefix(written.STATIC_URL, written.FORCE_SCRIPT_NAME or "")
+        own.WHITENOISE_STATIC_PREFIX = _prefix(written.STATIC_URL, written.FORCE_SCRIPT_NAME or "", django_prefix)
     else:
         # Without STATIC_URL there is no place for static files; WhiteNoise would put them at the root of the site.
         own.STATIC_ROOT = None
@@ -269,18 +272,20 @@ def _settings_as_written() -> UserSettingsHolder:
     return own
 
 
-def _settings_of_nothing() -> UserSettingsHolder:
-    own = _settings_as_written()
+def _settings_of_nothing(django_prefix: str) -> UserSettingsHolder:
+    own = _settings_as_written(django_prefix)
     own.STATIC_ROOT = own.WHITENOISE_ROOT = None
     own.WHITENOISE_USE_FINDERS = own.WHITENOISE_AUTOREFRESH = False
     return own
 
 
-def _prefix(static_url: str, script_name: str) -> str:
+def _prefix(static_url: str, script_name: str, django_prefix: str) -> str:
     path = urlparse(static_url).path
-    script_name = script_name.rstrip("/")
-    inside = bool(script_name) and path.startswith(script_name + "/")
-    return path[len(script_name) :] if inside else path
+    if django_prefix and not static_url.startswith(("http://", "https://", "/")):
+        return f"{django_prefix}/{path}"  # As Django itself puts its script name in front of it.
+    outer = script_name.rstrip("/").removesuffix(django_prefix)
+    inside = bool(outer) and path.startswith(outer + "/")
+    return path[len(outer) :] if inside else path
 
 
 def static_storage() -> Storage | None:

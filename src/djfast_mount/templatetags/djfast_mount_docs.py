@@ -6,9 +6,9 @@ from typing import Any
 
 from django import template
 from django.template import Context
-from django.urls import get_script_prefix
 
 from djfast_mount.api_docs.pages import links
+from djfast_mount.url_names.names import outer_prefix
 
 __all__ = ["register"]
 
@@ -20,5 +20,5 @@ def api_docs_links(context: Context) -> dict[str, Any]:
     """Links to the docs pages that `mount()` serves; nothing for who is not of the staff."""
     if not getattr(context.get("user"), "is_staff", False):
         return {"links": []}
-    outer = get_script_prefix().rstrip("/")
+    outer = outer_prefix().rstrip("/")
     return {"links": [{"title": link.title, "url": outer + link.path} for link in links]}

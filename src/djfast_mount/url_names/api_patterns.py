@@ -30,8 +30,11 @@ from djfast_mount.url_names import names as url_names
 __all__ = ["register"]
 
 
-def register(apps: Mapping[str, object]) -> None:
+def register(apps: Mapping[str, object], django_prefix: str = "") -> None:
     """Makes the names of `apps`, by prefix, known to Django's `reverse`. Called by `mount()`.
+
+    Args:
+        django_prefix: The prefix of Django's half; the empty string: none.
 
     Raises: ConfigurationError, when two prefixes have one namespace.
     """
@@ -43,45 +46,56 @@ def register(apps: Mapping[str, object]) -> None:
                 f"The prefixes {twin!r} and {prefix!r} have one namespace, {namespace_of(prefix)!r}, for the names of "
                 "their endpoints. Rename one."
             )
-    url_names.register(partial(_namespaces, dict(apps)))
+    url_names.register(partial(_namespaces, dict(apps)), django_prefix)
 
 
 def _namespaces(apps: Mapping[str, object]) -> list[URLResolver]:
     return [
-        _namespace(namespace_of(prefix), _Pattern(re.escape(prefix[1:])), app.routes)
+        _namespace(namespace_of(prefix), _Pattern(re.escape(prefix[1:])), app.routes, at_root=not prefix)
         for prefix, app in apps.items()
         if hasattr(app, "routes")
     ]
 
 
-def _namespace(name: str | None, pattern: RegexPattern, routes: Iterable[BaseRoute]) -> URLResolver:
-    return URLResolver(pattern, _patterns(routes), app_name=name, namespace=name)
+def _namespace(
+    name: str | None, pattern: RegexPattern, routes: Iterable[BaseRoute], *, at_root: bool = False
+) -> URLResolver:
+    return URLResolver(pattern, _patterns(routes, at_root), app_name=name, namespace=name)
 
 
-def _patterns(routes: Iterable[BaseRoute]) -> list[URLPattern | URLResolver]:
+def _patterns(routes: Iterable[BaseRoute], at_root: bool) -> list[URLPattern | URLResolver]:
     # Django looks at the last one first.
-    return [pattern for context in iter_route_contexts(list(routes)) for pattern in _patterns_of(context)][::-1]
+    contexts = iter_route_contexts(list(routes))
+    return [pattern for context in contexts for pattern in _patterns_of(context, at_root)][::-1]
 
 
-def _patterns_of(context: Any) -> Iterator[URLPattern | URLResolver]:
+def _patterns_of(context: Any, at_root: bool) -> Iterator[URLPattern | URLResolver]:
     route = context.original_route
     if isinstance(route, Mount):
-        yield from _patterns_of_mount(route, context.path, context.name)
+        yield from _patterns_of_mount(route, context.path, context.name, at_root)
     elif context.name and context.path is not None:
-        yield _named(context.path, context.name, _annotations(getattr(context, "dependant", None)))
+        yield _named(context.path, context.name, _annotations(getattr(context, "dependant", None)), at_root)
 
 
-def _patterns_of_mount(route: Mount, path: str, name: str | None) -> Iterator[URLPattern | URLResolver]:
+def _patterns_of_mount(route: Mount, path: str, name: str | None, at_root: bool) -> Iterator[URLPattern | URLResolver]:
     if route.routes:
         regex, converters = _compiled(path or "/", {})
-        pattern = _Pattern(regex.removesuffix("$").removesuffix("/"), converters=converters)
-        yield _namespace(name or None, pattern, route.routes)
+        regex = _below(regex.removesuffix("$").removesuffix("/"), at_root)
+        yield _namespace(
+            name or None, _Pattern(regex, converters=converters), route.routes, at_root=at_root and not regex
+        )
     if name:
-        yield _named(f"{path}/{{path:path}}", name, {})
+        yield _named(f"{path}/{{path:path}}", name, {}, at_root)
 
 
-def _named(path: str, name: str, annotations: Mapping[str, Any]) -> URLPattern:
+def _below(regex: str, at_root: bool) -> str:
+    """The pattern as Django wants it: the script prefix, which stands before those at the root, ends with a slash."""
+    return regex.removeprefix("/") if at_root else regex
+
+
+def _named(path: str, name: str, annotations: Mapping[str, Any], at_root: bool) -> URLPattern:
     regex, converters = _compiled(path, annotations)
+    regex = _below(regex, at_root)
     return URLPattern(_Pattern(regex, name, converters), _asked_in_vain, name=name)
 
 

@@ -10,11 +10,17 @@ it is set there once. It answers with Django's resolver, and the mounted apps' n
 4. Where nothing has been mounted, as in a management command or a task, ``settings.ASGI_APPLICATION`` is imported when
    a namespace is asked for that Django does not know.
 
-All names used are public. A canary test holds Django's `reverse` to asking django.urls.base.get_resolver.
+5. Where Django has a prefix of its own, its script prefix is the outer prefix and that one. An endpoint is not below
+   it: so a second stand-in there, for `get_script_prefix`, gives `reverse` the outer prefix alone, and Django's names
+   have Django's prefix in front. Outside of a request no script prefix is known, and Django's names stay as they are.
+
+All names used are public. A canary test holds Django's `reverse` to asking django.urls.base.get_resolver, and for the
+script prefix django.urls.base.get_script_prefix.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -22,11 +28,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.urls import ResolverMatch, URLPattern, URLResolver, base
+from django.urls import ResolverMatch, URLPattern, URLResolver, base, get_script_prefix
 from django.urls.resolvers import RegexPattern, get_resolver
 from django.utils.translation import get_language
 
-__all__ = ["api_namespaces", "install", "known_names", "register"]
+__all__ = ["api_namespaces", "install", "known_names", "outer_prefix", "register"]
 
 Source = Callable[[], Sequence[URLResolver]]
 
@@ -36,12 +42,14 @@ class _Mounted:
 
     def __init__(self) -> None:
         self.source: Source | None = None
+        self.django_prefix = ""
         self._resolvers: tuple[URLResolver, ...] | None = None
-        self.combined: WeakKeyDictionary[URLResolver, dict[str | None, URLResolver]] = WeakKeyDictionary()
+        self.combined: WeakKeyDictionary[URLResolver, dict[tuple[str | None, bool], URLResolver]] = WeakKeyDictionary()
         self.alone = URLResolver(RegexPattern(r"^/"), [])
 
-    def put(self, source: Source) -> None:
+    def put(self, source: Source, django_prefix: str) -> None:
         self.source = source
+        self.django_prefix = django_prefix
         self._resolvers = None
         self.combined.clear()
 
@@ -56,18 +64,32 @@ class _Mounted:
 _mounted = _Mounted()
 
 
-def register(source: Source) -> None:
+def register(source: Source, django_prefix: str = "") -> None:
     """Makes the namespaces that `source` returns, one resolver each, known to Django. Called by `mount()`.
 
     A later call takes the place of an earlier one.
+
+    Args:
+        django_prefix: The prefix of Django's half; the empty string: none.
     """
-    _mounted.put(source)
+    _mounted.put(source, django_prefix)
     install()
 
 
 def install() -> None:
-    """Sets the stand-in. A second call changes nothing."""
+    """Sets the stand-ins. A second call changes nothing."""
     base.get_resolver = _resolver_of  # type: ignore[attr-defined]
+    base.get_script_prefix = outer_prefix
+
+
+def outer_prefix() -> str:
+    """Returns the script prefix without Django's own prefix, if it has one: it ends with a slash, as Django's does."""
+    prefix = get_script_prefix()
+    return prefix.removesuffix(f"{_mounted.django_prefix[1:]}/") if _is_in_djangos_prefix() else prefix
+
+
+def _is_in_djangos_prefix() -> bool:
+    return bool(_mounted.django_prefix) and get_script_prefix().endswith(f"{_mounted.django_prefix}/")
 
 
 def api_namespaces() -> list[str]:
@@ -97,11 +119,11 @@ def _resolver_of(urlconf: Any = None) -> URLResolver:
         return django
     # By language, as Django's own tables are: a namespace may stand under a language's prefix.
     by_language = _mounted.combined.setdefault(django, {})
-    language = get_language()
-    if language not in by_language:
+    key = get_language(), _is_in_djangos_prefix()
+    if key not in by_language:
         waits = _mounted.source is None
-        by_language[language] = _Waiting(urlconf, django.url_patterns) if waits else _combined(urlconf, django)
-    return by_language[language]
+        by_language[key] = _Waiting(urlconf, django.url_patterns) if waits else _combined(urlconf, django)
+    return by_language[key]
 
 
 def _djangos(urlconf: Any) -> URLResolver:
@@ -122,9 +144,12 @@ class _Root(URLResolver):
 
 
 def _combined(urlconf: Any, django: URLResolver) -> URLResolver:
-    root = _Root(urlconf, [*django.url_patterns, *_mounted.resolvers])
+    theirs: list[URLPattern | URLResolver] = list(django.url_patterns)
+    if _is_in_djangos_prefix():
+        theirs = [URLResolver(RegexPattern(re.escape(f"{_mounted.django_prefix[1:]}/")), theirs)]
+    root = _Root(urlconf, [*theirs, *_mounted.resolvers])
     merged = [_merged(root, resolver) for resolver in _mounted.resolvers]
-    return _Root(urlconf, [*merged, *django.url_patterns]) if merged != list(_mounted.resolvers) else root
+    return _Root(urlconf, [*merged, *theirs]) if merged != list(_mounted.resolvers) else root
 
 
 def _merged(root: URLResolver, resolver: URLResolver) -> URLResolver:

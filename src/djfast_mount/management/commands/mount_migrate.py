@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.migrate import Command as Migrate
-from django.db import connections
+from django.db import OperationalError, connections
 
+from djfast_mount.exception_handlers.database_errors import is_outage
 from djfast_mount.management.migration_lock import NotInTime, migration_lock
 
 __all__ = ["Command"]
@@ -37,10 +39,22 @@ class Command(Migrate):
                 _lift_timeout(alias)
                 super().handle(*args, **options)
         except NotInTime as error:
-            raise CommandError(
-                f"The database {alias!r} was not migrated: {error}. Look at what it does, or give more than --wait."
-            ) from error
+            self._give_up(alias, f"{error}. Look at what it does, or give more than --wait.", options)
+        except OperationalError as error:
+            if not is_outage(error):
+                raise
+            # Drivers write several lines, of which a collector of logs would make several records.
+            said = " ".join(str(error).split())
+            self._give_up(alias, f"it does not answer ({said}). Look at DATABASES[{alias!r}], and start it.", options)
         self._tell(f"The database {alias!r} is migrated.", options)
+
+    def _give_up(self, alias: str, reason: str, options: dict[str, Any]) -> NoReturn:
+        """Ends the process with status 1 and one line: on the terminal, or with `--verbosity 0` in the logs."""
+        text = f"The database {alias!r} was not migrated: {reason}"
+        if options["verbosity"] > 0:
+            raise CommandError(text)
+        logger.error(text)
+        sys.exit(1)
 
     def _tell(self, text: str, options: dict[str, Any]) -> None:
         """On the terminal or, where `--verbosity 0` leaves it to the logs, there."""

@@ -19,6 +19,7 @@ from starlette.types import Message, Scope
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.database.strays import places
 from djfast_mount.management.probes.target import Target
+from djfast_mount.routing.placement import outer_of
 from djfast_mount.urls import route_table
 
 __all__ = ["probe_requests"]
@@ -77,7 +78,7 @@ async def _hosts(root: MountedApplication) -> list[CheckMessage]:
         if "*" not in settings.ALLOWED_HOSTS and (await _get(root, path, _STRANGER)).status != 400:
             found.append(
                 checks.Warning(
-                    f"{prefix} answers a Host that settings.ALLOWED_HOSTS does not name.",
+                    f"{prefix or '/'} answers a Host that settings.ALLOWED_HOSTS does not name.",
                     hint="Leave out host_check=False, or check the Host before this server.",
                     id="djfast_mount.W131",
                 )
@@ -86,7 +87,7 @@ async def _hosts(root: MountedApplication) -> list[CheckMessage]:
         if refused:
             found.append(
                 checks.Warning(
-                    f"{prefix} refuses the Host {refused[0]!r}, which settings.ALLOWED_HOSTS names.",
+                    f"{prefix or '/'} refuses the Host {refused[0]!r}, which settings.ALLOWED_HOSTS names.",
                     hint="Take TrustedHostMiddleware out of the API: mount() checks the Host for both halves.",
                     id="djfast_mount.W132",
                 )
@@ -162,7 +163,7 @@ async def _get(root: MountedApplication, path: str, host: str | None = None) -> 
 
     try:
         async with asyncio.timeout(_PATIENCE):
-            await root(_scope(path, host or _hosts_to_ask_first()), receive, send)
+            await root(_scope(root, path, host or _hosts_to_ask_first()), receive, send)
     except TimeoutError:
         return Answer(status, body)
     except Exception:
@@ -174,8 +175,8 @@ def _hosts_to_ask_first() -> str:
     return next(iter(_hosts_to_ask()), "localhost")
 
 
-def _scope(path: str, host: str) -> Scope:
-    outer = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+def _scope(root: MountedApplication, path: str, host: str) -> Scope:
+    outer = outer_of(settings.FORCE_SCRIPT_NAME or "", root.django_prefix)
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

@@ -1,0 +1,296 @@
+"""The root: which half answers a request, and the lifespans. `mount()` composes it.
+
+root middleware, if there is any
+  the dispatcher: lifespan, websockets, http
+    a path of health       the answer
+    a prefix of ours       Host check, body limit, request thread, the mounted app
+    Django's own prefix    body limit, static files (Host check), request thread, Django
+    all else               body limit, static files (Host check), then the app at the root, or Django, or 404
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+
+from djfast_mount.conf import option
+from djfast_mount.django_for_api.request import DjangoRequests
+from djfast_mount.health import Health
+from djfast_mount.lifespan import garbage
+from djfast_mount.lifespan.participants import Lifespans, Participant
+from djfast_mount.request_thread.request import RequestThreads
+from djfast_mount.routing.fallthrough import fall_through, takes
+from djfast_mount.routing.placement import outer_of
+from djfast_mount.routing.prefixes import (
+    NOTHING,
+    PrefixRouter,
+    child_scope,
+    has_control_character,
+    namespace_of,
+    split_root_path,
+)
+from djfast_mount.security.djangos_middleware import with_security_headers
+from djfast_mount.security.hosts import HostCheck
+from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
+from djfast_mount.staticfiles.app import StaleFile, StaticFiles
+from djfast_mount.url_names.url_for import names_of_both
+
+__all__ = ["MountedApplication", "bad_request", "not_found"]
+
+not_found = PlainTextResponse("Not Found", status_code=404)
+"""ASGI: the answer where nobody has the path."""
+
+
+async def bad_request(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: answers 400, with the headers of Django's security middleware."""
+    response = PlainTextResponse("Bad Request", status_code=400)
+    await response(scope, receive, with_security_headers(scope, send))
+
+
+class _Mounted(NamedTuple):
+    """What is served under a prefix."""
+
+    http: ASGIApp
+    app: ASGIApp
+    participant: Participant
+    scope: Mapping[str, Any] = NOTHING
+    """What the app is to find in the scope of its calls, besides what the server puts there."""
+
+
+class MountedApplication(Starlette):
+    """The root: what `mount()` returns.
+
+    A Starlette whose `routes`, `url_path_for`, `add_middleware` and `add_exception_handler` work as usual. Its dispatch
+    is its own.
+    """
+
+    _websocket_app: _Mounted | None = None
+
+    def __init__(
+        self,
+        apps: Mapping[str, ASGIApp],
+        elsewhere: ASGIApp,
+        *,
+        threads: RequestThreads,
+        websocket_app: ASGIApp | None = None,
+        middleware: Sequence[Middleware] = (),
+        lifespan: Lifespan[Any] | None = None,
+        debug: bool = False,
+        hosts: HostCheck | None = None,
+        max_body_size: int | None = None,
+        serves_django: bool = True,
+        django_prefix: str = "",
+        fallthrough: bool = False,
+        fronts: Mapping[str, ASGIApp],
+        scope: Mapping[str, Any] = NOTHING,
+    ) -> None:
+        routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
+        super().__init__(debug=debug, routes=routes, middleware=middleware)
+        self.serves_django = serves_django
+        self.django_prefix = django_prefix
+        self.falls_through = fallthrough
+        # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
+        self.body_limit = max_body_size
+        self._hosts = hosts
+        self._follow_script_name()
+        self._threads = threads
+        self.health = Health(threads, {*apps, django_prefix})
+        self.elsewhere = elsewhere
+        self._serve_elsewhere = elsewhere.serve if isinstance(elsewhere, StaticFiles) else elsewhere
+        self._django = elsewhere.app if isinstance(elsewhere, StaticFiles) else elsewhere
+        # By identity: an app under two prefixes has one lifespan.
+        live = {
+            id(app): Participant(f"the app at {prefix or '/'!r}", threads.outside_requests(app))
+            for prefix, app in apps.items()
+        }
+        served = {prefix: DjangoRequests(fronts[prefix], prefix, django_prefix) for prefix in apps}
+        http = self._behind_routes({prefix: partial(threads.http, app) for prefix, app in served.items()}, apps)
+        mounted: dict[str, _Mounted | None] = {
+            prefix: _Mounted(http[prefix], served[prefix], live[id(app)], {**scope, **names_of_both(app)})
+            for prefix, app in apps.items()
+        }
+        if websocket_app is not None:
+            live.setdefault(id(websocket_app), Participant("websocket_app", threads.outside_requests(websocket_app)))
+            self._websocket_app = _Mounted(not_found, websocket_app, live[id(websocket_app)])
+        self._prefixes = PrefixRouter({**mounted, django_prefix: None} if django_prefix else mounted)
+        self._root_app = apps.get("")
+        self._files = self._files_of(elsewhere)
+        self._lifespans = Lifespans([*self._first_participants(lifespan), *live.values(), *self._last_participants()])
+
+    def _behind_routes(self, http: dict[str, ASGIApp], apps: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
+        """What serves the http calls of each prefix: with `fallthrough`, Django behind the routes of its app."""
+        if not self.falls_through:
+            return http
+        # An app at the root has the static files before it already.
+        behind = self._django if "" in apps else self.elsewhere
+        return fall_through(http, apps, behind if self.serves_django else None)
+
+    def _files_of(self, elsewhere: ASGIApp) -> Mapping[str, ASGIApp]:
+        """The static files that are known from the start, less those whose paths the prefix of an app owns."""
+        # Where files are looked for though the path is owned: by the app at the root, or by Django.
+        places = {"", self.django_prefix} if self._root_app is not None or self.django_prefix else set()
+        self._places_of_files = places
+        if not isinstance(elsewhere, StaticFiles):
+            return NOTHING
+        if places:
+            elsewhere.app = self._behind_files
+        owners = ((path, file, self._prefixes.match(path)) for path, file in elsewhere.files.items())
+        return {path: file for path, file, owner in owners if owner is None or owner[0] in places}
+
+    def _first_participants(self, lifespan: Lifespan[Any] | None) -> list[Participant]:
+        first = [Participant("the thread pool", self._threads.lifespan)]
+        if lifespan is not None:
+            root = self._threads.outside_requests(Router(lifespan=lifespan))
+            first.append(Participant("the root's lifespan", root, shared=True))
+        return first
+
+    def _last_participants(self) -> list[Participant]:
+        # Ready is what has all else done; it makes next to nothing that the collector would have to look at.
+        collector = [Participant("the garbage collector", garbage.lifespan)] if option("tune_gc") else []
+        return [*collector, Participant("the readiness", self.health.lifespan)]
+
+    def _follow_script_name(self) -> None:
+        self._read_script_name()
+        setting_changed.connect(self._read_script_name)
+
+    def _read_script_name(self, **_: object) -> None:
+        self._forced = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+        self._script_name = outer_of(self._forced, self.django_prefix)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
+        if not self.user_middleware and not self.exception_handlers:
+            return self._dispatch
+        errors = {key: handler for key, handler in self.exception_handlers.items() if key in (500, Exception)}
+        handlers = {key: handler for key, handler in self.exception_handlers.items() if key not in errors}
+        app: ASGIApp = ExceptionMiddleware(self._dispatch, handlers=handlers, debug=self.debug)
+        for cls, args, kwargs in reversed(self.user_middleware):
+            app = cls(app, *args, **kwargs)
+        return ServerErrorMiddleware(app, handler=next(iter(errors.values()), None), debug=self.debug)
+
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        kind = scope["type"]
+        if kind == "http":
+            return self._http(scope, receive, send)
+        if kind == "websocket":
+            return self._websocket(scope, receive, send)
+        if kind == "lifespan":
+            self.health.expect_lifespan()
+            return self._lifespans.run(scope, receive, send)
+        raise ValueError(
+            f"djfast_mount serves the scope types 'http', 'websocket' and 'lifespan', not {kind!r} "
+            "(ASGI asks an app to raise for a type it does not know)."
+        )
+
+    def _http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # The path that every request takes: what could be a call is written out, settings are not asked, and it is no
+        # coroutine function, each of which costs its time.
+        outer = scope.get("root_path") or self._script_name
+        outer, path = split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
+        if path in self.health.paths:
+            return self.health.paths[path](scope, receive, send)
+        raw_headers = scope["headers"]
+        headers = dict(raw_headers)
+        # None too where there is no body that could be over it.
+        limit = None if scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers) else self.body_limit
+        hosts = self._hosts
+        # As many headers as names: no second Host among them.
+        known = hosts is None or (headers.get(b"host") in hosts.known and len(headers) == len(raw_headers))
+        if limit is None and known and path in self._files:
+            return self._send_file(path, outer, scope, receive, send)
+        match = self._prefixes.match(path)
+        if match is None or (match[0] in self._places_of_files and self._may_be_file(outer, path)):
+            app = self._serve_elsewhere
+            # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
+            child = child_scope(scope, self._script_name or outer, path)
+        else:
+            app, child = self._owner(match, scope, outer, path, known)
+            if child is scope:
+                return app(scope, receive, send)
+        if limit is None:
+            return app(child, receive, send)
+        if declared_too_large(headers, limit):
+            return too_large(scope, receive, send)
+        if needs_counting(scope, headers):
+            return CountedBody(limit, receive, send)(app, child)
+        return app(child, receive, send)
+
+    def _owner(
+        self, match: tuple[str, _Mounted | None], scope: Scope, outer: str, path: str, known: bool
+    ) -> tuple[ASGIApp, Scope]:
+        """The app whose prefix `path` is under, and its scope; with `scope` itself what refuses the request."""
+        prefix, target = match
+        inside = path[len(prefix) :] or "/"
+        if target is None:  # Django checks the Host itself.
+            return self._django, child_scope(scope, self._forced or outer + prefix, inside)
+        if has_control_character(path) or not (known or self._allows(scope["headers"])):
+            return bad_request, scope
+        return target.http, self._child_of(target, scope, outer + prefix, inside)
+
+    def _may_be_file(self, outer: str, path: str) -> bool:
+        return isinstance(self.elsewhere, StaticFiles) and self.elsewhere.could_answer(outer, path)
+
+    async def _behind_files(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What a path leads to that might have been a file's, and is not: for a root where Django is not at the end."""
+        outer = scope["root_path"]
+        path = scope["path"][len(outer) :]
+        match = self._prefixes.match(path)
+        app, child = (not_found, scope) if match is None else self._owner(match, scope, outer, path, known=False)
+        await app(child, receive, send)
+
+    async def _send_file(self, path: str, outer: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends a static file that is known from the start, to a host that was let in: it needs no scope of its own."""
+        try:
+            await self._files[path](scope, receive, send)
+        except StaleFile:
+            await self._serve_elsewhere(child_scope(scope, self._script_name or outer, path), receive, send)
+
+    def _allows(self, raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        return self._hosts is None or self._hosts.allows(raw_headers)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outer, path = self._position(scope)
+        target = self._websocket_app
+        refused = not self._allows(scope["headers"])
+        match = self._prefixes.match(path)
+        if match is not None and not (match[0] == "" and self._passes_by(scope, outer, path)):
+            refused = refused or has_control_character(path)
+            prefix, owner = match
+            outer, path = (outer if owner else self._forced or outer) + prefix, path[len(prefix) :] or "/"
+            target = owner or target
+        if refused or target is None:
+            # Closed before it was accepted: the server answers 403 (ASGI specification, "Websocket Close").
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            child = self._child_of(target, scope, outer, path)
+            await self._threads.websocket(target.app, child, receive, send)
+
+    def _passes_by(self, scope: Scope, outer: str, path: str) -> bool:
+        """Whether a websocket goes past the app at the root, which has no route for it, to `websocket_app`."""
+        if self._websocket_app is None or not self.falls_through:
+            return False
+        return not takes(self._root_app, child_scope(scope, outer, path))
+
+    def _position(self, scope: Scope) -> tuple[str, str]:
+        """The outer prefix, and the path inside of it."""
+        outer = scope.get("root_path") or self._script_name
+        return split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
+
+    @staticmethod
+    def _child_of(target: _Mounted, scope: Scope, root_path: str, path: str) -> Scope:
+        child = child_scope(scope, root_path, path, target.scope)
+        if state := target.participant.state:
+            child["state"] = {**scope.get("state", {}), **state}
+        return child

@@ -1,0 +1,194 @@
+"""The HttpRequest of an API call: its class, how it is made, and what its changes make of the response."""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import cache, cached_property
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.contrib.messages import get_messages
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.asgi import ASGIRequest
+from django.core.signals import setting_changed
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.module_loading import import_string
+from django.utils.translation import get_language_from_request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Scope
+
+from djfast_mount.django_for_api import csrf
+from djfast_mount.django_for_api.session import CookieUse, Rule, guard, peek
+
+__all__ = ["ENFORCE_CSRF_CHECKS", "APIRequest", "is_taken", "made", "with_changes"]
+
+ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
+"""The key in a scope by which a test client says, with False, that CSRF tokens are not to be checked."""
+
+# Where a call is asked for its request, a websocket's handshake is a GET.
+_SCHEMES = {"ws": "http", "wss": "https"}
+_CSRF_MIDDLEWARE = "django.middleware.csrf.CsrfViewMiddleware"
+_TAKEN_FROM_MIDDLEWARE = {
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    _CSRF_MIDDLEWARE,
+}
+_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110, section 9.2.1
+
+
+class APIRequest(ASGIRequest):
+    """The HttpRequest of an API call.
+
+    It is what Django's half would have been handed: the prefix of the API belongs to `path_info`. Its body is the
+    endpoint's, so `body` raises RawPostDataException and `POST` is empty.
+
+    Args:
+        rule: What is to pass before the session of a cookie is used. None: no rule.
+    """
+
+    _whole_guard = False  # whether the session on it cannot be guarded in its parts
+
+    def __init__(self, scope: Scope, body_file: Any, rule: Rule | None = None) -> None:
+        super().__init__(scope, body_file)
+        self.cookie_use = CookieUse(self, rule)
+
+    @property
+    def session(self) -> Any:
+        """The session. What a cookie brought of it is held to the CSRF check (djfast_mount.django_for_api.session)."""
+        try:
+            session = vars(self)["session"]
+        except KeyError:
+            raise AttributeError("This request has no session: settings.MIDDLEWARE has no SessionMiddleware.") from None
+        if self._whole_guard:
+            self.cookie_use.permit(session)
+        return session
+
+    @session.setter
+    def session(self, session: Any) -> None:
+        vars(self)["session"] = session
+        self._whole_guard = not (guard(session, self.cookie_use) or self._cookies_bring_no_session())
+
+    def _cookies_bring_no_session(self) -> bool:
+        # A session of the project's own may be in a cookie of another name.
+        return self.COOKIES.keys() <= {settings.CSRF_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME}
+
+    @cached_property
+    def LANGUAGE_CODE(self) -> str:  # type: ignore[override]  # noqa: N802  (Django's name)
+        """The language that the client asks for, as LocaleMiddleware finds it. It is not activated."""
+        return get_language_from_request(self)
+
+
+# The making -------------------------------------------------------------------------------------------------------
+
+
+def made(scope: Scope, root_path: str) -> APIRequest:
+    """Returns the request that Django's half would have been handed of `scope`, with `root_path` in front of it.
+
+    Raises: HTTPException, 400, where Django cannot read the query.
+    """
+    shown = {**scope, "root_path": root_path, "scheme": _SCHEMES.get(scope["scheme"], scope["scheme"])}
+    shown.setdefault("method", "GET")
+    enforced = scope.get(ENFORCE_CSRF_CHECKS) is not False  # No server sets the key; a test client does.
+    rule = csrf.check_origin if scope["type"] == "websocket" else csrf.check if enforced else None
+    try:
+        request = APIRequest(shown, BytesIO(), rule)
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, "The query is no UTF-8.") from error
+    # By what it was handed, not by FORCE_SCRIPT_NAME: an API is not below the prefix that Django may have.
+    request.path_info = shown["path"].removeprefix(root_path)
+    request.read()  # Django's own way to say that the body is gone.
+    for middleware in _middleware():
+        if (process := getattr(middleware, "process_request", None)) is not None:
+            process(_for_the_secret(request) if isinstance(middleware, CsrfViewMiddleware) else request)
+    return request
+
+
+def _for_the_secret(request: APIRequest) -> APIRequest:
+    """`request`, for CsrfViewMiddleware to look for its secret: that is no use of the session that it stands in."""
+    if not settings.CSRF_USE_SESSIONS or "session" not in vars(request):
+        return request
+    seen = copy(request)  # META, into which the secret is put, is the same object.
+    vars(seen)["session"] = peek(vars(request)["session"])
+    return seen
+
+
+@cache
+def _middleware() -> tuple[Any, ...]:
+    found = [import_string(path) for path in settings.MIDDLEWARE]
+    chosen = [item for item in found if is_taken(item)]
+    if not any(_CSRF_MIDDLEWARE in _names(item) for item in chosen):
+        chosen.append(import_string(_CSRF_MIDDLEWARE))  # The check is due without it too, and its cookie must be set.
+    return tuple(item(_no_response) for item in chosen)
+
+
+def is_taken(middleware: Any) -> bool:
+    """Whether `middleware` is one of those, or made of it, whose part every call's request has done already."""
+    return not _TAKEN_FROM_MIDDLEWARE.isdisjoint(_names(middleware))
+
+
+def _names(middleware: Any) -> set[str]:
+    return {f"{cls.__module__}.{cls.__qualname__}" for cls in getattr(middleware, "__mro__", ())}
+
+
+def _no_response(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("This middleware is asked for its part of an API call alone.")
+
+
+# The response -----------------------------------------------------------------------------------------------------
+
+
+async def with_changes(request: APIRequest, message: Message) -> Message:
+    """Returns the start of the response with the cookies, and the Vary header, of what the call changed, once that is
+    saved on the request thread.
+
+    Raises: SessionInterrupted; CSRFRefused, where saving is the first use of the session.
+    """
+    session: Any = vars(request).get("session")
+    messages: Any = get_messages(request)
+    renews_token = request.META.get("CSRF_COOKIE_NEEDS_UPDATE", False)
+    stores = getattr(messages, "used", False) or getattr(messages, "added_new", False)
+    uses = session is not None and _is_used(request, session)
+    saves = uses and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+    if saves or stores or (renews_token and settings.CSRF_USE_SESSIONS):
+        return await run_in_threadpool(_with_cookies, request, message)
+    if renews_token or (uses and session.accessed):
+        return _with_cookies(request, message)
+    return message
+
+
+def _is_used(request: APIRequest, session: Any) -> bool:
+    """Whether the response has to do with the session. To save it by SESSION_SAVE_EVERY_REQUEST alone is a use as well,
+    but not one for which a call is refused that has used no cookie.
+    """
+    use = request.cookie_use
+    touched = session.accessed or session.modified or request.method in _SAFE
+    return use.permitted or (touched and not use.refused)
+
+
+def _with_cookies(request: APIRequest, message: Message) -> Message:
+    headers = list(message.get("headers", []))
+    response = HttpResponse(status=message["status"])
+    if vary := ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == b"vary"):
+        response.headers["Vary"] = vary
+    session: Any = vars(request).get("session")
+    for middleware in reversed(_middleware()):
+        if isinstance(middleware, SessionMiddleware) and session is not None and not _is_used(request, session):
+            continue
+        if (process := getattr(middleware, "process_response", None)) is not None:
+            response = process(request, response)
+    kept = [(name, value) for name, value in headers if name.lower() != b"vary"]
+    if response.has_header("Vary"):
+        kept.append((b"vary", response.headers["Vary"].encode("latin-1")))
+    kept += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
+    return {**message, "headers": kept}
+
+
+def _forget(**_: object) -> None:
+    _middleware.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="djfast_mount.http_request")

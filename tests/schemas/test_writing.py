@@ -1,0 +1,217 @@
+"""What a body does to one row: what is validated, what is saved, and what is told of it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pydantic import MISSING, BaseModel, Field, SecretStr, field_validator
+
+from djfast_mount.schemas import Create, InvalidRow, ModelSchema, Orm, Update, as_caller
+from project.firm.models import Company, Department, Person, Saved
+from schemas.firm_schemas import CompanySchema
+
+pytestmark = pytest.mark.django_db
+
+
+class SavedSchema(ModelSchema[Saved]):
+    class Meta:
+        fields = ["id", "name", "slug", "saves"]
+
+
+class DepartmentFlat(ModelSchema[Department]):
+    class Meta:
+        fields = ["id", "company_id", "name", "code", "size"]
+        read_only = ["size"]
+
+
+class PersonFlat(ModelSchema[Person]):
+    class Meta:
+        fields = ["id", "name", "email"]
+
+
+class PersonIn(Create[PersonFlat]):
+    """Takes the place of the class that is made."""
+
+    name: str = Field(default="unnamed", max_length=5)
+
+    @field_validator("email")
+    @classmethod
+    def _no_dots(cls, value: str) -> str:
+        if ".." in value:
+            raise ValueError("Too many dots.")
+        return value
+
+
+class UserSchema(ModelSchema[User]):
+    password: Annotated[SecretStr, Orm(method=User.set_password)]
+    staff: Annotated[bool, Orm(User.is_staff, read_scopes=["staff.see"], write_scopes=["staff.make"])]
+    email: Annotated[str, Orm(critical=True)]
+
+    class Meta:
+        fields = ["id", "username"]
+        write_only = ["password"]
+        optional = ["staff"]
+
+
+class Whoever(BaseModel):
+    scopes: list[str] = []
+    critical: bool = False
+
+    def has_scope(self, scope: str) -> bool:
+        return scope in self.scopes
+
+
+def saves_of(statements: CaptureQueriesContext) -> list[str]:
+    """The UPDATE and INSERT statements."""
+    found = [query["sql"] for query in statements.captured_queries]
+    return [sql for sql in found if sql.startswith(("UPDATE", "INSERT"))]
+
+
+def columns_of(sql: str) -> set[str]:
+    """The columns that an UPDATE of SQLite, PostgreSQL or MySQL sets."""
+    assigned = sql.replace("`", '"').split(" SET ")[1].split(" WHERE ")[0]
+    return {part.split('"')[1] for part in assigned.split(", ") if part.startswith('"')}
+
+
+def test_only_what_changed_is_saved(firm: None) -> None:
+    """An update has the changed column, and those that change with every save."""
+    acme = Company.objects.get(name="Acme")
+    Company.objects.filter(pk=acme.pk).update(status="closed")  # by another request
+    with CaptureQueriesContext(
+        connection,
+    ) as statements:
+        Update[CompanySchema].model_validate({"name": "Acme", "motto": "New."}).update(acme)
+    [sql] = saves_of(statements)
+    assert columns_of(sql) == {"motto", "changed"}
+    acme.refresh_from_db()
+    assert (acme.motto, acme.status) == ("New.", "closed")
+
+
+def test_nothing_is_saved_where_nothing_changed(firm: None) -> None:
+    """An update to the same values makes no statement that writes, and leaves auto_now alone."""
+    acme = Company.objects.get(name="Acme")
+    with CaptureQueriesContext(connection) as statements:
+        Update[CompanySchema].model_validate({"name": "Acme", "founded": "2020-01-02"}).update(acme)
+        Update[CompanySchema].model_validate({}).update(acme)
+    assert saves_of(statements) == []
+
+
+def test_a_model_with_a_save_of_its_own_is_saved_by_it(db: None) -> None:
+    """What an overridden `save` sets is saved too."""
+    row = Create[SavedSchema].model_validate({"name": "One"}).create()
+    assert (row.slug, row.saves) == ("one", 1)
+    Update[SavedSchema].model_validate({"name": "Two"}).update(row)
+    row.refresh_from_db()
+    assert (row.name, row.slug, row.saves) == ("Two", "two", 2)
+
+
+def test_what_was_not_sent_is_not_validated(firm: None) -> None:
+    """An old row that breaks a rule of today can be changed elsewhere."""
+    acme = Company.objects.get(name="Acme")
+    Company.objects.filter(pk=acme.pk).update(status="ancient")
+    acme.refresh_from_db()
+    Update[CompanySchema].model_validate({"motto": "Still."}).update(acme)
+    acme.refresh_from_db()
+    assert (acme.status, acme.motto) == ("ancient", "Still.")
+    assert CompanySchema.of(acme).status == "ancient"  # type: ignore[attr-defined]
+
+
+def test_the_servers_values_go_first(firm: None) -> None:
+    """Values of the server's own are saved with what was sent and validated with it; unknown ones are a mistake."""
+    acme = Company.objects.get(name="Acme")
+    body = Create[DepartmentFlat].model_validate({"name": "N", "code": "r", "company_id": 999})
+    with pytest.raises(InvalidRow) as refused:
+        body.create(company=acme)
+    assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [(("body",), "unique_together")]
+    with pytest.raises(TypeError, match=r"no field 'compny'. Did you mean 'company'\?"):
+        body.create(compny=acme)
+
+
+def test_a_foreign_key_that_leads_nowhere(firm: None) -> None:
+    """A key without a row is refused under the name that was sent."""
+    with pytest.raises(InvalidRow) as refused:
+        Create[DepartmentFlat].model_validate({"name": "N", "code": "x", "company_id": 999}).create()
+    assert [error["loc"] for error in refused.value.errors()] == [("body", "company_id")]
+
+
+def test_read_only_fields_are_not_written() -> None:
+    """A read-only field is in no body."""
+    assert set(Create[DepartmentFlat].model_fields) == {"company_id", "name", "code"}
+    assert set(Update[DepartmentFlat].model_fields) == {"company_id", "name", "code"}
+
+
+def test_not_sent_is_not_none() -> None:
+    """What was not sent is MISSING, and `changes` has what was."""
+    body = Update[CompanySchema].model_validate({"founded": None, "name": "A"})
+    assert body.motto is MISSING
+    assert body.changes() == {"name": "A", "founded": None}
+    assert Update[CompanySchema].model_validate({"founded": "2020-01-02"}).changes() == {"founded": date(2020, 1, 2)}
+
+
+def test_a_subclass_takes_the_place_of_the_body() -> None:
+    """Validators, constraints and defaults of a subclass hold, and its defaults are saved."""
+    assert PersonIn.model_validate({"email": "a@example.com"}).create().name == "unnamed"
+    with pytest.raises(ValueError, match="Too many dots"):
+        PersonIn.model_validate({"email": "a..b@example.com"})
+    with pytest.raises(ValueError, match="at most 5 characters"):
+        PersonIn.model_validate({"email": "a@example.com", "name": "too long"})
+
+
+def test_an_invalid_row_is_a_validation_error() -> None:
+    """Django's code catches what FastAPI answers, with the messages under the field's name."""
+    with pytest.raises(ValidationError) as refused:
+        Create[PersonFlat].model_validate({"name": "x", "email": "no address"}).create()
+    assert refused.value.message_dict == {"email": ["Enter a valid email address."]}
+
+
+def test_a_method_takes_the_value() -> None:
+    """`set_password` is called before validation and saving; the password is in no answer."""
+    body = Create[UserSchema].model_validate({"username": "ann", "password": "pa55word"})
+    user = body.create()
+    user.refresh_from_db()
+    assert user.check_password("pa55word")
+    assert "password" not in UserSchema.of(user).model_dump()
+    Update[UserSchema].model_validate({"password": "other"}).update(user)
+    user.refresh_from_db()
+    assert user.check_password("other")
+
+
+def test_scopes_refuse(db: None) -> None:
+    """A field with write scopes, and a critical one, are refused with their path, unless the caller may."""
+    body = Create[UserSchema].model_validate({"username": "ann", "password": "x", "staff": True})
+    with pytest.raises(PermissionDenied, match=r"body\.staff"):
+        body.create()
+    with as_caller(Whoever(scopes=["other"])), pytest.raises(PermissionDenied):
+        body.create()
+    with as_caller(Whoever(scopes=["staff.make"])):
+        assert body.create().is_staff
+    critical = Update[UserSchema].model_validate({"email": "a@example.com"})
+    with as_caller(Whoever()), pytest.raises(PermissionDenied, match=r"body\.email"):
+        critical.update(User.objects.get())
+    with as_caller(Whoever(critical=True)):
+        assert critical.update(User.objects.get()).email == "a@example.com"
+
+
+def test_scopes_mask(db: None) -> None:
+    """A field with read scopes is masked for who has none of them, and for a caller whom nobody told of."""
+    user = User.objects.create_user("ann", is_staff=True)
+    assert UserSchema.of(user).staff is False
+    with as_caller(Whoever(scopes=["staff.see"])):
+        assert UserSchema.of(user).staff is True
+    assert UserSchema.read(User.objects.all())[0].staff is False
+
+
+def test_json_values_of_one_python_value_are_told_apart() -> None:
+    """1, 1.0 and True are equal to Python, and three values to JSON."""
+    from djfast_mount.schemas.rows import changed  # noqa: PLC0415
+
+    assert changed({"a": [1]}, {"a": [True]})
+    assert changed(1, 1.0)
+    assert changed({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert not changed({"a": [1, None]}, {"a": [1, None]})
