@@ -11,11 +11,11 @@ import pytest
 from django.conf import settings
 from django.core import checks
 from django.test import override_settings
+from harness import TESTS
 
 import djfast_mount
 from djfast_mount import conf, mount
 from djfast_mount.option_kinds import OPTIONS
-from harness import TESTS
 
 pytestmark = pytest.mark.once
 
@@ -171,6 +171,16 @@ def test_w020(tmp_path: Path) -> None:
     assert ids(deploy=True, STATIC_ROOT=None, DJFAST_MOUNT={"static": False}) == []
     (tmp_path / "style.css").touch()
     assert ids(deploy=True, STATIC_ROOT=str(tmp_path), DJFAST_MOUNT={}) == []
+
+
+ROOTS = [(None, "is not set:"), ("", "is not set:"), ("/nowhere", "is '/nowhere', where")]
+
+
+@pytest.mark.parametrize(("root", "told"), ROOTS)
+def test_w020_says_what_was_met(root: str | None, told: str) -> None:
+    """A STATIC_ROOT that is not set is told in words, and another one is shown."""
+    [message] = found(deploy=True, STATIC_ROOT=root, DJFAST_MOUNT={})
+    assert message.msg.startswith(f"settings.STATIC_ROOT {told}")
 
 
 def test_w021(tmp_path: Path) -> None:

@@ -163,12 +163,14 @@ def check_deployment(**_: object) -> Iterator[CheckMessage]:
 
 def _check_static_root() -> Iterator[CheckMessage]:
     root = settings.STATIC_ROOT
-    if not root or not Path(root).is_dir() or not any(Path(root).iterdir()):
-        yield checks.Warning(
-            f"settings.STATIC_ROOT is {str(root)!r}, where there are no files: without DEBUG none is served.",
-            hint="Set it to a folder, and run `manage.py collectstatic` when you deploy.",
-            id="djfast_mount.W020",
-        )
+    if root and Path(root).is_dir() and any(Path(root).iterdir()):
+        return
+    met = f"is {str(root)!r}, where there are no files" if root else "is not set"
+    yield checks.Warning(
+        f"settings.STATIC_ROOT {met}: without DEBUG no static file is served.",
+        hint='Set it to a folder, such as BASE_DIR / "staticfiles", and run `manage.py collectstatic` when you deploy.',
+        id="djfast_mount.W020",
+    )
 
 
 def _check_timeouts(alias: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-
 from harness import free_port
 
 pytestmark = pytest.mark.once

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from dev_site import Folder
 from harness import free_port, postgres
 
@@ -95,7 +94,7 @@ def test_what_is_wrong_is_told_with_its_remedy(ward: Ward) -> None:
     assert done.returncode == 1
     assert "WARNING djfast_mount.W112  FORWARDED_ALLOW_IPS is '*'" in done.stdout
     assert "\n    Name the proxy's address, FORWARDED_ALLOW_IPS=10.0.0.2." in done.stdout
-    assert "\n1 findings.\n" in done.stdout
+    assert "\n1 finding.\n" in done.stdout
 
 
 def test_the_fail_level_decides_the_status(ward: Ward) -> None:

@@ -19,7 +19,6 @@ from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-
 from harness import PYTHONPATH
 
 with warnings.catch_warnings():

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx
-
 from harness import free_port
 
 FILES = {

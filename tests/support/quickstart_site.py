@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import httpx
 import psycopg
-
 from harness import TESTS, Server
 
 REPOSITORY = TESTS.parent

@@ -3,7 +3,6 @@
 import os
 
 import django
-
 from calls import not_found
 
 django.setup(set_prefix=False)

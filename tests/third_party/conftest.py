@@ -7,7 +7,6 @@ import os
 import tempfile
 
 import pytest
-
 from harness import postgres
 
 _stack = contextlib.ExitStack()

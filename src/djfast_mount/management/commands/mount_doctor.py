@@ -75,7 +75,8 @@ class Command(BaseCommand):
             self.stdout.write("DEBUG is on: what matters in production alone was not looked at (--deploy does).")
         if not target.calls_endpoints:
             self.stdout.write("No endpoint was called (--requests does).")
-        self.stdout.write(f"{len(found)} findings." if found else self.style.SUCCESS("Nothing to mend."))
+        count = f"{len(found)} finding{'s' if len(found) > 1 else ''}."
+        self.stdout.write(count if found else self.style.SUCCESS("Nothing to mend."))
 
     def _style_of(self, message: CheckMessage) -> Any:
         if message.level >= checks.ERROR:
