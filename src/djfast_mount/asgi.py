@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.api_docs.pages import ApiDocs
 from djfast_mount.apis.loading import load_app, load_apps
-from djfast_mount.apis.preparation import fronts, prepare
+from djfast_mount.apis.preparation import Preparation
 from djfast_mount.application import MountedApplication, bad_request, not_found
 from djfast_mount.conf import option, with_settings
 from djfast_mount.database.connections import PoolThread, note_started
@@ -94,6 +94,8 @@ def _set_up() -> None:
         django_package.setup(set_prefix=False)
     offload.install()
     dependency_solving.install()
+    if settings.DEBUG:
+        keep_fresh()
 
 
 @with_settings
@@ -152,8 +154,6 @@ def mount(
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
     """
     _set_up()
-    if settings.DEBUG:
-        keep_fresh()
     debug = settings.DEBUG if debug is None else debug
     request_threads = _request_threads(_pool(threads, wait_timeout), grace)
     hosts = HostCheck() if host_check else None
@@ -161,9 +161,9 @@ def mount(
     apps = load_apps(prefix, app, debug=debug)
     script_name = settings.FORCE_SCRIPT_NAME or ""
     check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough, script_name=script_name)
-    prepare(apps.values())
-    docs = ApiDocs(docs_access, apps, login=django)
-    register(apps, django_prefix)
+    docs = ApiDocs(docs_access, login=django)
+    names = partial(register, apps, django_prefix)
+    preparation = Preparation(apps, docs, django_middleware_for_api, afterwards=names)
     return MountedApplication(
         apps,
         _with_files(elsewhere, static, docs.folder, hosts, django_prefix),
@@ -177,6 +177,6 @@ def mount(
         serves_django=django,
         django_prefix=django_prefix,
         fallthrough=fallthrough,
-        fronts=fronts(apps, django_middleware_for_api),
+        fronts=preparation.fronts(),
         scope=docs.scope,
     )

@@ -14,6 +14,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
+from djfast_mount.apis.tree import unwrapped
 from djfast_mount.auth import current_user, optional_user, staff_user, superuser
 from djfast_mount.auth.permissions import permissions_asked_by
 from djfast_mount.routing.prefixes import PrefixRouter, namespace_of
@@ -91,7 +92,7 @@ def rows_elsewhere(app: MountedApplication) -> Iterator[Route]:
 
 
 def _rows_of_app(prefix: str, app: Any) -> Iterator[Route]:
-    namespace = namespace_of(prefix)
+    namespace, app = namespace_of(prefix), unwrapped(app)
     routes = getattr(app, "routes", None)
     if routes is None:
         yield Route(f"{prefix}/{{path:path}}", (), "", type(app).__name__, True, "")
@@ -105,8 +106,9 @@ def _api_rows(routes: Iterable[BaseRoute], prefix: str, namespace: str, owner: s
         path, name = prefix + (context.path or ""), context.name
         if isinstance(route, Mount | Host):
             below = f"{namespace}{name}:" if name else namespace
-            if route.routes:
-                yield from _api_rows(route.routes, path, below, type(route.app).__name__)
+            inner = unwrapped(route.app)
+            if getattr(inner, "routes", None):
+                yield from _api_rows(inner.routes, path, below, type(inner).__name__)
             else:
                 yield Route(f"{path}/{{path:path}}", (), "", type(route.app).__name__, True, "")
             continue

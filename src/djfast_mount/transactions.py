@@ -113,8 +113,8 @@ def _aliases() -> list[str]:
 def honour_atomic_requests(api: FastAPI) -> None:
     """Makes every call of `api`, its dependencies included, a transaction on each database with ``ATOMIC_REQUESTS``.
 
-    Django's ``non_atomic_requests`` on the endpoint exempts it. The apps mounted in `api` are reached too; plain
-    Starlette routes have no dependencies and are not. A second call changes nothing. Called by `mount()`.
+    Django's ``non_atomic_requests`` on the endpoint exempts it. Plain Starlette routes have no dependencies and are
+    left alone. A second call changes nothing. Called by `mount()`.
     """
     if not _aliases():
         return

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Awaitable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Collection, Iterator
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
@@ -19,23 +19,23 @@ from django.middleware.csrf import get_token
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse, set_script_prefix
 from fastapi import FastAPI, HTTPException
-from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.api_docs.files import FOLDER, DocsFiles
 from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
+from djfast_mount.apis.tree import Found
 from djfast_mount.auth.schemes import authenticated, challenges
 from djfast_mount.django_for_api.request import call_of, get_request
 from djfast_mount.exception_handlers.reports import wants_html
 from djfast_mount.security.djangos_middleware import security_headers
 
-__all__ = ["ApiDocs", "Link", "documented", "links"]
+__all__ = ["ApiDocs", "Link", "links"]
 
 _KEY = "djfast_mount.docs"
 
@@ -59,41 +59,43 @@ class ApiDocs:
 
     Args:
         access: As `mount()` takes it.
-        apps: What is mounted, by prefix. Each FastAPI among them is given the docs' middleware.
         login: Whether Django is there to log a browser in.
     """
 
-    def __init__(self, access: Access, apps: Mapping[str, ASGIApp], *, login: bool) -> None:
+    def __init__(self, access: Access, *, login: bool) -> None:
         self.access = access
         self.login = login
-        found = [pair for prefix, app in apps.items() for pair in documented(prefix, app)]
-        for _, api in found:
-            if not _has_docs(api):
-                # The last is the innermost: an app's own CORS, and its own guard, go before.
-                api.user_middleware.append(Middleware(DocsMiddleware, api=api))
-                api.middleware_stack = None  # Where it was built before, as by a first mount().
-        links[:] = [link for path, api in found for link in _links(path, api) if access is not None]
         self.files = DocsFiles()
+        links.clear()
+
+    def guard(self, found: Found) -> None:
+        """Gives a FastAPI that serves a schema the docs' middleware. A second call for it changes nothing."""
+        api = found.app
+        if not api.openapi_url:
+            return
+        if not _has_docs(api):
+            # The last is the innermost: an app's own CORS, and its own guard, go before.
+            api.user_middleware.append(Middleware(DocsMiddleware, api=api))
+            api.middleware_stack = None  # Where it was built before, as by a first mount().
+        if self.access is not None:
+            links.extend(link for link in _links(found.path, api) if link not in links)
         if links:
             link_docs()
-        self.folder = FOLDER if links else None
+
+    def opens(self, api: FastAPI, path: str) -> bool:
+        """Whether `path` of a FastAPI that has no middleware of ours shows everybody what is not public."""
+        is_public = self.access == "public" or (self.access == "auto" and settings.DEBUG)
+        return not is_public and path in (api.openapi_url, api.docs_url, api.redoc_url)
+
+    @property
+    def folder(self) -> str | None:
         """The folder that is to be served with the static files; None where there are no docs."""
+        return FOLDER if links else None
 
     @property
     def scope(self) -> dict[str, ApiDocs]:
         """What is to be in the scope of a call whose docs these are."""
         return {_KEY: self}
-
-
-def documented(prefix: str, app: object) -> Iterator[tuple[str, FastAPI]]:
-    """Each FastAPI that serves a schema, among `app` and what is mounted in it, with its path."""
-    if not isinstance(app, FastAPI):
-        return
-    if app.openapi_url:
-        yield prefix, app
-    for context in iter_route_contexts(app.routes):
-        if isinstance(context.original_route, Mount):
-            yield from documented(f"{prefix}{context.path}", context.original_route.app)
 
 
 def _has_docs(api: FastAPI) -> bool:

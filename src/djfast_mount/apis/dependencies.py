@@ -1,4 +1,4 @@
-"""A dependency for every route of a FastAPI, those of included routers and of mounted apps too."""
+"""A dependency for every route of a FastAPI, those of included routers too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, iter_route_contexts
-from starlette.routing import Mount
 
 __all__ = ["add_dependency"]
 
@@ -17,8 +16,7 @@ __all__ = ["add_dependency"]
 def add_dependency(api: FastAPI, depends: Depends) -> None:
     """Has every endpoint of `api` depend on `depends`, before all its other dependencies.
 
-    The apps mounted in `api` are reached too; plain Starlette routes have no dependencies and are not. A second call
-    changes nothing.
+    Plain Starlette routes have no dependencies and are left alone. A second call changes nothing.
     """
     # For routes that are added later.
     for dependencies in (api.router.dependencies, *_inherited(api)):
@@ -28,8 +26,6 @@ def add_dependency(api: FastAPI, depends: Depends) -> None:
         route = context.original_route
         if isinstance(route, APIRoute):
             _depend(context.dependant, depends, context.path_format or "")
-        elif isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            add_dependency(route.app, depends)
 
 
 def _inherited(api: FastAPI) -> Iterator[list[Depends]]:

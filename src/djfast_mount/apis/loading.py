@@ -15,6 +15,7 @@ from django.utils.module_loading import module_has_submodule
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
+from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.placement import fault_of_path
 
@@ -134,11 +135,12 @@ def _fault_of(prefix: str) -> str:
 
 
 def _check_root_path(prefix: str, app: ASGIApp) -> None:
-    if isinstance(app, FastAPI) and app.root_path:
-        raise ConfigurationError(
-            f"The FastAPI app at {prefix!r} has root_path={app.root_path!r} of its own, which would overwrite the "
-            "prefix that mount() hands it. Remove root_path= from FastAPI(...)."
-        )
+    for found in fastapis_in(app):
+        if found.app.root_path and not found.above:
+            raise ConfigurationError(
+                f"The FastAPI app at {prefix!r} has root_path={found.app.root_path!r} of its own, which would "
+                "overwrite the prefix that mount() hands it. Remove root_path= from FastAPI(...)."
+            )
 
 
 def _import_app(target: str, purpose: str) -> object:

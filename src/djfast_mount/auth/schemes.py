@@ -24,8 +24,8 @@ from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount
 
+from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.conf import SETTING, option
 from djfast_mount.django_for_api.request import (
     call_of,
@@ -267,7 +267,7 @@ def check_schemes(apps: Iterable[object]) -> None:
 
     Runs at start-up, once the routes are there. Other apps than FastAPI's cannot be asked.
     """
-    apis = [app for app in apps if isinstance(app, FastAPI)]
+    apis = [found.app for app in apps for found in fastapis_in(app)]
     if not apis or _KEY not in getattr(settings, SETTING, {}):
         return
     used = {id(call) for api in apis for call in _calls(api)}
@@ -284,14 +284,11 @@ def check_schemes(apps: Iterable[object]) -> None:
 
 
 def _calls(api: FastAPI) -> Iterator[object]:
-    """Every dependency of every route of `api`, of the apps mounted in it too."""
+    """Every dependency of every route of `api`."""
     for context in iter_route_contexts(api.routes):
         dependant = getattr(context, "dependant", None)
         if dependant is not None:
             yield from _called(dependant)
-        app = getattr(context.original_route, "app", None)
-        if isinstance(context.original_route, Mount) and isinstance(app, FastAPI):
-            yield from _calls(app)
 
 
 def _called(dependant: Dependant) -> Iterator[object]:

@@ -26,11 +26,11 @@ from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
-from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from djfast_mount.apis.tree import unwrapped
 from djfast_mount.django_for_api.request import http_request, is_taken
 from djfast_mount.django_for_api.responses import APIResponse, Parts, send_django
 from djfast_mount.django_half.middleware_methods import Methods, has_methods_only
@@ -157,7 +157,7 @@ class Chain(BaseHandler):
 
     async def response_to(self, error: Exception, request: Any) -> Any:
         """Returns the Django response that the app's handlers, or Django's where it has none, give to `error`."""
-        handlers = self._app.exception_handlers if isinstance(self._app, FastAPI) else {}
+        handlers = getattr(unwrapped(self._app), "exception_handlers", {})
         handler: Any = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
         if handler is None:
             return await run_in_threadpool(response_for_exception, request, error)

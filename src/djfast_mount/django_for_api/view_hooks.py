@@ -10,11 +10,9 @@ from django.urls import ResolverMatch
 from fastapi import FastAPI
 from fastapi.exceptions import ValidationException
 from fastapi.params import Depends
-from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Mount
 
 from djfast_mount.apis.dependencies import add_dependency
 from djfast_mount.django_for_api.middleware import CHAIN, Chain
@@ -33,18 +31,11 @@ class _EarlyResponse(Exception):
 
 
 def call_view_hooks(api: FastAPI) -> None:
-    """Has the hooks called around the endpoints of `api` and of the apps mounted in it. A second call does nothing."""
+    """Has the hooks called around the endpoints of `api`. A second call does nothing."""
     add_dependency(api, Depends(_hooks, scope="function"))
-    _answer_early(api)
-
-
-def _answer_early(api: FastAPI) -> None:
-    api.add_exception_handler(_EarlyResponse, _sent)
-    api.middleware_stack = None  # It holds the handlers that were there when it was built, and is built anew.
-    for context in iter_route_contexts(api.routes):
-        route = context.original_route
-        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            _answer_early(route.app)
+    if _EarlyResponse not in api.exception_handlers:
+        api.add_exception_handler(_EarlyResponse, _sent)
+        api.middleware_stack = None  # It holds the handlers that were there when it was built, and is built anew.
 
 
 async def _sent(request: Request, error: Any) -> Response:

@@ -33,9 +33,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
+from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.django_for_api.request import APICall, call_of
 from djfast_mount.exception_handlers.database_errors import is_misfit, is_outage, misfit, refused_value
 from djfast_mount.exception_handlers.integrity import violation
@@ -70,13 +70,13 @@ def add_exception_handlers(api: FastAPI, *, problem_details: bool = False) -> No
             too. Otherwise they have FastAPI's shape.
     """
     answers = _Answers(problem_details)
-    for kind, handler in answers.handlers().items():
-        if not _has_own(api, kind):
-            api.add_exception_handler(kind, handler)
-            api.middleware_stack = None  # It holds those that were there when it was built, and is built anew.
-    for route in api.routes:
-        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            add_exception_handlers(route.app, problem_details=problem_details)
+    for found in fastapis_in(api):
+        for kind, handler in answers.handlers().items():
+            if not _has_own(found.app, kind):
+                found.app.add_exception_handler(kind, handler)
+                found.app.middleware_stack = (
+                    None  # It holds those that were there when it was built, and is built anew.
+                )
 
 
 def _has_own(api: FastAPI, kind: type[Exception]) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse, set_script_prefix
-from fastapi import FastAPI
 from starlette.routing import Mount
 
+from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.routing.placement import outer_of
 
@@ -28,8 +28,8 @@ def places(root: MountedApplication | None) -> Iterator[tuple[str, str]]:
     for route in root.routes if root else ():
         if isinstance(route, Mount):
             yield "API", outer + (route.path or "/")
-            if isinstance(route.app, FastAPI) and route.app.docs_url:
-                yield "API docs", outer + route.path + route.app.docs_url
+            found = (found for found in fastapis_in(route.app, route.path) if not found.above)
+            yield from (("API docs", outer + path + api.docs_url) for path, api, _ in found if api.docs_url)
 
 
 def _admin(script_prefix: str) -> str:

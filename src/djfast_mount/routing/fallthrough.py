@@ -19,6 +19,7 @@ from django.urls import Resolver404, get_resolver
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.prefixes import child_scope
 
@@ -43,7 +44,9 @@ def fall_through(
             "mount() got fallthrough=True and django=False: there is nothing to fall through to. Leave one of them out."
         )
     falling = {
-        prefix: _FallThrough(served[prefix], app, django, prefix) for prefix, app in apps.items() if _has_routes(app)
+        prefix: _FallThrough(served[prefix], unwrapped(app), django, prefix)
+        for prefix, app in apps.items()
+        if _has_routes(unwrapped(app))
     }
     if not falling:
         raise ConfigurationError(
@@ -56,7 +59,8 @@ def fall_through(
 
 def takes(app: object, scope: Scope) -> bool:
     """Whether a route of `app` matches. What has no routes to be asked for takes everything."""
-    return not _has_routes(app) or _matches(app.routes, scope)  # type: ignore[attr-defined]
+    inner = unwrapped(app)
+    return not _has_routes(inner) or _matches(inner.routes, scope)
 
 
 def _has_routes(app: object) -> bool:

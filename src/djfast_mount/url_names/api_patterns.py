@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, compile_path
 
+from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.prefixes import namespace_of
 from djfast_mount.url_names import names as url_names
@@ -51,9 +52,9 @@ def register(apps: Mapping[str, object], django_prefix: str = "") -> None:
 
 def _namespaces(apps: Mapping[str, object]) -> list[URLResolver]:
     return [
-        _namespace(namespace_of(prefix), _Pattern(re.escape(prefix[1:])), app.routes, at_root=not prefix)
+        _namespace(namespace_of(prefix), _Pattern(re.escape(prefix[1:])), routes, at_root=not prefix)
         for prefix, app in apps.items()
-        if hasattr(app, "routes")
+        if (routes := getattr(unwrapped(app), "routes", None)) is not None
     ]
 
 
@@ -78,12 +79,10 @@ def _patterns_of(context: Any, at_root: bool) -> Iterator[URLPattern | URLResolv
 
 
 def _patterns_of_mount(route: Mount, path: str, name: str | None, at_root: bool) -> Iterator[URLPattern | URLResolver]:
-    if route.routes:
+    if routes := getattr(unwrapped(route.app), "routes", None):
         regex, converters = _compiled(path or "/", {})
         regex = _below(regex.removesuffix("$").removesuffix("/"), at_root)
-        yield _namespace(
-            name or None, _Pattern(regex, converters=converters), route.routes, at_root=at_root and not regex
-        )
+        yield _namespace(name or None, _Pattern(regex, converters=converters), routes, at_root=at_root and not regex)
     if name:
         yield _named(f"{path}/{{path:path}}", name, {}, at_root)
 

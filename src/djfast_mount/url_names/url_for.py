@@ -7,6 +7,7 @@ from typing import Any
 from starlette.datastructures import URL, URLPath
 from starlette.routing import NoMatchFound
 
+from djfast_mount.apis.tree import unwrapped
 from djfast_mount.urls import reverse
 
 __all__ = ["NamesOfBoth", "names_of_both"]
@@ -14,7 +15,7 @@ __all__ = ["NamesOfBoth", "names_of_both"]
 
 def names_of_both(app: object) -> dict[str, NamesOfBoth]:
     """Returns what is to be in the scope of the calls of `app`: what stands in for its router, if it has one."""
-    router = getattr(app, "router", None)
+    router = getattr(unwrapped(app), "router", None)
     return {} if router is None else {"router": NamesOfBoth(router)}
 
 

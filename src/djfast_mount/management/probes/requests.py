@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
-from fastapi import FastAPI
 from starlette.routing import Mount
 from starlette.types import Message, Scope
 
+from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.database.strays import places
 from djfast_mount.management.probes.target import Target
@@ -134,9 +134,9 @@ def _prefixes(root: MountedApplication) -> list[str]:
 
 def _docs_paths(root: MountedApplication) -> Iterator[str]:
     for route in root.routes:
-        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            paths = (route.app.openapi_url, route.app.docs_url, route.app.redoc_url)
-            yield from (route.path + path for path in paths if path)
+        for found in fastapis_in(route.app, route.path) if isinstance(route, Mount) else ():
+            paths = (found.app.openapi_url, found.app.docs_url, found.app.redoc_url)
+            yield from (found.path + path for path in paths if path)
 
 
 def _hosts_to_ask() -> list[str]:

@@ -1,0 +1,191 @@
+"""Every FastAPI that an app leads to: the one walk for all that is prepared for "a FastAPI".
+
+1. It goes through routers, mounts, hosts, and routes that have an ASGI app for their endpoint; and through what is
+   wrapped around an app: its attributes, what a partial binds, what a function closes over or names.
+2. An app that is served at two paths is found at both.
+3. What shows nothing of what it holds, such as a function that imports an app when it is called, leads nowhere.
+
+Standard library, Starlette and FastAPI only.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Router
+
+__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "unwrapped"]
+
+# Objects that are looked at for one wrapped app: far more than any middleware holds, and an end where a wrapper holds
+# half of the process.
+_MOST = 2_000
+# Layers around one app.
+_DEEPEST = 50
+
+
+class Found(NamedTuple):
+    """A FastAPI or another app of Starlette's, and where it is served."""
+
+    path: str
+    """Inside of the outer prefix, with parameters as FastAPI writes them."""
+    app: Any
+    above: tuple[Any, ...]
+    """The apps in which it is mounted, outermost first."""
+
+
+def apps_in(app: object, path: str = "") -> Iterator[Found]:
+    """Yields each Starlette app, so each FastAPI too, that `app` is or leads to; outer ones first."""
+    return (found for found in _below(app, path, ()) if isinstance(found.app, Starlette))
+
+
+def fastapis_in(app: object, path: str = "") -> Iterator[Found]:
+    """Yields each FastAPI that `app` is or leads to; outer ones first."""
+    return (found for found in _below(app, path, ()) if isinstance(found.app, FastAPI))
+
+
+def unwrapped(app: Any) -> Any:
+    """Returns the app or router whose routes answer for `app`, below the middleware that is wrapped around it, if any.
+
+    Only what is wrapped as Starlette's middleware does it, in an attribute `app`, or bound by a partial is taken off.
+    """
+    inner = app
+    for _ in range(_DEEPEST):
+        if inner is None or _is_known(inner):
+            return app if inner is None else inner
+        bound = inner.args[0] if isinstance(inner, functools.partial) and inner.args else None
+        inner = getattr(inner, "app", bound)
+    return app
+
+
+class RouteLists:
+    """The lists of routes that apps have, as they were: what is mounted later is a change of one.
+
+    Args:
+        apps: The apps. Lists of everything that they lead to are looked at.
+    """
+
+    def __init__(self, apps: Iterable[object]) -> None:
+        heads = (found.app for app in apps for found in _below(app, "", ()))
+        lists = {id(routes): routes for head in heads for routes in _lists(head.routes)}
+        self._known = [(routes, list(routes)) for routes in lists.values()]
+
+    def changed(self) -> bool:
+        """Whether a route has come or gone. Asked with each request: elements are compared by identity first."""
+        for now, then in self._known:  # noqa: SIM110 - a generator costs more than the few that there are.
+            if now != then:
+                return True
+        return False
+
+
+def _lists(routes: list[Any]) -> Iterator[list[Any]]:
+    """The list itself, and those of the routers that are included in it, whose routes may grow."""
+    yield routes
+    for route in routes:
+        # FastAPI keeps an included router in a route of a class of its own.
+        inner = getattr(route, "original_router", None)
+        if isinstance(inner, Router):
+            yield from _lists(inner.routes)
+
+
+def _below(app: object, path: str, above: tuple[Any, ...]) -> Iterator[Found]:
+    for head in _heads(app):
+        if head in above:
+            continue  # An app that leads to itself.
+        yield Found(path, head, above)
+        inside = (*above, head) if isinstance(head, Starlette) else above
+        for beside in _given(getattr(head, "user_middleware", ())):
+            yield from _below(beside, path, inside)
+        for context in iter_route_contexts(list(head.routes)):
+            inner = _app_of(context.original_route)
+            if inner is not None:
+                yield from _below(inner, f"{path}{context.path or ''}", inside)
+
+
+def _app_of(route: BaseRoute | Any) -> object:
+    """The ASGI app that a route leads to; None where it is an endpoint."""
+    if isinstance(route, APIRoute | APIWebSocketRoute):
+        return None
+    endpoint = inspect.unwrap(getattr(route, "endpoint", None) or _app_of)
+    if hasattr(route, "endpoint") and (inspect.isroutine(endpoint) or inspect.isclass(endpoint)):
+        return None
+    app: object = getattr(route, "app", None)
+    return app
+
+
+def _given(middleware: Sequence[Middleware]) -> Iterator[object]:
+    """The apps that were given to middleware."""
+    for each in middleware:
+        yield from filter(_is_known, (*each.args, *each.kwargs.values()))
+
+
+def _is_known(app: object) -> bool:
+    # Not by isinstance(), which asks a proxy for its class, and so for what it stands for.
+    return issubclass(type(app), Starlette | Router)
+
+
+def _heads(app: object) -> Iterator[Any]:
+    """The apps and routers that are met first on all ways that begin at `app`."""
+    seen: set[int] = set()
+    waiting = [app]
+    while waiting and len(seen) < _MOST:
+        found = waiting.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        if _is_known(found):
+            yield found
+        else:
+            waiting += filter(_may_lead_on, _held_by(found))
+
+
+def _may_lead_on(value: object) -> bool:
+    return (callable(value) or isinstance(value, Mapping | list | tuple)) and not isinstance(value, type | ModuleType)
+
+
+def _held_by(value: Any) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if inspect.ismethod(value):
+        return [value.__self__, value.__func__]
+    if isinstance(value, FunctionType):
+        return _held_by_function(value)
+    return _attributes(value)
+
+
+def _held_by_function(function: FunctionType) -> list[object]:
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+    named = (function.__globals__[name] for name in _names_in(function.__code__) if name in function.__globals__)
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    return [*cells, *defaults, *vars(function).values(), *named]
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """The names in a function, and in those that are defined in it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _attributes(value: Any) -> list[object]:
+    slots = (name for kind in type(value).__mro__ for name in _slots_of(kind))
+    # Not by dir(): a property may do anything.
+    return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
+
+
+def _slots_of(kind: type) -> Sequence[str]:
+    slots = vars(kind).get("__slots__", ())
+    names: Sequence[str] = (slots,) if isinstance(slots, str) else tuple(slots)
+    return [name for name in names if inspect.ismemberdescriptor(vars(kind).get(name))]
