@@ -201,7 +201,8 @@ def test_w022_w023(databases: Any, tmp_path: Path) -> None:
 
 
 DOCS = TESTS.parent / "docs"
-SOURCES = [*Path(djfast_mount.__file__).parent.rglob("probes/*.py"), Path(djfast_mount.checks.__file__)]
+PACKAGE = Path(djfast_mount.__file__).parent
+SOURCES = [*PACKAGE.rglob("probes/*.py"), *PACKAGE.rglob("checks.py")]
 
 
 def test_the_docs_list_every_finding() -> None:

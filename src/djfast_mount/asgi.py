@@ -26,7 +26,7 @@ from djfast_mount.fastpath import dependency_solving
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread.request import RequestThreads
-from djfast_mount.routing.placement import check_placement
+from djfast_mount.routing.placement import Placement, check_placement, note_placement
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles
 from djfast_mount.threads.pool import Pool
@@ -159,12 +159,11 @@ def mount(
     hosts = HostCheck() if host_check else None
     elsewhere = _django(request_threads, django_handler) if django else not_found
     apps = load_apps(prefix, app, debug=debug)
-    script_name = settings.FORCE_SCRIPT_NAME or ""
-    check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough, script_name=script_name)
+    check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     docs = ApiDocs(docs_access, login=django)
     names = partial(register, apps, django_prefix)
     preparation = Preparation(apps, docs, django_middleware_for_api, afterwards=names)
-    return MountedApplication(
+    root = MountedApplication(
         apps,
         _with_files(elsewhere, static, docs.folder, hosts, django_prefix),
         threads=request_threads,
@@ -180,3 +179,5 @@ def mount(
         fronts=preparation.fronts(),
         scope=docs.scope,
     )
+    note_placement(Placement(apps, django_prefix, fallthrough, tuple(root.health.paths)))
+    return root

@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage
 
 from djfast_mount.conf import SETTING
 from djfast_mount.option_kinds import OPTIONS, wrong_value
+from djfast_mount.routing.checks import check_placements, check_placements_of_application
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["pool_size", "register_checks"]
@@ -33,9 +34,10 @@ _SQLITE = "django.db.backends.sqlite3"
 
 def register_checks() -> None:
     """Registers the checks with Django. A second call does nothing."""
-    for check in (check_options, check_middleware, check_commands, check_databases):
+    for check in (check_options, check_middleware, check_commands, check_databases, check_placements):
         checks.register(check, "djfast_mount")
-    checks.register(check_deployment, "djfast_mount", deploy=True)
+    for check in (check_deployment, check_placements_of_application):
+        checks.register(check, "djfast_mount", deploy=True)
 
 
 def _options() -> dict[str, Any]:

@@ -23,7 +23,7 @@ from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.prefixes import child_scope
 
-__all__ = ["fall_through", "takes"]
+__all__ = ["fall_through", "has_view", "route_taking", "takes"]
 
 
 def fall_through(
@@ -63,6 +63,17 @@ def takes(app: object, scope: Scope) -> bool:
     return not _has_routes(inner) or _matches(inner.routes, scope)
 
 
+def route_taking(app: object, path: str) -> str | None:
+    """Returns the path of the route of `app` that takes `path`, inside of the app; None: no route does.
+
+    What has no routes to be asked for is not asked.
+    """
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    routes = app.routes if _has_routes(app) else ()  # type: ignore[attr-defined]
+    taking = next((route for route in routes if _matches([route], scope)), None)
+    return None if taking is None else str(getattr(taking, "path", None) or type(taking).__name__)
+
+
 def _has_routes(app: object) -> bool:
     return hasattr(app, "routes") and hasattr(app, "router")
 
@@ -81,7 +92,7 @@ class _FallThrough:
             await self._served(scope, receive, send)
             return
         path = self._prefix + scope["path"].removeprefix(scope["root_path"])
-        if not _has_view(path) and self._redirects(scope):
+        if not has_view(path) and self._redirects(scope):
             await self._served(scope, receive, send)
             return
         outer = settings.FORCE_SCRIPT_NAME or scope["root_path"].removesuffix(self._prefix)
@@ -107,7 +118,8 @@ def _matches(routes: Iterable[BaseRoute], scope: Scope) -> bool:
     return takes_path
 
 
-def _has_view(path: str) -> bool:
+def has_view(path: str) -> bool:
+    """Whether Django's URLconf has a view for `path`."""
     try:
         get_resolver().resolve(path)
     except Resolver404:

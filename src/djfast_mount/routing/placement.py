@@ -8,17 +8,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from django.conf import settings
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.prefixes import has_control_character
 
-__all__ = ["check_placement", "fault_of_path", "outer_of"]
+__all__ = ["Placement", "check_placement", "fault_of_path", "note_placement", "outer_of", "placements"]
 
 
-def check_placement(
-    prefixes: Collection[str], *, django: bool, django_prefix: str, fallthrough: bool, script_name: str
-) -> None:
+class Placement(NamedTuple):
+    """Where what `mount()` joined stands."""
+
+    apps: Mapping[str, Any]
+    """The apps by prefix, the empty string for the root. None in the place of an app that has not been loaded."""
+    django_prefix: str
+    fallthrough: bool
+    health: tuple[str, ...]
+    """The paths that are answered before all apps."""
+
+
+placements: list[Placement] = []
+"""That of the last `mount()` in this process, for the system checks; none before it. Start-up runs on one thread."""
+
+
+def note_placement(placement: Placement) -> None:
+    """Remembers what `mount()` has done. A later call takes the place of an earlier one."""
+    placements[:] = [placement]
+
+
+def check_placement(prefixes: Collection[str], *, django: bool, django_prefix: str, fallthrough: bool) -> None:
     """Raises ConfigurationError where Django's half has no place, or two.
 
     Args:
@@ -26,7 +47,6 @@ def check_placement(
         django: Whether there is a Django half.
         django_prefix: Its prefix; the empty string: none.
         fallthrough: Whether it answers what no route of an app matches.
-        script_name: settings.FORCE_SCRIPT_NAME.
     """
     if django_prefix:
         given = f"mount() got django_prefix={django_prefix!r}"
@@ -38,7 +58,7 @@ def check_placement(
             raise ConfigurationError(
                 f"{given} and fallthrough=True: Django would stand in two places. Leave one of them out."
             )
-        _check_prefix(prefixes, django_prefix, script_name, given)
+        _check_prefix(prefixes, django_prefix, given)
     elif "" in prefixes and django and not fallthrough:
         raise ConfigurationError(
             'mount() got an app for "/", which would leave no path to Django. Give Django a prefix, '
@@ -47,13 +67,14 @@ def check_placement(
         )
 
 
-def _check_prefix(prefixes: Collection[str], django_prefix: str, script_name: str, given: str) -> None:
+def _check_prefix(prefixes: Collection[str], django_prefix: str, given: str) -> None:
     if not django_prefix.strip("/"):
         raise ConfigurationError(f'{given}. Name a path, such as "/server", or leave it out.')
     if fault := fault_of_path(django_prefix):
         raise ConfigurationError(f"{given}, which {fault}")
     if django_prefix in prefixes:
         raise ConfigurationError(f"{given}, which is the prefix of an app as well. Rename one.")
+    script_name = settings.FORCE_SCRIPT_NAME or ""
     whole = script_name.rstrip("/")
     if whole and not whole.endswith(django_prefix):
         raise ConfigurationError(

@@ -32,7 +32,7 @@ from django.urls import ResolverMatch, URLPattern, URLResolver, base, get_script
 from django.urls.resolvers import RegexPattern, get_resolver
 from django.utils.translation import get_language
 
-__all__ = ["api_namespaces", "install", "known_names", "outer_prefix", "register"]
+__all__ = ["api_namespaces", "import_application", "install", "known_names", "outer_prefix", "register"]
 
 Source = Callable[[], Sequence[URLResolver]]
 
@@ -95,7 +95,7 @@ def _is_in_djangos_prefix() -> bool:
 def api_namespaces() -> list[str]:
     """Returns the namespaces of the mounted apps, in the order of `mount()`."""
     if _mounted.source is None:
-        _import_application()
+        import_application()
     return [str(resolver.namespace) for resolver in _mounted.resolvers]
 
 
@@ -178,7 +178,7 @@ class _Waiting(_Root):
 
 class _Namespaces(dict[str, tuple[str, URLResolver]]):
     def __missing__(self, namespace: str) -> tuple[str, URLResolver]:
-        _import_application()
+        import_application()
         for resolver in _mounted.resolvers:
             if resolver.namespace == namespace:
                 return resolver.pattern.regex.pattern, resolver
@@ -189,7 +189,8 @@ def _application() -> str:
     return getattr(settings, "ASGI_APPLICATION", None) or ""
 
 
-def _import_application() -> None:
+def import_application() -> None:
+    """Imports ``settings.ASGI_APPLICATION``, which mounts what it mounts, where it is set and has not been imported."""
     path = _application()
     module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
     # Where it has been imported it has mounted nothing; where it is being imported it will.

@@ -1,0 +1,137 @@
+"""System checks of where things stand: what the settings say against the prefixes of the apps and of Django.
+
+They look at what `mount()` was given, where it has run in this process, as for the doctor; else at the settings alone.
+``manage.py check --deploy`` imports ``settings.ASGI_APPLICATION`` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage
+
+from djfast_mount.conf import SETTING
+from djfast_mount.routing.fallthrough import has_view, route_taking
+from djfast_mount.routing.placement import Placement, outer_of, placements
+from djfast_mount.url_names.names import import_application
+
+__all__ = ["check_placements", "check_placements_of_application"]
+
+_LITERALS = ("LOGIN_URL", "LOGIN_REDIRECT_URL", "LOGOUT_REDIRECT_URL")
+_COOKIE_PATHS = ("SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH")
+# What nobody has a route for.
+_NOBODYS = "/djfast-mount-check/nobody-has-this/"
+
+
+def check_placements(**_: object) -> list[CheckMessage]:
+    """E031, W031 to W034: what the settings say of paths fits the prefixes, and nothing hides what is behind it."""
+    return list(_messages(placements[-1] if placements else _by_settings()))
+
+
+def check_placements_of_application(**_: object) -> list[CheckMessage]:
+    """The same, with ``--deploy``, of the application that the settings name; what they tell alone is told already."""
+    if placements:
+        return []
+    told = check_placements()
+    import_application()
+    return [message for message in check_placements() if message not in told]
+
+
+def _by_settings() -> Placement:
+    options = getattr(settings, SETTING, {})
+    options = options if isinstance(options, dict) else {}
+    prefix = options.get("prefix", "/api")
+    prefixes = prefix if isinstance(prefix, Mapping) else [prefix]  # What is neither is told by another check.
+    apps = {"" if path == "/" else str(path): None for path in prefixes}
+    return Placement(apps, str(options.get("django_prefix", "")), bool(options.get("fallthrough")), ())
+
+
+def _messages(placement: Placement) -> Iterator[CheckMessage]:
+    if placement.django_prefix:
+        yield from _check_script_name(placement.django_prefix)
+        yield from _check_literals(placement)
+    yield from _check_cookies(placement)
+    if placement.fallthrough:
+        yield from _check_catch_alls(placement)
+    yield from _check_health(placement)
+
+
+def _check_script_name(django_prefix: str) -> Iterator[CheckMessage]:
+    script_name = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    if script_name and not script_name.endswith(django_prefix):
+        yield checks.Error(
+            f"settings.FORCE_SCRIPT_NAME is {script_name!r}, and Django stands under {django_prefix!r}.",
+            hint=f"It is the outer prefix and Django's: write {script_name + django_prefix!r}.",
+            id="djfast_mount.E031",
+        )
+
+
+def _check_literals(placement: Placement) -> Iterator[CheckMessage]:
+    prefix = placement.django_prefix
+    for name in _LITERALS:
+        url = str(getattr(settings, name) or "")
+        path = urlsplit(url).path
+        if not url.startswith("/") or urlsplit(url).netloc or f"{prefix}/" in f"{path}/":
+            continue
+        # Of the defaults, which are literal, few projects have the page.
+        if not has_view(path) and (not settings.is_overridden(name) or _taken_by_an_app(placement, path)):
+            continue
+        yield checks.Warning(
+            f"settings.{name} is {url!r}, and Django stands under {prefix!r}.",
+            hint=f"Write the name of the view, which gets the prefix by itself, or {prefix + path!r}.",
+            id="djfast_mount.W031",
+        )
+
+
+def _taken_by_an_app(placement: Placement, path: str) -> bool:
+    app = placement.apps.get("")
+    return app is not None and route_taking(app, path) is not None
+
+
+def _check_cookies(placement: Placement) -> Iterator[CheckMessage]:
+    outer = outer_of(settings.FORCE_SCRIPT_NAME or "", placement.django_prefix)
+    for name in _COOKIE_PATHS:
+        path = getattr(settings, name).rstrip("/")
+        for prefix in placement.apps:
+            if not path or _reaches(path, outer + prefix) or not _is_djangos(path.removeprefix(outer), placement):
+                continue
+            yield checks.Warning(
+                f"settings.{name} is {path!r}, and an API stands under {outer + prefix or '/'!r}: browsers do not send "
+                "it the cookie.",
+                hint=f"Leave it out, or set it to {outer or '/'!r}.",
+                id="djfast_mount.W032",
+            )
+
+
+def _reaches(cookie_path: str, path: str) -> bool:
+    return f"{path}/".startswith(f"{cookie_path}/")
+
+
+def _is_djangos(path: str, placement: Placement) -> bool:
+    """Whether `path` is one of the site's, and not an outer prefix, of which the settings need not tell."""
+    prefix = placement.django_prefix
+    return _reaches(prefix, path) if prefix else has_view(f"{path}/")
+
+
+def _check_catch_alls(placement: Placement) -> Iterator[CheckMessage]:
+    for prefix, app in placement.apps.items():
+        if app is not None and (route := route_taking(app, _NOBODYS)) is not None:
+            yield checks.Warning(
+                f"The app at {prefix or '/'!r} has a route for every path, {route!r}: nothing falls through to Django.",
+                hint="Take the route out, or give Django a prefix of its own: django_prefix.",
+                id="djfast_mount.W033",
+            )
+
+
+def _check_health(placement: Placement) -> Iterator[CheckMessage]:
+    app = placement.apps.get("")
+    for path in placement.health:
+        if app is not None and (route := route_taking(app, path)) == path:
+            yield checks.Warning(
+                f"The app at '/' has the route {route!r}, which is answered as a health path before it.",
+                hint=f"Rename the route, or set settings.{SETTING}['health_path'] or ['ready_path'].",
+                id="djfast_mount.W034",
+            )
