@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+
 from harness import Server, postgres
 
 _stack = contextlib.ExitStack()

@@ -12,7 +12,6 @@ from typing import Any
 
 import anyio.from_thread
 import pytest
-from calls import Answer, answer_name, call, http_scope, nothing_to_receive, request, websocket
 from django.test import override_settings
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
@@ -24,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calls import Answer, answer_name, call, http_scope, nothing_to_receive, request, websocket
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from project.api import api as project_api

@@ -11,11 +11,11 @@ import pytest
 from django.conf import settings
 from django.core import checks
 from django.test import override_settings
-from harness import TESTS
 
 import djfast_mount
 from djfast_mount import conf, mount
 from djfast_mount.option_kinds import OPTIONS
+from harness import TESTS
 
 pytestmark = pytest.mark.once
 

@@ -9,10 +9,10 @@ import sys
 from typing import Any
 
 import pytest
-from calls import HOST, request
 from django.test import override_settings
 from fastapi import FastAPI
 
+from calls import HOST, request
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.exceptions import ConfigurationError

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
+
 from example_site import EXAMPLES, Example, commands_of, copied, started
 from harness import Server
 

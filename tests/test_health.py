@@ -17,15 +17,15 @@ from typing import Any
 
 import httpx
 import pytest
-from calls import HOST, call, http_scope, request
 from django.test import override_settings
 from fastapi import FastAPI
-from harness import PYTHONPATH, TESTS, Server, free_port
 
 import djfast_mount.health
+from calls import HOST, call, http_scope, request
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.testing import Client
+from harness import PYTHONPATH, TESTS, Server, free_port
 
 pytestmark = pytest.mark.long
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dev_site import Folder, environment
-from harness import Server
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dev_site import Folder, environment
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.logs import JSONFormatter, log_to_stdout
+from harness import Server
 
 pytestmark = pytest.mark.long
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from api_client import ApiClient, both, committed_rows
 from django.contrib.auth.models import User
 from django.db import models
 from django.test import Client
 from fastapi import FastAPI
 
+from api_client import ApiClient, both, committed_rows
 from djfast_mount import mount
 from djfast_mount.auth import require_perm
 from djfast_mount.exceptions import ConfigurationError

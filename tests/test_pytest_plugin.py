@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+
 from harness import TESTS
 
 pytestmark = pytest.mark.long

@@ -11,9 +11,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+
 from harness import Server
 from quickstart_site import PASSWORD, Site, add_note, installed, log_in
-from websockets.sync.client import connect
 
 
 @pytest.fixture(scope="module")

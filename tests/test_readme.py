@@ -18,10 +18,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import free_port
-from quickstart_site import QUICKSTART, REPOSITORY, add_note, log_in
 
 from benchmarks import readme
+from harness import free_port
+from quickstart_site import QUICKSTART, REPOSITORY, add_note, log_in
 
 pytestmark = pytest.mark.once
 

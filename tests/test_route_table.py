@@ -14,13 +14,13 @@ from django.urls import include, path, re_path
 from django.views import View
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.security import HTTPBasic
-from harness import TESTS
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser, OptionalUser, StaffUser, SuperUser, require_perm, session
 from djfast_mount.urls import Route, route_table
+from harness import TESTS
 
 pytestmark = pytest.mark.once
 

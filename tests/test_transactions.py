@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from api_client import ApiClient, both, committed_rows
 from asgiref.sync import sync_to_async
-from calls import websocket
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection, connections, transaction
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api_client import ApiClient, both, committed_rows
+from calls import websocket
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.transactions import Atomic, atomic, honour_atomic_requests

@@ -14,9 +14,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from api_client import ApiClient, both
 from asgiref.sync import sync_to_async
-from calls import websocket
 from django.conf.urls.i18n import i18n_patterns
 from django.core.checks import run_checks
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -26,14 +24,16 @@ from django.urls import NoReverseMatch, Resolver404, base, clear_url_caches, inc
 from django.urls import reverse as django_reverse
 from django.utils import translation
 from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
-from harness import PYTHONPATH, TESTS
 from starlette.routing import NoMatchFound, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from api_client import ApiClient, both
+from calls import websocket
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.urls import UnknownURL, reverse
+from harness import PYTHONPATH, TESTS
 
 pytestmark = pytest.mark.once
 

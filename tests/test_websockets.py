@@ -9,13 +9,13 @@ import struct
 from typing import Any
 
 import pytest
-from calls import websocket, websocket_scope
-from harness import Server
 from starlette.types import Message, Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from calls import websocket, websocket_scope
 from djfast_mount import mount
+from harness import Server
 from project.api import api as project_api
 
 

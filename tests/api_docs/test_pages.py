@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api_client import ApiClient, committed_rows
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView
@@ -21,12 +20,13 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.security import OAuth2AuthorizationCodeBearer, OpenIdConnect
-from harness import TESTS
 
+from api_client import ApiClient, committed_rows
 from djfast_mount import mount
 from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.auth import CurrentUser, api_key
 from djfast_mount.exceptions import ConfigurationError
+from harness import TESTS
 
 pytestmark = pytest.mark.once
 

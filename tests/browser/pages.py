@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from playwright.sync_api import Page
+
 from quickstart_site import PASSWORD
 
 

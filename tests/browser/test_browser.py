@@ -10,12 +10,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from nginx import nginx
 from playwright.sync_api import Page, Response, expect
-from quickstart_site import Site, installed
 
 from browser.pages import log_in, open_admin, screenshot
 from browser.serving import served
+from nginx import nginx
+from quickstart_site import Site, installed
 
 
 def bare(site: Site, folder: Path) -> contextlib.AbstractContextManager[str]:

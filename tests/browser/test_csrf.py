@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 import pytest
-from harness import TESTS
 from playwright.sync_api import Page
 
 from browser.pages import open_admin
 from browser.serving import library
+from harness import TESTS
 
 FORM = """<!doctype html><title>Win a prize</title>
 <form method="post" action="{target}" enctype="{coding}"><input name="name" value="stolen"><button>Win</button></form>

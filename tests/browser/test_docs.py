@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from quickstart_site import PASSWORD
 
 from browser.pages import log_in, open_admin, screenshot
 from browser.serving import library
+from quickstart_site import PASSWORD
 
 COLLECT = ("collectstatic", "--verbosity=0", "--no-input")
 POSITIONS: dict[str, tuple[str, dict[str, str]]] = {

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from example_site import EXAMPLES, Example, started
 from playwright.sync_api import Page, expect
 
 from browser.pages import open_admin, screenshot
 from browser.serving import served
+from example_site import EXAMPLES, Example, started
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)

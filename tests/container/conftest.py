@@ -14,11 +14,11 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from harness import postgres
 
 from container.image import REPOSITORY, Image, Images, base, what_is_missing, wheel
 from container.running import over_tcp
 from container.sites import built, example
+from harness import postgres
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from harness import free_port
 
 from container.image import PATH
+from harness import free_port
 
 # The first process of a new PID namespace sets up its view of the files, and then becomes the container's own.
 SET_UP = """

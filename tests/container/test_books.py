@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import psycopg
-from quickstart_site import hidden_fields
 
 from container.image import Image
 from container.sites import start
+from quickstart_site import hidden_fields
 
 CLIENTS = 200
 THREADS = 8  # mount()'s default

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from quickstart_site import add_note, log_in
 
 from container.image import Image
 from container.sites import CANARY, PUBLIC, start
+from quickstart_site import add_note, log_in
 
 PASSWORD = "correct horse battery staple"
 

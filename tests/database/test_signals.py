@@ -16,7 +16,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from calls import request
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
@@ -28,11 +27,12 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import get_urlconf, path, set_urlconf
 from fastapi import FastAPI
-from harness import PYTHONPATH
 
+from calls import request
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.database import signals as request_signals
+from harness import PYTHONPATH
 
 pytestmark = pytest.mark.django_db
 

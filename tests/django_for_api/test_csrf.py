@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-from api_client import ApiClient, both, committed_rows
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
@@ -16,6 +15,7 @@ from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.test import Client
 from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 
+from api_client import ApiClient, both, committed_rows
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser, OptionalUser, StaffUser, api_key, get_request, router
 from djfast_mount.django_for_api import csrf

@@ -9,9 +9,7 @@ from http.cookies import SimpleCookie
 from typing import Annotated, Any
 
 import pytest
-from api_client import committed_rows
 from asgiref.sync import sync_to_async
-from calls import call, connect, http_scope, websocket_scope
 from django.contrib import auth as djangos_auth
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
@@ -22,6 +20,8 @@ from fastapi import Depends, FastAPI, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from api_client import committed_rows
+from calls import call, connect, http_scope, websocket_scope
 from djfast_mount import mount
 from djfast_mount.auth import (
     CurrentUser,

@@ -11,10 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import middleware_for_api as kinds
 import pytest
-from api_client import ApiClient, both, committed_rows
-from calls import call, http_scope
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client, override_settings
@@ -22,12 +19,15 @@ from django.utils import translation
 from django.utils.translation import gettext
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import FileResponse, StreamingResponse
-from harness import TESTS
 from starlette.types import Message
 
+import middleware_for_api as kinds
+from api_client import ApiClient, both, committed_rows
+from calls import call, http_scope
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser, get_request
 from djfast_mount.exceptions import ConfigurationError
+from harness import TESTS
 from project.shop.models import Item
 
 OLD, TENANT, ASYNC, MARKED, BOTH = (

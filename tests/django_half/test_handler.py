@@ -12,11 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-import handler_site
 import pytest
-from api_client import committed_rows
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from calls import Answer, call, http_scope
 from django import urls
 from django.contrib.auth.models import User
 from django.core.handlers.asgi import ASGIHandler
@@ -26,10 +23,13 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client
 from django.urls import clear_url_caches
 from fastapi import FastAPI
-from handler_site import events
 from starlette.types import ASGIApp, Message
 
+import handler_site
+from api_client import committed_rows
+from calls import Answer, call, http_scope
 from djfast_mount import mount
+from handler_site import events
 from project.shop.models import Item
 
 # Django's own handler warns of a sync iterator, which it collects.

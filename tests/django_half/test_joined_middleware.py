@@ -17,10 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 import pytest
-from api_client import committed_rows
 from asgiref.local import Local
 from asgiref.sync import SyncToAsync, iscoroutinefunction, markcoroutinefunction
-from calls import HOST, Answer, call, http_scope
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
@@ -45,6 +43,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
+from api_client import committed_rows
+from calls import HOST, Answer, call, http_scope
 from djfast_mount import mount
 from djfast_mount.threads.lease import Lease
 from project.shop.models import Item

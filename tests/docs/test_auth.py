@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api_client import ApiClient, committed_rows
 from django.contrib.auth.models import Permission, User
 from django.db import connections
 from django.test import Client
 from fastapi import FastAPI
-from harness import TESTS
 
+from api_client import ApiClient, committed_rows
 from djfast_mount import mount
 from djfast_mount.auth import Scheme
+from harness import TESTS
 from project.library.models import Key
 
 DOCS = TESTS.parent / "docs"

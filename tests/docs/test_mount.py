@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import request
 from fastapi import APIRouter
-from harness import TESTS
 from starlette.routing import Mount
 
+from calls import request
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
+from harness import TESTS
 
 pytestmark = pytest.mark.once
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api_client import ApiClient, committed_rows
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.auth.models import User
 from django.template import Context, Template
 from django.test import Client
 from django.urls import path
-from harness import TESTS
 
+from api_client import ApiClient, committed_rows
 from djfast_mount import mount
+from harness import TESTS
 from project import library
 from project.library import models
 from project.library.models import Author, Book

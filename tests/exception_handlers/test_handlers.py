@@ -10,8 +10,6 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from api_client import ApiClient, both, committed_rows
-from calls import websocket
 from django.contrib.auth.models import User
 from django.core.exceptions import (
     BadRequest,
@@ -29,6 +27,8 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from api_client import ApiClient, both, committed_rows
+from calls import websocket
 from djfast_mount import mount
 from djfast_mount.exception_handlers import add_exception_handlers
 from project.library.models import Author, Book

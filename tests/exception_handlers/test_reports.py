@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+
 from harness import Server
 
 pytestmark = pytest.mark.once

@@ -18,7 +18,6 @@ import fastapi.dependencies.utils
 import fastapi.middleware.asyncexitstack
 import fastapi.routing
 import pytest
-from calls import HOST, Answer, call, http_scope, request, websocket
 from fastapi import (
     BackgroundTasks,
     Body,
@@ -37,7 +36,6 @@ from fastapi import (
 )
 from fastapi.dependencies.utils import SolvedDependency
 from fastapi.security import APIKeyHeader, SecurityScopes
-from harness import PYTHONPATH
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -45,8 +43,10 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from calls import HOST, Answer, call, http_scope, request, websocket
 from djfast_mount import mount
 from djfast_mount.fastpath import dependency_solving
+from harness import PYTHONPATH
 
 pytestmark = pytest.mark.once
 

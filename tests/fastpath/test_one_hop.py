@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import fastapi.routing
 import pytest
 from asgiref.sync import markcoroutinefunction, sync_to_async
-from calls import Answer, call, http_scope, request
 from django.contrib.auth.models import Group
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse as DjangoResponse
@@ -25,6 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from calls import Answer, call, http_scope, request
 from djfast_mount import mount
 from djfast_mount.threads.lease import Lease
 

@@ -11,7 +11,6 @@ from typing import Any
 import fastapi.routing
 import pytest
 import starlette._utils
-from calls import call, http_scope, request
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
@@ -21,6 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calls import call, http_scope, request
 from djfast_mount import mount
 from djfast_mount.fastpath import route_index
 from djfast_mount.fastpath.route_index import add_route_index

@@ -8,9 +8,7 @@ import sys
 from typing import Annotated, Any
 
 import pytest
-from calls import request
 from fastapi import Depends, FastAPI, Request
-from harness import PYTHONPATH
 from opentelemetry import trace
 from opentelemetry._logs import NoOpLoggerProvider
 from opentelemetry._logs import _internal as logs
@@ -18,7 +16,9 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.metrics import _internal as metrics
 from opentelemetry.trace import NoOpTracerProvider
 
+from calls import request
 from djfast_mount import mount
+from harness import PYTHONPATH
 
 pytestmark = pytest.mark.once
 

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import pytest
-from calls import Answer, ask, call, http_scope
 from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calls import Answer, ask, call, http_scope
 from djfast_mount import mount
 
 MIB = 2**20

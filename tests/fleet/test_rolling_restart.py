@@ -17,11 +17,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from fleet.load import Load
 from harness import Server, free_port
 from nginx import configuration, nginx_command, wait_for
 from quickstart_site import QUICKSTART, REPOSITORY, Site, installed
-
-from fleet.load import Load
 
 FLEET = Path(__file__).parent
 WORKERS = 2

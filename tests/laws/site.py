@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from typing import Any, TypeVar
 
 import httpx
-from calls import http_scope, websocket_scope
 from django.test import override_settings
 from starlette.types import ASGIApp, Message, Scope
 
+from calls import http_scope, websocket_scope
 from djfast_mount.threads.pool import Pool
 from laws import record
 

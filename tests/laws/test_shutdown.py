@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection, connections
 from fastapi import FastAPI
-from harness import Server
 
+from harness import Server
 from laws import record
 from laws.record import note
 from laws.site import Root, Site, lifespan

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from harness import PYTHONPATH, Server
-from lifespan_drive import LOGGER, Drive, Log, api, lifespan, run, whole_life
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount import mount
+from harness import PYTHONPATH, Server
+from lifespan_drive import LOGGER, Drive, Log, api, lifespan, run, whole_life
 
 pytestmark = pytest.mark.once
 

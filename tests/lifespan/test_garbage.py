@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import call, http_scope
 from django.test import override_settings
 from fastapi import Depends, FastAPI, HTTPException
-from lifespan_drive import Drive
-from pool_hooks import NotedHooks
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
+from calls import call, http_scope
 from djfast_mount import mount
 from djfast_mount.lifespan import garbage
 from djfast_mount.threads.calls import FutureCall, perform
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool
+from lifespan_drive import Drive
+from pool_hooks import NotedHooks
 
 
 def opened() -> Iterator[None]:

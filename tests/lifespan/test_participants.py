@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from calls import connect, websocket_scope
 from django.db.backends.signals import connection_created
 from fastapi import APIRouter, FastAPI, Request
-from lifespan_drive import LOGGER, Drive, Log, api, lifespan, run, whole_life
 from starlette.applications import Starlette
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse
@@ -20,7 +18,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from calls import connect, websocket_scope
 from djfast_mount import mount
+from lifespan_drive import LOGGER, Drive, Log, api, lifespan, run, whole_life
 from project.shop.models import Item
 
 pytestmark = pytest.mark.once

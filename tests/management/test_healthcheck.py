@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+
 from harness import free_port
 
 pytestmark = pytest.mark.once

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dev_site import Folder
 from harness import free_port, postgres
 

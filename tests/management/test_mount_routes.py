@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dev_site import Folder, Running
 
 pytestmark = pytest.mark.long

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+
 from dev_site import Folder, Running, runserver
 from harness import free_port
-from websockets.sync.client import connect
 
 pytestmark = pytest.mark.long
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from api_client import ApiClient, both, committed_rows
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, connections, transaction
 from fastapi import FastAPI, HTTPException
 
+from api_client import ApiClient, both, committed_rows
 from djfast_mount import mount
 from djfast_mount.transactions import Atomic
 from project.library.models import Author, Book

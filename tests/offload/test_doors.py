@@ -30,7 +30,6 @@ from anyio._core import _eventloop
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.local import Local
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
-from calls import request
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_finished
 from django.http import HttpResponse
@@ -38,6 +37,8 @@ from django.test import RequestFactory
 from django.urls import path, re_path
 from django.utils.translation import gettext_lazy
 from fastapi import APIRouter, FastAPI
+
+from calls import request
 
 pytestmark = pytest.mark.once
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import free_port
 
+from harness import free_port
 from package.conftest import REPOSITORY, Built, Machine
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from harness import postgres
-from quickstart_site import REPOSITORY
 
 from container.running import over_tcp
+from harness import postgres
+from quickstart_site import REPOSITORY
 
 pytestmark = pytest.mark.once
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import djfast_mount
 from dev_site import dedent
 from harness import TESTS, Server
 from quickstart_site import QUICKSTART, fresh_database
-
-import djfast_mount
 
 pytestmark = pytest.mark.long
 

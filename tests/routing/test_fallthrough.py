@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from api_client import ApiClient, both, committed_rows
-from calls import request, websocket
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path, register_converter, reverse
 from django.urls import path as url
 from django.views.decorators.csrf import csrf_exempt
 from fastapi import APIRouter, FastAPI, HTTPException, WebSocket
-from harness import TESTS
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
@@ -21,9 +18,12 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
+from api_client import ApiClient, both, committed_rows
+from calls import request, websocket
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.urls import route_table
+from harness import TESTS
 from project.shop.models import Item
 
 

@@ -13,19 +13,19 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
-from calls import call, connect, http_scope, request, websocket, websocket_scope
 from django.http import HttpRequest, JsonResponse
 from django.test import override_settings
 from django.urls import re_path
-from harness import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
+from calls import call, connect, http_scope, request, websocket, websocket_scope
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.threads.pool import Pool
+from harness import Server
 
 pytestmark = pytest.mark.once
 

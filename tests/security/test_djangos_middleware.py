@@ -9,17 +9,17 @@ import threading
 from typing import Annotated, Any
 
 import pytest
-from calls import Answer, ask, call, http_scope
 from django.http import HttpRequest
 from django.test import override_settings
 from fastapi import Depends, FastAPI, Request, Response, WebSocket
-from harness import TESTS
 from starlette.types import Message
 
+from calls import Answer, ask, call, http_scope
 from djfast_mount import mount
 from djfast_mount.auth import get_request
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.security import djangos_middleware as security
+from harness import TESTS
 
 pytestmark = pytest.mark.once
 

@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from calls import request, websocket
 from django.test import override_settings
 
+from calls import request, websocket
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 

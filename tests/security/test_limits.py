@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import HOST, Answer, request
 from django.test import override_settings
 from fastapi import FastAPI, Request, Response, UploadFile
-from harness import Server
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from calls import HOST, Answer, request
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
+from harness import Server
 
 pytestmark = pytest.mark.once
 

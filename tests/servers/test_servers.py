@@ -18,10 +18,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from harness import Server, free_port
-from quickstart_site import QUICKSTART, Site, installed, log_in
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+from harness import Server, free_port
+from quickstart_site import QUICKSTART, Site, installed, log_in
 
 APP = "quickstart_with_lifespan:app"
 NO_LIFESPAN = {"daphne"}

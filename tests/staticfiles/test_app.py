@@ -16,9 +16,9 @@ from urllib.parse import urljoin
 
 import brotli
 import pytest
-from calls import Answer, ask, call, http_scope, not_found
 from django.core import mail
 
+from calls import Answer, ask, call, http_scope, not_found
 from djfast_mount.staticfiles.app import StaticFiles
 
 pytestmark = pytest.mark.once

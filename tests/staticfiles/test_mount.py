@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-from calls import Answer, ask, not_found, request
 from django.conf import settings as lazy_settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.storage import storages
@@ -22,11 +21,12 @@ from django.core.handlers.asgi import ASGIHandler
 from django.middleware.security import SecurityMiddleware
 from django.utils.functional import empty
 from fastapi import FastAPI
-from harness import PYTHONPATH, TESTS, Server
 from starlette.types import ASGIApp
 
+from calls import Answer, ask, not_found, request
 from djfast_mount import mount
 from djfast_mount.staticfiles.app import StaticFiles
+from harness import PYTHONPATH, TESTS, Server
 
 pytestmark = pytest.mark.once
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import ask, call, http_scope, not_found
-from harness import Server
 from starlette.types import Message
 
+from calls import ask, call, http_scope, not_found
 from djfast_mount.staticfiles.app import StaticFiles
 from djfast_mount.staticfiles.responses import BLOCK
+from harness import Server
 
 pytestmark = pytest.mark.once
 

@@ -12,8 +12,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from harness import Server
 
+from harness import Server
 from stress.databases import database, migrate, name_of
 from stress.server import Figures, Serve, under_load
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+
 from harness import PYTHONPATH
 
 with warnings.catch_warnings():

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness import Server
-
 from stress.databases import Backends
 from stress.load import Abort, Answer, Call, drive, settled_report
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Server
 
+from harness import Server
 from stress.databases import Backends, migrate, restartable
 from stress.load import Answer, Call, send, together
 from stress.server import Figures, Serve, judge, tail, under_load

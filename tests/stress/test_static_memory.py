@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Server
 
+from harness import Server
 from stress.server import Figures, judge, tail
 
 LARGE = 50 * 2**20  # bytes

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
 from harness import Server
 from quickstart_site import REPOSITORY, fresh_database, hidden_fields
 

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from calls import call, http_scope
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Scope
+
+from calls import call, http_scope
 
 LOGGER = "djfast_mount.lifespan"
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 import psycopg
+
 from harness import TESTS, Server
 
 REPOSITORY = TESTS.parent

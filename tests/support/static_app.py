@@ -3,6 +3,7 @@
 import os
 
 import django
+
 from calls import not_found
 
 django.setup(set_prefix=False)

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from api_client import both
 from django.core import mail
 from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished, request_started
@@ -21,6 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 from fastapi import FastAPI
 
+from api_client import both
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.testing import Client

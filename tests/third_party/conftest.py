@@ -7,6 +7,7 @@ import os
 import tempfile
 
 import pytest
+
 from harness import postgres
 
 _stack = contextlib.ExitStack()

@@ -8,13 +8,13 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import pytest
-from pool_hooks import NotedHooks
 
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool
 from laws.clock import ClockLoop
 from laws.record import Stop
+from pool_hooks import NotedHooks
 
 pytestmark = pytest.mark.once
 
