@@ -64,9 +64,9 @@ def check_rules(root: Resource) -> None:
         if not any(issubclass(model, each) for each in ruled):
             name = model.__name__
             raise ConfigurationError(
-                f"The body of {action} of {resource.model.__name__} names rows of {name} in {place!r}, and no rows= says "
-                f"which of them a caller may see. Give related_rows={{{name}: ...}}: a dependency that returns a Q, or "
-                "every_row."
+                f"The body of {action} of {resource.model.__name__} names rows of {name} in {place!r}, and no rows= "
+                f"says which of them a caller may see. Give related_rows={{{name}: ...}}: a dependency that returns a "
+                "Q, or every_row."
             )
 
 
