@@ -159,6 +159,7 @@ class Member:
             ``"many"``, or ``"computed"``: by a property, a method or an annotation.
         field: The model field or relation; None for what is computed.
         shape: Of the nested schema.
+        many: Whether it is a list of nested schemas.
         required: Whether there is no default.
     """
 
@@ -168,6 +169,7 @@ class Member:
     kind: Kind
     field: Any = None
     shape: Shape | None = None
+    many: bool = False
     required: bool = True
 
 
@@ -232,7 +234,8 @@ def _member(
     nested, many = nested_schema(info.annotation)
     found = model_field(model, source)
     if orm_of(info).method is not None or found is None:
-        return Member(name, key, source, "computed", required=info.is_required())
+        computed = None if nested is None else _shape(nested, declared(nested).model, above)
+        return Member(name, key, source, "computed", None, computed, many, info.is_required())
     field, by_key = found
     if nested is None or not field.is_relation or by_key:
         return Member(name, key, source, _kind(schema, name, field), field, required=info.is_required())
@@ -245,7 +248,7 @@ def _member(
         )
     _check_target(schema, name, nested, field.related_model)
     inner = _shape(nested, field.related_model, above)
-    return Member(name, key, source, "many" if many else "one", field, inner, info.is_required())
+    return Member(name, key, source, "many" if many else "one", field, inner, many, info.is_required())
 
 
 def _kind(schema: type[BaseModel], name: str, field: Any) -> Kind:

@@ -6,7 +6,7 @@ It serves whatever the caller has: evaluated querysets, single rows, raw queries
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -59,13 +59,20 @@ def _getter(member: Member) -> Callable[[models.Model], Any]:
         return lambda row: _url(getattr(row, member.source))
     if member.kind == "keys":
         return lambda row: [each.pk for each in getattr(row, member.source).all()]
-    if member.kind == "computed":
+    if member.shape is None:
         return lambda row: _called(getattr(row, member.source))
-    assert member.shape is not None
     inner = _reader_of(member.shape)
+    if member.kind == "computed":
+        return lambda row: _inner_of(_called(getattr(row, member.source)), member, inner)
     if member.kind == "many":
         return lambda row: [inner(each) for each in getattr(row, member.source).all()]
     return lambda row: None if (one := getattr(row, member.source, None)) is None else inner(one)
+
+
+def _inner_of(value: Any, member: Member, inner: Callable[[models.Model], Values]) -> Any:
+    if value is None:
+        return None
+    return [inner(each) for each in value] if member.many else inner(value)
 
 
 def _called(value: Any) -> Any:
@@ -86,24 +93,46 @@ def fetched(shape: Shape, rows: models.QuerySet[Any]) -> list[models.Model]:
     if joined and not rows.query.is_empty():
         found = found.select_related(*joined)
     lookups = list(_lookups(shape, "", asked, joined=True))
-    return list(found.prefetch_related(*lookups) if lookups else found)
+    instances = list(found.prefetch_related(*lookups) if lookups else found)
+    _load_rest(shape, instances)
+    return instances
 
 
-def complete(shape: Shape, rows: Sequence[models.Model]) -> list[models.Model]:
+def complete(shape: Shape, rows: Iterable[models.Model]) -> list[models.Model]:
     """Returns `rows`, after fetching what they lack of `shape`: a query for each relation, at most."""
     found = list(rows)
-    _load_deferred(shape, found)
     lookups = list(_lookups(shape, "", set(), joined=False))
     if found and lookups:
         prefetch_related_objects(found, *lookups)
+    _load_rest(shape, found)
     return found
+
+
+def _load_rest(shape: Shape, rows: list[models.Model]) -> None:
+    """Loads what `rows`, and the rows nested in them, were fetched without by somebody's `only()` or `defer()`."""
+    if not rows:
+        return
+    _load_deferred(shape, rows)
+    for member in shape.members:
+        if member.shape is not None:
+            nested = [each for row in rows for each in _nested(member, row)]
+            (complete if member.kind == "computed" else _load_rest)(member.shape, nested)
+
+
+def _nested(member: Member, row: models.Model) -> Iterable[models.Model]:
+    """The rows of `member`, which have been fetched."""
+    if member.kind == "many":
+        found: Iterable[models.Model] = getattr(row, member.source).all()
+        return found
+    value = _called(getattr(row, member.source, None))
+    return [] if value is None else value if member.many else [value]
 
 
 def _joined(shape: Shape, prefix: str = "") -> Iterator[str]:
     """The relations to one row that can be joined to the query of `shape`."""
     for member in shape.members:
         if member.kind == "one" and member.shape is not None and may_join(member):
-            path = prefix + _lookup(member)
+            path = prefix + str(member.field.name)
             yield path
             yield from _joined(member.shape, path + "__")
 

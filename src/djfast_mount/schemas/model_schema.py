@@ -62,7 +62,9 @@ class ModelSchema(BaseModel, Generic[M]):
         not fit, a relation has no schema, schemas hold each other.
     """
 
-    model_config = ConfigDict(populate_by_name=True, protected_namespaces=(), model_title_generator=_title)
+    model_config = ConfigDict(
+        populate_by_name=True, protected_namespaces=(), ignored_types=(type,), model_title_generator=_title
+    )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,8 +1,9 @@
 """What a queryset will do, of which Django's public API does not tell.
 
 Names that are not public: `QuerySet._fields`, `_result_cache`, `_iterable_class`, `_prefetch_related_lookups` and
-`_known_related_objects`; of a model, `_prefetched_objects_cache`. Where one of a queryset's is gone, it is taken as
-evaluated: its rows are fetched as it fetches them, and what they lack after that. It costs speed, and never a row.
+`_known_related_objects`, `Query._filtered_relations`; of a model, `_prefetched_objects_cache`. Where one of a
+queryset's is gone, it is taken as evaluated: its rows are fetched as it fetches them, and what they lack after that.
+It costs speed, and never a row.
 """
 
 from __future__ import annotations
@@ -10,9 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Model, Prefetch, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.db.models.query import ModelIterable
 
-__all__ = ["filled_by_caller", "forget", "gives_instances", "is_plain", "parents_known"]
+__all__ = [
+    "filled_by_caller",
+    "forget",
+    "gives_instances",
+    "has_filtered_relations",
+    "has_own_prefetches",
+    "is_plain",
+    "parents_known",
+]
 
 _GONE: Any = object()
 
@@ -31,9 +41,22 @@ def is_plain(rows: QuerySet[Any]) -> bool:
 
 
 def filled_by_caller(rows: QuerySet[Any]) -> set[str]:
-    """Returns the relations that the caller's prefetches fill, by querysets of their own."""
+    """Returns the relations that the caller's prefetches fill: of ``a__b`` both ``a`` and ``a__b``."""
     lookups: Any = getattr(rows, "_prefetch_related_lookups", ())
-    return {lookup.prefetch_to for lookup in lookups if isinstance(lookup, Prefetch) and lookup.queryset is not None}
+    paths = [lookup.prefetch_to if isinstance(lookup, Prefetch) else str(lookup) for lookup in lookups]
+    parts = [path.split(LOOKUP_SEP) for path in paths]
+    return {LOOKUP_SEP.join(names[: end + 1]) for names in parts for end in range(len(names))}
+
+
+def has_own_prefetches(rows: QuerySet[Any]) -> bool:
+    """Whether one of the caller's prefetches is more than the name of a relation."""
+    lookups: Any = getattr(rows, "_prefetch_related_lookups", ())
+    return any(not isinstance(lookup, str) for lookup in lookups)
+
+
+def has_filtered_relations(rows: QuerySet[Any]) -> bool:
+    """Whether joins of the query have conditions of their own."""
+    return bool(getattr(rows.query, "_filtered_relations", None))
 
 
 def parents_known(rows: QuerySet[Any]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from djfast_mount.schemas.declaration import declared, shape_of
 from djfast_mount.schemas.instances import complete, fetched, values_of
+from djfast_mount.schemas.plan import NoPlan, Plan, plan_of_schema
 from djfast_mount.schemas.queryset_door import gives_instances, is_plain
 
 __all__ = ["explain", "of", "read"]
@@ -25,8 +27,27 @@ def lists_of(schema: type[BaseModel]) -> TypeAdapter[list[Any]]:
 
 def read(schema: type[BaseModel], rows: Any) -> list[BaseModel]:
     """Returns a schema for each of `rows`."""
-    found = _instances(schema, _rows_of(schema, rows))
-    return lists_of(schema).validate_python([values_of(schema, row) for row in found])
+    return lists_of(schema).validate_python(_values(schema, _rows_of(schema, rows)))
+
+
+def _values(schema: type[BaseModel], rows: QuerySet[Any] | list[Model]) -> list[dict[str, Any]]:
+    """What `schema` takes of `rows`: by the plan where that is what the instances have."""
+    shape = shape_of(schema)
+    if isinstance(rows, QuerySet) and declared(schema).options.way != "instances":
+        with suppress(NoPlan):
+            return plan_for(schema, rows).read(rows)
+    instances = fetched(shape, rows) if isinstance(rows, QuerySet) else complete(shape, rows)
+    return [values_of(schema, row) for row in instances]
+
+
+def plan_for(schema: type[BaseModel], rows: QuerySet[Any]) -> Plan:
+    """Returns the plan for `rows`. Raises: NoPlan."""
+    computed = {member.source for member in shape_of(schema).members if member.kind == "computed"}
+    model: Any = rows.model
+    found = plan_of_schema(schema, model, frozenset(computed & rows.query.annotation_select.keys()))
+    if isinstance(found, str):
+        raise NoPlan(found)
+    return found
 
 
 def of(schema: type[BaseModel], row: Model) -> BaseModel:
@@ -60,11 +81,6 @@ def _check_model(schema: type[BaseModel], model: type) -> None:
     wanted = declared(schema).model
     if not issubclass(model, wanted):
         raise TypeError(f"{schema.__name__} is a schema of {wanted.__name__}, and was given {model.__name__}.")
-
-
-def _instances(schema: type[BaseModel], rows: QuerySet[Any] | list[Model]) -> list[Model]:
-    shape = shape_of(schema)
-    return fetched(shape, rows) if isinstance(rows, QuerySet) else complete(shape, rows)
 
 
 def explain(schema: type[BaseModel]) -> str:

@@ -1,0 +1,217 @@
+"""The read plan: columns instead of instances, one query and one more for each relation to many rows.
+
+What it makes is what the way through instances makes, byte for byte; where that is in doubt there is no plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.db import models, router
+from django.db.models import QuerySet
+from pydantic import BaseModel
+
+from djfast_mount.schemas import reasons
+from djfast_mount.schemas.assembler import Assembler, Compiled
+from djfast_mount.schemas.declaration import Member, Shape, shape_of
+
+__all__ = ["NoPlan", "Plan", "plan_of_schema"]
+
+Values = dict[str, Any]
+
+
+class NoPlan(Exception):
+    """Rows of a schema cannot be read by values alone: the message says why."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Rows of another table that belong to the rows of a plan.
+
+    Attributes:
+        key: The column of the parent that they point to.
+        link: The lookup, from them, of the column that points.
+        many_to_many: Whether there is a table between.
+        plan: How they are read.
+    """
+
+    key: str
+    link: str
+    condition: str
+    many_to_many: bool
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the rows of one shape are read from one query.
+
+    Attributes:
+        model: Of the rows.
+        models: Of all rows whose columns are among those of this query.
+        columns: The lookups of what is selected.
+        joined: The relations to one row whose columns are among them.
+        branches: What is read by queries of its own.
+        code: What makes the values.
+    """
+
+    model: type[models.Model]
+    models: tuple[type[models.Model], ...]
+    columns: tuple[str, ...]
+    joined: frozenset[str]
+    branches: tuple[Branch, ...]
+    code: Compiled
+
+    def read(self, rows: QuerySet[Any]) -> list[Any]:
+        """Returns the values of `rows`. Raises: NoPlan, when a manager's queryset must be made into instances."""
+        self.check(rows, "the queryset")
+        branches = self._prepared(rows.db)
+        found = list(rows.values_list(*self.columns))
+        return self.code.listed(found, *self._lists(branches, found, 0))
+
+    def check(self, rows: QuerySet[Any], whose: str) -> None:
+        """Raises: NoPlan, when `rows` must be made into instances."""
+        if (reason := reasons.of_queryset(rows, set(self.joined))) is not None:
+            raise NoPlan(f"of {whose}: {reason}")
+        for model in self.models:
+            if (reason := reasons.of_receivers(model)) is not None:
+                raise NoPlan(reason)
+
+    def _prepared(self, using: str) -> list[tuple[Branch, QuerySet[Any], list[Any]]]:
+        """The querysets of the branches, each asked whether it can be read so before anything is read."""
+        prepared = []
+        for branch in self.branches:
+            rows = branch.plan.model._default_manager.using(_database(branch.plan.model, self.model, using))
+            rows = rows.get_queryset() if isinstance(rows, models.Manager) else rows
+            whose = f"{branch.plan.model.__name__}'s manager"
+            branch.plan.check(rows, whose)
+            if branch.many_to_many and len(rows.query.alias_map) > 1:
+                raise NoPlan(f"of {whose}: it joins other tables")
+            prepared.append((branch, rows, branch.plan._prepared(using)))
+        return prepared
+
+    def _lists(self, branches: list[Any], found: list[Any], offset: int) -> Iterator[Callable[[Any], list[Any] | None]]:
+        for branch, rows, inner in branches:
+            place = self.columns.index(branch.key) + offset
+            keys = list(dict.fromkeys(row[place] for row in found if row[place] is not None))
+            below = []
+            if keys:
+                chosen = rows.filter(**{f"{branch.condition}__in": keys})
+                below = list(chosen.values_list(branch.link, *branch.plan.columns))
+            yield branch.plan.code.grouped(below, *branch.plan._lists(inner, below, 1)).get
+
+
+def _database(model: type[models.Model], parent: type[models.Model], using: str) -> str:
+    """The alias that Django would read the related rows from, which a router may choose by the row they belong to."""
+    if not router.routers:
+        return using
+    hint = parent.from_db(using, [], [])
+    return str(router.db_for_read(model, instance=hint))
+
+
+@cache
+def plan_of_schema(
+    schema: type[BaseModel], model: type[models.Model], annotations: frozenset[str] = frozenset()
+) -> Plan | str:
+    """Returns the plan for rows of `model`, which is the schema's or a subclass of it, or why there is none.
+
+    Args:
+        annotations: Those of the queryset that the schema shows.
+    """
+    try:
+        return _plan(shape_of(schema), model, annotations)
+    except NoPlan as reason:
+        return str(reason)
+
+
+def _plan(shape: Shape, model: type[models.Model], annotations: frozenset[str]) -> Plan:
+    making = _Making(annotations)
+    item = making.item(shape, model, "")
+    key = model._meta.pk
+    making.assembler.column("pk" if isinstance(key, models.CompositePrimaryKey) else key.attname)
+    code = making.assembler.compile(item, shape.schema.__name__)
+    columns, branches = tuple(making.assembler.columns), tuple(making.branches)
+    return Plan(model, tuple(making.models), columns, frozenset(making.joined), branches, code)
+
+
+class _Making:
+    """A plan in the making."""
+
+    def __init__(self, annotations: frozenset[str]) -> None:
+        self.annotations = annotations
+        self.assembler = Assembler()
+        self.branches: list[Branch] = []
+        self.joined: set[str] = set()
+        self.models: list[type[models.Model]] = []
+
+    def item(self, shape: Shape, model: type[models.Model], prefix: str) -> str:
+        """Returns the code of one row, whose columns have the lookups `prefix` + their names."""
+        if (reason := reasons.of_model(model)) is not None:
+            raise NoPlan(reason)
+        self.models.append(model)
+        members = [(member, self._code(member, model, prefix)) for member in shape.members]
+        return self.assembler.nested([(member.key, code) for member, code in members if code is not None])
+
+    def _code(self, member: Member, model: type[models.Model], prefix: str) -> str | None:
+        """The code of one value; None for an annotation that is not there and need not be."""
+        if member.kind == "computed":
+            return self._computed(member, model, prefix)
+        field = member.field
+        if member.kind in ("column", "file"):
+            if (reason := reasons.of_field(model, field)) is not None:
+                raise NoPlan(reason)
+            name = "pk" if isinstance(field, models.CompositePrimaryKey) else field.attname
+            return self.assembler.value(prefix + name, _url_of(field) if member.kind == "file" else None)
+        if (reason := reasons.of_relation(field)) is not None:
+            raise NoPlan(reason)
+        return self._one(member, prefix) if member.kind == "one" else self._many(member, model, prefix)
+
+    def _computed(self, member: Member, model: type[models.Model], prefix: str) -> str | None:
+        if not prefix and member.source in self.annotations:
+            return self.assembler.value(member.source)
+        if not member.required and not prefix and not hasattr(model, member.source):
+            return None
+        raise NoPlan(f"{model.__name__}.{member.source} is computed in Python")
+
+    def _one(self, member: Member, prefix: str) -> str:
+        assert member.shape is not None
+        if not prefix:
+            self.joined.add(member.field.name)
+        path = f"{prefix}{member.field.name}__"
+        target = member.field.related_model
+        key = path + target._meta.pk.attname
+        self.assembler.column(key)
+        return self.assembler.unless_none(key, self.item(member.shape, target, path))
+
+    def _many(self, member: Member, model: type[models.Model], prefix: str) -> str:
+        field, target = member.field, member.field.related_model
+        if field.many_to_many:
+            back = field.related_query_name() if field.concrete else field.field.name
+            key, link, condition = model._meta.pk.attname, f"{back}__pk", back
+        else:
+            [pointed] = field.field.foreign_related_fields
+            key, link, condition = pointed.attname, field.field.attname, field.field.name
+        code = self.assembler.branch(prefix + key)
+        plan = _keys_alone(target) if member.shape is None else _plan(member.shape, target, frozenset())
+        self.branches.append(Branch(prefix + key, link, condition, bool(field.many_to_many), plan))
+        return code
+
+
+def _keys_alone(model: type[models.Model]) -> Plan:
+    """The plan of a many-to-many that is shown by its keys."""
+    if (reason := reasons.of_model(model)) is not None:
+        raise NoPlan(reason)
+    assembler = Assembler()
+    item = assembler.value(model._meta.pk.attname)
+    code = assembler.compile(item, model.__name__)
+    return Plan(model, (model,), tuple(assembler.columns), frozenset(), (), code)
+
+
+def _url_of(field: Any) -> Callable[[Any], str | None]:
+    def url(name: Any) -> str | None:
+        return str(field.storage.url(name)) if name else None
+
+    return url

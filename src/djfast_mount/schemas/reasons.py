@@ -1,0 +1,100 @@
+"""Why values would not be what instances have: each function returns the reason, or None where there is none.
+
+What is not known to be safe is a reason. The way through instances is always right.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from django.db import models
+from django.db.models import QuerySet
+from django.db.models.fields.files import FieldFile, FileDescriptor, ImageFieldFile, ImageFileDescriptor
+from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.query_utils import DeferredAttribute
+from django.db.models.signals import post_init, pre_init
+
+from djfast_mount.schemas import queryset_door
+
+__all__ = ["of_field", "of_model", "of_queryset", "of_receivers", "of_relation"]
+
+_FILES = {FileDescriptor: FieldFile, ImageFileDescriptor: ImageFieldFile}
+
+
+def of_model(model: type[models.Model]) -> str | None:
+    """Why rows of `model` must be made into instances."""
+    name = model.__name__
+    if getattr(model.from_db, "__func__", None) is not models.Model.from_db.__func__:  # type: ignore[attr-defined]
+        return f"{name}.from_db is overridden"
+    if model.__init__ is not models.Model.__init__:
+        return f"{name}.__init__ is overridden"
+    if model.__getattribute__ is not object.__getattribute__ or hasattr(model, "__getattr__"):
+        return f"{name} computes its attributes"
+    return None
+
+
+def of_receivers(model: type[models.Model]) -> str | None:
+    """Why rows of `model` must be made into instances just now: somebody may have connected to a signal."""
+    if post_init.has_listeners(model) or pre_init.has_listeners(model):
+        return f"receivers listen to the making of {model.__name__}"
+    return None
+
+
+def of_field(model: type[models.Model], field: Any) -> str | None:
+    """Why the column of `field` is not what an instance has as its attribute."""
+    attribute = inspect.getattr_static(model, field.attname, None)
+    kind = type(attribute)
+    if kind in (DeferredAttribute, ForeignKeyDeferredAttribute):
+        return None
+    if kind in _FILES and field.attr_class is _FILES[kind]:
+        return None
+    if isinstance(field, models.CompositePrimaryKey):
+        return None
+    return f"{model.__name__}.{field.name} has a descriptor of its own"
+
+
+def of_relation(field: Any) -> str | None:
+    """Why what `field` leads to cannot be fetched by one column."""
+    model, known = field.model.__name__, (models.ForeignKey, models.ManyToManyField, models.ForeignObjectRel)
+    if not isinstance(field, known):
+        return f"{model}.{field.name} is a {type(field).__name__}"
+    if field.many_to_many:
+        return _of_many_to_many(_forward(field))
+    forward = _forward(field)
+    if len(forward.foreign_related_fields) != 1:
+        return f"{model}.{field.name} has several columns"
+    if field.concrete and not field.null and not forward.db_constraint:
+        return f"{model}.{field.name} has no constraint in the database: a join might lose rows"
+    return None
+
+
+def _forward(relation: Any) -> Any:
+    """The field of a relation, seen from whichever side."""
+    return relation if relation.concrete else relation.field
+
+
+def _of_many_to_many(field: Any) -> str | None:
+    through = field.remote_field.through
+    keys = [through._meta.get_field(name) for name in (field.m2m_field_name(), field.m2m_reverse_field_name())]
+    if all(key.target_field.primary_key for key in keys):
+        return None
+    return f"{through.__name__} points to other columns than primary keys"
+
+
+def of_queryset(rows: QuerySet[Any], relations: set[str]) -> str | None:
+    """Why the rows of `rows` must be made into instances. `relations`: those to one row that would be joined."""
+    query: Any = rows.query
+    if not queryset_door.is_plain(rows):
+        return "it makes its instances in a way of its own"
+    if query.combinator:
+        return "it is a union"
+    if query.extra or query.select_for_update or queryset_door.has_filtered_relations(rows):
+        return "it has extra(), select_for_update() or a FilteredRelation"
+    if query.distinct and query.annotations:
+        return "it is distinct over annotations"
+    if queryset_door.has_own_prefetches(rows):
+        return "it has prefetches with querysets or attributes of their own"
+    if relations & queryset_door.parents_known(rows):
+        return "its rows know the row that they belong to"
+    return None
