@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "project.library",
     "project.companies",
     "project.firm",
+    "project.zoo",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

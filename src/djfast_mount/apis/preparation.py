@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from djfast_mount.apis.prepared import preparations
 from djfast_mount.apis.tree import Found, RouteLists, apps_in, fastapis_in
 from djfast_mount.auth.schemes import check_schemes
 from djfast_mount.conf import option
@@ -94,6 +95,8 @@ class Preparation:
         """What is done to each FastAPI. Done twice it changes nothing."""
         add_exception_handlers(found.app, problem_details=option("problem_details"))
         honour_atomic_requests(found.app)
+        for step in preparations:
+            step(found.app)
         add_route_index(found.app, found.above)
         self._docs.guard(found)
         if self._middleware is not None:

@@ -7,6 +7,7 @@ from djfast_mount.schemas.mapping import Caller, Orm, as_caller
 from djfast_mount.schemas.model_schema import Create, ModelSchema, Update
 from djfast_mount.schemas.pages import Page
 from djfast_mount.schemas.related import Related
+from djfast_mount.schemas.route_calls import read_what_routes_return
 
 __all__ = [
     "Auto",
@@ -19,5 +20,6 @@ __all__ = [
     "Related",
     "Update",
     "as_caller",
+    "read_what_routes_return",
     "register",
 ]

@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import values
+from djfast_mount.schemas.postgres_types import postgres_type
 
 __all__ = ["FieldType", "field_type", "register"]
 
@@ -34,7 +35,7 @@ class FieldType:
 
     Attributes:
         read: What an answer holds.
-        write: What a body holds: `read` with the constraints of the model.
+        write: What a body holds: `read` with the constraints of the model. None: it is in no body.
         plain: The Python type of the model's value, which an annotation by hand is compared with.
     """
 
@@ -74,6 +75,8 @@ def field_type(field: ModelField) -> FieldType:
     for field_class in type(field).__mro__:
         if maker := _makers.get(field_class):
             return maker(field)
+        if types := postgres_type(field_class, field_type):
+            return FieldType(*types(field))
     raise ConfigurationError(
         f"{field} is a {type(field).__qualname__}, for which schemas know no type. "
         "Register one: djfast_mount.schemas.register(FieldClass, annotation)."
@@ -156,7 +159,7 @@ _makers.update(
 @_makes(models.DecimalField)
 def _decimal(field: ModelField) -> FieldType:
     # Without pydantic's own max_digits: the two count trailing zeros differently.
-    return FieldType(Decimal, Annotated[Decimal, BeforeValidator(values.exact_decimal)], Decimal)
+    return FieldType(Decimal, Annotated[Decimal, values.EXACT_DECIMAL], Decimal)
 
 
 @_makes(models.GenericIPAddressField)
@@ -189,12 +192,13 @@ def _json(field: ModelField) -> FieldType:
 def _file(field: ModelField) -> FieldType:
     """The URL of the file, relative where MEDIA_URL is; None where there is none. Never written: uploads are forms."""
     shown = Format("uri-reference")
-    return FieldType(Annotated[str | None, shown], Annotated[str | None, shown])
+    return FieldType(Annotated[str | None, shown], None)
 
 
 @_makes(models.GeneratedField)
 def _generated(field: ModelField) -> FieldType:
-    return field_type(field.output_field)
+    found = field_type(field.output_field)
+    return FieldType(found.read, None, found.plain)
 
 
 @_makes(models.ForeignKey)
@@ -214,4 +218,4 @@ _PLAIN_KEYS = (models.IntegerField, models.CharField, models.UUIDField)
 @_makes(models.CompositePrimaryKey)
 def _composite(field: ModelField) -> FieldType:
     members = tuple(field_type(member).read for member in field.fields)
-    return FieldType(tuple[members], tuple[members], tuple)  # type: ignore[valid-type]
+    return FieldType(tuple[members], None, tuple)  # type: ignore[valid-type]

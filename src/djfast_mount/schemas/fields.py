@@ -27,7 +27,10 @@ else:
 """Annotates a field whose type the model tells: type checkers take it for Any."""
 
 # Methods of every schema and body, besides those of pydantic's own models.
-_METHODS = {"read", "aread", "of", "aof", "explain", "changes", "create", "acreate", "update", "aupdate"}
+_METHODS = {
+    *("acreate", "aof", "aread", "aread_json", "aupdate", "changes"),
+    *("create", "explain", "of", "read", "read_json", "update"),
+}
 
 
 def python_name(source: str) -> str:

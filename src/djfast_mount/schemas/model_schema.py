@@ -125,6 +125,16 @@ class ModelSchema(BaseModel, Generic[M]):
         return await sync_to_async(cls.read)(rows)
 
     @classmethod
+    def read_json(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> bytes:
+        """Returns what `read` does as JSON. With ``Meta.way = "database"`` PostgreSQL makes it, where it can."""
+        return reading.read_json(cls, rows)
+
+    @classmethod
+    async def aread_json(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> bytes:
+        """Does the same for a coroutine."""
+        return await sync_to_async(cls.read_json)(rows)
+
+    @classmethod
     def of(cls, row: M) -> Self:
         """Returns the schema of `row` as it is in memory. Relations that were not fetched take a query each."""
         return cast("Self", reading.of(cls, row))

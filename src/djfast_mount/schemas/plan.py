@@ -17,14 +17,11 @@ from pydantic import BaseModel
 from djfast_mount.schemas import reasons
 from djfast_mount.schemas.assembler import Assembler, Compiled
 from djfast_mount.schemas.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.reasons import NoPlan
 
-__all__ = ["NoPlan", "Plan", "plan_of_schema"]
+__all__ = ["Plan", "plan_of_schema"]
 
 Values = dict[str, Any]
-
-
-class NoPlan(Exception):
-    """Rows of a schema cannot be read by values alone: the message says why."""
 
 
 @dataclass(frozen=True)

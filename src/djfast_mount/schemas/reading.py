@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import RawQuerySet
 from pydantic import BaseModel, TypeAdapter
 
-from djfast_mount.schemas.declaration import declared, shape_of
+from djfast_mount.schemas.database_json import check_database, json_of, object_of
+from djfast_mount.schemas.declaration import Member, Shape, declared, shape_of
 from djfast_mount.schemas.instances import complete, fetched, values_of
-from djfast_mount.schemas.plan import NoPlan, Plan, plan_of_schema
+from djfast_mount.schemas.plan import Plan, plan_of_schema
 from djfast_mount.schemas.queryset_door import gives_instances, is_plain
+from djfast_mount.schemas.reasons import NoPlan
 
-__all__ = ["explain", "of", "read"]
+__all__ = ["explain", "of", "read", "read_json"]
 
 
 @cache
@@ -83,6 +86,53 @@ def _check_model(schema: type[BaseModel], model: type) -> None:
         raise TypeError(f"{schema.__name__} is a schema of {wanted.__name__}, and was given {model.__name__}.")
 
 
+def read_json(schema: type[BaseModel], rows: Any) -> bytes:
+    """Returns the JSON of `rows`: by the database where Meta.way says so and it can."""
+    found = _rows_of(schema, rows)
+    if isinstance(found, QuerySet) and declared(schema).options.way == "database":
+        with suppress(NoPlan):
+            plan_for(schema, found).check(found, "the queryset")
+            return json_of(shape_of(schema), found)
+    validated = lists_of(schema).validate_python(_values(schema, found))
+    return lists_of(schema).dump_json(validated, by_alias=True)
+
+
 def explain(schema: type[BaseModel]) -> str:
-    """Returns how rows of `schema` are read."""
-    return f"{schema.__name__}: instances"
+    """Returns how rows of `schema` are read, as a text."""
+    model = declared(schema).model
+    title = f"{schema.__name__} reads {model.__name__}"
+    try:
+        if declared(schema).options.way == "instances":
+            raise NoPlan("Meta.way says so")
+        plan = plan_for(schema, model._default_manager.all())
+        plan.check(model._default_manager.all(), "its manager")
+    except NoPlan as reason:
+        queries = sum(member.kind != "one" for member in _relations(shape_of(schema)))
+        return f"{title} by instances: {reason}.\n  {1 + queries} queries, to-one relations joined"
+    lines = [f"{title} by the plan.", *_queries(plan, "  ")]
+    if declared(schema).options.way == "database":
+        lines[0] = f"{title} by {_database_or_plan(schema)}."
+    return "\n".join(lines)
+
+
+def _database_or_plan(schema: type[BaseModel]) -> str:
+    try:
+        check_database(DEFAULT_DB_ALIAS)
+        object_of(shape_of(schema))
+    except NoPlan as reason:
+        return f"the plan, and not by the database's JSON: {reason}"
+    return "the database's JSON, and by the plan where objects are asked for"
+
+
+def _relations(shape: Shape) -> Iterator[Member]:
+    for member in shape.members:
+        if member.kind in ("many", "keys", "one"):
+            yield member
+        if member.shape is not None:
+            yield from _relations(member.shape)
+
+
+def _queries(plan: Plan, indent: str) -> Iterator[str]:
+    yield f"{indent}{plan.model.__name__}: {', '.join(plan.columns)}"
+    for branch in plan.branches:
+        yield from _queries(branch.plan, indent + "  ")

@@ -17,7 +17,12 @@ from django.db.models.signals import post_init, pre_init
 
 from djfast_mount.schemas import queryset_door
 
-__all__ = ["of_field", "of_model", "of_queryset", "of_receivers", "of_relation"]
+__all__ = ["NoPlan", "of_field", "of_model", "of_queryset", "of_receivers", "of_relation"]
+
+
+class NoPlan(Exception):
+    """Rows cannot be read by values alone: the message is the reason."""
+
 
 _FILES = {FileDescriptor: FieldFile, ImageFileDescriptor: ImageFieldFile}
 

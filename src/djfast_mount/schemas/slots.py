@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaration import declared, key_of, model_field, nested_schema, place_of, shape_of, source_of
+from djfast_mount.schemas.field_types import field_type
 from djfast_mount.schemas.mapping import Orm, orm_of
 
 __all__ = ["BodyPlan", "Purpose", "Slot", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
@@ -149,10 +150,10 @@ def _takes_value(model: type[models.Model], method: str) -> bool:
 
 
 def is_written(field: Any) -> bool:
-    """Whether clients may write the column: it is editable, and neither made by the database nor a file."""
-    if isinstance(field, models.AutoField | models.GeneratedField | models.FileField | models.CompositePrimaryKey):
+    """Whether clients may write what `field` holds: it is editable, and neither made by the database nor a file."""
+    if isinstance(field, models.AutoField) or not field.editable or field.auto_created:
         return False
-    return bool(field.editable) and not getattr(field, "auto_created", False)
+    return bool(field.many_to_many) or field_type(field).write is not None
 
 
 def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:

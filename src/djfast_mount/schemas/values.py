@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from pydantic import BeforeValidator
 
 __all__ = ["decoded", "encoded", "exact_decimal", "finite_json", "naive_time", "stored_datetime", "to_bytes"]
 
@@ -50,6 +51,10 @@ def exact_decimal(value: Any) -> Any:
     if len(digits) > _FLOAT_DIGITS:
         raise ValueError(f"A number of more than {_FLOAT_DIGITS} digits may have been rounded. Send it as a string.")
     return text
+
+
+EXACT_DECIMAL = BeforeValidator(exact_decimal)
+"""Has pydantic refuse a float that is too long to be a decimal number."""
 
 
 def to_bytes(value: Any) -> Any:

@@ -1,0 +1,166 @@
+"""JSON that PostgreSQL makes itself: one statement, of which Python sees nothing but the text.
+
+It is what Pydantic would write but for the spaces, and for floats, which the database writes in digits of its own. It
+is for schemas whose annotations are the models' own: no validator or serializer of a schema runs here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import connections, models
+from django.db.models import Case, Expression, F, Func, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Cast, Trunc
+from pydantic import BaseModel
+
+from djfast_mount.schemas import reasons
+from djfast_mount.schemas.declaration import Member, Shape
+from djfast_mount.schemas.field_types import field_type
+from djfast_mount.schemas.mapping import orm_of
+from djfast_mount.schemas.reasons import NoPlan
+
+__all__ = ["check_database", "json_of", "object_of"]
+
+
+class _Object(Func):
+    """``json_build_object``, which keeps the order of the names as ``jsonb_build_object`` does not."""
+
+    function = "json_build_object"
+    output_field = models.JSONField()
+
+
+class _Array(Subquery):
+    """The rows of a query of one JSON column, as a JSON array."""
+
+    template = "array_to_json(ARRAY(%(subquery)s))"
+    output_field = models.JSONField()
+
+
+_SECONDS = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+_MICROSECONDS = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+
+
+def _utc(value: Any) -> Expression:
+    """A point in time as Pydantic writes it: microseconds where there are any."""
+
+    def text(form: str) -> Func:
+        moved: Any = Func(Value("UTC"), value, function="timezone", output_field=models.DateTimeField())
+        return Func(moved, Value(form), function="to_char", output_field=models.TextField())
+
+    return Case(When(**{value.name: Trunc(value, "second")}, then=text(_SECONDS)), default=text(_MICROSECONDS))
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> Expression:
+    return Cast(value, models.TextField())
+
+
+# Of these classes alone, not of their subclasses.
+_WRITERS: dict[type, Callable[[Any], Any]] = {
+    **dict.fromkeys(
+        (
+            models.AutoField,
+            models.BigAutoField,
+            models.BigIntegerField,
+            models.BooleanField,
+            models.CharField,
+            models.DateField,
+            models.EmailField,
+            models.FloatField,
+            models.IntegerField,
+            models.JSONField,
+            models.PositiveBigIntegerField,
+            models.PositiveIntegerField,
+            models.PositiveSmallIntegerField,
+            models.SlugField,
+            models.SmallAutoField,
+            models.SmallIntegerField,
+            models.TextField,
+            models.URLField,
+            models.UUIDField,
+        ),
+        _as_it_is,
+    ),
+    models.DecimalField: _text,
+    models.DateTimeField: _utc,
+}
+
+
+def check_database(using: str) -> None:
+    """Raises: NoPlan, when the database `using` is no PostgreSQL."""
+    if (vendor := connections[using].vendor) != "postgresql":
+        raise NoPlan(f"the database {using!r} is {vendor}, not postgresql")
+
+
+@functools.cache
+def object_of(shape: Shape) -> Expression:
+    """Returns the expression of one row of `shape`. Raises: NoPlan, with what the database cannot make."""
+    return _object(shape, "")
+
+
+def json_of(shape: Shape, rows: QuerySet[Any]) -> bytes:
+    """Returns the JSON array of `rows`. Raises: NoPlan, with what the database cannot make."""
+    check_database(rows.db)
+    texts = rows.values_list(Cast(object_of(shape), models.TextField()))
+    return ("[" + ",".join([text for (text,) in texts]) + "]").encode()
+
+
+def _object(shape: Shape, prefix: str) -> Expression:
+    decorators = shape.schema.__pydantic_decorators__
+    if any((decorators.field_validators, decorators.field_serializers, decorators.model_serializers)):
+        raise NoPlan(f"{shape.schema.__name__} has validators or serializers")
+    if len(decorators.model_validators) > 1 or shape.schema.model_computed_fields:
+        raise NoPlan(f"{shape.schema.__name__} has model validators or computed fields")
+    parts: list[Any] = []
+    for member in shape.members:
+        parts += (Value(_written_name(shape.schema, member)), _value(shape, member, prefix))
+    return _Object(*parts)
+
+
+def _written_name(schema: type[BaseModel], member: Member) -> str:
+    info = schema.model_fields[member.name]
+    return info.serialization_alias or info.alias or member.name
+
+
+def _value(shape: Shape, member: Member, prefix: str) -> Any:
+    if member.kind == "many":
+        return _rows(member, prefix)
+    if member.kind == "one" and member.shape is not None:
+        if (reason := reasons.of_relation(member.field)) is not None:
+            raise NoPlan(reason)
+        path = f"{prefix}{member.field.name}__"
+        key = f"{path}{member.field.related_model._meta.pk.attname}"
+        return Case(When(**{f"{key}__isnull": False}, then=_object(member.shape, path)), default=Value(None))
+    if member.kind == "column":
+        return _column(shape, member, prefix)
+    raise NoPlan(f"{shape.schema.__name__}.{member.name} is made in Python")
+
+
+def _column(shape: Shape, member: Member, prefix: str) -> Any:
+    info, field = shape.schema.model_fields[member.name], member.field
+    if (reason := reasons.of_field(shape.model, field)) is not None:
+        raise NoPlan(reason)
+    stored = field.target_field if field.is_relation else field
+    writer = _WRITERS.get(type(stored))
+    own = info.annotation in (field_type(field).read, field_type(field).read | None) and not orm_of(info).read_scopes
+    if writer is None or not own or info.metadata or (writer is _utc and not settings.USE_TZ):
+        raise NoPlan(f"{shape.schema.__name__}.{member.name} is written by Python")
+    return writer(F(prefix + field.attname))
+
+
+def _rows(member: Member, prefix: str) -> Any:
+    field, target = member.field, member.field.related_model
+    if (reason := reasons.of_relation(field)) is not None or field.many_to_many or member.shape is None:
+        raise NoPlan(reason or f"{target.__name__} is reached through another table")
+    [pointed] = field.field.foreign_related_fields
+    rows: QuerySet[Any] = target._default_manager.all()
+    if (reason := reasons.of_queryset(rows, set())) is not None:
+        raise NoPlan(reason)
+    chosen = rows.filter(**{field.field.attname: OuterRef(prefix + pointed.attname)})
+    return _Array(chosen.values_list(_object(member.shape, "")))

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ZooConfig(AppConfig):
+    name = "project.zoo"
+    label = "zoo"

@@ -1,0 +1,156 @@
+"""Routes that return rows as they are: read by the schema, on the right thread, with the right error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+from django.db import connection
+from django.db.models import QuerySet
+from fastapi import APIRouter, Depends, FastAPI
+
+from djfast_mount import mount
+from djfast_mount.schemas import ModelSchema
+from djfast_mount.testing import Client
+from project.firm.models import Company, Department
+from schemas.firm_schemas import CompanySchema, DepartmentSchema
+
+
+class ByDatabase(ModelSchema[Company]):
+    departments: list[DepartmentSchema]
+
+    class Meta:
+        fields = ["id", "name", "founded", "changed", "owner_id"]
+        way = "database"
+
+
+class ByPlan(ModelSchema[Company]):
+    departments: list[DepartmentSchema]
+
+    class Meta:
+        fields = ["id", "name", "founded", "changed", "owner_id"]
+        name = "CompanyByPlan"
+
+
+def open_companies() -> QuerySet[Company]:
+    return Company.objects.filter(status="open")
+
+
+api, router, inner = FastAPI(), APIRouter(prefix="/included"), FastAPI()
+Open = Annotated[QuerySet[Company], Depends(open_companies)]
+
+
+@api.get("/sync", response_model=list[CompanySchema])
+def sync(rows: Open) -> Any:
+    return rows
+
+
+@api.get("/async", response_model=list[CompanySchema])
+async def asynchronous(rows: Open) -> Any:
+    return rows
+
+
+@api.get("/instances", response_model=list[CompanySchema])
+async def instances() -> Any:
+    return [company async for company in Company.objects.all()]
+
+
+@api.get("/one/{name}", response_model=CompanySchema | None)
+async def one(name: str) -> Any:
+    return await Company.objects.filter(name=name).afirst()
+
+
+@router.get("", response_model=list[CompanySchema])
+async def included(rows: Open) -> Any:
+    return rows
+
+
+@inner.get("/", response_model=list[CompanySchema])
+async def mounted() -> Any:
+    return Company.objects
+
+
+@api.get("/plain", response_model=list[CompanySchema])
+async def plain(rows: Open) -> Any:
+    return await CompanySchema.aread(rows)
+
+
+@api.get("/broken", response_model=list[CompanySchema])
+async def broken() -> Any:
+    return Company.objects.extra(where=["no_such_column = 1"])
+
+
+@api.get("/wrong", response_model=list[CompanySchema])
+def wrong() -> Any:
+    return Department.objects.all()
+
+
+@api.get("/database", response_model=list[ByDatabase])
+async def database() -> Any:
+    return Company.objects.all()
+
+
+@api.get("/by-plan", response_model=list[ByPlan])
+async def by_plan() -> Any:
+    return Company.objects.all()
+
+
+@api.get("/without", response_model=list[ByDatabase], response_model_exclude={"__all__": {"name"}})
+async def without() -> Any:
+    return Company.objects.all()
+
+
+api.include_router(router)
+api.mount("/mounted", inner)
+
+
+@pytest.fixture
+def client(firm: None, root_path: str) -> Client:
+    return Client(mount("/api", api), root_path=root_path)
+
+
+@pytest.mark.parametrize("path", ["sync", "async", "included", "instances", "mounted/", "plain"])
+def test_rows_are_read(client: Client, django_assert_num_queries: Any, path: str) -> None:
+    """Whatever the kind of the endpoint and the place of the route, rows are read with as many queries as by `read`."""
+    with django_assert_num_queries(3):
+        found = client.get(f"/api/{path}").json()
+    names = [company["name"] for company in found]
+    assert names == (["Acme", "Bare", "Void"] if path in ("instances", "mounted/") else ["Acme", "Void"])
+    assert [team["name"] for team in found[0]["departments"][0]["teams"]] == ["two", "one"]
+
+
+def test_one_row_is_read(client: Client) -> None:
+    """A coroutine may return an instance whose relations nobody has fetched, or None."""
+    assert len(client.get("/api/one/Acme").json()["departments"]) == 2
+    assert client.get("/api/one/None").json() is None
+
+
+def test_a_database_error_is_one(client: Client) -> None:
+    """What the database says is raised as it is, and is no invalid list."""
+    with pytest.raises(Exception, match="no_such_column"):
+        client.get("/api/broken")
+
+
+def test_rows_of_another_model(client: Client) -> None:
+    """A queryset of another model is told as that."""
+    with pytest.raises(TypeError, match="CompanySchema is a schema of Company, and was given Department"):
+        client.get("/api/wrong")
+
+
+def test_a_second_mount_changes_nothing(client: Client, root_path: str, django_assert_num_queries: Any) -> None:
+    """An app that is mounted again reads its rows once."""
+    again = Client(mount("/api", api), root_path=root_path)
+    with django_assert_num_queries(3):
+        assert len(again.get("/api/async").json()) == 2
+
+
+def test_the_databases_json(client: Client, django_assert_num_queries: Any) -> None:
+    """PostgreSQL makes the answer in one statement, equal to the plan's; elsewhere the plan does it."""
+    postgresql = connection.vendor == "postgresql"
+    with django_assert_num_queries(1 if postgresql else 3):
+        response = client.get("/api/database")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == client.get("/api/by-plan").json()
+    assert b'" : ' in response.content or not postgresql
+    assert "name" not in client.get("/api/without").json()[0]
+    assert "database's JSON" in ByDatabase.explain()
