@@ -665,7 +665,7 @@ def test_an_untouched_session_sets_nothing(requests: ApiClient, kind: str, ada: 
     requests.set_cookie("c", "1")
     answer = requests.get(f"/api/{kind}/path?q=1")
     assert "set-cookie" not in answer.headers
-    assert "vary" not in answer.headers
+    assert answer.headers["vary"] == "Accept-Language, Cookie"  # It reads the language.
 
 
 @pytest.mark.parametrize("path", ["sync/count", "async/count", "acount"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import logging
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.test import Client
 from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
+from starlette.datastructures import UploadFile as StarletteUploadFile
 
 from api_client import ApiClient, both, committed_rows
 from djfast_mount import mount
@@ -215,6 +218,32 @@ def test_what_a_foreign_page_can_send(client: ApiClient, kind: str, body: dict[s
         assert client.post(f"/api/{kind}/{path}", **body).status_code in (403, 422)
     assert client.post(f"/api/{kind}/me", **body).status_code == 403
     assert calls == []
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
+NO_NAME = b"--x\r\nContent-Disposition: form-data\r\n\r\nb\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body"), [("; boundary=x; charset=undefined", PART), ("", PART), ("; boundary=x", NO_NAME)]
+)
+def test_a_form_that_cannot_be_read(client: ApiClient, kind: str, parameters: str, body: bytes) -> None:
+    """A form that cannot be read for its token is a 400 of its sender's, with the cookie of a stranger as well."""
+    for cookie, path in itertools.product((client.cookies["sessionid"], "x" * 32), ("me", "request", "maybe")):
+        client.set_cookie("sessionid", cookie)
+        headers = {"content-type": f"multipart/form-data{parameters}"}
+        assert client.post(f"/api/{kind}/{path}", content=body, headers=headers).status_code == 400
+    assert calls == []
+
+
+def test_a_full_disk(client: ApiClient, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form whose file cannot be put down is a 400, as it is where FastAPI reads it."""
+
+    async def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(StarletteUploadFile, "write", full)
+    assert client.post(f"/api/{kind}/me", files={"upload": b"x"}).status_code == 400
 
 
 def test_a_key_is_exempt(settings: Any, root_path: str, kind: str, ada: User) -> None:

@@ -192,7 +192,7 @@ def _token(request: HttpRequest) -> Token | None:
 def _response(page: DocsPage, request: Request) -> Response:
     # A token and a nonce are in it, and who may see it can change.
     response = HTMLResponse(page.html, headers={"cache-control": "no-store", **page.headers})
-    is_secure = request.scope["scheme"] == "https"
+    is_secure = request.scope.get("scheme") == "https"
     for name, value in security_headers(is_secure, whatever_is_listed=True):
         response.headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     return response

@@ -3,11 +3,13 @@
 1. A credential that is presented and wrong is a 401, never an anonymous call.
 2. A credential that the client sends by itself, the session cookie, is asked for last.
 3. Each chosen scheme stands in OpenAPI with every operation that asks for a user.
+4. A response that was chosen by who calls says so in its Vary header, also where nobody has called.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -17,6 +19,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.dependencies.models import Dependant
+from fastapi.openapi.models import APIKey
 from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.routing import iter_route_contexts
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
@@ -40,6 +43,7 @@ from djfast_mount.exceptions import ConfigurationError, MountError
 __all__ = ["Scheme", "api_key", "authenticated", "bearer", "challenges", "check_schemes", "session"]
 
 _KEY = "authentication"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Scheme(SecurityBase):
@@ -64,12 +68,34 @@ class Scheme(SecurityBase):
         """Returns whom `credential` stands for. Raises HTTPException 401, or returns None where it is out of date."""
         raise NotImplementedError
 
+    @property
+    def vary(self) -> tuple[str, ...]:
+        """The headers that can hold the credential, as the scheme's model in OpenAPI says."""
+        model = self.model
+        if not isinstance(model, APIKey):
+            return ("Authorization",)
+        return {"header": (model.name,), "cookie": ("Cookie",)}.get(model.in_.value, ())
+
     async def __call__(self, connection: HTTPConnection) -> Any:
-        credential = self.credential(connection)
+        _vary_on(connection, self.vary)
+        credential = self._presented(connection)
         user = None if credential is None else await self.user(connection, credential)
         if user is None:
             raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": self.challenge})
         return user
+
+    def _presented(self, connection: HTTPConnection) -> str | None:
+        """The credential. Raises HTTPException, 401, for one with control characters: no database need be asked."""
+        credential = self.credential(connection)
+        if credential is not None and not self.ambient and _CONTROL.search(credential):
+            raise HTTPException(401, "Invalid credentials", {"WWW-Authenticate": self.challenge})
+        return credential
+
+
+def _vary_on(connection: HTTPConnection, names: tuple[str, ...]) -> None:
+    call = call_of(connection)
+    if call is not None:
+        call.vary_on(names)
 
 
 class _Documented(SecurityBase):
@@ -210,8 +236,9 @@ class _Authenticated:
         return inspect.Signature(parameters)
 
     async def __call__(self, *, connection: HTTPConnection, **_: None) -> Any:
+        _vary_on(connection, _vary())
         for scheme in _chosen():
-            credential = scheme.credential(connection)
+            credential = scheme._presented(connection)
             if credential is not None:
                 user = await scheme.user(connection, credential)
                 if user is not None:
@@ -226,6 +253,11 @@ authenticated = _Authenticated()
 def challenges() -> dict[str, str]:
     """Returns the headers of a 401: what the chosen schemes ask for, each kind once."""
     return {"WWW-Authenticate": ", ".join(dict.fromkeys(scheme.challenge for scheme in _chosen()))}
+
+
+@cache
+def _vary() -> tuple[str, ...]:
+    return tuple(name for scheme in _chosen() for name in scheme.vary)
 
 
 @cache
@@ -299,6 +331,7 @@ def _called(dependant: Dependant) -> Iterator[object]:
 
 def _forget(**_: object) -> None:
     _chosen.cache_clear()
+    _vary.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="djfast_mount.auth.schemes")

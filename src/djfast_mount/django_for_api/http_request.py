@@ -14,6 +14,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 from django.utils.translation import get_language_from_request
 from starlette.concurrency import run_in_threadpool
@@ -23,13 +24,13 @@ from starlette.types import Message, Scope
 from djfast_mount.django_for_api import csrf
 from djfast_mount.django_for_api.session import CookieUse, Rule, guard, peek
 
-__all__ = ["ENFORCE_CSRF_CHECKS", "APIRequest", "is_taken", "made", "with_changes"]
+__all__ = ["ENFORCE_CSRF_CHECKS", "APIRequest", "is_taken", "made", "varied", "with_changes"]
 
 ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
 """The key in a scope by which a test client says, with False, that CSRF tokens are not to be checked."""
 
-# Where a call is asked for its request, a websocket's handshake is a GET.
-_SCHEMES = {"ws": "http", "wss": "https"}
+# Where a call is asked for its request, a websocket's handshake is a GET. Without a scheme it is "http" (ASGI).
+_SCHEMES = {"ws": "http", "wss": "https", None: "http"}
 _CSRF_MIDDLEWARE = "django.middleware.csrf.CsrfViewMiddleware"
 _TAKEN_FROM_MIDDLEWARE = {
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -50,6 +51,7 @@ class APIRequest(ASGIRequest):
         rule: What is to pass before the session of a cookie is used. None: no rule.
     """
 
+    _chose: tuple[str, ...] = ()  # the headers by which something of it was chosen
     _whole_guard = False  # whether the session on it cannot be guarded in its parts
 
     def __init__(self, scope: Scope, body_file: Any, rule: Rule | None = None) -> None:
@@ -72,6 +74,11 @@ class APIRequest(ASGIRequest):
         vars(self)["session"] = session
         self._whole_guard = not (guard(session, self.cookie_use) or self._cookies_bring_no_session())
 
+    @property
+    def vary(self) -> tuple[str, ...]:
+        """The headers by which something of it was chosen, or by which the call was refused."""
+        return self._chose or (("Cookie",) if self.cookie_use.refused else ())
+
     def _cookies_bring_no_session(self) -> bool:
         # A session of the project's own may be in a cookie of another name.
         return self.COOKIES.keys() <= {settings.CSRF_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME}
@@ -79,6 +86,7 @@ class APIRequest(ASGIRequest):
     @cached_property
     def LANGUAGE_CODE(self) -> str:  # type: ignore[override]  # noqa: N802  (Django's name)
         """The language that the client asks for, as LocaleMiddleware finds it. It is not activated."""
+        self._chose = ("Accept-Language", "Cookie")
         return get_language_from_request(self)
 
 
@@ -90,7 +98,8 @@ def made(scope: Scope, root_path: str) -> APIRequest:
 
     Raises: HTTPException, 400, where Django cannot read the query.
     """
-    shown = {**scope, "root_path": root_path, "scheme": _SCHEMES.get(scope["scheme"], scope["scheme"])}
+    scheme = scope.get("scheme")
+    shown = {**scope, "root_path": root_path, "scheme": _SCHEMES.get(scheme, scheme)}
     shown.setdefault("method", "GET")
     enforced = scope.get(ENFORCE_CSRF_CHECKS) is not False  # No server sets the key; a test client does.
     rule = csrf.check_origin if scope["type"] == "websocket" else csrf.check if enforced else None
@@ -100,11 +109,19 @@ def made(scope: Scope, root_path: str) -> APIRequest:
         raise HTTPException(400, "The query is no UTF-8.") from error
     # By what it was handed, not by FORCE_SCRIPT_NAME: an API is not below the prefix that Django may have.
     request.path_info = shown["path"].removeprefix(root_path)
+    if not _is_key(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
+        del request.COOKIES[settings.SESSION_COOKIE_NAME]
     request.read()  # Django's own way to say that the body is gone.
     for middleware in _middleware():
         if (process := getattr(middleware, "process_request", None)) is not None:
             process(_for_the_secret(request) if isinstance(middleware, CsrfViewMiddleware) else request)
     return request
+
+
+def _is_key(value: str) -> bool:
+    # No store makes a key of other characters (RFC 6265, section 4.1.1), and PostgreSQL refuses a NUL in a query. A
+    # quoted cookie can hold one: "\\000".
+    return value.isascii() and value.isprintable()
 
 
 def _for_the_secret(request: APIRequest) -> APIRequest:
@@ -151,6 +168,7 @@ async def with_changes(request: APIRequest, message: Message) -> Message:
     messages: Any = get_messages(request)
     renews_token = request.META.get("CSRF_COOKIE_NEEDS_UPDATE", False)
     stores = getattr(messages, "used", False) or getattr(messages, "added_new", False)
+    message = varied(message, request.vary)
     uses = session is not None and _is_used(request, session)
     saves = uses and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
     if saves or stores or (renews_token and settings.CSRF_USE_SESSIONS):
@@ -158,6 +176,21 @@ async def with_changes(request: APIRequest, message: Message) -> Message:
     if renews_token or (uses and session.accessed):
         return _with_cookies(request, message)
     return message
+
+
+def varied(message: Message, names: tuple[str, ...]) -> Message:
+    """Returns the start of a response with `names` in its Vary header (RFC 9110, section 12.5.5)."""
+    if not names:
+        return message
+    headers = list(message.get("headers", ()))
+    kept = [(name, value) for name, value in headers if name.lower() != b"vary"]
+    response = HttpResponse(headers={"Vary": _joined(headers, b"vary")} if len(kept) != len(headers) else None)
+    patch_vary_headers(response, names)
+    return {**message, "headers": [*kept, (b"vary", response.headers["Vary"].encode("latin-1"))]}
+
+
+def _joined(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str:
+    return ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == wanted)
 
 
 def _is_used(request: APIRequest, session: Any) -> bool:
@@ -172,7 +205,7 @@ def _is_used(request: APIRequest, session: Any) -> bool:
 def _with_cookies(request: APIRequest, message: Message) -> Message:
     headers = list(message.get("headers", []))
     response = HttpResponse(status=message["status"])
-    if vary := ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == b"vary"):
+    if vary := _joined(headers, b"vary"):
         response.headers["Vary"] = vary
     session: Any = vars(request).get("session")
     for middleware in reversed(_middleware()):

@@ -22,12 +22,20 @@ from django.urls import set_script_prefix
 from django.utils.log import log_response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
-from starlette.requests import HTTPConnection, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.django_for_api import csrf
-from djfast_mount.django_for_api.http_request import ENFORCE_CSRF_CHECKS, APIRequest, is_taken, made, with_changes
+from djfast_mount.django_for_api.http_request import (
+    ENFORCE_CSRF_CHECKS,
+    APIRequest,
+    is_taken,
+    made,
+    varied,
+    with_changes,
+)
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.run import current_source
 from djfast_mount.threads.lease import Source
@@ -62,6 +70,7 @@ class APICall:
     form: FormData | None = None  # read for its CSRF token; to be closed
     reported: BaseException | None = None  # the error that has been logged
     answered: BaseException | None = None  # the error that has been logged, and answered by a whole response
+    vary: tuple[str, ...] = ()  # the headers by which it was decided who calls
     _refused = False
 
     def __init__(self, scope: Scope, prefix: str, source: Source | None, django_prefix: str = "") -> None:
@@ -79,6 +88,15 @@ class APICall:
     def begin(self, request: APIRequest) -> None:
         """Has the response carry the cookies that the call sets."""
         self.request = request
+        self._watch()
+
+    def vary_on(self, names: tuple[str, ...]) -> None:
+        """Has the response say in its Vary header that it was chosen by the headers `names`."""
+        if names != self.vary:
+            self.vary = tuple(dict.fromkeys(self.vary + names))
+            self._watch()
+
+    def _watch(self) -> None:
         source = self._source  # Read once: the call may end meanwhile, on its loop.
         if source is not None:
             source.change = self._change
@@ -86,7 +104,7 @@ class APICall:
     def end(self) -> None:
         """Lets go of what leads back here: a call that has asked for no request need not wait for the collector."""
         self.scope = None
-        if self._source is not None and self.request is not None:
+        if self._source is not None and (self.request is not None or self.vary):
             self._source.change = None
         self._source = None
         if self.reported is not None:
@@ -94,10 +112,12 @@ class APICall:
 
     def _change(self, message: Message) -> Awaitable[None]:
         source = self._source
-        if source is None or self.request is None or self._refused:
+        if source is None or self._refused:
             return _nothing()
         if message["type"] == "http.response.start":
-            return self._start(source, self.request, message)
+            if self.request is not None:
+                return self._start(source, self.request, message)
+            message = varied(message, self.vary)
         return source.send(message, changed=True)
 
     async def _start(self, source: Source, request: APIRequest, message: Message) -> None:
@@ -111,7 +131,7 @@ class APICall:
         except csrf.CSRFRefused as error:  # The session was first used to save it.
             await self._refuse(source, JSONResponse({"detail": error.detail}, error.status_code))
         else:
-            await source.send(message, changed=True)
+            await source.send(varied(message, self.vary), changed=True)
 
     async def _refuse(self, source: Source, answer: JSONResponse) -> None:
         self._refused = True  # What the app goes on to send belongs to a response that is not to be.
@@ -238,7 +258,14 @@ async def take_form_token(connection: HTTPConnection, request: HttpRequest) -> N
     call = call_of(connection)
     if call is None or call.form is not None or not isinstance(connection, Request) or not _wants_form(request):
         return
-    call.form = await connection.form()
+    try:
+        call.form = await connection.form()
+    except (HTTPException, ClientDisconnect):
+        raise
+    except Exception as error:
+        # As FastAPI answers where an endpoint has the form for a parameter. It may be the parser's error, a codec's, or
+        # the disk's.
+        raise HTTPException(400, "There was an error parsing the body") from error
     token = call.form.get(_TOKEN)
     if isinstance(token, str):
         post = QueryDict(mutable=True)

@@ -105,10 +105,10 @@ class DjangoSettings:
         if self._changes_calls and kind in ("http", "websocket"):
             self._take_script_name(scope)
             self._believe_proxy(scope)
-            if kind == "http" and scope["scheme"] != "https":
+            if kind == "http" and scope.get("scheme") != "https":
                 app = self._redirect(scope) or app
         if self._adds_headers and kind == "http" and (source := current_source()) is not None:
-            source.headers = _by_name(scope["scheme"] == "https")
+            source.headers = _by_name(scope.get("scheme") == "https")
         return app(scope, receive, send)
 
     def _take_script_name(self, scope: Scope) -> None:
@@ -184,7 +184,8 @@ def _as_django_sees(scope: Scope, django_prefix: str) -> Scope:
 
 def _scheme(scope: Scope, chosen: frozenset[str]) -> str:
     """The scheme of a call, as the header of a proxy tells it where that is to be believed."""
-    scheme: str = scope["scheme"]
+    # A server may leave it out (ASGI, "HTTP & WebSocket").
+    scheme: str = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
     if "SECURE_PROXY_SSL_HEADER" not in chosen or not settings.SECURE_PROXY_SSL_HEADER:
         return scheme
     wanted, secure = _proxy_header()
