@@ -6,7 +6,8 @@
 3. Where a route would match but for a last slash, the app redirects, unless Django has a view at that very path.
 4. An app mounted in the app is asked in its turn. What has no routes to be asked for, as `StaticFiles`, owns its paths.
 5. Websockets stay with the app.
-6. Middleware of the app sees only what the app serves, Django's only what Django does.
+6. A front end of the app, `api.frontend()`, comes last: where no route matches and Django has no view.
+7. Middleware of the app sees only what the app serves, Django's only what Django does.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.urls import Resolver404, get_resolver
+from django.utils.translation import get_language_from_path
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.routing.front_end import has_front_end
 from djfast_mount.routing.prefixes import child_scope
 
 __all__ = ["fall_through", "has_view", "route_taking", "takes"]
@@ -92,11 +96,16 @@ class _FallThrough:
             await self._served(scope, receive, send)
             return
         path = self._prefix + scope["path"].removeprefix(scope["root_path"])
-        if not has_view(path) and self._redirects(scope):
+        if not has_view(path) and (self._redirects(scope) or self._has_page(path, scope)):
             await self._served(scope, receive, send)
             return
         outer = settings.FORCE_SCRIPT_NAME or scope["root_path"].removesuffix(self._prefix)
         await self._django(child_scope(scope, outer.rstrip("/"), path), receive, send)
+
+    def _has_page(self, path: str, scope: Scope) -> bool:
+        """Whether the app's front end is to answer; not where Django would redirect to the view with a last slash."""
+        slash_is_missing = settings.APPEND_SLASH and not path.endswith("/") and has_view(path + "/")
+        return not slash_is_missing and has_front_end(self._app, scope)
 
     def _redirects(self, scope: Scope) -> bool:
         path = scope["path"]
@@ -119,7 +128,9 @@ def _matches(routes: Iterable[BaseRoute], scope: Scope) -> bool:
 
 
 def has_view(path: str) -> bool:
-    """Whether Django's URLconf has a view for `path`."""
+    """Whether Django's URLconf has a view for `path`, in any language."""
+    if get_language_from_path(path) and is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]:
+        return True
     try:
         get_resolver().resolve(path)
     except Resolver404:
