@@ -10,6 +10,7 @@ root middleware, if there is any
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,14 +22,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Router
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount.conf import option
 from djfast_mount.django_for_api.request import DjangoRequests
 from djfast_mount.health import Health
-from djfast_mount.lifespan import garbage
-from djfast_mount.lifespan.participants import Lifespans, Participant
+from djfast_mount.lifespan.participants import Participant
+from djfast_mount.lifespan.served import ServedLifespans
 from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import fall_through, takes
 from djfast_mount.routing.placement import outer_of
@@ -56,6 +56,10 @@ async def bad_request(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI: answers 400, with the headers of Django's security middleware."""
     response = PlainTextResponse("Bad Request", status_code=400)
     await response(scope, receive, with_security_headers(scope, send))
+
+
+def _nothing() -> None:
+    """What is to be done when the last thread of a root that is gone has ended."""
 
 
 class _Mounted(NamedTuple):
@@ -109,24 +113,23 @@ class MountedApplication(Starlette):
         self.elsewhere = elsewhere
         self._serve_elsewhere = elsewhere.serve if isinstance(elsewhere, StaticFiles) else elsewhere
         self._django = elsewhere.app if isinstance(elsewhere, StaticFiles) else elsewhere
-        # By identity: an app under two prefixes has one lifespan.
-        live = {
-            id(app): Participant(f"the app at {prefix or '/'!r}", threads.outside_requests(app))
-            for prefix, app in apps.items()
-        }
+        self._lifespans = lifespans = ServedLifespans(
+            apps, threads=threads, lifespan=lifespan, websocket_app=websocket_app, readiness=self.health.lifespan
+        )
+        scope = {**scope, **lifespans.scope}
+        # The threads of a root that nobody has any more, and that had no lifespan, end with it.
+        weakref.finalize(self, threads.pool.shutdown, _nothing).atexit = False
         served = {prefix: DjangoRequests(fronts[prefix], prefix, django_prefix) for prefix in apps}
         http = self._behind_routes({prefix: partial(threads.http, app) for prefix, app in served.items()}, apps)
         mounted: dict[str, _Mounted | None] = {
-            prefix: _Mounted(http[prefix], served[prefix], live[id(app)], {**scope, **names_of_both(app)})
+            prefix: _Mounted(http[prefix], served[prefix], lifespans.of(app), {**scope, **names_of_both(app)})
             for prefix, app in apps.items()
         }
         if websocket_app is not None:
-            live.setdefault(id(websocket_app), Participant("websocket_app", threads.outside_requests(websocket_app)))
-            self._websocket_app = _Mounted(not_found, websocket_app, live[id(websocket_app)])
+            self._websocket_app = _Mounted(not_found, websocket_app, lifespans.of(websocket_app))
         self._prefixes = PrefixRouter({**mounted, django_prefix: None} if django_prefix else mounted)
         self._root_app = apps.get("")
         self._files = self._files_of(elsewhere)
-        self._lifespans = Lifespans([*self._first_participants(lifespan), *live.values(), *self._last_participants()])
 
     def _behind_routes(self, http: dict[str, ASGIApp], apps: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
         """What serves the http calls of each prefix: with `fallthrough`, Django behind the routes of its app."""
@@ -147,18 +150,6 @@ class MountedApplication(Starlette):
             elsewhere.app = self._behind_files
         owners = ((path, file, self._prefixes.match(path)) for path, file in elsewhere.files.items())
         return {path: file for path, file, owner in owners if owner is None or owner[0] in places}
-
-    def _first_participants(self, lifespan: Lifespan[Any] | None) -> list[Participant]:
-        first = [Participant("the thread pool", self._threads.lifespan)]
-        if lifespan is not None:
-            root = self._threads.outside_requests(Router(lifespan=lifespan))
-            first.append(Participant("the root's lifespan", root, shared=True))
-        return first
-
-    def _last_participants(self) -> list[Participant]:
-        # Ready is what has all else done; it makes next to nothing that the collector would have to look at.
-        collector = [Participant("the garbage collector", garbage.lifespan)] if option("tune_gc") else []
-        return [*collector, Participant("the readiness", self.health.lifespan)]
 
     def _follow_script_name(self) -> None:
         self._read_script_name()

@@ -141,7 +141,8 @@ def test_an_app_that_failed_is_gone_before_the_server_hears_of_it() -> None:
 
 
 async def raises(scope: Scope, receive: Receive, send: Send) -> None:
-    assert scope["type"] == "http", "only http"
+    if scope["type"] != "http":
+        raise TypeError("only http")
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"1"})
 
@@ -157,9 +158,20 @@ async def reads_and_raises(scope: Scope, receive: Receive, send: Send) -> None:
     await raises(scope, receive, send)
 
 
-@pytest.mark.parametrize("app", [raises, returns, reads_and_raises])
-def test_an_app_without_lifespan_is_fine(app: ASGIApp, log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    """An app that raises or returns before it answered starts nothing, stops nothing and is served."""
+async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        raise ValueError(f"No application configured for scope type {scope['type']!r}")
+    await raises(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("app", "level"), [(raises, "WARNING"), (returns, "INFO"), (reads_and_raises, "WARNING"), (refuses, "INFO")]
+)
+def test_an_app_without_lifespan_is_fine(app: ASGIApp, level: str, log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    """An app of an unknown class that raises or returns before it answered starts nothing, stops nothing, is served.
+
+    An error that does not name the lifespan is a warning.
+    """
     root = mount({"/plain": app, "/a": api("a", log)})
 
     async def life() -> Any:
@@ -169,7 +181,7 @@ def test_an_app_without_lifespan_is_fine(app: ASGIApp, log: Log, caplog: pytest.
 
     assert run(life()) == 1
     assert log == ["a up", "a down"]
-    assert [record.levelname for record in caplog.records if record.name == LOGGER] == ["INFO"]
+    assert [record.levelname for record in caplog.records if record.name == LOGGER] == [level]
     assert "the app at '/plain' does not support lifespan" in caplog.text
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Router
 
-__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "unwrapped"]
+__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "leads_to", "unwrapped"]
 
 # Objects that are looked at for one wrapped app: far more than any middleware holds, and an end where a wrapper holds
 # half of the process.
@@ -63,6 +63,21 @@ def unwrapped(app: Any) -> Any:
         bound = inner.args[0] if isinstance(inner, functools.partial) and inner.args else None
         inner = getattr(inner, "app", bound)
     return app
+
+
+def leads_to(start: object, targets: Collection[object]) -> bool:
+    """Whether what `start` holds, as far as it shows, is or holds one of `targets`. No app is looked into."""
+    seen: set[int] = set()
+    sought = set(map(id, targets))
+    waiting = [start]
+    while waiting and len(seen) < _MOST:
+        found = waiting.pop(0)
+        if id(found) in sought:
+            return True
+        if id(found) not in seen and not _is_known(found):
+            waiting += filter(_may_lead_on, _held_by(found))
+        seen.add(id(found))
+    return False
 
 
 class RouteLists:

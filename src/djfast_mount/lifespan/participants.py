@@ -4,7 +4,8 @@
    its lifespan context shows (FastAPI's telemetry does).
 2. Apps start in their order and stop in reverse. When one fails to start, those that are up are stopped, and then its
    message is sent on, so that the server ends (uvicorn: with status 3, and it does not wait for what is still to do).
-3. An app that raises or returns before it answered ``lifespan.startup`` does not support lifespan. That is no fault.
+3. An app that raises or returns before it answered ``lifespan.startup`` does not support lifespan. That is no fault,
+   unless it is of a class that does: then a middleware has met what is no request, and the start fails with its error.
    One that is cancelled has failed.
 4. Every app has a state of its own, and sees that of the root's lifespan beneath it.
 5. Every message of the server is answered, whatever the apps do. After a failure the app's own error is raised, as
@@ -13,7 +14,7 @@
 Where an app stands:
 
     state        on startup.complete  on startup.failed  on its task's end
-    STARTING     UP                   FAILED             UNSUPPORTED; cancelled: FAILED
+    STARTING     UP                   FAILED             UNSUPPORTED; required or cancelled: FAILED
     UP           -                    -                  ENDED
     STOPPING     -                    -                  ENDED
 """
@@ -23,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,15 +52,20 @@ class Participant:
         name: What the log and the failure message call it, such as its prefix.
         app: The ASGI app.
         shared: Whether its state is the root's own, seen by every other app.
+        required: Whether the app is known to support lifespan.
 
     Once `Lifespans` has started the app, `state` is what its requests are to find in theirs and the server does not put
     there: what the app added to the root's state, or changed in it.
     """
 
-    def __init__(self, name: str, app: ASGIApp, *, shared: bool = False) -> None:
+    started: Callable[[], None] | None = None
+    """Called once the app is up and `state` is known."""
+
+    def __init__(self, name: str, app: ASGIApp, *, shared: bool = False, required: bool = False) -> None:
         self.name = name
         self.app = app
         self.shared = shared
+        self.required = required
         self.state: dict[str, Any] = {}
         self.message = ""
         self.error: Exception | None = None  # with which the app failed to start or to stop
@@ -115,14 +121,29 @@ class Participant:
         if self.phase in (Phase.FAILED, Phase.STOPPING):
             self.error = error
         if self.phase is Phase.STARTING:
-            self.phase = Phase.UNSUPPORTED
-            logger.info("%s does not support lifespan%s.", self.name, f": {error!r}" if error else "")
+            self._end_of_start(error)
         elif self.phase is not Phase.FAILED:
             if error is not None and not self.message:
                 self.message = repr(error)
             if error is not None and self.phase is Phase.UP:
                 logger.error("The lifespan of %s ended before shutdown: %r", self.name, error, exc_info=error)
             self.phase = Phase.ENDED
+
+    def _end_of_start(self, error: Exception | None) -> None:
+        if self.required:
+            self.phase = Phase.FAILED
+            self.error = error
+            met = repr(error) if error else "it returned"
+            self.message = (
+                f"{met}, before it answered lifespan.startup. Have its middleware pass on a scope of another type than "
+                "'http' and 'websocket'."
+            )
+            return
+        self.phase = Phase.UNSUPPORTED
+        # An app that knows of lifespan and refuses it says so, as the ASGI specification asks. Any other error may be a
+        # fault of an app that would need its lifespan.
+        level = logging.WARNING if error is not None and "lifespan" not in str(error) else logging.INFO
+        logger.log(level, "%s does not support lifespan%s.", self.name, f": {error!r}" if error else "")
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
@@ -194,6 +215,8 @@ class Lifespans:
             own = {key: value for key, value in state.items() if key not in root_state or root_state[key] is not value}
             # A server that has no state in its scopes does not hand on the root's.
             participant.state = own if "state" in scope else state
+            if participant.started is not None:
+                participant.started()
             self._report_collisions(participant, root_state.keys() & own.keys())
         return ""
 

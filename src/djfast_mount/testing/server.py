@@ -10,9 +10,11 @@ from typing import Any
 
 import httpx
 from django.conf import settings
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Scope
 
 from djfast_mount.apis.loading import load_app
+from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.lifespan.participants import Participant, Phase
 from djfast_mount.testing.conversation import Conversation
@@ -88,7 +90,7 @@ class Server:
         """
         if self._participant is not None:
             raise RuntimeError("The test client is entered already: its app's lifespan runs once at a time.")
-        participant = Participant("the tested app", self.app)
+        participant = Participant("the tested app", self.app, required=isinstance(unwrapped(self.app), Starlette))
         state: dict[str, Any] = {}
         scope: Scope = {"type": "lifespan", "asgi": ASGI, "state": state}
         context = context_of(TestRequest("The lifespan", thread))
