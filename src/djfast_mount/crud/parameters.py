@@ -18,6 +18,7 @@ Measure = Literal["count", "sum", "avg", "min", "max"]
 MEASURES: tuple[Measure, ...] = ("sum", "avg", "min", "max")
 
 _Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+_Year = Annotated[int, Field(ge=1, le=9999)]
 _SEPARATOR = "__"
 # Kinds of which several values may be given, any of which is enough.
 _LISTED: set[FieldKind] = {"text", "choice", "integer", "uuid"}
@@ -124,7 +125,8 @@ def _parts(path: tuple[str, ...], name: str, column: str, kind: FieldKind) -> It
         for side, words in _SIDES.items():
             told = f"The {part.replace('_', ' ')} of {name} is {words} this."
             lookup = f"{column}__{part}{side}"
-            yield _parameter(path, f"{name}{prefix}{part}{side}", _Integer, lookup, told, basic=False)
+            number = _Year if part == "year" else _Integer
+            yield _parameter(path, f"{name}{prefix}{part}{side}", number, lookup, told, basic=False)
 
 
 def _of_relation(path: tuple[str, ...], name: str, below: Exposure) -> Iterator[Parameter]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from djfast_mount.crud.bodies import key_in
 from djfast_mount.crud.call import Call, not_found
-from djfast_mount.crud.guard import check_named, check_visible
+from djfast_mount.crud.guard import check_named, check_visible, keep_hidden
 from djfast_mount.crud.representation import check_unchanged
 
 __all__ = ["change", "change_many", "create", "delete", "locked"]
@@ -112,7 +112,7 @@ def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whol
     hook = call.resource.hooks.replace_row if whole else call.resource.hooks.update_row
     for place, row, body in items:
         with _at(place):
-            hook(call, row, body)
+            hook(call, row, keep_hidden(row, body, call.visibility))
         check_visible(row, call.visibility)
 
 
