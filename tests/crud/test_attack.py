@@ -1,7 +1,8 @@
 """A generated attack: every operation, with another tenant's rows wherever it takes an id or a name.
 
-The oracle is non-interference. What one tenant is answered may not depend on the other's rows: so each request is made
-in two worlds, which differ in them alone, and is to be answered byte for byte the same. Nothing of theirs may be written.
+The oracle is non-interference. What one tenant is answered may not depend on the other's rows: so each request is
+made in two worlds, which differ in them alone, and is to be answered byte for byte the same. Nothing of theirs may be
+written.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class World:
     def change(self) -> None:
         """Makes the other world."""
         Label.objects.filter(tenant_id=2).update(name="changed")
-        Company.objects.filter(tenant_id=2).update(name="aaa", size=-99, status="paused", founded="1999-09-09", rating=None)
+        Company.objects.filter(tenant_id=2).update(
+            name="aaa", size=-99, status="paused", founded="1999-09-09", rating=None
+        )
         CompanyDepartment.objects.filter(company__tenant_id=2).update(name="aaa", size=77, budget=None)
         Team.objects.filter(division__company__tenant_id=2).update(name="aaa")
         Employee.objects.filter(company__tenant_id=2).update(name="aaa", salary=7)
@@ -141,7 +144,9 @@ def plain_value(name: str, schema: dict[str, Any], number: int) -> Any:
         return []
     if schema.get("type") in ("integer", "number"):
         return 1
-    return f"new{number}" if schema.get("type") == "string" and "format" not in schema and "enum" not in schema else None
+    return (
+        f"new{number}" if schema.get("type") == "string" and "format" not in schema and "enum" not in schema else None
+    )
 
 
 numbers = itertools.count()
@@ -169,12 +174,12 @@ def bodies(schema: dict[str, Any], world: World, own: Any) -> Iterator[tuple[Any
                 yield [{"id": world.foreign[model].pk, "name": "mine"}], False
         return
     yield body_of(schema, own), True
-    for name, inner in schema.get("properties", {}).items():
+    for name, described in schema.get("properties", {}).items():
         target = TARGETS.get(name)
         if target is None:
             continue
         foreign = world.foreign[target].pk
-        inner = resolved(inner)
+        inner = resolved(described)
         if inner.get("type") != "array":
             yield {**body_of(schema, own), name: foreign}, False
             continue
@@ -210,7 +215,9 @@ def values(parameter: dict[str, Any], world: World) -> Iterator[Any]:
 def attacks(world: World) -> Iterator[Attack]:
     for method, path, operation in operations():
         for made, own in paths(path, world):
-            key = next((world.own[model].pk for name, model in reversed(PARAMETERS.items()) if f"{{{name}}}" in path), 0)
+            key = next(
+                (world.own[model].pk for name, model in reversed(PARAMETERS.items()) if f"{{{name}}}" in path), 0
+            )
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
             if content is not None:
                 for body, clean in bodies(content, world, key):
@@ -249,7 +256,7 @@ def answered(api: Api, attack: Attack, world: World, *, changed: bool) -> tuple[
 def chosen(world: World) -> list[Attack]:
     every = list(attacks(world))
     assert len(every) > 2000
-    return every if REQUESTS >= len(every) else random.Random(REQUESTS).sample(every, REQUESTS)
+    return every if len(every) <= REQUESTS else random.Random(REQUESTS).sample(every, REQUESTS)
 
 
 def test_nothing_of_another_tenant_is_read_or_written(api: Api, world: World) -> None:

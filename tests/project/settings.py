@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "djfast_mount",
+    "djfast_mount.tokens",
     "project.shop",
     "project.library",
     "project.companies",

@@ -70,7 +70,8 @@ class JWT(HTTPBearer):
     """The scheme: returns a `Token` for a valid bearer token, and answers 401 to all else.
 
     Args:
-        key: The key, or several by their ``kid``; None with `jwks_url`.
+        key: The key, as text or as an object of cryptography's, or a mapping of several by their ``kid``; None with
+            `jwks_url`.
         algorithms: The algorithms that are accepted, ``["ES512"]``.
         jwks_url: Where the issuer publishes its keys. They are fetched once, and again when a token names another one,
             though not more often than every `refresh` seconds.
@@ -86,7 +87,7 @@ class JWT(HTTPBearer):
     def __init__(
         self,
         *,
-        key: str | bytes | Mapping[str, Any] | None = None,
+        key: Any = None,
         algorithms: Sequence[str] = ("ES512",),
         jwks_url: str | None = None,
         audience: str | Sequence[str] | None = None,
@@ -135,7 +136,7 @@ class JWT(HTTPBearer):
         return Token(claims, _scopes(claims.get("scope", claims.get("scp", ""))))
 
     def _key(self, text: str) -> Any:
-        if isinstance(self._keys, str | bytes):
+        if not isinstance(self._keys, Mapping | _KeySet):
             return self._keys
         kid = jwt.get_unverified_header(text).get("kid")
         if isinstance(self._keys, _KeySet):
