@@ -77,6 +77,7 @@ BAD = {
     "wait_timeout": 0,
     "grace": -1,
     "django_handler": "wsgi",
+    "fast_path": "no",
     "docs_access": "all",
     "static_memory": None,
     "send_timeout": True,

@@ -31,7 +31,7 @@ PRIVATE_NAMES_ALLOWED = {
     "django_half.handler",
     "fastpath.route_index",
     "fastpath.telemetry",
-    "fastpath.dependency_solving",
+    "fastpath.private_names",
 }
 LAZY_IMPORTS_ALLOWED = {"__init__", "pytest_plugin"}
 WORDS_TO_AVOID = {"manager", "helper", "util", "utils", "wrapper", "bridge", "adapter", "base", "core", "common"}

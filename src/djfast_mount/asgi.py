@@ -22,7 +22,6 @@ from djfast_mount.database.connections import PoolThread, note_started
 from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, undisturbed
 from djfast_mount.exceptions import PoolTimeout
-from djfast_mount.fastpath import dependency_solving
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread.request import RequestThreads
@@ -93,7 +92,6 @@ def _set_up() -> None:
         # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
         django_package.setup(set_prefix=False)
     offload.install()
-    dependency_solving.install()
     if settings.DEBUG:
         keep_fresh()
 
@@ -118,6 +116,7 @@ def mount(
     docs_access: Literal["auto", "public", "staff"] | None = "auto",
     fallthrough: bool = False,
     django_handler: Literal["one_hop", "django"] = "one_hop",
+    fast_path: bool = True,
     django_middleware_for_api: Sequence[str] | Literal["session", "all"] | None = None,
 ) -> MountedApplication:
     """Joins FastAPI and Django in one ASGI app. Call it once, in asgi.py, at import; it runs `django.setup()` itself.
@@ -147,6 +146,8 @@ def mount(
         fallthrough: Whether a path under a prefix that no route of the app matches goes on to Django.
         django_handler: ``"one_hop"`` runs a sync Django view with all its middleware in one hop to the thread,
             ``"django"`` uses Django's own handler, with a hop for each.
+        fast_path: Whether a FastAPI's routes are found by an index and served by plans, as far as these know how.
+            False: FastAPI's own way, which answers the same and is slower.
         django_middleware_for_api: Django middleware around each API call: import strings, ``"session"`` for those of
             session, user and messages alone, or ``"all"`` of ``MIDDLEWARE``. None: as far as a call asks for them.
 
@@ -162,7 +163,7 @@ def mount(
     check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     docs = ApiDocs(docs_access, login=django)
     names = partial(register, apps, django_prefix)
-    preparation = Preparation(apps, docs, django_middleware_for_api, afterwards=names)
+    preparation = Preparation(apps, docs, django_middleware_for_api, fast_path=fast_path, afterwards=names)
     root = MountedApplication(
         apps,
         _with_files(elsewhere, static, docs.folder, hosts, django_prefix),

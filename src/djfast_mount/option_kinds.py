@@ -70,6 +70,7 @@ OPTIONS: dict[str, Kind] = {
     ),
     "fallthrough": _FLAG,
     "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
+    "fast_path": _FLAG,
     "django_middleware_for_api": Kind(
         lambda value: value in ("session", "all", None) or _words(value),
         "a list of import strings as in settings.MIDDLEWARE, 'session', 'all' or None",

@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     docs_access: Literal["auto", "public", "staff"] | None
     fallthrough: bool
     django_handler: Literal["one_hop", "django"]
+    fast_path: bool
     django_middleware_for_api: Sequence[str] | Literal["session", "all"] | None
     static_memory: int
     send_timeout: float

@@ -339,6 +339,7 @@ def test_a_circle_inside_of_the_api_is_told(write: Write) -> None:
         ({"wait_timeout": 0}, "wait_timeout=0. Give a number of seconds above 0."),
         ({"wait_timeout": -1.0}, "wait_timeout=-1.0. Give a number of seconds above 0."),
         ({"grace": 0}, "grace=0. Give a number of seconds above 0, or None."),
+        ({"fast_path": 1}, "fast_path=1. Give True or False"),
         ({"django_handler": "mine"}, "django_handler='mine'. Give 'one_hop' or 'django'"),
     ],
 )

@@ -22,8 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calls import call, http_scope, request
 from djfast_mount import mount
-from djfast_mount.fastpath import route_index
-from djfast_mount.fastpath.route_index import add_route_index
+from djfast_mount.fastpath.front import before, straighten
 
 pytestmark = pytest.mark.once
 
@@ -146,11 +145,12 @@ def test_the_index_finds_what_the_scan_finds(
 ) -> None:
     """Status, headers and body (endpoint, parameters, route) are those of FastAPI alone, for any routes and request."""
     api, indexed = api_of(table, redirect), api_of(table, redirect)
-    add_route_index(indexed)
+    straighten(indexed)
+    straightened = before(indexed)
     for root_path in ("", "/pre"):
         scope = {"method": method, "headers": [(b"host", host)], "query_string": query}
         expected = ask(api, root_path + path, root_path, **scope)
-        assert ask(indexed, root_path + path, root_path, **scope) == expected
+        assert ask(straightened, root_path + path, root_path, **scope) == expected
 
 
 def wide() -> FastAPI:
@@ -434,7 +434,7 @@ def test_a_mounted_fastapi_has_an_index_too(root_path: str) -> None:
     for _ in range(2):
         root = mount("/api", api)
     for router in (api.router, inner.router):
-        assert type(router.middleware_stack).__module__ == route_index.__name__
+        assert type(router.middleware_stack).__module__ == straighten.__module__
     assert request(root, f"{root_path}/api/sub/a", root_path=root_path).json()["endpoint"] == "sub"
 
 
@@ -467,13 +467,3 @@ def test_the_names_that_are_not_public_are_there() -> None:
     assert included.original_router is router
     assert [candidate.path_regex.pattern for candidate in included.effective_candidates()] == ["^/a$"]  # type: ignore[union-attr]
     assert starlette._utils.get_route_path({"path": "/pre/a", "root_path": "/pre"}) == "/a"
-
-
-def test_a_route_without_parameters_matches_as_it_would_itself() -> None:
-    """What the index says of a route without parameters, where method and path are its own, is what the route says."""
-    api = FastAPI()
-    api.get("/a/b")(endpoint("one"))
-    route: Any = api.routes[-1]
-    for more in ({}, {"path_params": {"outer": 1}}):
-        scope = http_scope("/a/b", **more)
-        assert route_index._Literal(route).matches(scope) == route.matches(scope)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -22,7 +23,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount import asgi, mount
 from djfast_mount.database import connections
 from djfast_mount.database.connections import PoolThread
-from djfast_mount.fastpath import one_hop
 from djfast_mount.offload import loop_call as loop_calls
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread import request as request_thread
@@ -58,11 +58,10 @@ def hand_made() -> Iterator[MakeRoot]:
 @contextlib.contextmanager
 def _mounted_with(*changes: tuple[object, str, object]) -> Iterator[MakeRoot]:
     with pytest.MonkeyPatch.context() as patch:
-        # In one hop there is nothing between the calls of a handler that could go wrong.
-        patch.setattr(one_hop, "_Hop", lambda source, scope, steps, is_last: steps)
         for owner, name, value in changes:
             patch.setattr(owner, name, value)
-        yield make_mounted
+        # In one job there is nothing between the calls of a route that could go wrong.
+        yield functools.partial(make_mounted, fast_path=False)
 
 
 def eager() -> contextlib.AbstractContextManager[MakeRoot]:

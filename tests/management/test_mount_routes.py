@@ -182,3 +182,16 @@ def test_a_wrapped_app_is_found(tmp_path: Path) -> None:
     folder.change("mysite/asgi.py", "root = mount(", "roots = [mount(")
     folder.change("mysite/asgi.py", '"pages.api:api")', '"pages.api:api")]')
     assert "in which no app of mount() can be found" in folder.manage("mount_routes").stderr
+
+
+def test_plans_are_told_with_the_reasons_where_there_is_none(folder: Folder) -> None:
+    """`--plans` lists FastAPI's routes, those that a plan serves and those that FastAPI serves, with the reason."""
+    ways = {(row["path"], row["methods"]): row for row in json.loads(run(folder, "--plans", "--json").stdout)}
+    assert ways["/api/words/{word}", "GET"]["served_by"] == "plan"
+    assert ways["/api/openapi.json", "GET HEAD"] == {
+        "path": "/api/openapi.json",
+        "methods": "GET HEAD",
+        "served_by": "FastAPI",
+        "reason": "no APIRoute",
+    }
+    assert "5 of 9 routes are served by a plan" in run(folder, "--plans").stdout

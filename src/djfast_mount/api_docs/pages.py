@@ -114,7 +114,7 @@ class DocsMiddleware:
     """ASGI, inside of a FastAPI: answers its docs pages, and lets only those to the schema who may see it."""
 
     makes_no_calls_after = True
-    """For djfast_mount.fastpath.one_hop: a sync call of this is made before the app's, or in its place."""
+    """For djfast_mount.fastpath: a sync call of this is made before the app's, or in its place."""
 
     def __init__(self, app: ASGIApp, api: FastAPI) -> None:
         self.app = app
@@ -128,6 +128,10 @@ class DocsMiddleware:
         self._paths = {path: kind for path, kind in found.items() if path}
         self._endings = tuple(self._paths)
         self._made_by_fastapi = _made_by_fastapi(api)
+
+    def concerns(self, scope: Scope) -> bool:
+        """Whether this may do more for an http call than to hand it on. For djfast_mount.fastpath."""
+        return bool(scope["path"].endswith(self._endings))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine function: each costs its time, and most calls only pass.

@@ -17,8 +17,7 @@ from djfast_mount.django_for_api.middleware import Chain, DjangoMiddleware, chos
 from djfast_mount.django_for_api.view_hooks import call_view_hooks
 from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.fastpath.route_index import add_route_index, is_indexed
-from djfast_mount.fastpath.telemetry import unasked
+from djfast_mount.fastpath.front import before, leave_to_fastapi, straighten, tell_if_unknown
 from djfast_mount.security.djangos_middleware import DjangoSettings, chosen_settings
 from djfast_mount.transactions import honour_atomic_requests
 
@@ -48,6 +47,7 @@ class Preparation:
         apps: What is mounted, by prefix.
         docs: Who sees their docs.
         middleware: The Django middleware around all calls, as `mount()` takes it.
+        fast_path: Whether routes are served by plans, as `mount()` takes it.
         afterwards: Called when all have been prepared, each time.
 
     Raises: ConfigurationError.
@@ -59,12 +59,16 @@ class Preparation:
         docs: Docs,
         middleware: Sequence[str] | None,
         *,
+        fast_path: bool,
         afterwards: Callable[[], None],
     ) -> None:
         self._apps = apps
+        self._fast_path = fast_path
         self._docs = docs
         self._middleware = chosen_middleware(middleware)
         self._afterwards = afterwards
+        if fast_path:
+            tell_if_unknown()
         self._prepare()
         self._check_docs()
         check_schemes(apps.values())
@@ -74,9 +78,10 @@ class Preparation:
         chosen = chosen_settings()
 
         def front(prefix: str, app: ASGIApp) -> ASGIApp:
-            inner = self._with_new_ones(app) if any(apps_in(app)) else _Opaque(app, self._met)
-            if isinstance(app, FastAPI) and is_indexed(app):
-                inner = unasked(inner, app)
+            if isinstance(app, FastAPI):
+                inner = self._with_new_ones(app, before(app))
+            else:
+                inner = self._with_new_ones(app, app) if any(apps_in(app)) else _Opaque(app, self._met)
             if self._middleware is not None:
                 inner = DjangoMiddleware(inner, Chain(self._middleware, app))
             return DjangoSettings(inner, prefix, chosen) if chosen else inner
@@ -97,7 +102,10 @@ class Preparation:
         honour_atomic_requests(found.app)
         for step in preparations:
             step(found.app)
-        add_route_index(found.app, found.above)
+        if self._fast_path:
+            straighten(found.app, found.above)
+        else:
+            leave_to_fastapi(found.app)
         self._docs.guard(found)
         if self._middleware is not None:
             call_view_hooks(found.app)
@@ -112,14 +120,14 @@ class Preparation:
                 "you wrap in an attribute `app`; or leave docs_access out."
             )
 
-    def _with_new_ones(self, app: ASGIApp) -> ASGIApp:
-        """Returns `app`, before each call of which it is asked whether anything has been mounted since."""
+    def _with_new_ones(self, app: ASGIApp, inner: ASGIApp) -> ASGIApp:
+        """Returns `inner`, which leads to `app`, asking before each call whether anything has been mounted since."""
 
         def serve(scope: Scope, receive: Receive, send: Send) -> Any:
             # Not a coroutine function: each costs its time.
             if self._lists.changed():
                 self._prepare()
-            return app(scope, receive, send)
+            return inner(scope, receive, send)
 
         return serve
 

@@ -1,64 +1,39 @@
-"""An index before FastAPI's scan of its routes, which tries one after another.
+"""An index of FastAPI's routes, which FastAPI tries one after another.
 
 1. It only leaves out what cannot match: routes whose leading literal segments are not those of the path. The rest are
-   tried in their order, and the first that takes path and method is handed to FastAPI's own router, as its only route.
+   tried in their order, and the first that takes path and method is the one.
 2. Where none does (405, a slash to redirect, 404, `frontend()`), FastAPI scans them all, as ever.
 3. What cannot be judged by its path (mounts, hosts, routes and routers of other classes, and those whose `matches` was
    replaced) is always tried. So is a route whose regular expression is not the one that Starlette makes of its path.
 4. Routes may change at any time: the index is built anew then. Only this is not seen: a regular expression, or a
    `matches`, that was replaced after the first request, for what begins with the literal segments of another route.
-
-Names used here that are not public, each with a canary test:
-
-    fastapi.routing     _IncludedRouter with effective_candidates() and original_router; APIRouter._routes_version
-    starlette._utils    get_route_path
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
+import re
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from operator import eq
-from typing import Any, cast
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute, APIWebSocketRoute, _IncludedRouter
-from starlette._utils import get_route_path
-from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute, compile_path
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import APIRouter
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.convertors import PathConvertor, StringConvertor
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute, compile_path
+from starlette.types import ASGIApp, Scope
 
-from djfast_mount.fastpath.one_hop import in_one_hop, is_plain
-from djfast_mount.fastpath.telemetry import UNASKED, ask_again
+from djfast_mount.fastpath.plan import Plan, plan_for
+from djfast_mount.fastpath.private_names import private
 
-__all__ = ["add_route_index", "is_indexed"]
+__all__ = ["Leaf", "RouteIndex", "finds_by_itself"]
 
 _FINDING = ("__call__", "app", "handle", "matches")
+_TEXTS = (StringConvertor, PathConvertor)
 
 
-def add_route_index(api: FastAPI, above: Sequence[FastAPI] = ()) -> None:
-    """Puts an index before the routes of `api`, and of every FastAPI mounted in it. A second call changes nothing.
-
-    A router with middleware of its own is left as it is: its scan is out of reach.
-
-    Args:
-        above: In which `api` is mounted.
-    """
-    router, apis = api.router, (*above, api)
-    if _finds_by_itself(router) and router.middleware_stack == router.app:
-        router.middleware_stack = cast(Any, _Indexed(router, apis))
-    for route in api.routes:
-        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            add_route_index(route.app, apis)
-
-
-def is_indexed(api: FastAPI) -> bool:
-    """Whether an index is before the routes of `api`."""
-    return isinstance(api.router.middleware_stack, _Indexed)
-
-
-def _finds_by_itself(router: APIRouter) -> bool:
+def finds_by_itself(router: APIRouter) -> bool:
     """Whether a router looks for its routes as FastAPI's own class does."""
     kind = type(router)
     return vars(router).keys().isdisjoint(_FINDING) and all(
@@ -66,110 +41,83 @@ def _finds_by_itself(router: APIRouter) -> bool:
     )
 
 
-class _Indexed:
-    """ASGI: in the place of `router.app`."""
-
-    def __init__(self, router: APIRouter, apis: Sequence[FastAPI]) -> None:
-        self.router = router
-        self._apis = apis
-        self._index: _Index | None = None
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time.
-        if scope["type"] != "http":
-            return self.router.app(scope, receive, send)
-        if UNASKED in scope:
-            ask_again(scope)
-        index = self._index
-        if index is None or not index.holds():
-            index = self._index = _Index(self.router, self._apis)
-        found = index.find(scope)
-        if found is not None and not index.is_as_built(found[0]):
-            index = self._index = _Index(self.router, self._apis)
-            found = index.find(scope)
-        scope.setdefault("router", self.router)
-        return (self.router.app if found is None else found[1])(scope, receive, send)
-
-
-class _Only(_IncludedRouter):
-    """An included router as if it had one route."""
-
-    def __init__(self, included: _IncludedRouter, candidate: Any) -> None:
-        vars(self).update(vars(included))
-        self._only = [candidate]
-
-    def effective_candidates(self) -> list[Any]:
-        return self._only
-
-
-class _Literal:
-    """An APIRoute without parameters, as its router sees it for a request that is known to be the route's.
-
-    What `matches` returns is what the route would return for such a request.
-    """
-
-    def __init__(self, route: APIRoute) -> None:
-        self._route = route
-        self.path_format = route.path_format
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        route = self._route
-        path_params = dict(scope.get("path_params", ()))
-        return Match.FULL, {"endpoint": route.endpoint, "path_params": path_params, "route": route}
-
-    @property
-    def handle(self) -> ASGIApp:
-        return self._route.handle  # It may have been replaced.
+def _only(included: Any, candidate: Any) -> Any:
+    """Returns an included router as if it had one route."""
+    only: Any = copy.copy(included)
+    vars(only)["effective_candidates"] = lambda: [candidate]
+    return only
 
 
 _Rival = tuple[dict[str, Any], Any, dict[str, Any]]
 
 
-class _Leaf:
+class Leaf:
     """A route, wherever it was included.
+
+    Args:
+        order: Its place among all routes.
+        router: The router that has been indexed.
+        route: What that router is to have as its only route, so that it comes to this one.
+        judged: What holds the path of the route; None: it decides in a way of its own.
+        included: The innermost of the included routers that the route is in, if any.
 
     Attributes:
         app: The router as if this were its only route.
-        known: The same, for requests whose method and path are known to be the route's.
+        original: The route itself.
         rivals: The route itself, and those before it that may share a path with it, by their literal segments: the
             attributes of what is judged, its regular expression, the attributes of the route. None: not looked up yet.
     """
 
-    __slots__ = ("app", "judged", "known", "literal", "order", "regex", "rivals", "route", "whole")
+    __slots__ = (
+        *("_plan", "_texts_only", "app", "included", "judged", "literal", "order", "original", "regex", "rivals"),
+        *("route", "whole"),
+    )
 
-    def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, apis: Sequence[FastAPI]) -> None:
+    def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, included: Any) -> None:
         self.order = order
         self.route = route
-        self.regex = None if judged is None else judged.path_regex
+        self.regex: Any = None if judged is None else judged.path_regex
         self.judged = judged  # Asked for its methods with each request: they may change.
         self.literal, self.whole = ((), False) if judged is None else _literal_segments(judged)
         self.rivals: list[_Rival] | None = None
-        hop = partial(in_one_hop, route=judged, apis=apis) if _is_plain(judged) else None
-        self.app = self.known = _alone(router, route, hop)
-        if self.whole and judged is route and type(route) is APIRoute:
-            self.known = _alone(router, _Literal(route), hop)
+        self.included = included
+        self.original = None if judged is None else _original(judged)
+        self._plan: Plan | str | None = None if isinstance(self.original, APIRoute) else "no APIRoute"
+        convertors = {} if judged is None else judged.param_convertors
+        self._texts_only = all(type(convertor) in _TEXTS for convertor in convertors.values())
+        self.app = _alone(router, route)
 
-    def takes(self, scope: Scope, path: str) -> bool:
-        if self.regex is None:
-            return self.route.matches(scope)[0] is Match.FULL
-        return self.allows(scope["method"]) and self.has(path)
+    @property
+    def plan(self) -> Plan | str:
+        """The plan of the route, made now if there is none yet; or in words why there is none."""
+        if self._plan is None:
+            self._plan = plan_for(self.judged, self.original)
+        return self._plan
 
-    def has(self, path: str) -> bool:
-        return self.regex is not None and self.regex.match(path) is not None
+    def takes(self, scope: Scope) -> bool:
+        """Whether a route that decides in a way of its own takes a request."""
+        return self.route.matches(scope)[0] is Match.FULL
 
     def allows(self, method: str) -> bool:
         return not self.judged.methods or method in self.judged.methods
 
+    def path_params(self, match: re.Match[str] | None, scope: Scope) -> dict[str, Any]:
+        """Returns the path parameters, as the route would put them into the scope."""
+        outer = scope.get("path_params")
+        if match is None:
+            return dict(outer) if outer else {}
+        params: dict[str, Any] = match.groupdict()
+        if not self._texts_only:
+            convertors = self.judged.param_convertors
+            params = {name: convertors[name].convert(value) for name, value in params.items()}
+        return {**outer, **params} if outer else params
 
-def _alone(router: APIRouter, route: Any, around: Callable[[ASGIApp], ASGIApp] | None) -> ASGIApp:
+
+def _alone(router: APIRouter, route: Any) -> ASGIApp:
     """The router as if `route` were its only one."""
     narrow = copy.copy(router)
     narrow.routes = [route]
-    return narrow.app if around is None else around(narrow.app)
-
-
-def _is_plain(judged: Any) -> bool:
-    return judged is not None and is_plain(judged, _original(judged))
+    return narrow.app
 
 
 def _literal_segments(judged: Any) -> tuple[tuple[str, ...], bool]:
@@ -200,25 +148,28 @@ class _Node:
 
     def __init__(self) -> None:
         self.below: dict[str, _Node] = {}
-        self.leaves: list[_Leaf] = []  # that go on with a parameter
-        self.ending: list[_Leaf] = []  # that end here
+        self.leaves: list[Leaf] = []  # that go on with a parameter
+        self.ending: list[Leaf] = []  # that end here
 
 
-class _Index:
+Found = tuple[Leaf, re.Match[str] | None]
+
+
+class RouteIndex:
     """The routes of one router, as they are now."""
 
-    def __init__(self, router: APIRouter, apis: Sequence[FastAPI]) -> None:
+    def __init__(self, router: APIRouter) -> None:
         self._router = router
         self._routes = list(router.routes)
-        self._versions: list[tuple[APIRouter, int]] = []
+        self._versions: list[tuple[Any, int]] = []
         self._root = _Node()
-        found = self._flattened(self._routes, lambda route: route)
-        self._leaves = [_Leaf(order, router, route, judged, apis) for order, (route, judged) in enumerate(found)]
-        for leaf in self._leaves:
+        found = self._flattened(self._routes, lambda route: route, None)
+        self.leaves = [Leaf(order, router, *each) for order, each in enumerate(found)]
+        for leaf in self.leaves:
             self._add(leaf)
         # By method and path: what takes them, and what comes before it and has the path, though not the method.
-        self._known: dict[tuple[str, str], tuple[_Leaf, list[_Leaf]]] = {}
-        for leaf in self._leaves:
+        self._known: dict[tuple[str, str], tuple[Found, list[Leaf]]] = {}
+        for leaf in self.leaves:
             self._look_up(leaf)
 
     def holds(self) -> bool:
@@ -228,7 +179,7 @@ class _Index:
                 return False
         return self._router.routes == self._routes  # Elements are compared by identity first: a microsecond for 300.
 
-    def is_as_built(self, leaf: _Leaf) -> bool:
+    def is_as_built(self, leaf: Leaf) -> bool:
         """Whether a route, and those before it that may share a path with it, are judged by what they were then."""
         rivals = leaf.rivals
         if rivals is None:
@@ -238,27 +189,30 @@ class _Index:
                 return False
         return True
 
-    def _rivals(self, leaf: _Leaf) -> list[_Rival]:
-        earlier = self._leaves[: leaf.order + 1]
+    def _rivals(self, leaf: Leaf) -> list[_Rival]:
+        earlier = self.leaves[: leaf.order + 1]
         judged = [other for other in earlier if other.regex is not None and _may_share(other.literal, leaf.literal)]
-        return [(vars(other.judged), other.regex, vars(_original(other.judged))) for other in judged]
+        return [(vars(other.judged), other.regex, vars(other.original)) for other in judged]
 
-    def find(self, scope: Scope) -> tuple[_Leaf, ASGIApp] | None:
-        """Returns the route for this request, and the router as if it had no other; None when that is not known."""
-        path, method = get_route_path(scope), scope["method"]
+    def find(self, scope: Scope) -> Found | None:
+        """Returns the route for this request, with the match of its regular expression; None: it is not known."""
+        path, method = private.get_route_path(scope), scope["method"]
         known = self._known.get((method, path))
         if known is not None:
-            leaf, earlier = known
-            if leaf.allows(method) and not (earlier and any(other.allows(method) for other in earlier)):
-                return leaf, leaf.known
+            found, earlier = known
+            if found[0].allows(method) and not (earlier and any(other.allows(method) for other in earlier)):
+                return found
         if "\n" in path:
             return None  # The end of a regular expression matches before one too.
         for leaf in self._candidates(path):
-            if leaf.takes(scope, path):
-                return leaf, leaf.app
+            if leaf.regex is None:
+                if leaf.takes(scope):
+                    return leaf, None
+            elif leaf.allows(method) and (match := leaf.regex.match(path)) is not None:
+                return leaf, match
         return None
 
-    def _candidates(self, path: str) -> list[_Leaf]:
+    def _candidates(self, path: str) -> list[Leaf]:
         node = self._root
         found = node.leaves
         for segment in path.split("/"):
@@ -272,49 +226,51 @@ class _Index:
             found = [*found, *node.ending]
         return sorted(found, key=_order) if len(found) > 1 else found
 
-    def _look_up(self, leaf: _Leaf) -> None:
+    def _look_up(self, leaf: Leaf) -> None:
         """Notes what `find` is to return for the path of `leaf`, where that has no parameter."""
         path = "/".join(leaf.literal)
         if not leaf.whole or "\n" in path:
             return
         candidates = self._candidates(path)
         sure = list(takewhile(_is_judged_by_path, candidates))  # The others may look at more than method and path.
-        owners = [candidate for candidate in sure if candidate.has(path)]
+        owners = [candidate for candidate in sure if candidate.regex.match(path) is not None]
         for method in leaf.judged.methods or ():
             number = next((number for number, owner in enumerate(owners) if owner.allows(method)), None)
             if number is not None:
-                self._known[method, path] = owners[number], owners[:number]
+                owner = owners[number]
+                match = None if owner.whole else owner.regex.match(path)
+                self._known[method, path] = (owner, match), owners[:number]
 
-    def _add(self, leaf: _Leaf) -> None:
+    def _add(self, leaf: Leaf) -> None:
         node = self._root
         for segment in leaf.literal:
             node = node.below.setdefault(segment, _Node())
         (node.ending if leaf.whole else node.leaves).append(leaf)
 
     def _flattened(
-        self, candidates: list[Any], included: Callable[[Any], BaseRoute]
-    ) -> Iterator[tuple[BaseRoute, Any]]:
-        """Each route as its router shall have it alone, and what its path is judged by: None where it cannot be."""
+        self, candidates: list[Any], outer: Callable[[Any], BaseRoute], included: Any
+    ) -> Iterator[tuple[BaseRoute, Any, Any]]:
+        """Each route as its router shall have it alone, what its path is judged by, and the router that includes it."""
         for candidate in candidates:
-            if not isinstance(candidate, _IncludedRouter):
+            if not isinstance(candidate, private._IncludedRouter):
                 if not _is_websocket(candidate):
-                    yield included(candidate), _judged(candidate)
-            elif _finds_by_itself(candidate.original_router) and "matches" not in vars(candidate):
+                    yield outer(candidate), _judged(candidate), included
+            elif finds_by_itself(candidate.original_router) and "matches" not in vars(candidate):
                 self._versions.append((candidate.original_router, candidate.original_router._routes_version))
-                yield from self._flattened(candidate.effective_candidates(), _within(candidate, included))
+                yield from self._flattened(candidate.effective_candidates(), _within(candidate, outer), candidate)
             else:
-                yield included(candidate), None
+                yield outer(candidate), None, included
 
 
-def _within(router: _IncludedRouter, included: Callable[[Any], BaseRoute]) -> Callable[[Any], BaseRoute]:
-    return lambda candidate: included(_Only(router, candidate))
+def _within(router: Any, outer: Callable[[Any], BaseRoute]) -> Callable[[Any], BaseRoute]:
+    return lambda candidate: outer(_only(router, candidate))
 
 
-def _order(leaf: _Leaf) -> int:
+def _order(leaf: Leaf) -> int:
     return leaf.order
 
 
-def _is_judged_by_path(leaf: _Leaf) -> bool:
+def _is_judged_by_path(leaf: Leaf) -> bool:
     return leaf.regex is not None
 
 

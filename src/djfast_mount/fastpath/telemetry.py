@@ -1,56 +1,55 @@
-"""FastAPI's telemetry, not asked where nobody has set it up.
+"""Whether anybody watches a call by FastAPI's telemetry, asked at less cost than FastAPI asks it.
 
-FastAPI asks for OpenTelemetry's three providers on each call, and each of them asks the environment: a tenth of what a
-small endpoint costs. Where no provider is set and none is named in the environment, the answer is known, and FastAPI
-takes ``scope["fastapi.telemetry"]`` for it. What is inside of FastAPI's own middleware finds the scope as it would be.
-
-Names used here that are not public, each with a canary test: the key ``fastapi.telemetry``; FastAPI._native_telemetry;
-opentelemetry.trace._TRACER_PROVIDER, .metrics._internal._METER_PROVIDER, ._logs._internal._LOGGER_PROVIDER.
+FastAPI asks for OpenTelemetry's three providers on each call, and each of them asks the environment. Where no provider
+is set, none is named in the environment, and nobody has replaced the functions that are asked, the answer is known.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
-from opentelemetry import trace
-from opentelemetry._logs import _internal as logs
-from opentelemetry.metrics import _internal as metrics
-from starlette.types import ASGIApp, Receive, Scope, Send
+from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import _internal as logs_internal
+from opentelemetry.metrics import _internal as metrics_internal
 
-__all__ = ["UNASKED", "ask_again", "unasked"]
+from djfast_mount.fastpath.private_names import private
 
-_KEY = "fastapi.telemetry"
-UNASKED = "djfast_mount.telemetry"
-"""The key in the scope of a call for which FastAPI is not to look."""
+__all__ = ["is_traced", "question_of"]
+
 _NAMED = ("OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER", "OTEL_PYTHON_LOGGER_PROVIDER")
 
 
-def unasked(app: ASGIApp, api: FastAPI) -> ASGIApp:
-    """Returns `app`, which leads to `api`, so that `api` does not look for providers that are not there.
+def question_of(api: FastAPI) -> Callable[[], bool]:
+    """Returns what tells whether the telemetry of `api` is on. Runs at start-up, when the environment is read."""
+    asked: Callable[[], bool] = api._native_telemetry.enabled
+    if any(name in os.environ for name in _NAMED):
+        return asked
+    config = api._telemetry
+    tracers, meters, loggers = vars(trace), vars(metrics_internal), vars(logs_internal)
+    get_tracer, get_meter, get_logger = trace.get_tracer_provider, metrics.get_meter_provider, _logs.get_logger_provider
 
-    Runs at start-up, which is when the environment is read. The router of `api` must call `ask_again`.
-    """
-    if api._native_telemetry.enabled() or any(name in os.environ for name in _NAMED):
-        return app
-
-    def call(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def is_on() -> bool:
         if (
-            trace._TRACER_PROVIDER is None
-            and metrics._METER_PROVIDER is None
-            and logs._LOGGER_PROVIDER is None
-            and _KEY not in scope
-            and scope["type"] == "http"
+            tracers["_TRACER_PROVIDER"] is None
+            and meters["_METER_PROVIDER"] is None
+            and loggers["_LOGGER_PROVIDER"] is None
+            and trace.get_tracer_provider is get_tracer
+            and metrics.get_meter_provider is get_meter
+            and _logs.get_logger_provider is get_logger
+            and config["tracer_provider"] is None
+            and config["meter_provider"] is None
+            and config["logger_provider"] is None
         ):
-            scope[_KEY] = None
-            scope[UNASKED] = True
-        return app(scope, receive, send)
+            return False
+        return asked()
 
-    return call
+    return is_on
 
 
-def ask_again(scope: MutableMapping[str, Any]) -> None:
-    """Takes back what `unasked` has put into the scope: a FastAPI that is mounted further inside asks for itself."""
-    del scope[UNASKED], scope[_KEY]
+def is_traced() -> bool:
+    """Whether the caller is in the midst of a call that FastAPI traces: one in the same process inherits that."""
+    context: Any = private.otel_context.get(None)
+    return bool(context) and private.get_telemetry_data() is not None

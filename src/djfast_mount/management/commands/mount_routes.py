@@ -7,7 +7,11 @@ import re
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from djfast_mount.fastpath.front import ways_of
 from djfast_mount.management.project import find_root
 from djfast_mount.management.shadows import out_of_reach, shadowed
 from djfast_mount.management.tables import written_as_table
@@ -28,10 +32,16 @@ class Command(BaseCommand):
         parser.add_argument("filter", nargs="*", help="Words that a row has to contain, in any of its columns.")
         parser.add_argument("--owner", help="Only the routes of this owner: Django, FastAPI, static, root.")
         parser.add_argument("--method", help="Only the routes that answer this method.")
+        parser.add_argument(
+            "--plans", action="store_true", help="Lists the routes of FastAPI: which are served by a plan, and why not."
+        )
         parser.add_argument("--json", action="store_true", dest="as_json", help="Writes JSON, one object a route.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         root = find_root()
+        if options["plans"]:
+            self._write_plans(root, options)
+            return
         table = route_table(root)
         found = [route for route in table if _wanted(route, options)]
         warnings = shadowed(table)
@@ -47,6 +57,20 @@ class Command(BaseCommand):
             self.stderr.write(self.style.WARNING(f"{table[place].path} is never reached: {by} answers first."))
         for path, prefix in out_of_reach(root):
             self.stderr.write(self.style.WARNING(f"{path} is never reached: all of {prefix} is another app's."))
+
+    def _write_plans(self, root: Starlette, options: dict[str, Any]) -> None:
+        apis = [(route.path, route.app) for route in root.routes if isinstance(route, Mount)]
+        ways = [way for prefix, api in apis if isinstance(api, FastAPI) for way in ways_of(api, prefix)]
+        rows = [
+            (way.path, " ".join(way.methods), "FastAPI" if way.plan is None else "plan", way.reason) for way in ways
+        ]
+        found = [row for row in rows if all(word.lower() in " ".join(row).lower() for word in options["filter"])]
+        if options["as_json"]:
+            names = ("path", "methods", "served_by", "reason")
+            self.stdout.write(json.dumps([dict(zip(names, row, strict=True)) for row in found], indent=2))
+            return
+        self.stdout.write(written_as_table(("path", "methods", "served by", "reason"), found, self.stdout))
+        self.stdout.write(f"{sum(way.plan is not None for way in ways)} of {len(ways)} routes are served by a plan")
 
 
 def _wanted(route: Route, options: dict[str, Any]) -> bool:

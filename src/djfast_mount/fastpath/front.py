@@ -1,0 +1,299 @@
+"""Where plans stand: before an API whose stack has nothing of the user's, and in the place of its router.
+
+What fails before the stack goes up inside of it: the failure is put into the scope, the API is called as the server
+would call it, and where its router stands the failure is taken out and raised. A replay goes the same way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Any, NamedTuple, cast
+
+from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from djfast_mount.fastpath.errors import Failure, Watched, without_start
+from djfast_mount.fastpath.plan import Plan
+from djfast_mount.fastpath.private_names import private, unknown
+from djfast_mount.fastpath.route_index import Found, Leaf, RouteIndex, finds_by_itself
+from djfast_mount.fastpath.telemetry import is_traced, question_of
+from djfast_mount.offload.run import current_source
+
+__all__ = ["Way", "before", "leave_to_fastapi", "straighten", "tell_if_unknown", "ways_of"]
+
+logger = logging.getLogger("djfast_mount")
+
+_CHOSEN = "djfast_mount.fastpath"
+"""The key in a scope of what is to be called where the router stands."""
+_TELEMETRY = "fastapi.telemetry"
+
+
+def tell_if_unknown() -> None:
+    """Says in the log if this FastAPI is not known. There are no plans then."""
+    if unknown is not None:
+        logger.warning(
+            "This FastAPI is not known to djfast_mount: %s. It serves its routes itself, which is slower. Nothing else "
+            "changes.",
+            unknown,
+        )
+
+
+def straighten(api: FastAPI, above: Sequence[FastAPI] = ()) -> None:
+    """Has `api` find its routes by an index and serve them by plans. A second call changes nothing.
+
+    A router with middleware of its own is left as it is: its scan is out of reach. Where this FastAPI is not known, all
+    is left as it is.
+
+    Args:
+        above: In which `api` is mounted.
+    """
+    router = api.router
+    if unknown is None and finds_by_itself(router) and router.middleware_stack == router.app:
+        router.middleware_stack = cast(Any, _InTheStack(router, (*above, api)))
+
+
+def leave_to_fastapi(api: FastAPI) -> None:
+    """Has `api` find and serve its routes itself, whatever a `mount()` before has done."""
+    if isinstance(api.router.middleware_stack, _InTheStack):
+        api.router.middleware_stack = api.router.app
+
+
+def before(api: FastAPI) -> ASGIApp:
+    """Returns what is to be called in the place of `api`, so that plans need not pass its stack."""
+    inside = api.router.middleware_stack
+    return _BeforeTheStack(api, inside) if isinstance(inside, _InTheStack) else api
+
+
+def _has_calls_after(api: FastAPI) -> bool:
+    """Whether `api` has middleware that may make sync calls after an endpoint."""
+    kinds: list[Any] = [middleware.cls for middleware in api.user_middleware]
+    return not all(getattr(kind, "makes_no_calls_after", False) for kind in kinds)
+
+
+class Way(NamedTuple):
+    """Which way the requests of one route go."""
+
+    path: str
+    methods: tuple[str, ...]
+    plan: Plan | None
+    reason: str
+    """Why there is no plan. Empty where there is one."""
+
+
+def ways_of(api: FastAPI, prefix: str = "") -> list[Way]:
+    """Returns the way of each route of `api`, and of every FastAPI mounted in it, in order. The plans are made now."""
+    if unknown is not None:
+        return _without_plans(api, prefix, "this FastAPI is not known")
+    if not isinstance(api.router.middleware_stack, _InTheStack):
+        return _without_plans(api, prefix, "fast_path is off, or the router is one of its own")
+    ways: list[Way] = []
+    for leaf in RouteIndex(api.router).leaves:
+        judged: Any = leaf.judged or leaf.route
+        if isinstance(judged, Mount) and isinstance(judged.app, FastAPI):
+            ways += ways_of(judged.app, prefix + judged.path)
+        else:
+            plan = leaf.plan
+            is_plan = isinstance(plan, Plan)
+            ways.append(_way(judged, prefix, plan if is_plan else None, "" if is_plan else str(plan)))
+    return ways
+
+
+def _without_plans(api: FastAPI, prefix: str, reason: str) -> list[Way]:
+    return [_way(route, prefix, None, reason) for route in api.routes]
+
+
+def _way(route: Any, prefix: str, plan: Any, reason: str) -> Way:
+    path = str(getattr(route, "path_format", None) or getattr(route, "path", ""))
+    return Way(prefix + path, tuple(sorted(getattr(route, "methods", None) or ())), plan, reason)
+
+
+class _InTheStack:
+    """ASGI: in the place of `router.app`."""
+
+    def __init__(self, router: Any, apis: Sequence[FastAPI]) -> None:
+        self.router = router
+        self._apis = apis
+        self._is_last = False
+        self._index: RouteIndex | None = None
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine function: each costs its time.
+        if scope["type"] != "http":
+            return cast(Awaitable[None], self.router.app(scope, receive, send))
+        chosen = scope.pop(_CHOSEN, None)
+        if chosen is not None:
+            return cast(Awaitable[None], chosen(scope, receive, send))
+        found = self.find(scope)
+        if found is None:
+            return cast(Awaitable[None], self.router.app(scope, receive, send))
+        leaf = found[0]
+        # Without a source this is no request of ours: the API may be served by others besides.
+        is_ours = current_source() is not None and scope.get(_TELEMETRY) is None
+        plan = plan_now(leaf, scope) if is_ours else None
+        if plan is not None and self.enter(scope, found):
+            return cast(Awaitable[None], plan.serve(_Inside(leaf, self._is_last), scope, receive, send))
+        scope.setdefault("router", self.router)
+        return leaf.app(scope, receive, send)
+
+    def find(self, scope: Scope) -> Found | None:
+        """Returns the route for a request, by an index of the routes as they are now."""
+        index = self._index
+        if index is None or not index.holds():
+            self._is_last = not any(map(_has_calls_after, self._apis))
+            index = self._index = RouteIndex(self.router)
+        found = index.find(scope)
+        if found is not None and not index.is_as_built(found[0]):
+            index = self._index = RouteIndex(self.router)
+            found = index.find(scope)
+        return found
+
+    def enter(self, scope: Scope, found: Found) -> bool:
+        """Puts into the scope what the router would. Returns whether that was possible: a convertor may raise."""
+        leaf, match = found
+        try:
+            path_params = leaf.path_params(match, scope)
+        except Exception:
+            return False
+        if "router" not in scope:
+            scope["router"] = self.router
+        scope["path_params"] = path_params
+        scope["endpoint"] = leaf.judged.endpoint
+        scope["route"] = leaf.original
+        if leaf.included is not None:
+            scope.setdefault(private._FASTAPI_SCOPE_KEY, {}).update(
+                {
+                    private._FASTAPI_INCLUDED_ROUTER_KEY: leaf.included,
+                    private._FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY: leaf.judged,
+                }
+            )
+        return True
+
+
+def plan_now(leaf: Leaf, scope: Scope) -> Plan | None:
+    """Returns the plan for a request, if there is one and nothing has changed since it was made."""
+    plan = leaf.plan
+    if type(plan) is not Plan or private.MAX_BODY_SIZE_SCOPE_KEY in scope or is_traced() or not plan.holds():
+        return None
+    return plan
+
+
+class _Inside:
+    """Where a plan stands that serves in the place of the router.
+
+    Attributes:
+        is_last: Whether nothing outside makes sync calls once the answer is made.
+    """
+
+    __slots__ = ("_leaf", "is_last")
+
+    def __init__(self, leaf: Leaf, is_last: bool) -> None:
+        self._leaf = leaf
+        self.is_last = is_last
+
+    async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Has FastAPI serve the request."""
+        await self._leaf.app(scope, receive, send)
+
+    async def fail(
+        self,
+        box: list[Exception],
+        request: Request,
+        started: Message | Watched | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Raises the exception in `box` where FastAPI would."""
+        failure = Failure(box, request, started)
+        await failure(scope, receive, without_start(send, failure.start))
+
+
+class _BeforeTheStack:
+    """ASGI: before an API. Also where a plan stands that serves there."""
+
+    def __init__(self, api: FastAPI, inside: _InTheStack) -> None:
+        self.api = api
+        self._inside = inside
+        self._is_on = question_of(api)
+        self._stack: Any = None  # the last that was looked at
+        self._handlers: Any = None  # of its exceptions; None: the user has something in the stack
+        self._layers: list[Any] = []  # of the package's own: they say themselves which calls concern them
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        api = self.api
+        if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_on():
+            return api(scope, receive, send)
+        stack = api.middleware_stack
+        if stack is None:
+            stack = api.middleware_stack = api.build_middleware_stack()
+        if stack is not self._stack:
+            self._stack, self._layers = stack, []
+            self._handlers = self._handlers_in(stack)
+        if self._handlers is None or any(each.concerns(scope) for each in self._layers):
+            return api(scope, receive, send)
+        scope["app"] = api
+        found = self._inside.find(scope)
+        if found is None:
+            return api(scope, receive, send)
+        plan = plan_now(found[0], scope)
+        if plan is None or not self._inside.enter(scope, found):
+            return api(scope, receive, send)
+        scope["starlette.exception_handlers"] = self._handlers
+        return cast(Awaitable[None], plan.serve(_Before(found[0], api), scope, receive, send))
+
+    def _handlers_in(self, stack: Any) -> Any:
+        """Returns the exception handlers of a stack that the user has added nothing to; None for any other."""
+        if type(self.api).__call__ is not FastAPI.__call__:
+            return None
+        handlers: Any = None
+        kinds: tuple[Any, ...] = (
+            ServerErrorMiddleware,
+            private.ExceptionTelemetryMiddleware,
+            private.AppBodyLimitMiddleware,
+            ExceptionMiddleware,
+            private.AsyncExitStackMiddleware,
+        )
+        for kind in kinds:
+            while hasattr(stack, "concerns") and type(stack) is not kind:
+                self._layers.append(stack)
+                stack = stack.app
+            if type(stack) is not kind:
+                return None
+            if kind is ExceptionMiddleware:
+                handlers = stack._exception_handlers, stack._status_handlers
+            stack = stack.app
+        is_ours = stack is self.api.router and stack.middleware_stack is self._inside
+        return handlers if is_ours else None
+
+
+class _Before(_Inside):
+    """Where a plan stands that serves before the stack of an API."""
+
+    __slots__ = ("_api",)
+
+    def __init__(self, leaf: Leaf, api: FastAPI) -> None:
+        super().__init__(leaf, is_last=True)
+        self._api = api
+
+    async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Has FastAPI serve the request."""
+        scope[_CHOSEN] = self._leaf.app
+        await self._api(scope, receive, send)
+
+    async def fail(
+        self,
+        box: list[Exception],
+        request: Request,
+        started: Message | Watched | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Raises the exception in `box` where FastAPI would."""
+        scope[_CHOSEN] = failure = Failure(box, request, started)
+        await self._api(scope, receive, without_start(send, failure.start))

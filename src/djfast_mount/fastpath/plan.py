@@ -1,0 +1,49 @@
+"""A plan: the function that serves the requests of one route, and the questions that each request asks first."""
+
+from __future__ import annotations
+
+import linecache
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from djfast_mount.fastpath.eligibility import Facts, NotPlanned, facts_of
+from djfast_mount.fastpath.private_names import unknown
+from djfast_mount.fastpath.source import write
+
+__all__ = ["Plan", "plan_for"]
+
+_making = threading.Lock()
+
+
+class Plan:
+    """What serves the requests of one route in FastAPI's stead.
+
+    Attributes:
+        serve: `serve(place, scope, receive, send)`, a coroutine function.
+        holds: Whether all that may change under a running app is as it was when the plan was made.
+        source: The text of both.
+    """
+
+    __slots__ = ("facts", "holds", "serve", "source")
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.source, objects = write(facts)
+        file = f"<djfast_mount plan of {facts.name}>"
+        # Tracebacks show the lines.
+        linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
+        exec(compile(self.source, file, "exec"), objects)
+        self.serve: Callable[..., Any] = objects["serve"]
+        self.holds: Callable[[], bool] = objects["holds"]
+
+
+def plan_for(effective: Any, route: Any) -> Plan | str:
+    """Returns the plan of a route, or in words why FastAPI serves it itself."""
+    if unknown is not None:
+        return f"this FastAPI is not known: {unknown}"
+    with _making:
+        try:
+            return Plan(facts_of(effective, route))
+        except NotPlanned as reason:
+            return str(reason)

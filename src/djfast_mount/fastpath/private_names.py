@@ -1,0 +1,175 @@
+"""The names of other packages that are not public and that a plan is made from. Nothing else here uses such names.
+
+    fastapi.routing               request_response, get_request_handler: the code and cells of their inner functions;
+                                  run_endpoint_function, serialize_response, solve_dependencies, run_in_threadpool: the
+                                  globals that the handler looks up; _extract_endpoint_context, _IncludedRouter,
+                                  APIRouter._routes_version; the keys of what it puts into a scope
+    fastapi.dependencies.models   Dependant and its fields, _get_cache_key, _get_oauth_scopes, _is_coroutine_callable,
+                                  _is_gen_callable, _is_async_gen_callable
+    fastapi.dependencies.utils    solve_dependencies, request_params_to_args, request_body_to_args, _solve_generator,
+                                  _get_param_aliases, _get_param_model, _request_param_model_to_args, _is_json_field,
+                                  _should_embed_body_fields, _get_form_models
+    fastapi._compat               Undefined, shared.field_annotation_is_sequence; ModelField._type_adapter
+    fastapi.applications          FastAPI._telemetry, ._native_telemetry
+    fastapi.telemetry._api        get_telemetry_data
+    starlette                     _exception_handler.wrap_app_handling_exceptions, _utils.get_route_path,
+                                  requests.cookie_parser, Request._body, ._json, ._stream_consumed,
+                                  ExceptionMiddleware._exception_handlers, ._status_handlers,
+                                  body_limit.MAX_BODY_SIZE_SCOPE_KEY
+    opentelemetry                 trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER,
+                                  _logs._internal._LOGGER_PROVIDER, context._RUNTIME_CONTEXT._current_context
+
+All are looked up here, by name, so that one that has moved costs the plans and not the start.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import importlib
+import inspect
+from collections.abc import Iterator
+from types import CodeType, FunctionType, SimpleNamespace
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+__all__ = ["look_up", "private", "unknown"]
+
+_NAMES = {
+    "fastapi.routing": (
+        *("request_response", "get_request_handler", "run_endpoint_function", "serialize_response"),
+        *("run_in_threadpool", "_extract_endpoint_context", "_IncludedRouter", "_EffectiveRouteContext"),
+        *("_FASTAPI_SCOPE_KEY", "_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY", "_FASTAPI_INCLUDED_ROUTER_KEY"),
+    ),
+    "fastapi.dependencies.models": (
+        *("Dependant", "_get_cache_key", "_get_oauth_scopes"),
+        *("_is_coroutine_callable", "_is_gen_callable", "_is_async_gen_callable"),
+    ),
+    "fastapi.dependencies.utils": (
+        *("solve_dependencies", "_solve_generator", "_get_param_aliases", "_get_param_model"),
+        *("request_params_to_args", "request_body_to_args"),
+        *("_request_param_model_to_args", "_is_json_field", "_should_embed_body_fields", "_get_form_models"),
+    ),
+    "fastapi._compat": ("Undefined", "ModelField"),
+    "fastapi._compat.shared": ("field_annotation_is_sequence",),
+    "fastapi.telemetry._api": ("get_telemetry_data",),
+    "fastapi.telemetry._asgi": ("ExceptionTelemetryMiddleware",),
+    "fastapi.middleware.asyncexitstack": ("AsyncExitStackMiddleware",),
+    "fastapi._body_limit": ("AppBodyLimitMiddleware",),
+    "starlette._exception_handler": ("wrap_app_handling_exceptions",),
+    "starlette._utils": ("get_route_path",),
+    "starlette.requests": ("cookie_parser",),
+    "starlette.middleware.body_limit": ("MAX_BODY_SIZE_SCOPE_KEY",),
+    "opentelemetry.trace": ("_TRACER_PROVIDER", "get_tracer_provider"),
+    "opentelemetry.metrics._internal": ("_METER_PROVIDER", "get_meter_provider"),
+    "opentelemetry._logs._internal": ("_LOGGER_PROVIDER", "get_logger_provider"),
+    "opentelemetry.context": ("_RUNTIME_CONTEXT",),
+}
+# A field more may mean what no plan does.
+_FIELDS_OF_A_DEPENDANT = {
+    *("path_params", "query_params", "header_params", "cookie_params", "body_params", "dependencies", "name", "call"),
+    *("request_param_name", "websocket_param_name", "http_connection_param_name", "response_param_name"),
+    *("background_tasks_param_name", "security_scopes_param_name", "own_oauth_scopes", "parent_oauth_scopes"),
+    *("use_cache", "path", "scope", "concurrency"),
+}
+_CELLS_OF_A_HANDLER = {
+    *("actual_response_class", "actual_strict_content_type", "body_field", "dependant"),
+    *("dependency_overrides_provider", "embed_body_fields", "form_limits", "is_body_form", "is_coroutine"),
+    *("is_json_stream", "is_sse_stream", "response_class", "response_field", "response_model_by_alias"),
+    *("response_model_exclude", "response_model_exclude_defaults", "response_model_exclude_none"),
+    *("response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field"),
+}
+_PARAMETERS_OF_SOLVE = {
+    *("request", "dependant", "body", "background_tasks", "response", "dependency_overrides_provider"),
+    *("dependency_cache", "async_exit_stack", "embed_body_fields", "_uses_scopes_cache"),
+}
+_NOT_AWAITED = "Response not awaited."
+
+
+def look_up() -> tuple[Any, str | None]:
+    """Returns a namespace with all of the names, and what of them is not as it is known here; None where all is."""
+    found, missing = SimpleNamespace(), []
+    for module_name, names in _NAMES.items():
+        try:
+            module = vars(importlib.import_module(module_name))
+        except ImportError:
+            module = {}
+        for name in names:
+            if name in module:
+                setattr(found, name, module[name])
+            else:
+                missing.append(f"{module_name}.{name}")
+    if missing:
+        return found, f"{', '.join(missing)} is gone"
+    try:
+        return found, next(_differences(found), None)
+    except Exception as error:
+        return found, f"it cannot be examined: {error!r}"
+
+
+def _differences(found: Any) -> Iterator[str]:
+    """Notes in `found` what stands inside of the names, and yields what is not as it is known."""
+    found.serving = _inner(found.request_response, "app")
+    found.handling = _inner(found.get_request_handler, "app")
+    if found.serving is None or set(found.serving.co_freevars) != {"f"}:
+        yield "request_response() of fastapi.routing is another"
+    if found.handling is None or set(found.handling.co_freevars) != _CELLS_OF_A_HANDLER:
+        yield "get_request_handler() of fastapi.routing is another"
+    found.not_awaited = _text_in(found.serving, _NOT_AWAITED)
+    if found.not_awaited is None:
+        yield "request_response() of fastapi.routing says nothing of a response that was not awaited"
+    if {field.name for field in dataclasses.fields(found.Dependant)} != _FIELDS_OF_A_DEPENDANT:
+        yield "Dependant has other fields"
+    if set(inspect.signature(found.solve_dependencies).parameters) != _PARAMETERS_OF_SOLVE:
+        yield "solve_dependencies() takes other parameters"
+    yield from _differences_of_objects(found)
+
+
+def _differences_of_objects(found: Any) -> Iterator[str]:
+    api = FastAPI(openapi_url=None)
+    if not {"_telemetry", "_native_telemetry"} <= vars(api).keys() or "_routes_version" not in vars(api.router):
+        yield "FastAPI() has no _telemetry, or its router no _routes_version"
+
+    @api.get("/")
+    def endpoint(number: int) -> int:
+        return number
+
+    (field,) = vars(api.routes[-1])["dependant"].query_params
+    adapter = vars(field).get("_type_adapter")
+    if not (hasattr(adapter, "validator") and hasattr(adapter, "serializer") and hasattr(adapter, "core_schema")):
+        yield "ModelField has no _type_adapter"
+    if "_stream_consumed" not in vars(Request({"type": "http"})) or not _reads_privates(Request):
+        yield "Request keeps its body in another way"
+    found.otel_context = getattr(found._RUNTIME_CONTEXT, "_current_context", None)
+    if not isinstance(found.otel_context, contextvars.ContextVar):
+        yield "OpenTelemetry keeps its context in another way"
+
+
+def _reads_privates(request: type[Request[Any]]) -> bool:
+    """Whether `body()` and `json()` keep what they have read under the names that a plan fills."""
+    return "_body" in request.body.__code__.co_names and "_json" in request.json.__code__.co_names
+
+
+def _inner(function: Any, name: str) -> CodeType | None:
+    """Returns the code of the function called `name` that `function`, one of FastAPI's own, makes."""
+    if type(function) is not FunctionType or function.__module__ != "fastapi.routing":
+        return None
+    codes = (const for const in function.__code__.co_consts if isinstance(const, CodeType))
+    return next((code for code in codes if code.co_name == name), None)
+
+
+def _text_in(code: CodeType | None, beginning: str) -> str | None:
+    """Returns the text in `code`, or in what is nested in it, that begins so."""
+    for const in () if code is None else code.co_consts:
+        if isinstance(const, str) and const.startswith(beginning):
+            return const
+        if isinstance(const, CodeType) and (found := _text_in(const, beginning)) is not None:
+            return found
+    return None
+
+
+private, unknown = look_up()
+"""The names; and what of FastAPI is not as it is known here, in words for a log, or None. Where it is not None, there
+are no plans."""

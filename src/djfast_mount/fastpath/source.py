@@ -1,0 +1,361 @@
+"""The one module that writes Python: the function that serves the requests of one route.
+
+For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated[str, Depends(get_user)])``, and where
+``get_user`` is an ``async def`` that takes the header ``X-User``, it writes this (numbers of names left out):
+
+    async def serve(place, scope, receive, send):
+        request = response = tasks = start = reply = content = raw = None
+        body = Undefined
+        d = NOT_CALLED
+        headers = scope['headers'] = list(scope['headers'])
+        first = dict(reversed(headers))
+        path = scope['path_params']
+        try:
+            while True:                                     # a `break` without reply or content: refused
+                x = first[b'x-user'].decode('latin-1') if b'x-user' in first else None
+                if x is None: break
+                d = await call(x_user=x)
+                path = scope['path_params']                 # the call may have changed it
+                x = path.get('item_id')
+                if x is None: break
+                try: x = validate(x, from_attributes=True)
+                except ValidationError: break
+                result = await call(item_id=x, user=d)
+                if isinstance(result, Response):
+                    reply = result
+                    if reply.background is None: reply.background = tasks
+                    break
+                content = encoded(result)
+                headers = [(b'content-length', b'%d' % len(content)), JSON]
+                break
+            if reply is content is None:
+                request = request or request_for(scope, receive, send, raw, body)
+                reply = await refuse(FACTS, request, body, tasks, response, {key: d}, False)
+            if reply is None:
+                start = {'type': 'http.response.start', 'status': 200, 'headers': headers}
+                await send(start)
+                await send({'type': 'http.response.body', 'body': content})
+            else:
+                start = Watched(send)
+                await reply(scope, receive, start)
+            return
+        except Exception as error:
+            failed = [error]
+        request = request or request_for(scope, receive, send, raw, body)
+        raw = body = reply = content = x = d = result = None
+        await place.fail(failed, request, start, scope, receive, send)
+
+and, for what may change under a running app,
+
+    def holds():
+        return (
+            EFFECTIVE.app is APP and 'handle' not in ROUTE
+            and GLOBALS['run_endpoint_function'] is looked_up and ...
+            and not PROVIDER.dependency_overrides and dependant.call is call and ...
+        )
+
+Plain calls that stand together become a function of their own, a job for the request thread: it returns whether it was
+refused, and the results.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from fastapi import BackgroundTasks, routing
+from fastapi.dependencies import utils
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import FastAPIError
+from fastapi.security.oauth2 import SecurityScopes
+from pydantic_core import ValidationError
+from starlette.datastructures import Headers, QueryParams
+from starlette.responses import Response
+
+from djfast_mount.fastpath import answer, body, errors, jobs, parameters
+from djfast_mount.fastpath.dependencies import Call, Tree
+from djfast_mount.fastpath.eligibility import Facts, dependants_of
+from djfast_mount.fastpath.lines import Lines, Objects
+from djfast_mount.fastpath.private_names import private
+
+__all__ = ["write"]
+
+# FastAPI looks these up with each call, and tools put others in their places.
+_LOOKED_UP = ("run_endpoint_function", "serialize_response", "solve_dependencies", "run_in_threadpool")
+_LOOKED_UP_SOLVING = ("request_params_to_args", "request_body_to_args")
+_REQUEST = {"request_param_name", "http_connection_param_name"}
+_ENDED = ("reply", "content", "fields")
+
+
+def write(facts: Facts) -> tuple[str, dict[str, Any]]:
+    """Returns the source of `serve(place, scope, receive, send)` for a route, and the objects that it names.
+
+    Raises: NotPlanned.
+    """
+    objects = Objects()
+    route = _Route(facts, objects, Tree(facts, objects))
+    return route.text(), {**objects.by_name, **_globals(facts)}
+
+
+def _globals(facts: Facts) -> dict[str, Any]:
+    return {
+        "APP": facts.app,
+        "AsyncExitStack": AsyncExitStack,
+        "BackgroundTasks": BackgroundTasks,
+        "EFFECTIVE": facts.effective,
+        "FACTS": facts,
+        "FastAPIError": FastAPIError,
+        "GLOBALS": vars(routing),
+        "Headers": Headers,
+        "JSON": (b"content-type", b"application/json"),
+        "NOT_AWAITED": private.not_awaited,
+        "NOT_CALLED": errors.NOT_CALLED,
+        "Response": Response,
+        "SOLVING": vars(utils),
+        "SecurityScopes": SecurityScopes,
+        "Undefined": private.Undefined,
+        "ValidationError": ValidationError,
+        "Watched": errors.Watched,
+        "build_reply": answer.build_reply,
+        "cookies_of": parameters.cookies_of,
+        "encoded": answer.encoded,
+        "jsonable_encoder": jsonable_encoder,
+        "injected_response": answer.injected_response,
+        "PROVIDER": facts.cells["dependency_overrides_provider"],
+        "QueryParams": QueryParams,
+        "ROUTE": vars(facts.route),
+        "pairs_of": parameters.pairs_of,
+        "read_model": private._request_param_model_to_args,
+        "receive_json": body.receive_json,
+        "refuse": errors.refuse,
+        "request_for": errors.request_for,
+        "run_in_thread": private.run_in_threadpool,
+        "run_last": jobs.run_last,
+        "solve_generator": private._solve_generator,
+        "unanswerable": errors.unanswerable,
+    }
+
+
+class _Route:
+    """The parts of the source of one route."""
+
+    def __init__(self, facts: Facts, objects: Objects, tree: Tree) -> None:
+        self._facts = facts
+        self._objects = objects
+        self._tree = tree
+        self._has_stacks = tree.has_generators
+        self._injects = "response_param_name" in tree.wants
+        self._jobs: list[Lines] = []
+        self._bound = {"scope", "body", "tasks", "response"}  # the variables that a job may need
+
+    def text(self) -> str:
+        lines = Lines()
+        with lines.block("async def serve(place, scope, receive, send):"):
+            lines.add("request = response = tasks = start = reply = content = raw = None")
+            self._write_body(lines)
+            with lines.block("try:"):
+                self._write_beginning(lines)
+                self._write_stacks(lines)
+                lines.add("return")
+            with lines.block("except Exception as error:"):
+                lines.add("failed = [error]")
+            lines.add("request = request or request_for(scope, receive, send, raw, body)")
+            # The traceback holds this frame, and some layers outside keep the traceback in a cycle.
+            lines.add(f"{' = '.join(['raw', 'body', 'reply', 'content', *self._tree.variables])} = None")
+            lines.add("await place.fail(failed, request, start, scope, receive, send)")
+        return "\n\n".join(map(str, [*self._jobs, lines, self._question()]))
+
+    def _question(self) -> Lines:
+        """Writes what tells, with each request, whether a plan is still of what it was made from."""
+        add, dependants = self._objects.add, list(dependants_of(self._facts.dependant))
+        asked = ["EFFECTIVE.app is APP", "'handle' not in ROUTE"]
+        asked += [f"GLOBALS[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _LOOKED_UP]
+        asked += [f"SOLVING[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _LOOKED_UP_SOLVING]
+        if len(dependants) > 1 and self._facts.cells["dependency_overrides_provider"]:
+            asked.append("not PROVIDER.dependency_overrides")
+        for each in dependants:
+            name = add(each, "dependant")
+            asked.append(f"{name}.call is {add(each.call, 'call')}")
+            if each.dependencies:
+                asked.append(f"{name}.dependencies == {add(list(each.dependencies), 'below')}")
+        lines = Lines()
+        with lines.block("def holds():"), lines.block("return ("):
+            lines.add(asked[0], *(f"and {question}" for question in asked[1:]))
+        lines.add("    )")
+        return lines
+
+    def _write_body(self, lines: Lines) -> None:
+        """Writes how the body is received. Nothing of the user's has run: what surprises is replayed to FastAPI."""
+        if self._facts.cells["body_field"] is None:
+            lines.add("body = Undefined")
+            return
+        strict = bool(self._facts.cells["actual_strict_content_type"])
+        lines.add(f"raw, body, replay = await receive_json(scope['headers'], receive, {strict})")
+        with lines.block("if replay is not None:"):
+            lines.add("await place.replay(scope, replay, send)", "return")
+
+    def _write_beginning(self, lines: Lines) -> None:
+        """Writes what else is read before the first call."""
+        wants = self._tree.wants
+        used = set().union(*(call.reads.names() for call in self._tree.calls))
+        shows_request = bool(wants & _REQUEST)
+        if shows_request or self._has_stacks:
+            self._bind(lines, "request", "request_for(scope, receive, send, raw, body)")
+        if shows_request:
+            # FastAPI has parsed all of them before the first call, and keeps them.
+            lines.add("request.headers, request.query_params, request.cookies")
+        pairs = "request.query_params.multi_items()" if shows_request else "pairs_of(scope['query_string'])"
+        # As Request.headers does it. Of a name that comes twice, the first counts.
+        headers = "scope['headers']" if shows_request else "scope['headers'] = list(scope['headers'])"
+        for name, value, users in (
+            ("pairs", pairs, {"query", "pairs", "query_params"}),
+            ("query", "dict(pairs)", {"query"}),
+            ("query_params", "QueryParams(pairs)", {"query_params"}),
+            ("headers", headers, {"headers", "first", "cookies"}),
+            ("first", "dict(reversed(headers))", {"first"}),
+            ("cookies", "cookies_of(headers)", {"cookies"}),
+            ("path", "scope['path_params']", {"path"}),
+        ):
+            if used & users:
+                self._bind(lines, name, value)
+        if "background_tasks_param_name" in wants:
+            self._bind(lines, "tasks", "BackgroundTasks()")
+        if self._injects:
+            self._bind(lines, "response", "injected_response()")
+        targets = [call.target for call in self._tree.calls[:-1]]
+        if targets:
+            lines.add(f"{' = '.join(targets)} = NOT_CALLED")
+
+    def _bind(self, lines: Lines, name: str, value: str) -> None:
+        lines.add(f"{name} = {value}")
+        self._bound.add(name)
+
+    def _write_stacks(self, lines: Lines) -> None:
+        """Writes the calls and the answer, inside of FastAPI's two exit stacks where a dependency enters one."""
+        if not self._has_stacks:
+            self._write_calls(lines)
+            self._write_sending(lines)
+            return
+        lines.add("answered = False")
+        with lines.block("async with AsyncExitStack() as request_stack:"):
+            lines.add("scope['fastapi_inner_astack'] = request_stack")
+            with lines.block("async with AsyncExitStack() as function_stack:"):
+                lines.add("scope['fastapi_function_astack'] = function_stack")
+                self._write_calls(lines)
+            with lines.block("if reply is content is None:"):
+                # As it happens in FastAPI where a dependency swallows what the endpoint raised.
+                text = "cannot access local variable 'response' where it is not associated with a value"
+                lines.add(f"raise UnboundLocalError({text!r})")
+            self._write_sending(lines)
+            lines.add("answered = True")
+        lines.add("if not answered: raise FastAPIError(NOT_AWAITED)")
+
+    def _write_calls(self, lines: Lines) -> None:
+        with lines.block("while True:"):
+            for calls in _together(self._tree.calls):
+                self._write_group(lines, calls)
+        results = ", ".join(f"{self._objects.add(key, 'key')}: {target}" for key, target in self._results())
+        with lines.block("if reply is content is None:"):
+            lines.add("request = request or request_for(scope, receive, send, raw, body)")
+            arguments = f"FACTS, request, body, tasks, response, {{{results}}}, {self._has_stacks}"
+            lines.add(f"reply = await refuse({arguments})")
+
+    def _results(self) -> list[tuple[Any, str]]:
+        """The first result for each of FastAPI's keys."""
+        found: dict[Any, str] = {}
+        for call in self._tree.calls[:-1]:
+            found.setdefault(call.key, call.target)
+        return list(found.items())
+
+    def _write_group(self, lines: Lines, calls: list[Call]) -> None:
+        is_last = calls[-1] is self._tree.calls[-1]
+        if calls[0].kind == "plain":
+            self._write_job(lines, calls, is_last)
+        else:
+            for call in calls:
+                lines.take(call.reads)
+                lines.add(f"{call.target} = await {self._call(call)}")
+            if is_last:
+                answer.write_reply(lines, "break")
+                answer.write_validation(lines, self._objects, self._facts)
+                answer.write_content(lines, self._objects, self._facts, "break", self._injects)
+        self._bound |= {call.target for call in calls}
+
+    def _write_job(self, lines: Lines, calls: list[Call], is_last: bool) -> None:
+        """Writes plain calls as a function for the request thread, and its call."""
+        # Responses of a project's own class are made where FastAPI makes them: on the loop.
+        answers = is_last and answer.is_known_class(self._facts)
+        ends = () if not is_last else _ENDED if answers else ("result",)
+        results = [call.target for call in calls if call.target != "result"]
+        targets = ", ".join([*results, *ends])
+        inner = self._job(calls, results, ends, f"return False, {targets}")
+        inner.add(f"return True, {targets}")
+        used = sorted((inner.names() & self._bound) - set(results))
+        name = f"job_{len(self._jobs) + 1}"
+        job = Lines()
+        job.add(f"def {name}({', '.join(used)}):")
+        job.take(inner)
+        self._jobs.append(job)
+        # After the answer of the other routes there are calls for certain: the spell goes on.
+        may_end = answers and not self._has_stacks and "background_tasks_param_name" not in self._tree.wants
+        run = "run_last(place.is_last, " if may_end else "run_in_thread("
+        lines.add(f"refused, {targets} = await {run}{', '.join([name, *used])})")
+        lines.add("break" if answers else "if refused: break")
+        if is_last and not answers:
+            answer.write_reply(lines, "break")
+            answer.write_content(lines, self._objects, self._facts, "break", self._injects)
+
+    def _job(self, calls: list[Call], results: list[str], ends: tuple[str, ...], success: str) -> Lines:
+        """Returns the body of a job, up to where it is refused."""
+        inner = Lines(1)
+        if results:
+            inner.add(f"{' = '.join(results)} = NOT_CALLED")
+        if ends:
+            inner.add(f"{' = '.join(ends)} = None")
+        with inner.block("while True:"):
+            for call in calls:
+                inner.take(call.reads)
+                inner.add(f"{call.target} = {self._call(call)}")
+            if ends == ("result",):
+                with inner.block("if not isinstance(result, Response):"):
+                    inner.add("pass")
+                    answer.write_validation(inner, self._objects, self._facts)
+            if ends == _ENDED:
+                answer.write_reply(inner, success)
+                answer.write_validation(inner, self._objects, self._facts)
+                answer.write_content(inner, self._objects, self._facts, success, self._injects)
+            else:
+                inner.add(success)
+        return inner
+
+    def _call(self, call: Call) -> str:
+        """Returns the expression for one call, without the `await`."""
+        if call.kind == "generator":
+            stack = "function_stack" if call.dependant.scope == "function" else "request_stack"
+            values = ", ".join(f"{name!r}: {variable}" for name, variable in call.arguments)
+            dependant = self._objects.add(call.dependant, "dependant")
+            return f"solve_generator(dependant={dependant}, stack={stack}, sub_values={{{values}}}, request=request)"
+        arguments = ", ".join(f"{name}={variable}" for name, variable in call.arguments)
+        return f"{self._objects.add(call.dependant.call, 'call')}({arguments})"
+
+    def _write_sending(self, lines: Lines) -> None:
+        """Writes how the answer is sent, by the messages that Starlette's Response sends."""
+        status = answer.status_of(self._facts) or 200
+        with lines.block("if reply is None:"):
+            lines.add(f"start = {{'type': 'http.response.start', 'status': {status}, 'headers': fields}}")
+            lines.add("await send(start)", "await send({'type': 'http.response.body', 'body': content})")
+            if "background_tasks_param_name" in self._tree.wants:
+                lines.add("await tasks()")
+        with lines.block("else:"):
+            lines.add("start = Watched(send)", "await reply(scope, receive, start)")
+
+
+def _together(calls: list[Call]) -> list[list[Call]]:
+    """Returns `calls` in groups: what stands together and is plain, and what stands together and is not."""
+    groups: list[list[Call]] = []
+    for call in calls:
+        if groups and (groups[-1][-1].kind == "plain") == (call.kind == "plain"):
+            groups[-1].append(call)
+        else:
+            groups.append([call])
+    return groups

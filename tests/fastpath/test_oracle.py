@@ -1,0 +1,223 @@
+"""Plans against FastAPI itself. `nox -s oracle` runs the same with more cases."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+
+from djfast_mount.fastpath import answer, body, dependencies, errors, front, parameters, source
+from djfast_mount.fastpath.plan import Plan
+from djfast_mount.fastpath.route_index import RouteIndex
+from oracle.comparing import Impossible, Pair, compare
+
+REQUESTS = 8
+EXAMPLES = int(os.environ.get("ORACLE_CASES", "320")) // REQUESTS // 2
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="ORACLE_CASES" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Generated models and fields are odd, and pydantic says so.
+
+
+def check(data: st.DataObject, *, only_async: bool) -> None:
+    def draw(count: int) -> int:
+        return data.draw(st.integers(0, count - 1))
+
+    try:
+        pair = Pair(draw, only_async=only_async)
+    except Impossible:
+        reject()
+    compare(pair, draw, REQUESTS)
+
+
+@SETTINGS
+@given(st.data())
+def test_async_routes_answer_as_fastapi_alone(data: st.DataObject) -> None:
+    """An API of `async def` functions has the same answers, calls, errors and leavings with plans as without."""
+    check(data, only_async=True)
+
+
+@SETTINGS
+@given(st.data())
+def test_all_routes_answer_as_fastapi_alone(data: st.DataObject) -> None:
+    """An API of functions of every kind has the same answers, calls and errors with plans as without."""
+    check(data, only_async=False)
+
+
+def pair_of(seed: int, *, only_async: bool = True) -> tuple[Pair, Callable[[int], int]]:
+    draw = random.Random(seed).randrange
+    return Pair(draw, only_async=only_async), draw
+
+
+def is_caught(seed: int) -> bool:
+    """Whether the comparison for `seed` finds a difference."""
+    try:
+        compare(*pair_of(seed), REQUESTS)
+    except AssertionError:
+        return True
+    except Impossible:
+        pass
+    return False
+
+
+def test_most_of_what_the_oracle_sends_is_served_by_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison is one of plans: at least half of the requests that reach a route go by one."""
+    found: dict[int, bool] = {}
+    own = front.plan_now
+
+    def noted(leaf: Any, scope: Any) -> Plan | None:
+        plan = own(leaf, scope)
+        found[id(scope)] = plan is not None
+        scopes.append(scope)
+        return plan
+
+    scopes: list[Any] = []  # So that no other comes to be at the place of one.
+
+    monkeypatch.setattr(front, "plan_now", noted)
+    for seed in range(40):
+        assert not is_caught(seed)
+    assert len(found) > 80
+    assert sum(found.values()) > len(found) / 2
+
+
+# Faults that are planted into the plans -----------------------------------------------------------------------------
+
+
+def everything_read_up_front(patch: pytest.MonkeyPatch) -> None:
+    own = dependencies.Tree.__init__
+
+    def init(self: Any, *args: Any) -> None:
+        own(self, *args)
+        for call in self.calls[1:]:
+            self.calls[0].reads.take(call.reads)
+            call.reads._lines.clear()
+
+    patch.setattr(dependencies.Tree, "__init__", init)
+
+
+def a_kept_exception(patch: pytest.MonkeyPatch) -> None:
+    class Kept(list[Any]):
+        def pop(self, *_: Any) -> Any:
+            return self[0]
+
+    own = errors.Failure.__init__
+    patch.setattr(errors.Failure, "__init__", lambda self, box, *args: own(self, Kept(box), *args))
+
+
+def a_stale_route(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RouteIndex, "holds", lambda self: True)
+
+
+def a_stale_call(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Plan, "holds", property(lambda self: lambda: True, lambda self, value: None), raising=False)
+
+
+def validation_as_of_json(patch: pytest.MonkeyPatch) -> None:
+    def lax(validate: Any) -> Any:
+        return lambda value, **_: validate(tuple(value) if isinstance(value, list) else value, strict=False)
+
+    patch.setattr(parameters, "write_validation", _validating(lax))
+
+
+def a_validator_run_twice(patch: pytest.MonkeyPatch) -> None:
+    def twice(validate: Any) -> Any:
+        def run(value: Any, **options: Any) -> Any:
+            validate(value, **options)
+            return validate(value, **options)
+
+        return run
+
+    patch.setattr(parameters, "write_validation", _validating(twice))
+
+
+def _validating(change: Callable[[Any], Any]) -> Any:
+    def write(lines: Any, objects: Any, field: Any, target: str) -> None:
+        validate = objects.add(change(field._type_adapter.validate_python), "validate")
+        lines.add(f"try: {target} = {validate}({target}, from_attributes=True)", "except ValidationError: break")
+
+    return write
+
+
+def a_default_that_is_shared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parameters, "_default", lambda objects, field: objects.add(field.default, "default"))
+
+
+def the_first_value_of_a_query(patch: pytest.MonkeyPatch) -> None:
+    own = parameters.pairs_of
+    patch.setattr(parameters, "pairs_of", lambda query_string: own(query_string)[::-1])
+
+
+def the_last_value_of_a_header(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(source, "reversed", lambda headers: headers, raising=False)
+    own = source._globals
+    patch.setattr(source, "_globals", lambda facts: {**own(facts), "reversed": lambda headers: headers})
+
+
+def a_replay_without_its_messages(patch: pytest.MonkeyPatch) -> None:
+    own = body.Replay.__init__
+    patch.setattr(body.Replay, "__init__", lambda self, messages, *args: own(self, messages[1:], *args))
+
+
+def dependencies_called_again(patch: pytest.MonkeyPatch) -> None:
+    own = errors.refuse
+    patch.setattr(errors, "refuse", lambda *args: own(*args[:5], {}, *args[6:]))
+
+
+def no_headers_of_dependencies(patch: pytest.MonkeyPatch) -> None:
+    own = answer.injected_response
+
+    def made() -> Any:
+        class Deaf(type(own())):  # type: ignore[misc]
+            @property
+            def headers(self) -> Any:
+                return type(super().headers)()
+
+        response = own()
+        response.__class__ = Deaf
+        return response
+
+    patch.setattr(answer, "injected_response", made)
+
+
+def a_start_that_nobody_hears_of(patch: pytest.MonkeyPatch) -> None:
+    own = errors.Failure.__init__
+    patch.setattr(errors.Failure, "__init__", lambda self, box, request, started: own(self, box, request, None))
+
+
+FAULTS = {
+    everything_read_up_front: 137,
+    a_kept_exception: 24,
+    a_stale_route: 0,
+    a_stale_call: 5,
+    validation_as_of_json: 514,
+    a_validator_run_twice: 336,
+    a_default_that_is_shared: 9,
+    the_first_value_of_a_query: 196,
+    the_last_value_of_a_header: 98,
+    a_replay_without_its_messages: 1,
+    dependencies_called_again: 9,
+    no_headers_of_dependencies: 9,
+    a_start_that_nobody_hears_of: 97,
+}
+"""Each with the seed that finds it first, so that the search is short. It goes on from there."""
+
+
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
+def test_a_planted_fault_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison finds a fault in the plans, and finds nothing with the same choices where there is none."""
+    first = FAULTS[plant]
+    with monkeypatch.context() as patch:
+        plant(patch)
+        seed = next((seed for seed in range(first, first + 600) if is_caught(seed)), None)
+    assert seed is not None
+    assert not is_caught(seed)

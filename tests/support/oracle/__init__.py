@@ -1,0 +1,1 @@
+"""FastAPI as the oracle: generated APIs and requests, sent to FastAPI alone and to the same API with plans."""

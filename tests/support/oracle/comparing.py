@@ -1,0 +1,144 @@
+"""The same choices made twice: once for FastAPI alone, once for the API that plans serve."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest import mock
+
+from fastapi import FastAPI, routing
+from fastapi.exceptions import FastAPIError
+from starlette.routing import Mount
+
+from djfast_mount.fastpath import front
+from oracle.apis import Log, change, make_api, scope_seen, seen
+from oracle.calls import converse
+from oracle.requests import make_request
+
+
+class Choices:
+    """Notes what is picked, so that it can be picked again."""
+
+    def __init__(self, draw: Callable[[int], int]) -> None:
+        self._draw = draw
+        self.made: list[int] = []
+
+    def pick(self, options: Sequence[Any]) -> Any:
+        number = self._draw(len(options))
+        self.made.append(number)
+        return options[number]
+
+
+class _Again:
+    def __init__(self, made: list[int]) -> None:
+        self._made = iter(made)
+
+    def pick(self, options: Sequence[Any]) -> Any:
+        return options[next(self._made)]
+
+
+class Impossible(Exception):
+    """FastAPI refuses what was drawn."""
+
+
+class Pair:
+    """An API alone, and the same with plans. Raises: Impossible."""
+
+    def __init__(self, draw: Callable[[int], int], *, only_async: bool) -> None:
+        routing._endpoint_context_cache.clear()  # By id(): of functions that were collected since, too.
+        choices = Choices(draw)
+        self.logs = Log(), Log()
+        self.only_async = only_async
+        try:
+            alone = make_api(choices.pick, self.logs[0], only_async=only_async)
+        except (FastAPIError, AssertionError) as error:
+            raise Impossible from error
+        again = make_api(_Again(choices.made).pick, self.logs[1], only_async=only_async)
+        self.apis = alone, again
+        for route in again.routes:
+            if isinstance(route, Mount) and isinstance(route.app, FastAPI):
+                front.straighten(route.app, (again,))
+        front.straighten(again)
+        self.apps: tuple[Any, Any] = alone, front.before(again)
+
+
+async def _observe(app: Any, log: Log, request: Any, *, alive: bool) -> dict[str, Any]:
+    scope, messages, fails_at = request
+    log.clear()
+    seen.set("unset")
+    found = await converse(app, scope, messages, fails_at)
+    error, found.raised = found.raised, None
+    observed = {
+        "sent": found.sent,
+        "left": len(found.messages),
+        "raised": _shown(error),
+        "cause": _shown(error and error.__cause__),
+        "context": _shown(error and error.__context__),
+        "events": log.events,
+        "scope": scope_seen(scope),
+        "seen": seen.get(),
+    }
+    del error, found, scope, request, messages
+    if alive:
+        observed["alive"] = [reference() is not None for reference in log.tracked]
+    return observed
+
+
+def _shown(error: Any) -> Any:
+    return None if error is None else (type(error).__name__, str(error), error.__suppress_context__)
+
+
+def _is_refused(observed: dict[str, Any]) -> bool:
+    """Whether FastAPI did not come to the endpoint: a plan then may validate again what it had validated."""
+    return not any(event[:2] == ("call", "endpoint") for event in observed["events"])
+
+
+def _drop_repeated_validation(first: dict[str, Any], second: dict[str, Any]) -> None:
+    validations = [
+        {repr(event) for event in observed["events"] if event[0] in ("validator", "factory")}
+        for observed in (first, second)
+    ]
+    assert validations[0] == validations[1]
+    for observed in (first, second):
+        observed["events"] = [event for event in observed["events"] if event[0] not in ("validator", "factory")]
+
+
+def compare(pair: Pair, draw: Callable[[int], int], count: int) -> int:
+    """Sends `count` requests to both. Raises AssertionError at the first that differs. Returns how many were sent."""
+
+    async def main() -> None:
+        for log in pair.logs:
+            log.loop_thread = threading.get_ident()
+        for _ in range(count):
+            choices = Choices(draw)
+            change(choices.pick, pair.logs[0], pair.apis[0])
+            change(_Again(choices.made).pick, pair.logs[1], pair.apis[1])
+            choices = Choices(draw)
+            first = await _observe(
+                pair.apps[0], pair.logs[0], make_request(choices.pick, pair.logs[0]), alive=pair.only_async
+            )
+            again = make_request(_Again(choices.made).pick, pair.logs[1])
+            second = await _observe(pair.apps[1], pair.logs[1], again, alive=pair.only_async)
+            shown = make_request(_Again(choices.made).pick, pair.logs[1])
+            if _is_refused(first):
+                _drop_repeated_validation(first, second)
+            differing = {name: (first[name], second[name]) for name in first if first[name] != second[name]}
+            # What FastAPI lets go of, a plan lets go of. The other way round it may be better than FastAPI.
+            leaks = [
+                mine and not its for its, mine in zip(first.get("alive", []), second.get("alive", []), strict=False)
+            ]
+            if not any(leaks):
+                differing.pop("alive", None)
+            assert not differing, f"{shown}\n(FastAPI, plan): {differing}"
+
+    gc.disable()
+    try:
+        # Plans serve the requests of `mount()` alone. There is none here, and AnyIO's threads do the plain calls.
+        with mock.patch.object(front, "current_source", object):
+            asyncio.run(main())
+    finally:
+        gc.enable()
+    return count
