@@ -77,6 +77,13 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Faults put into a copy of the code, one at a time: each is caught by a test."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/mutants/run.py", *session.posargs)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """What is uploaded: built, checked, installed on its own, and a project begun with it, to the letter."""
     session.install("-e", ".[test]", PIP, "build>=1.2", "twine>=6.1")

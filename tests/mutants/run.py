@@ -1,0 +1,99 @@
+"""`nox -s mutants`: faults that somebody might make, put into a copy of the code. Each must be caught by a test.
+
+    nox -s mutants -- hosts garbage     # those alone whose file or description has one of the words
+
+mutants.toml has the list. Status 1 where one survives, or where the code that it changes has moved.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).parents[2]
+SOURCE = "src/djfast_mount"
+# pytest's status where tests failed, and where none did.
+FAILED, PASSED = 1, 0
+# Seconds, after which a test that never ends counts as one that failed.
+LIMIT = 300
+
+
+class Mutant(NamedTuple):
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: list[str]
+
+
+def listed(words: list[str]) -> list[Mutant]:
+    known = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
+    mutants = [Mutant(**each) for each in known]
+    return [each for each in mutants if not words or any(word in f"{each.file} {each.what}" for word in words)]
+
+
+def copy(folder: Path) -> None:
+    """The files that git knows or would take."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, names.decode().split("\0")):
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((REPOSITORY / name).read_bytes())
+
+
+def status(folder: Path, tests: list[str]) -> int:
+    """Of pytest, which puts the folder's own `src` first."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "long or not long", "-p", "no:cacheprovider", *tests]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        return FAILED
+    if done.returncode not in (FAILED, PASSED):
+        print(done.stdout.decode()[-3000:])
+    return done.returncode
+
+
+def fate(folder: Path, mutant: Mutant) -> str:
+    file = folder / SOURCE / mutant.file
+    text = file.read_text()
+    if text.count(mutant.old) != 1:
+        return f"MOVED: {mutant.old!r} stands {text.count(mutant.old)} times in it"
+    try:
+        file.write_text(text.replace(mutant.old, mutant.new))
+        ended = status(folder, mutant.tests)
+    finally:
+        file.write_text(text)
+    return {FAILED: "caught", PASSED: "SURVIVED"}.get(ended, f"NOT TRIED: pytest ended with {ended}")
+
+
+def main(words: list[str]) -> int:
+    mutants = listed(words)
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="djfast-mount-mutants-") as name:
+        folder = Path(name)
+        copy(folder)
+        tests = sorted({test for mutant in mutants for test in mutant.tests})
+        if status(folder, tests) != PASSED:
+            print("The tests fail as it is: nothing can be told of faults.")
+            return 1
+        for mutant in mutants:
+            found = fate(folder, mutant)
+            bad += found != "caught"
+            print(f"{found:8} {mutant.file}: {mutant.what}", flush=True)
+    print(f"{len(mutants) - bad} passed, {bad} failed")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
