@@ -146,12 +146,19 @@ def fleet(session: nox.Session) -> None:
 
 @nox.session
 def container(session: nox.Session) -> None:
-    """The containers of examples and of a new project, without a Docker engine. Needs root, buildah, debootstrap."""
+    """The containers of examples and of a new project, without an engine. Needs root, buildah, debootstrap."""
     missing = [command for command in ("buildah", "debootstrap") if shutil.which(command) is None]
     if missing:
         session.error(f"Install what builds the image: apt-get install -y {' '.join(missing)}")
     session.install("-e", ".[test]", PIP)
     session.run("pytest", "tests/container", *session.posargs)
+
+
+@nox.session
+def kubernetes(session: nox.Session) -> None:
+    """The manifests of examples/kubernetes against the published schemas. Needs kubectl, or root and debootstrap."""
+    session.install("-e", ".[test]", "kubernetes-validate>=1.37")
+    session.run("pytest", "tests/kubernetes", *session.posargs)
 
 
 @nox.session

@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
+TOOLS = ("kubernetes-client", "pgbouncer")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 NEEDED = {
     "buildah": "buildah",
@@ -57,6 +58,16 @@ def base(folder: Path, suite: str = SUITE, packages: tuple[str, ...] = PACKAGES)
         Path(f"{archive}.new").rename(archive)
         shutil.rmtree(root)
     return archive
+
+
+def tools(folder: Path) -> Path:
+    """A root of the same Debian with programs that are too old in the one before it. Made once: `folder` is kept."""
+    root = folder / "tools"
+    if not (root / "complete").exists():
+        shutil.rmtree(root, ignore_errors=True)
+        run("debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", SUITE, str(root), MIRROR)
+        (root / "complete").touch()
+    return root
 
 
 def wheel(folder: Path) -> None:
