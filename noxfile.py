@@ -117,8 +117,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The examples by the commands of their READMEs, on SQLite and on PostgreSQL."""
+    """The tutorial, and the examples by the commands of their READMEs, on SQLite and on PostgreSQL. Needs curl."""
     session.install("-e", ".[test]")
+    session.run("pytest", "tests/docs/test_tutorial.py", *session.posargs)
     session.run("pytest", "tests/test_examples.py", *session.posargs)
     session.run("pytest", "tests/test_examples.py", "--db", "postgres", *session.posargs)
 
