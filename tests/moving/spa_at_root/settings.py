@@ -1,0 +1,3 @@
+from moving.settings import *  # noqa: F403
+
+ROOT_URLCONF = "moving.notes.urls"
