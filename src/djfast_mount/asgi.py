@@ -20,7 +20,7 @@ from djfast_mount.application import MountedApplication, bad_request, not_found
 from djfast_mount.conf import option, with_settings
 from djfast_mount.database.connections import PoolThread, note_started
 from djfast_mount.django_half.fresh_templates import keep_fresh
-from djfast_mount.django_half.handler import DjangoHandler, undisturbed
+from djfast_mount.django_half.handler import DjangoHandler, DjangosHandler, undisturbed
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload import run as offload
@@ -84,7 +84,7 @@ def _django(threads: RequestThreads, kind: Literal["one_hop", "django"]) -> ASGI
     if kind == "one_hop":
         return partial(threads.http, cast(ASGIApp, DjangoHandler()), sender=ASGIHandler)
     note_started()
-    return partial(threads.http, undisturbed(cast(ASGIApp, ASGIHandler())), announces=False)
+    return partial(threads.http, undisturbed(cast(ASGIApp, DjangosHandler())), announces=False)
 
 
 def _set_up() -> None:

@@ -42,6 +42,8 @@ quiet: ContextVar[bool] = ContextVar("djfast_mount_quiet", default=False)
 
 # Seconds after which unapplied migrations are looked up again.
 RECHECK = 30.0
+# Seconds within which streams whose clients read nothing have been cut off, so that others get their threads.
+CUT_OFF = 3.0
 
 _ACCESS_LOGS = ("uvicorn.access", "hypercorn.access")
 _Probe = Callable[[], str]
@@ -121,6 +123,9 @@ class Health:
         waiting = [answer for answer in (pool, *databases, *migrations) if not answer.done()]
         if waiting:
             await asyncio.wait(map(_watched, waiting), timeout=self._limit)
+        if not pool.done() and self._threads.pool.streams.full:
+            # Streams whose clients read nothing are cut off when others wait. That is not to take the process out.
+            await asyncio.wait(map(_watched, waiting), timeout=CUT_OFF)
         without = "no answer" if pool.done() else "not asked"
         return {
             "threads": {"pool": _outcome(pool, "exhausted")},

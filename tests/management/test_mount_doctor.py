@@ -182,6 +182,19 @@ def test_the_orm_off_the_request_thread_is_found(ward: Ward) -> None:
         ward.folder.write("pages/api.py", good)
 
 
+def test_an_endpoint_that_fails_is_found(ward: Ward) -> None:
+    """With --requests every endpoint that answers 500 is named, and no other."""
+    good = (ward.folder.path / "pages" / "api.py").read_text()
+    broken = "\n@api.get('/broken')\ndef broken() -> int:\n    return 1 // 0\n"
+    ward.folder.write("pages/api.py", good + broken + broken.replace("broken", "broken_too"))
+    try:
+        assert ward.found() == {}
+        told = [finding["message"] for finding in json.loads(ward.doctor("--json", "--requests").stdout)]
+        assert told == ["/api/broken answers 500.", "/api/broken_too answers 500."]
+    finally:
+        ward.folder.write("pages/api.py", good)
+
+
 def test_a_lifespan_that_fails_is_found(ward: Ward) -> None:
     """With --requests a lifespan that does not start is an error with what it said."""
     ward.folder.change("pages/api.py", "    yield\n", '    raise RuntimeError("no cache today")\n    yield\n')

@@ -22,6 +22,7 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.functional import empty
 from fastapi import FastAPI
 from starlette.types import ASGIApp
+from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
 
 from calls import Answer, ask, not_found, request
 from djfast_mount import mount
@@ -449,3 +450,24 @@ def test_the_files_of_the_docs_are_secured_too(secured: Any, root_path: str, ver
     assert answer.status == 200
     assert OF_SECURITY | {HSTS} <= set(answer.headers)
     assert ask(root, path, **options).headers["location"] == f"https://testserver{root_path}{path}"
+
+
+@pytest.mark.parametrize("whitenoise", ["WhiteNoiseMiddleware", "Own"])
+def test_a_vanished_file_that_whitenoise_knows_too(
+    whitenoise: str, tmp_path: Path, settings: Any, root_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is gone before its first request is 404 where WhiteNoiseMiddleware is still in MIDDLEWARE."""
+    (tmp_path / "app.css").write_text("body {}")
+    (tmp_path / "kept.css").write_text("body {}")
+    settings.STATIC_ROOT, settings.STATIC_URL, settings.ROOT_URLCONF = str(tmp_path), "/static/", "project.urls"
+    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = False
+    known = "whitenoise.middleware.WhiteNoiseMiddleware"
+    settings.MIDDLEWARE = [known if whitenoise != "Own" else f"{__name__}.Own", *settings.MIDDLEWARE]
+    root = mount("/api", FastAPI())
+    (tmp_path / "app.css").unlink()
+    assert ask(root, "/static/app.css", root_path=root_path).status == 404
+    assert ask(root, "/static/kept.css", root_path=root_path).status == 200
+
+
+class Own(WhiteNoiseMiddleware):
+    """A project's own."""

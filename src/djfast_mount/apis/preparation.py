@@ -65,6 +65,7 @@ class Preparation:
         self._apps = apps
         self._fast_path = fast_path
         self._docs = docs
+        self._chosen = middleware
         self._middleware = chosen_middleware(middleware)
         self._afterwards = afterwards
         if fast_path:
@@ -83,7 +84,7 @@ class Preparation:
             else:
                 inner = self._with_new_ones(app, app) if any(apps_in(app)) else _Opaque(app, self._met)
             if self._middleware is not None:
-                inner = DjangoMiddleware(inner, Chain(self._middleware, app))
+                inner = DjangoMiddleware(inner, lambda: Chain(chosen_middleware(self._chosen) or (), app))
             return DjangoSettings(inner, prefix, chosen) if chosen else inner
 
         return {prefix: front(prefix, app) for prefix, app in self._apps.items()}

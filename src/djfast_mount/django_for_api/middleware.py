@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -24,6 +24,7 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import response_for_exception
+from django.core.signals import setting_changed
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
 from starlette.concurrency import run_in_threadpool
@@ -208,18 +209,25 @@ class DjangoMiddleware:
 
     Args:
         app: What stands before the API.
-        chain: The middleware.
+        make: Returns the middleware. Called again where a test has changed a setting, for it may read any.
     """
 
-    def __init__(self, app: ASGIApp, chain: Chain) -> None:
+    def __init__(self, app: ASGIApp, make: Callable[[], Chain]) -> None:
         self.app = app
-        self._chain = chain
+        self._make = make
+        self._chain: Chain | None = make()
+        setting_changed.connect(self._forget)
+
+    def _forget(self, **_: object) -> None:
+        self._chain = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope[CHAIN] = self._chain
+        if (chain := self._chain) is None:
+            chain = self._chain = self._make()
+        scope[CHAIN] = chain
         if "extensions" in scope:
             # A file is to be seen by the middleware as the stream that it is.
             scope["extensions"] = {
@@ -227,18 +235,18 @@ class DjangoMiddleware:
             }
         call = _Call(self.app, scope, receive, send)
         try:
-            await call.answer(await self._response(call))
+            await call.answer(await self._response(call, chain))
         finally:
             await call.end()
 
-    async def _response(self, call: _Call) -> Any:
+    async def _response(self, call: _Call, chain: Chain) -> Any:
         asked = Request(call.scope)
         if settings.CSRF_USE_SESSIONS and settings.SESSION_COOKIE_NAME in asked.cookies:
             request = await run_in_threadpool(http_request, asked)
         else:
             request = http_request(asked)
         setattr(request, _CALL, call)
-        return await self._chain.serve(request)
+        return await chain.serve(request)
 
 
 class _Call:

@@ -30,6 +30,7 @@ from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.handlers.exception import response_for_exception
+from django.core.signals import setting_changed
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
@@ -56,9 +57,14 @@ class DjangoHandler(ASGIHandler):
 
     def __init__(self) -> None:
         # Not ASGIHandler's own, which loads the async chain whether a view needs it or not.
-        self._sync_chain = _Chain(is_async=False)
+        self._sync_chain: _Chain | None = _Chain(is_async=False)
         self._async_chain: _Chain | None = None
         self._making = threading.Lock()
+        setting_changed.connect(self._forget)
+
+    def _forget(self, **_: object) -> None:
+        """Has the middleware loaded anew, as it may read any setting when it is made; in tests settings change."""
+        self._sync_chain = self._async_chain = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         # Not a coroutine function: each costs its time.
@@ -140,7 +146,7 @@ class DjangoHandler(ASGIHandler):
 
     def _respond(self, lease: Lease, request: ASGIRequest) -> Any:
         """The one hop: middleware, view, template and, where nobody else hears of it, the end of the spell."""
-        response = self._prepared(self._sync_chain.get_response(request))
+        response = self._prepared((self._sync_chain or self._made_sync_chain()).get_response(request))
         own = not response.streaming and vars(response)["_resource_closers"] == [request.close]
         if own and _ends_here(lease, response):
             close_silently(response)
@@ -161,6 +167,11 @@ class DjangoHandler(ASGIHandler):
             with contextlib.suppress(ValueError):  # Where the response is kept, another request may have been faster.
                 response._resource_closers.remove(request.close)  # Django has added it after the end.
         return response
+
+    def _made_sync_chain(self) -> _Chain:
+        with self._making:
+            self._sync_chain = chain = self._sync_chain or _Chain(is_async=False)
+            return chain
 
     def _made_async_chain(self, request: ASGIRequest) -> Any:
         """Returns the chain, made for the first async view there is, or the answer to its not being made.
@@ -269,6 +280,24 @@ class _Departure:
         self.gone = True
         if self._task is not None:
             self._task.cancel()
+
+
+class DjangosHandler(ASGIHandler):
+    """Django's own handler, which loads its middleware anew where a test has changed a setting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_stale = False
+        setting_changed.connect(self._note_change)
+
+    def _note_change(self, **_: object) -> None:
+        self._is_stale = True
+
+    async def handle(self, *args: Any) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            self.load_middleware(is_async=True)
+        await super().handle(*args)
 
 
 def undisturbed(app: ASGIApp) -> ASGIApp:

@@ -6,13 +6,18 @@ They look at what `mount()` was given, where it has run in this process, as for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
+from django.urls import get_resolver
+from fastapi.routing import iter_route_contexts
 
+from djfast_mount.apis.tree import unwrapped
 from djfast_mount.conf import SETTING
 from djfast_mount.routing.fallthrough import has_view, route_taking
 from djfast_mount.routing.placement import Placement, outer_of, placements
@@ -27,7 +32,7 @@ _NOBODYS = "/djfast-mount-check/nobody-has-this/"
 
 
 def check_placements(**_: object) -> list[CheckMessage]:
-    """E031, W031 to W034: what the settings say of paths fits the prefixes, and nothing hides what is behind it."""
+    """E031, W031 to W036: what the settings say of paths fits the prefixes, and nothing hides what is behind it."""
     return list(_messages(placements[-1] if placements else _by_settings()))
 
 
@@ -56,6 +61,9 @@ def _messages(placement: Placement) -> Iterator[CheckMessage]:
     yield from _check_cookies(placement)
     if placement.fallthrough:
         yield from _check_catch_alls(placement)
+    else:
+        yield from _check_hidden(placement)
+    yield from _check_twice(placement)
     yield from _check_health(placement)
 
 
@@ -123,6 +131,53 @@ def _check_catch_alls(placement: Placement) -> Iterator[CheckMessage]:
                 f"The app at {prefix or '/'!r} has a route for every path, {route!r}: nothing falls through to Django.",
                 hint="Take the route out, or give Django a prefix of its own: django_prefix.",
                 id="djfast_mount.W033",
+            )
+
+
+def _check_hidden(placement: Placement) -> Iterator[CheckMessage]:
+    """W035: what Django has under the prefix of an app is never reached."""
+    theirs = [placement.django_prefix + path for path in _paths_of(_patterns(), "/")]
+    static = urlsplit(settings.STATIC_URL or "")
+    if static.path and not static.netloc:
+        theirs.append(static.path if static.path.startswith("/") else f"{placement.django_prefix}/{static.path}")
+    for prefix in filter(None, placement.apps):
+        hidden = next((path for path in theirs if _reaches(prefix, path)), None)
+        if hidden is not None:
+            yield checks.Warning(
+                f"The app at {prefix!r} owns every path below, and Django has {hidden!r} there, which nobody reaches.",
+                hint="Give the app another prefix, or mount() fallthrough=True: the app's routes first, then Django's.",
+                id="djfast_mount.W035",
+            )
+
+
+def _patterns() -> Sequence[Any]:
+    try:
+        return get_resolver().url_patterns if getattr(settings, "ROOT_URLCONF", None) else ()
+    except Exception:  # A URLconf that cannot be imported is told by Django's own checks.
+        return ()
+
+
+def _paths_of(patterns: Sequence[Any], path: str) -> Iterator[str]:
+    """The beginnings of Django's paths, up to what is no plain text."""
+    for pattern in patterns:
+        text = re.split(r"[<(\\[.?*+$]", str(pattern.pattern).removeprefix("^"), maxsplit=1)[0]
+        if text or not hasattr(pattern, "url_patterns"):
+            yield path + text
+        else:
+            yield from _paths_of(pattern.url_patterns, path)
+
+
+def _check_twice(placement: Placement) -> Iterator[CheckMessage]:
+    """W036: the routes of an app do not hold its prefix themselves."""
+    for prefix, app in placement.apps.items():
+        routes = getattr(unwrapped(app), "routes", ())
+        paths = (context.path or "" for context in iter_route_contexts(list(routes)))
+        twice = next((path for path in paths if prefix and _reaches(prefix, path)), None)
+        if twice is not None:
+            yield checks.Warning(
+                f"The app at {prefix!r} has the route {twice!r}, which is served at {prefix + twice!r}.",
+                hint=f"Take {prefix!r} off the routes, the router's prefix= or the app's own mounts: mount() adds it.",
+                id="djfast_mount.W036",
             )
 
 

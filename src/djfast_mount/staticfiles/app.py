@@ -10,7 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
 
 from djfast_mount.security.djangos_middleware import secured_files
 from djfast_mount.staticfiles.contents import FileMemory, StaleFile, in_thread
@@ -95,9 +99,11 @@ class StaticFiles:
         try:
             await response(scope, receive, send)
         except StaleFile:
-            await self._ask_disk(paths, scope, receive, send)
+            await self._ask_disk(paths, scope, receive, send, known=True)
 
-    async def _ask_disk(self, paths: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _ask_disk(
+        self, paths: tuple[str, ...], scope: Scope, receive: Receive, send: Send, *, known: bool = False
+    ) -> None:
         for _ in range(_ATTEMPTS):
             file = await in_thread(self._table.find, *paths)
             if file is None:
@@ -111,7 +117,17 @@ class StaticFiles:
                 return
         else:
             logger.warning("The static file at %r could not be read: %s.", paths[0], reason or "it keeps changing")
-        await self.app(scope, receive, send)
+        # WhiteNoiseMiddleware knows the file from the start, too, and would open it without asking whether it is there.
+        is_gone = known and file is None and _has_whitenoise()
+        await (_gone if is_gone else self.app)(scope, receive, send)
+
+
+_gone = PlainTextResponse("Not Found", status_code=404)
+
+
+def _has_whitenoise() -> bool:
+    classes = (import_string(name) for name in settings.MIDDLEWARE)
+    return any(isinstance(cls, type) and issubclass(cls, WhiteNoiseMiddleware) for cls in classes)
 
 
 def _unguarded(app: ASGIApp) -> ASGIApp:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -77,7 +78,7 @@ class LoopThread:
     """An event loop in a helper thread."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = _new_loop()
         self._caller = CallingThread()
         self._thread = threading.Thread(
             target=_run, args=[self._loop], name="djfast_mount.testing's event loop", daemon=True
@@ -99,6 +100,18 @@ class LoopThread:
         if self._stop.alive:
             self.run(_finish)
             self._stop()
+
+
+def _new_loop(clock: Callable[[], float] = time.monotonic) -> asyncio.AbstractEventLoop:
+    """Returns a loop that goes by the real clock, whatever a test makes of `time.monotonic`.
+
+    freezegun leaves the clock alone for calls right below the module threading, as those of this loop's thread are, and
+    moves it for deeper ones, such as that of `asyncio.sleep`: the timer of one would never be reached by the other.
+    """
+    loop = asyncio.new_event_loop()
+    with contextlib.suppress(AttributeError):  # uvloop has a clock of its own, which nobody moves.
+        loop.time = clock  # type: ignore[method-assign]
+    return loop
 
 
 async def _finish() -> None:

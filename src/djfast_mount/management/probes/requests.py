@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 
 def probe_requests(target: Target) -> Iterator[CheckMessage]:
-    """W104, W105, W131 to W133, E131: asks for readiness, as a stranger, for docs and, where it may, for all else."""
+    """W104 to W106, W131 to W133, E131: asks for readiness, as a stranger, for docs and, where it may, for all else."""
     with asyncio.Runner() as runner:
         yield from runner.run(_messages(target))
 
@@ -116,15 +116,24 @@ async def _endpoints(root: MountedApplication) -> list[CheckMessage]:
         if failure:
             hint = "Mend it: the server does not start."
             return [checks.Error(f"A lifespan does not start. {failure.strip()}", hint=hint, id="djfast_mount.E131")]
-        for path in paths:
-            await _get(root, path)
+        failed = [path for path in paths if (await _get(root, path)).status == 500]
     return [
-        checks.Warning(
-            f"{place} uses the ORM off the request thread: no signal closes its connection.",
-            hint="Call it with sync_to_async(), or from a plain `def` endpoint or dependency.",
-            id="djfast_mount.W105",
-        )
-        for place in places()
+        *(
+            checks.Warning(
+                f"{path} answers 500.",
+                hint="Call it in a test, or with the server running: the log has the error.",
+                id="djfast_mount.W106",
+            )
+            for path in failed
+        ),
+        *(
+            checks.Warning(
+                f"{place} uses the ORM off the request thread: no signal closes its connection.",
+                hint="Call it with sync_to_async(), or from a plain `def` endpoint or dependency.",
+                id="djfast_mount.W105",
+            )
+            for place in places()
+        ),
     ]
 
 
