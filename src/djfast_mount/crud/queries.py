@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field, create_model
 
 from djfast_mount.crud.resource import Resource
@@ -66,8 +67,10 @@ def check_parameters(request: Request, known: Iterable[str]) -> None:
 
 
 def _of_dependencies(request: Request) -> set[str]:
-    dependant = getattr(request.scope.get("route"), "dependant", None)
-    return set() if dependant is None else set(_query_names(dependant))
+    """The query parameters of whatever the route depends on, where it was included too."""
+    route = request.scope.get("route")
+    contexts = [each for each in iter_route_contexts(request.app.routes) if each.original_route is route]
+    return {name for each in contexts for name in _query_names(each.dependant)}
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:

@@ -206,6 +206,8 @@ class _Routes:
         options: dict[str, Any],
         name: str | None = None,
     ) -> RouteSpec:
+        if self._resource.cache_control is not None and method == "GET":
+            run = _cached(run, self._resource.cache_control)
         endpoint = _endpoint(
             operation_id, run, {"call": Annotated[Call, Depends(CallOf(self._resource, action))], **takes}
         )
@@ -260,6 +262,15 @@ def _endpoint(name: str, run: Callable[..., Response], takes: Parameters) -> Cal
     endpoint.__name__ = endpoint.__qualname__ = name
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return endpoint
+
+
+def _cached(run: Callable[..., Response], cache_control: str) -> Callable[..., Response]:
+    def with_header(**sent: Any) -> Response:
+        answer = run(**sent)
+        answer.headers["Cache-Control"] = cache_control
+        return answer
+
+    return with_header
 
 
 def _as_coroutine(endpoint: Callable[..., Response]) -> Callable[..., Any]:

@@ -1,0 +1,388 @@
+"""What the arguments of ModelRouter do: pages, keys, hooks, permissions, routes by hand, and mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db.models import Q, QuerySet
+from fastapi import Depends, FastAPI
+
+from crud.by_hand import by_hand, replaced
+from crud.resources import (
+    Caller,
+    CompanySchema,
+    EmployeeSchema,
+    RateSchema,
+    TeamSchema,
+    api_of,
+    caller,
+    companies,
+    tenant_of,
+    visible,
+)
+from crud.serving import Api, ok, served
+from djfast_mount import mount
+from djfast_mount.auth import CurrentUser
+from djfast_mount.crud import Call, Cursor, LimitOffset, ModelRouter, PageNumber, SoftDelete, every_row
+from djfast_mount.crud.paging import Paging
+from djfast_mount.crud.registry import Registry
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas import ModelSchema
+from djfast_mount.testing import Client
+from project.companies.models import Company, Employee, Label, Rate
+
+pytestmark = pytest.mark.django_db
+
+
+def company(name: str, **values: Any) -> Company:
+    return Company.objects.create(**{"name": name, "slug": f"c{Company.objects.count()}", "tenant_id": 1, **values})
+
+
+def plain(**options: Any) -> ModelRouter:
+    """The companies for everybody."""
+    return ModelRouter(
+        CompanySchema, **{"prefix": "/companies", "create": True, "update": True, "delete": True, **options}
+    )
+
+
+# Pages ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("page", "name"), [(LimitOffset(limit=2), "offset"), (PageNumber(limit=2), "page")])
+def test_pages_by_number(root_path: str, page: Paging, name: str) -> None:
+    """They are walked by `next` and by `Link`, forward and back."""
+    for letter in "abcde":
+        company(letter)
+    client = Api(served(plain(page=page)), root_path)
+    seen, following = [], None
+    while True:
+        answer = client.get("/companies", params={name: following} if following else {})
+        found = ok(answer)
+        seen.append("".join(item["name"] for item in found["items"]))
+        if (following := found["next"]) is None:
+            break
+        assert answer.links["next"]["url"].endswith(f"{name}={following}")
+    assert seen == ["ab", "cd", "e"]
+    assert "next" not in answer.links
+    assert "prev" in answer.links
+    assert "first" in answer.links
+
+
+def test_limits_of_a_page() -> None:
+    """More than the most is 422, and the default is never more."""
+    client = Api(served(plain(page=Cursor(max=2))))
+    assert client.get("/companies?limit=3").status_code == 422
+    assert client.get("/companies?limit=0").status_code == 422
+    assert ok(client.get("/companies?limit=2"))["items"] == []
+
+
+# Keys ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_slug_in_the_path(root_path: str) -> None:
+    """A row is named by a unique field, in its children's paths too; `Location` has it."""
+    row = company("a")
+    employees = ModelRouter(EmployeeSchema, prefix="/employees", create=True)
+    client = Api(served(plain(lookup="slug", children=[employees])), root_path)
+    assert ok(client.get(f"/companies/{row.slug}"))["id"] == row.pk
+    made = client.post("/companies", json={"name": "b", "slug": "new-slug", "labels": []})
+    assert made.headers["location"] == f"{root_path}/api/companies/new-slug"
+    assert ok(client.post(f"/companies/{row.slug}/employees", json={"name": "x"}), 201)["company"] == row.pk
+    assert client.get("/companies/none/employees").status_code == 404
+
+
+def test_a_composite_key(root_path: str) -> None:
+    """A row of a composite key is named by all parts of it, and pages and bulk changes know it too."""
+    for year in (2024, 2025, 2026):
+        Rate.objects.create(country="a/b", year=year, percent=year)
+        Rate.objects.create(country="ü", year=year)
+    router = ModelRouter(RateSchema, prefix="/rates", create=True, update=True, delete=True, filters="all")
+    client = Api(served(router), root_path)
+    assert ok(client.get("/rates/ü/2024"))["percent"] is None
+    assert client.get("/rates/ü/2020").status_code == 404
+    seen, cursor = [], ""
+    while cursor is not None:
+        found = ok(client.get("/rates", params={"limit": 2, "cursor": cursor, "order_by": "percent"}))
+        seen += [(item["country"], item["year"]) for item in found["items"]]
+        cursor = found["next"]
+    assert len(seen) == len(set(seen)) == 6
+    made = client.post("/rates", json={"country": "z", "year": 1, "percent": 1.5})
+    assert ok(made, 201)["year"] == 1
+    assert made.headers["location"] == f"{root_path}/api/rates/z/1"
+    changes = [{"country": "ü", "year": 2024, "percent": 3}, {"country": "z", "year": 1, "percent": 4}]
+    assert [item["percent"] for item in ok(client.patch("/rates", json=changes))] == [3, 4]
+    assert client.delete("/rates/z/1").status_code == 204
+    assert client.get("/rates/z/1").status_code == 404
+
+
+# Hooks and routes by hand --------------------------------------------------------------------------------------------
+
+
+def test_hooks_by_overriding(root_path: str) -> None:
+    """A subclass says which rows there are, and what is done to one; a coroutine does too."""
+
+    class Companies(ModelRouter):
+        def queryset(self, call: Call) -> QuerySet[Any]:
+            return Company.objects.exclude(name="hidden")
+
+        async def create_row(self, call: Call, body: Any) -> Any:  # type: ignore[override]
+            return await body.acreate(size=42)
+
+        def delete_row(self, call: Call, row: Any) -> None:
+            row.name = "hidden"
+            row.save()
+
+    for asynchronous in (False, True):
+        Company.objects.all().delete()
+        router = Companies(CompanySchema, prefix="/companies", create=True, delete=True, asynchronous=asynchronous)
+        client = Api(served(router), root_path)
+        made = ok(client.post("/companies", json={"name": "a", "slug": "a", "labels": []}), 201)
+        assert made["size"] == 42
+        assert client.delete(f"/companies/{made['id']}").status_code == 204
+        assert Company.objects.get().name == "hidden"
+        assert client.get(f"/companies/{made['id']}").status_code == 404
+
+
+def test_hooks_by_functions() -> None:
+    """A function takes the place of a method, and may call it."""
+
+    def create_row(call: Call, body: Any) -> Any:
+        row = ModelRouter.create_row(router, call, body)
+        row.size = 7  # type: ignore[attr-defined]
+        row.save()
+        return row
+
+    router = plain(hooks={"create_row": create_row})
+    client = Api(served(router))
+    assert ok(client.post("/companies", json={"name": "a", "slug": "a", "labels": []}), 201)["size"] == 7
+    with pytest.raises(ConfigurationError, match="hooks= has 'created'"):
+        plain(hooks={"created": create_row})
+
+
+def test_routes_by_hand(root_path: str) -> None:
+    """They have the access, the filters and the row of the router, and a fixed path is none of a row's."""
+    client = Api(served(by_hand()), root_path)
+    own, foreign = company("own", slug="own"), company("foreign", slug="foreign", tenant_id=2)
+    own.employees.create(name="e")
+    foreign.employees.create(name="f")
+    assert ok(client.get("/companies/export")) == ["own"]
+    assert ok(client.get("/companies/export?status=paused")) == []
+    assert client.get("/companies/export?statu=paused").status_code == 422
+    assert client.get("/companies/export", headers={"X-Token": "x"}).status_code == 401
+    assert client.get("/companies/export", headers={"X-Token": "1:create"}).status_code == 403
+    assert ok(client.post("/companies/own/close")) == "paused"
+    assert client.post("/companies/own/close", headers={"X-Token": "1:read"}).status_code == 403
+    assert client.post("/companies/foreign/close").status_code == 404
+    assert client.get("/companies/foreign/unlooked").status_code == 404
+    assert ok(client.get("/companies/own/unlooked")) == "own"
+    assert ok(client.delete("/companies/everything")) == "gone"
+    assert client.delete("/companies/everything", headers={"X-Token": "1:update"}).status_code == 403
+    assert ok(client.get("/companies/own/employees/names")) == ["e"]
+    assert client.get("/companies/foreign/employees/names").status_code == 404
+
+
+def test_one_route_is_replaced_or_left_out() -> None:
+    """A route of one's own takes the place of the one with its path and method; `without` leaves one out."""
+    row = company("a")
+    client = Api(served(replaced()))
+    assert ok(client.get(f"/companies/{row.pk}")) == "mine: a"
+    assert client.get("/companies").status_code == 405
+    assert ok(client.patch(f"/companies/{row.pk}", json={"name": "b"}))["name"] == "b"
+
+
+# Who may -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def users(root_path: str) -> Iterator[Client]:
+    router = plain(security=CurrentUser, permissions="django")
+    with Client(mount("/api", api_of(router)), root_path=root_path) as client:
+        yield client
+
+
+def allow(user: User, *names: str) -> User:
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    return User.objects.get(pk=user.pk)
+
+
+def test_djangos_permissions(users: Client) -> None:
+    """Each action wants the model's permission; a row that one may not even view is not there."""
+    row, user = company("a"), User.objects.create_user("ada")
+    assert users.get("/api/companies").status_code == 401
+    users.force_login(user)
+    assert users.get("/api/companies").status_code == 403
+    assert users.get(f"/api/companies/{row.pk}").status_code == 404
+    assert users.patch(f"/api/companies/{row.pk}", json={}).status_code == 404
+    users.force_login(allow(user, "view_company"))
+    assert ok(users.get("/api/companies"))["items"][0]["id"] == row.pk
+    assert users.patch(f"/api/companies/{row.pk}", json={"name": "b"}).status_code == 403
+    assert users.post("/api/companies", json={"name": "b", "slug": "b", "labels": []}).status_code == 403
+    users.force_login(allow(user, "view_company", "change_company", "add_company", "delete_company"))
+    assert ok(users.patch(f"/api/companies/{row.pk}", json={"name": "b"}))["name"] == "b"
+    assert users.post("/api/companies", json={"name": "b", "slug": "b", "labels": []}).status_code == 201
+    assert users.delete(f"/api/companies/{row.pk}").status_code == 204
+
+
+class OnlyItsOwner:
+    """A backend of object permissions."""
+
+    def authenticate(self, request: Any, **credentials: Any) -> None: ...
+
+    def has_perm(self, user: Any, name: str, obj: Any = None) -> bool:
+        return getattr(obj, "name", None) == user.username
+
+
+def test_permissions_on_one_row(users: Client, settings: Any) -> None:
+    """A backend may allow an action on one row that the model's permission does not."""
+    settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, f"{__name__}.OnlyItsOwner"]
+    own, other = company("ada"), company("bob")
+    users.force_login(User.objects.create_user("ada"), backend="django.contrib.auth.backends.ModelBackend")
+    assert ok(users.get(f"/api/companies/{own.pk}"))["name"] == "ada"
+    assert ok(users.patch(f"/api/companies/{own.pk}", json={"size": 1}))["size"] == 1
+    assert users.get(f"/api/companies/{other.pk}").status_code == 404
+
+
+def test_a_write_may_not_leave_what_one_sees() -> None:
+    """A row that is written out of the caller's own rows is 403, and nothing is written."""
+    row = company("a")
+    router = plain(rows=lambda: Q(size__isnull=True), related_rows={Label: every_row})
+    client = Api(served(router))
+    assert client.patch(f"/companies/{row.pk}", json={"size": 5}).status_code == 403
+    assert client.post("/companies", json={"name": "b", "slug": "b", "size": 5, "labels": []}).status_code == 403
+    assert list(Company.objects.values_list("name", "size")) == [("a", None)]
+
+
+def test_dependencies_can_be_overridden() -> None:
+    """Tests replace `security`, `rows` and `server_values` as any other dependency."""
+
+    company("a", tenant_id=2)
+    api = api_of(companies())
+    api.dependency_overrides[caller] = lambda: Caller(2, frozenset(["read", "create"]))
+    client = Client(mount("/api", api))
+    assert [item["name"] for item in ok(client.get("/api/companies"))["items"]] == ["a"]
+    api.dependency_overrides[visible] = lambda: Q(tenant_id=3)
+    assert ok(client.get("/api/companies"))["items"] == []
+    api.dependency_overrides[tenant_of] = lambda: {"tenant_id": 3}
+    made = ok(client.post("/api/companies", json={"name": "b", "slug": "b", "labels": []}), 201)
+    assert Company.objects.get(pk=made["id"]).tenant_id == 3
+
+
+def test_parameters_of_other_dependencies() -> None:
+    """Query parameters of dependencies, the router's and those of its inclusion, are known."""
+
+    def wanted(q: str = "", limit_of: int = 0) -> None: ...
+
+    def included(tenant: str = "") -> None: ...
+
+    api = FastAPI()
+    api.include_router(plain(dependencies=[Depends(wanted)]), dependencies=[Depends(included)])
+    client = Client(mount("/api", api))
+    assert client.get("/api/companies?q=x&limit_of=1&tenant=y").status_code == 200
+    assert client.get("/api/companies?x=x").status_code == 422
+
+
+def test_cache_control() -> None:
+    """What is read has the header that was asked for; what is written has not."""
+    row = company("a")
+    client = Api(served(plain(cache_control="no-cache")))
+    for path in ("/companies", f"/companies/{row.pk}", "/companies/aggregate/count/*"):
+        assert client.get(path).headers["cache-control"] == "no-cache"
+        assert client.head(path).headers["cache-control"] == "no-cache"
+    assert "cache-control" not in client.patch(f"/companies/{row.pk}", json={}).headers
+
+
+def test_if_match_is_required() -> None:
+    """By choice a change without If-Match is 428."""
+    row = company("a")
+    client = Api(served(plain(if_match="required")))
+    assert client.patch(f"/companies/{row.pk}", json={"name": "b"}).status_code == 428
+    assert client.delete(f"/companies/{row.pk}").status_code == 428
+    tag = client.get(f"/companies/{row.pk}").headers["etag"]
+    assert client.delete(f"/companies/{row.pk}", headers={"If-Match": tag}).status_code == 204
+
+
+def test_without_mount() -> None:
+    """A bare FastAPI serves it too."""
+    company("a")
+    client = Client(api_of(plain(asynchronous=True)))
+    assert [item["name"] for item in ok(client.get("/companies"))["items"]] == ["a"]
+    assert "/companies/{company_id}" in ok(client.get("/openapi.json"))["paths"]
+
+
+def test_filters_can_be_hidden() -> None:
+    """By choice filters are not in OpenAPI, and work."""
+    company("a", size=1)
+    client = Api(served(plain(document_filters=False)))
+    operation = ok(client.get("/openapi.json"))["paths"]["/companies"]["get"]
+    assert {each["name"] for each in operation["parameters"]} <= {"order_by", "limit", "cursor", "total", "Prefer"}
+    assert ok(client.get("/companies?size=2"))["items"] == []
+    assert len(ok(client.get("/companies?size=1"))["items"]) == 1
+
+
+def test_it_only_reads_unasked() -> None:
+    """A router of a schema alone has nothing that writes."""
+    methods = {method for route in ModelRouter(CompanySchema, prefix="/c").routes for method in route.methods}  # type: ignore[attr-defined]
+    assert methods == {"GET", "HEAD"}
+
+
+# Mistakes ------------------------------------------------------------------------------------------------------------
+
+
+class TwoOwners(ModelSchema[Employee]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"order_by": ["nam"]}, "Did you mean 'name'"),
+        ({"search": ["nam"]}, "names 'nam'"),
+        ({"search": ["department__name"]}, "has no relation 'department'"),
+        ({"filters": ["nam"]}, "Did you mean 'name'"),
+        ({"lookup": "name"}, "no unique field"),
+        ({"delete": SoftDelete(state="x")}, "has no such field"),
+        ({"security": 5}, "security= got 5"),
+        ({"children": [ModelRouter(RateSchema, prefix="/rates")]}, "no such foreign key"),
+        ({"children": [ModelRouter(TeamSchema, prefix="/teams")]}, "no such foreign key"),
+    ],
+)
+def test_mistakes(options: dict[str, Any], told: str) -> None:
+    """They are told when the router is made, with what to write."""
+    with pytest.raises(ConfigurationError) as caught:
+        plain(**options)
+    assert told in str(caught.value)
+
+
+def test_other_mistakes() -> None:
+    """So are a schema that is none, an argument that there is not, and a rule that is no Q."""
+    with pytest.raises(ConfigurationError, match="Give a schema of a model"):
+        ModelRouter(Company)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Did you mean 'security'"):
+        ModelRouter(CompanySchema, securty=None)  # type: ignore[call-arg]
+    client = Api(served(plain(rows=lambda: True, related_rows={Label: every_row})))
+    with pytest.raises(ConfigurationError, match="Return a Q"):
+        client.get("/companies")
+
+
+def test_rows_without_a_rule() -> None:
+    """Where there are rules, a body that can name rows of a model without one is an error at the start."""
+    router = plain(rows=every_row)
+    with pytest.raises(RuntimeError, match=r"related_rows={Label: \.\.\.}"), Api(served(router)):
+        pass
+    with pytest.raises(ConfigurationError, match=r"related_rows={Label: \.\.\.}"):
+        Api(served(plain(rows=every_row))).get("/companies")
+
+
+def test_double_registration() -> None:
+    """Two routers at one prefix are an error, and one that is registered is served."""
+    registry = Registry()
+    registry.register(plain())
+    with pytest.raises(ConfigurationError, match="Two routers are registered at '/companies'"):
+        registry.register(plain())
+    api = FastAPI()
+    registry.include_in(api.router, prefix="/v1")
+    assert ok(Client(mount("/api", api)).get("/api/v1/companies"))["items"] == []
