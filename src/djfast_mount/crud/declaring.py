@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, Literal, TypedDict
 
 from django.db.models import Model
@@ -119,7 +120,7 @@ def resource_of(
         search=search,
         deletion=deletion,
         deletes=bool(options.get("delete", False)),
-        bodies=_bodies(schema, options, parent_key),
+        make_bodies=partial(_bodies, schema, options, parent_key),
         hooks=hooks,
         rows={**options.get("related_rows", {}), **({} if own_rows is None else {model: own_rows})},
         server_values=options.get("server_values"),

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
+from fastapi import Depends
 
 from djfast_mount.crud.access import Action
 from djfast_mount.crud.call import Call, CallOf
@@ -93,14 +93,10 @@ class ListingOf:
         query = ListQuery(resource, f"{resource.model.__name__}Listing", list_fields(resource))
         self._query = query
         call = Annotated[Call, Depends(CallOf(resource, "list"))]
-        annotations = {
-            "call": call,
-            "query_shown": Annotated[query.shown, Query()],
-            "query_hidden": Annotated[query.hidden, Query(include_in_schema=False)],
-        }
+        annotations = {"call": call, **query.annotations}
         return inspect.Signature([inspect.Parameter(n, _KEYWORD, annotation=kind) for n, kind in annotations.items()])
 
-    def __call__(self, call: Call, query_shown: Any, query_hidden: Any) -> Listing:
+    def __call__(self, call: Call, query: Any, filters: Any, hidden: Any) -> Listing:
         assert self._query is not None, "FastAPI reads the signature first"
         check_parameters(call.request, self._query.names)
-        return Listing(call, self._query.values(query_shown, query_hidden))
+        return Listing(call, self._query.values(query, filters, hidden))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
@@ -23,7 +24,7 @@ Fields = dict[str, tuple[Any, dict[str, Any]]]
 
 
 class ListQuery:
-    """The parameters of one list, in two models: those that stand in OpenAPI, and those that only work.
+    """The parameters of one list, in three models: its own, the filters, and those that work without being in OpenAPI.
 
     Args:
         own: The parameters that are no filters.
@@ -31,18 +32,21 @@ class ListQuery:
     """
 
     def __init__(self, resource: Resource, name: str, own: Fields, *, documented: bool = True) -> None:
-        shown, hidden = dict(own), resource.filters.fields(documented=False)
-        filters = resource.filters.fields(documented=True)
-        if documented:
-            shown |= filters
-        else:
-            hidden |= filters
-        self.shown = _model(f"{name}Query", shown)
-        self.hidden = _model(f"{name}HiddenQuery", hidden)
-        self.names = frozenset({*shown, *hidden})
+        self.models = (_model(f"{name}Query", own), *_filter_models(resource, documented))
+        self.names = frozenset(info.alias or "" for model in self.models for info in model.model_fields.values())
+
+    @property
+    def annotations(self) -> dict[str, Any]:
+        """The parameters of a function that takes them, by name."""
+        own, shown, hidden = self.models
+        return {
+            "query": Annotated[own, Query()],
+            "filters": Annotated[shown, Query()],
+            "hidden": Annotated[hidden, Query(include_in_schema=False)],
+        }
 
     def values(self, *sent: BaseModel) -> dict[str, Any]:
-        """Returns the values of the two models by their names in the URL."""
+        """Returns the values of the models by their names in the URL."""
         return {
             info.alias or "": getattr(model, name) for model in sent for name, info in type(model).model_fields.items()
         }
@@ -77,6 +81,16 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
     yield from (field.alias for field in dependant.query_params)
     for below in dependant.dependencies:
         yield from _query_names(below)
+
+
+@cache
+def _filter_models(resource: Resource, documented: bool) -> tuple[type[BaseModel], type[BaseModel]]:
+    """The filters of a resource, in OpenAPI and not. Its list and its aggregates share them."""
+    shown, hidden = (resource.filters.fields(documented=each) for each in (True, False))
+    if not documented:
+        shown, hidden = {}, {**hidden, **shown}
+    name = resource.model.__name__
+    return _model(f"{name}Filters", shown), _model(f"{name}HiddenFilters", hidden)
 
 
 def _model(name: str, fields: Mapping[str, tuple[Any, dict[str, Any]]]) -> type[BaseModel]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from django.db import models
@@ -46,7 +47,7 @@ class Resource:
     """The declaration of one resource. `ModelRouter` makes it.
 
     Args:
-        bodies: The class of each body by action.
+        make_bodies: Makes the class of each body, by action.
         rows: By model, the dependency that says which of its rows a call may see.
         server_values: A dependency that returns what the server sets on creation.
         hooks: Has the methods of `ModelRouter` that a project may override.
@@ -66,7 +67,7 @@ class Resource:
     search: Search | None
     deletion: Deletion
     deletes: bool
-    bodies: Mapping[str, type[BaseModel]]
+    make_bodies: Callable[[], Mapping[str, type[BaseModel]]]
     hooks: Any
     rows: Mapping[type[Model], Callable[..., Any]]
     server_values: Callable[..., Any] | None = None
@@ -79,6 +80,11 @@ class Resource:
     parent_key: Any = None
     children: list[Resource] = field(default_factory=list)
     sound: bool = False
+
+    @cached_property
+    def bodies(self) -> Mapping[str, type[BaseModel]]:
+        """The class of each body, by action. They are made when they are asked for, since that takes a while."""
+        return self.make_bodies()
 
     def parents(self) -> list[Resource]:
         """The resources above it in the path, the outermost first."""

@@ -12,6 +12,7 @@ from django.db.models import Model, Q, QuerySet
 from fastapi import APIRouter, Depends
 from fastapi.params import Depends as DependsMarker
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access import Action
 from djfast_mount.crud.aggregation import Aggregation
@@ -90,8 +91,10 @@ class ModelRouter(APIRouter):
         self._options = options
         self._children = list(children)
         self._written: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
+        self._routes: list[BaseRoute] = []
         self._made: list[Any] = []
         self._building = False
+        self._is_built = False
         for name, function in options.get("hooks", {}).items():
             if name not in HOOKS:
                 raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(HOOKS)}.")
@@ -99,7 +102,7 @@ class ModelRouter(APIRouter):
         inherited: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN}
         inherited["lifespan"] = self._lifespan(inherited.get("lifespan"))
         super().__init__(prefix=prefix, **inherited)
-        self._build(None)
+        self._place_below(None)
 
     # What a project may override -------------------------------------------------------------------------------------
 
@@ -152,6 +155,8 @@ class ModelRouter(APIRouter):
         """Adds a route. It takes the place of one with the same path and method that this router has made."""
         if not self._building:
             self._written.append((path, endpoint, options))
+            if not self._is_built:
+                return
             methods = set(options.get("methods") or ["GET"])
             if "GET" in methods:
                 methods.add("HEAD")
@@ -161,9 +166,9 @@ class ModelRouter(APIRouter):
                 "dependencies": [*self._access_to(path, options), *(options.get("dependencies") or ())],
             }
         super().add_api_route(path, endpoint, **options)
-        self._made.append(self.routes[-1])
+        self._made.append(self._routes[-1])
         # Fixed paths before those with a parameter, whenever they were added: /companies/export is no company.
-        self.routes.sort(key=_place)
+        self._routes.sort(key=_place)
 
     # How it is put together ------------------------------------------------------------------------------------------
 
@@ -176,21 +181,37 @@ class ModelRouter(APIRouter):
         }
         return child_exposures(self.schema, children)
 
-    def _build(self, parent: Resource | None) -> None:
-        """Makes the resource and its routes anew, below `parent`."""
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Every route, in the order in which they are tried. They are made when they are asked for: by then a child
+        knows its parents."""
+        if not self._is_built:
+            self._is_built = True
+            self._build()
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: list[BaseRoute]) -> None:
+        self._routes = routes
+
+    def _place_below(self, parent: Resource | None) -> None:
+        """Makes the resource anew, below `parent`, and has the routes follow."""
         plural = self.prefix.strip("/").rpartition("/")[2].replace("-", "_")
         self.resource = resource_of(self.schema, self._options, self.exposure(), _Hooks(self), plural, parent)
-        self._drop(lambda route: True)
+        self._is_built = False
         for child in self._children:
-            child._build(self.resource)
+            child._place_below(self.resource)
             self.resource.children.append(child.resource)
+
+    def _build(self) -> None:
+        self._drop(lambda route: True)
         written, self._written = self._written, []
         self._add_routes()
         for path, endpoint, options in written:
             self.add_api_route(path, endpoint, **options)
         for child in self._children:
             self.include_router(child, prefix="".join(f"/{{{key.parameter}}}" for key in self.resource.keys))
-            self._made.append(self.routes[-1])
+            self._made.append(self._routes[-1])
 
     def _add_routes(self) -> None:
         wanted = self._options.get("aggregate", True)
@@ -210,7 +231,7 @@ class ModelRouter(APIRouter):
     def _drop(self, is_meant: Callable[[Any], bool]) -> None:
         gone = [route for route in self._made if is_meant(route)]
         self._made = [route for route in self._made if not any(route is each for each in gone)]
-        self.routes[:] = [route for route in self.routes if not any(route is each for each in gone)]
+        self._routes[:] = [route for route in self._routes if not any(route is each for each in gone)]
 
     def _access_to(self, path: str, options: dict[str, Any]) -> list[DependsMarker]:
         """What a route that is written by hand asks unasked: that the caller may, and may see the row of its path."""

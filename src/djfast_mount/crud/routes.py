@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
-from fastapi import Body, Depends, Query
+from fastapi import Body, Depends
 from pydantic import Field, TypeAdapter
 from starlette.responses import Response
 
@@ -99,31 +99,33 @@ class _Routes:
     def _list(self) -> RouteSpec:
         query = ListQuery(self._resource, self._model_name(), list_fields(self._resource), documented=self._documented)
 
-        def run(call: Call, query_shown: Any, query_hidden: Any) -> Response:
+        def run(call: Call, **sent: Any) -> Response:
             check_parameters(call.request, query.names)
             with told_to_schemas(call):
-                return Listing(call, query.values(query_shown, query_hidden)).response()
+                return Listing(call, query.values(*sent.values())).response()
 
         options = {"response_model": _page_of(self._resource.schema), "openapi_extra": headers_of("Prefer")}
-        return self._spec("list", "", "GET", f"list_{self._many}", run, _query(query), options)
+        return self._spec("list", "", "GET", f"list_{self._many}", run, query.annotations, options)
 
     def _aggregate(self, aggregation: Aggregation) -> RouteSpec:
         name = f"{self._model_name()}Aggregate"
         own = aggregation.query_fields(filters=self._documented)
         query = ListQuery(self._resource, name, own, documented=self._documented)
-        answer = TypeAdapter(aggregation.answer_model(self._model_name()))
+        answer = aggregation.answer_model(self._model_name())
 
-        def run(call: Call, query_shown: Any, query_hidden: Any, function: Function, field: str) -> Response:
+        def run(call: Call, function: Function, field: str, **sent: Any) -> Response:
             check_parameters(call.request, query.names)
-            listing = Listing(call, query.values(query_shown, query_hidden))
-            found = answer.validate_python({"values": aggregation.values(listing, function, field)})
-            body = answer.dump_json(found, by_alias=True, exclude_unset=True)
+            listing = Listing(call, query.values(*sent.values()))
+            found = answer.model_validate({"values": aggregation.values(listing, function, field)})
+            body = found.model_dump_json(by_alias=True, exclude_unset=True)
             return Response(body, 200, media_type="application/json")
 
         path = {"function": Function, "field": Literal[tuple(aggregation.fields)]}
-        options = {"response_model": aggregation.answer_model(self._model_name())}
+        options = {"response_model": answer}
         where = "/aggregate/{function}/{field}"
-        return self._spec("aggregate", where, "GET", f"aggregate_{self._many}", run, {**_query(query), **path}, options)
+        return self._spec(
+            "aggregate", where, "GET", f"aggregate_{self._many}", run, {**query.annotations, **path}, options
+        )
 
     def _create(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
@@ -244,13 +246,6 @@ def _page_of(schema: Any) -> Any:
 
 def _items(body: Any) -> Any:
     return Annotated[list[body], Field(min_length=1, max_length=MOST_VALUES)]
-
-
-def _query(query: ListQuery) -> Parameters:
-    return {
-        "query_shown": Annotated[query.shown, Query()],
-        "query_hidden": Annotated[query.hidden, Query(include_in_schema=False)],
-    }
 
 
 def _endpoint(name: str, run: Callable[..., Response], takes: Parameters) -> Callable[..., Response]:
