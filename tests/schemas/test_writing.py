@@ -146,6 +146,16 @@ def test_read_only_fields_are_not_written() -> None:
     assert set(Update[DepartmentFlat].model_fields) == {"company_id", "name", "code"}
 
 
+def test_a_row_is_replaced(firm: None) -> None:
+    """PUT gives what was not sent its default, and leaves lists that were not sent alone."""
+    acme = Company.objects.get(name="Acme")
+    Company.objects.filter(pk=acme.pk).update(status="closed")
+    Create[CompanySchema].model_validate({"name": "Put"}).replace(Company.objects.get(pk=acme.pk))
+    acme.refresh_from_db()
+    assert (acme.name, acme.status, acme.founded, acme.motto) == ("Put", "open", None, "")
+    assert acme.departments.count() == 2
+
+
 def test_not_sent_is_not_none() -> None:
     """What was not sent is MISSING, and `changes` has what was."""
     body = Update[CompanySchema].model_validate({"founded": None, "name": "A"})

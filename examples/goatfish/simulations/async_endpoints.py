@@ -1,48 +1,41 @@
 """The same endpoints as coroutines, with the ORM's async methods, and names as the ORM gives them to its own."""
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
+from djfast_mount.schemas import Create, Update
 from simulations.dependencies import WRITES, Mine, Owner
-from simulations.models import Simulation
-from simulations.schemas import SimulationChanges, SimulationIn, SimulationOut
+from simulations.schemas import SimulationSchema
 
 router = APIRouter()
 
 
-async def asaved(simulation: Simulation, sent: BaseModel) -> Simulation:
-    for name, value in sent.model_dump(exclude_unset=True).items():
-        setattr(simulation, name, value)
-    simulation.clean()
-    await simulation.asave()
-    return simulation
+@router.get("", summary="All of your simulations", name="async-simulation-list")
+async def aindex(owner: Owner) -> list[SimulationSchema]:
+    return await SimulationSchema.aread(owner.simulations.all())
 
 
-@router.get("", summary="All of your simulations", name="async-simulation-list", response_model=list[SimulationOut])
-async def aindex(owner: Owner) -> list[Simulation]:
-    return [simulation async for simulation in owner.simulations.all()]
-
-
-@router.post("", summary="Add a simulation", status_code=201, response_model=SimulationOut, dependencies=WRITES)
-async def acreate(owner: Owner, sent: SimulationIn, request: Request, response: Response) -> Simulation:
-    simulation = await asaved(Simulation(owner=owner), sent)
+@router.post("", summary="Add a simulation", status_code=201, dependencies=WRITES)
+async def acreate(
+    owner: Owner, sent: Create[SimulationSchema], request: Request, response: Response
+) -> SimulationSchema:
+    simulation = await sent.acreate(owner=owner)
     response.headers["Location"] = str(request.url_for("async-simulation-detail", simulation_id=simulation.id))
-    return simulation
+    return await SimulationSchema.aof(simulation)
 
 
-@router.get("/{simulation_id}", summary="One simulation", name="async-simulation-detail", response_model=SimulationOut)
-async def aread(simulation: Mine) -> Simulation:
-    return simulation
+@router.get("/{simulation_id}", summary="One simulation", name="async-simulation-detail")
+async def aread(simulation: Mine) -> SimulationSchema:
+    return await SimulationSchema.aof(simulation)
 
 
-@router.put("/{simulation_id}", summary="Replace a simulation", response_model=SimulationOut, dependencies=WRITES)
-async def areplace(simulation: Mine, sent: SimulationIn) -> Simulation:
-    return await asaved(simulation, sent)
+@router.put("/{simulation_id}", summary="Replace a simulation", dependencies=WRITES)
+async def areplace(simulation: Mine, sent: Create[SimulationSchema]) -> SimulationSchema:
+    return await SimulationSchema.aof(await sent.areplace(simulation))
 
 
-@router.patch("/{simulation_id}", summary="Change a simulation", response_model=SimulationOut, dependencies=WRITES)
-async def achange(simulation: Mine, sent: SimulationChanges) -> Simulation:
-    return await asaved(simulation, sent)
+@router.patch("/{simulation_id}", summary="Change a simulation", dependencies=WRITES)
+async def achange(simulation: Mine, sent: Update[SimulationSchema]) -> SimulationSchema:
+    return await SimulationSchema.aof(await sent.aupdate(simulation))
 
 
 @router.delete("/{simulation_id}", summary="Delete a simulation", status_code=204, dependencies=WRITES)

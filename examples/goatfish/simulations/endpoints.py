@@ -1,49 +1,39 @@
 """Plain functions with the plain ORM. Each call runs on one thread, with one database connection."""
 
-from django.db.models import QuerySet
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
+from djfast_mount.schemas import Create, Update
 from simulations.dependencies import WRITES, Mine, Owner
-from simulations.models import Simulation
-from simulations.schemas import SimulationChanges, SimulationIn, SimulationOut
+from simulations.schemas import SimulationSchema
 
 router = APIRouter()
 
 
-def saved(simulation: Simulation, sent: BaseModel) -> Simulation:
-    for name, value in sent.model_dump(exclude_unset=True).items():
-        setattr(simulation, name, value)
-    simulation.clean()
-    simulation.save()
-    return simulation
+@router.get("", summary="All of your simulations", name="simulation-list")
+def index(owner: Owner) -> list[SimulationSchema]:
+    return SimulationSchema.read(owner.simulations.all())
 
 
-@router.get("", summary="All of your simulations", name="simulation-list", response_model=list[SimulationOut])
-def index(owner: Owner) -> QuerySet[Simulation]:
-    return owner.simulations.all()
-
-
-@router.post("", summary="Add a simulation", status_code=201, response_model=SimulationOut, dependencies=WRITES)
-def create(owner: Owner, sent: SimulationIn, request: Request, response: Response) -> Simulation:
-    simulation = saved(Simulation(owner=owner), sent)
+@router.post("", summary="Add a simulation", status_code=201, dependencies=WRITES)
+def create(owner: Owner, sent: Create[SimulationSchema], request: Request, response: Response) -> SimulationSchema:
+    simulation = sent.create(owner=owner)
     response.headers["Location"] = str(request.url_for("simulation-detail", simulation_id=simulation.id))
-    return simulation
+    return SimulationSchema.of(simulation)
 
 
-@router.get("/{simulation_id}", summary="One simulation", name="simulation-detail", response_model=SimulationOut)
-def read(simulation: Mine) -> Simulation:
-    return simulation
+@router.get("/{simulation_id}", summary="One simulation", name="simulation-detail")
+def read(simulation: Mine) -> SimulationSchema:
+    return SimulationSchema.of(simulation)
 
 
-@router.put("/{simulation_id}", summary="Replace a simulation", response_model=SimulationOut, dependencies=WRITES)
-def replace(simulation: Mine, sent: SimulationIn) -> Simulation:
-    return saved(simulation, sent)
+@router.put("/{simulation_id}", summary="Replace a simulation", dependencies=WRITES)
+def replace(simulation: Mine, sent: Create[SimulationSchema]) -> SimulationSchema:
+    return SimulationSchema.of(sent.replace(simulation))
 
 
-@router.patch("/{simulation_id}", summary="Change a simulation", response_model=SimulationOut, dependencies=WRITES)
-def change(simulation: Mine, sent: SimulationChanges) -> Simulation:
-    return saved(simulation, sent)
+@router.patch("/{simulation_id}", summary="Change a simulation", dependencies=WRITES)
+def change(simulation: Mine, sent: Update[SimulationSchema]) -> SimulationSchema:
+    return SimulationSchema.of(sent.update(simulation))
 
 
 @router.delete("/{simulation_id}", summary="Delete a simulation", status_code=204, dependencies=WRITES)

@@ -254,7 +254,7 @@ def _member(
 def _kind(schema: type[BaseModel], name: str, field: Any) -> Kind:
     if isinstance(field, models.FileField):
         return "file"
-    if field.concrete and not field.many_to_many:
+    if not field.is_relation or (field.concrete and not field.many_to_many):
         return "column"
     if field.many_to_many and field.concrete:
         return "keys"

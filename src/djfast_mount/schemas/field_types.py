@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any
 
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinLengthValidator, MinValueValidator
@@ -159,7 +160,8 @@ _makers.update(
 @_makes(models.DecimalField)
 def _decimal(field: ModelField) -> FieldType:
     # Without pydantic's own max_digits: the two count trailing zeros differently.
-    return FieldType(Decimal, Annotated[Decimal, values.EXACT_DECIMAL], Decimal)
+    stored = AfterValidator(partial(values.padded, field.decimal_places))
+    return FieldType(Decimal, Annotated[Decimal, values.EXACT_DECIMAL, stored], Decimal)
 
 
 @_makes(models.GenericIPAddressField)

@@ -29,7 +29,7 @@ else:
 # Methods of every schema and body, besides those of pydantic's own models.
 _METHODS = {
     *("acreate", "aof", "aread", "aread_json", "aupdate", "changes"),
-    *("create", "explain", "of", "read", "read_json", "update"),
+    *("areplace", "create", "explain", "of", "read", "read_json", "replace", "update"),
 }
 
 

@@ -233,6 +233,17 @@ class Create(_Body, Generic[S_co]):
         """Does the same for a coroutine."""
         return cast("M", await sync_to_async(writing.create)(self, values))
 
+    def replace(self: Create[ModelSchema[M]], row: M, **values: Any) -> M:
+        """Returns `row` with the values that a new row would have, as PUT asks: what was not sent gets its default.
+
+        Lists that were not sent stay. All else is as `Update.update` does it.
+        """
+        return cast("M", writing.replace(self, row, values))
+
+    async def areplace(self: Create[ModelSchema[M]], row: M, **values: Any) -> M:
+        """Does the same for a coroutine."""
+        return cast("M", await sync_to_async(writing.replace)(self, row, values))
+
 
 class Update(_Body, Generic[S_co]):
     """What a client sends to change a row: ``Update[CompanySchema]``. Nothing need be sent.

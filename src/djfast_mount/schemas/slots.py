@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.declaration import declared, key_of, model_field, nested_schema, place_of, shape_of, source_of
+from djfast_mount.schemas.declaration import declared, model_field, nested_schema, place_of, shape_of, source_of
 from djfast_mount.schemas.field_types import field_type
 from djfast_mount.schemas.mapping import Orm, orm_of
 
@@ -123,7 +123,8 @@ def _check_names(schema: type[BaseModel]) -> None:
 
 
 def _slot(schema: type[BaseModel], model: type[models.Model], name: str, info: FieldInfo) -> Slot | None:
-    key, source, orm = key_of(schema, name, info), source_of(model, name, info), orm_of(info)
+    key = info.alias if isinstance(info.alias, str) else name
+    source, orm = source_of(model, name, info), orm_of(info)
     if orm.write_method is not None:
         return Slot(name, key, "method", orm.write_method, info=info) if _takes_value(model, orm.write_method) else None
     found = model_field(model, source)

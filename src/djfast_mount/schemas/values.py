@@ -6,33 +6,31 @@ import base64
 import binascii
 import datetime
 import json
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 from pydantic import BeforeValidator
 
-__all__ = ["decoded", "encoded", "exact_decimal", "finite_json", "naive_time", "stored_datetime", "to_bytes"]
+__all__ = ["decoded", "encoded", "exact_decimal", "finite_json", "naive_time", "padded", "stored_datetime", "to_bytes"]
 
 # As many significant digits survive the way through a binary floating-point number (IEEE 754, double precision).
 _FLOAT_DIGITS = 15
 
 
 def stored_datetime(value: datetime.datetime) -> datetime.datetime:
-    """Returns `value` as Django stores it: aware with USE_TZ, in the current time zone where it was naive; else naive.
+    """Returns `value` as Django reads it back: in UTC with USE_TZ, else naive in the default time zone.
 
-    Raises: ValueError, when it cannot be told in UTC.
+    A naive value is one of the current time zone, as in a form. Raises: ValueError, when UTC has no such date.
     """
     try:
-        if not settings.USE_TZ:
-            return timezone.make_naive(value, timezone.get_default_timezone()) if timezone.is_aware(value) else value
-        aware = timezone.make_aware(value) if timezone.is_naive(value) else value
-        aware.astimezone(datetime.UTC)
-        # A day is between any zone and UTC: the database's own zone is one more.
-        datetime.timedelta(days=1) + aware - datetime.timedelta(days=2)
+        if settings.USE_TZ:
+            aware = timezone.make_aware(value) if timezone.is_naive(value) else value
+            return aware.astimezone(datetime.UTC)
+        return timezone.make_naive(value, timezone.get_default_timezone()) if timezone.is_aware(value) else value
     except OverflowError:
         raise ValueError("The date is out of range.") from None
-    return aware
 
 
 def naive_time(value: datetime.time) -> datetime.time:
@@ -51,6 +49,15 @@ def exact_decimal(value: Any) -> Any:
     if len(digits) > _FLOAT_DIGITS:
         raise ValueError(f"A number of more than {_FLOAT_DIGITS} digits may have been rounded. Send it as a string.")
     return text
+
+
+def padded(places: int, value: Decimal) -> Decimal:
+    """Returns `value` with as many decimal places as its column has, if it has not more: as the database will."""
+    try:
+        longer = value.quantize(Decimal(1).scaleb(-places))
+    except InvalidOperation:  # It has more digits than any column takes.
+        return value
+    return longer if longer == value else value
 
 
 EXACT_DECIMAL = BeforeValidator(exact_decimal)

@@ -27,7 +27,7 @@ from djfast_mount.schemas.rows import Snapshot, plain, refresh, save_changes, un
 from djfast_mount.schemas.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["create", "update"]
+__all__ = ["create", "replace", "update"]
 
 
 def create(body: BaseModel, values: Mapping[str, Any]) -> Model:
@@ -42,6 +42,14 @@ def update(body: BaseModel, row: Model, values: Mapping[str, Any]) -> Model:
     if not isinstance(row, plan.model):
         raise TypeError(f"{type(body).__name__}.update() changes a {plan.model.__name__}, and was given {row!r}.")
     return _write(body, plan, row, values)
+
+
+def replace(body: BaseModel, row: Model, values: Mapping[str, Any]) -> Model:
+    """Returns `row`, changed to what a new row of `body` would be; lists that were not sent stay."""
+    plan = plan_of(type(body))
+    unsent_slots = [slot for name, slot in plan.slots.items() if slot.kind == "column" and not is_sent(body, name)]
+    defaults = {slot.field.name: slot.field.get_default() for slot in unsent_slots}
+    return update(body, row, {**defaults, **values})
 
 
 def _write(body: BaseModel, plan: BodyPlan, row: Model, values: Mapping[str, Any]) -> Model:

@@ -49,7 +49,8 @@ class MoneyField(models.Field):
         return value if value is None or isinstance(value, Money) else Money(int(str(value)))
 
     def get_prep_value(self, value: Money | None) -> int | None:
-        return None if value is None else value.cents
+        money = self.to_python(value)
+        return None if money is None else money.cents
 
 
 class Enclosure(models.Model):

@@ -111,9 +111,10 @@ class Endpoints:
             self.assertEqual((answer.status_code, answer.json()["detail"][0]["loc"]), (422, ["body", "end_date"]))
 
     def test_refuses_a_name_twice(self) -> None:
-        """The database's constraint answers 409 with the words of the model, for one owner only."""
+        """The model's constraint answers 422 with the words of the model, for one owner only."""
         answer = self.api.post(self.url, json={"name": "Tide", **DATES})
-        self.assertEqual((answer.status_code, answer.json()["detail"]), (409, "You have a simulation of this name."))
+        [error] = answer.json()["detail"]
+        self.assertEqual((answer.status_code, error["msg"]), (422, "You have a simulation of this name."))
         self.assertEqual(self.api.post(self.url, json={"name": "Shoal", **DATES}).status_code, 201)
 
 
