@@ -28,12 +28,18 @@ from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
-from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
-from fastapi.exceptions import RequestValidationError
+from fastapi.exception_handlers import (
+    http_exception_handler,
+    request_validation_exception_handler,
+    websocket_request_validation_exception_handler,
+)
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.exceptions import ValidationException as FastAPIValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.django_for_api.request import APICall, call_of
@@ -48,6 +54,7 @@ from djfast_mount.exception_handlers.reports import (
     traceback_lines,
     wants_html,
 )
+from djfast_mount.exception_handlers.secrets import HIDDEN, is_secret, secret_names_of, without_secrets
 from djfast_mount.exception_handlers.unencodable import fault_of, printable
 
 __all__ = ["add_exception_handlers"]
@@ -57,7 +64,11 @@ Handler = Callable[[Request, Any], Awaitable[Response]]
 _RETRY_AFTER = {"Retry-After": "1"}
 _JUDGED = "djfast_mount.judged"
 # What FastAPI puts there itself, and no choice of the app's.
-_DEFAULTS = (http_exception_handler, request_validation_exception_handler)
+_DEFAULTS = (
+    http_exception_handler,
+    request_validation_exception_handler,
+    websocket_request_validation_exception_handler,
+)
 
 
 def add_exception_handlers(api: FastAPI, *, problem_details: bool = False) -> None:
@@ -112,6 +123,7 @@ class _Answers:
             Exception: self.unexpected,
         }
         handlers = {kind: _for_http(handler) for kind, handler in common.items()}
+        handlers[WebSocketRequestValidationError] = _invalid_handshake  # type: ignore[assignment]
         return {**handlers, HTTPException: self.http_exception} if self._problem_details else handlers
 
     def answer(
@@ -143,11 +155,11 @@ class _Answers:
         return self.answer(422, list(_field_errors(error)))
 
     async def invalid_request(self, request: Request, error: RequestValidationError) -> Response:
+        errors = _shown(request, error)
         try:
-            errors = jsonable_encoder(error.errors())
-            return self.answer(422, errors)
+            return self.answer(422, jsonable_encoder(errors))
         except (ValueError, RecursionError):  # What was sent cannot be shown as it is.
-            return self.answer(422, jsonable_encoder(printable(error.errors())))
+            return self.answer(422, jsonable_encoder(printable(errors)))
 
     async def bad_request(self, request: Request, error: Exception) -> Response:
         response = self.answer(400, _told(error))
@@ -248,6 +260,20 @@ def _for_http(handler: Handler) -> Handler:
     return answer
 
 
+async def _invalid_handshake(websocket: WebSocket, error: WebSocketRequestValidationError) -> None:
+    shown = WebSocketRequestValidationError(_shown(websocket, error))
+    await websocket_request_validation_exception_handler(websocket, shown)
+
+
+def _shown(connection: HTTPConnection, error: FastAPIValidationError) -> list[Any]:
+    """What is told of an invalid request: FastAPI's errors without the secrets that were sent."""
+    try:
+        errors = error.errors()
+        return without_secrets(errors, secret_names_of(connection.scope))
+    except RecursionError:  # It is nested too deeply to be looked at, so nothing of it is shown.
+        return [{**one, "input": HIDDEN, "ctx": {}} for one in error.errors()]
+
+
 class _Last(Response):
     """A response that notes, once it has been sent as a whole, that nobody need hear of the error any more."""
 
@@ -274,11 +300,16 @@ def _log_suspicious(request: Request, response: Response, error: SuspiciousOpera
 def _field_errors(error: ValidationError) -> list[dict[str, Any]]:
     fields = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
     return [
-        {"type": item.code or "value_error", "loc": _location(name), "msg": printable(message)}
+        {"type": item.code or "value_error", "loc": _location(name), "msg": printable(_told_of(name, item, message))}
         for name, items in fields.items()
         for item in items
         for message in item.messages
     ]
+
+
+def _told_of(name: str, item: ValidationError, message: str) -> str:
+    value = (item.params or {}).get("value") if is_secret(name) else None
+    return message if value in (None, "") else message.replace(str(value), HIDDEN)
 
 
 def _location(field: str) -> list[str]:

@@ -1,0 +1,184 @@
+"""Which of the values that an invalid request held are secrets, and the errors about it without them.
+
+A value is a secret by its name (`password`, `token`), or because a schema says so (pydantic's SecretStr, SecretBytes,
+Secret). pydantic's errors show the value that was refused. For a missing field this is the whole object, with the
+secrets beside it.
+
+1. What is under a secret's name is hidden, at any depth.
+2. Where an endpoint takes a secret, a text or bytes in the place of an object are hidden as well: they may be an object
+   that was not decoded.
+3. A message keeps its words, without the secret.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
+from weakref import ref
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+from pydantic import AliasPath, BaseModel, Secret, SecretBytes, SecretStr
+from starlette.types import Scope
+
+__all__ = ["HIDDEN", "is_secret", "secret_names_of", "without_secrets"]
+
+HIDDEN = "**********"
+"""What stands for a secret, as pydantic writes it."""
+
+_NAMES = re.compile(
+    r"pass(word|wd|phrase|code)|(^|_)pass($|_)|pwd|secret|token|credential|authorization|api_?key|private_?key"
+    r"|signature|session_?(id|key)|cookie|(^|_)(pin|otp|cvv|cvc|ssn)($|_)"
+)
+# The types of errors about a value that is no object, or no list of them.
+_OBJECTS = re.compile("^(model|dataclass|dict|mapping|list|tuple|set|json|arguments)_")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SECRETS = (SecretStr, SecretBytes, Secret)
+_known: dict[int, tuple[ref[Any], frozenset[str]]] = {}  # by the id of a route, which cannot be hashed
+
+
+def is_secret(name: object, names: frozenset[str] = frozenset()) -> bool:
+    """Whether a field, header, cookie or key of that name holds a secret, by itself or as one of `names`."""
+    if not isinstance(name, str):
+        return False
+    return name in names or _NAMES.search(_CAMEL.sub("_", name).lower().replace("-", "_")) is not None
+
+
+def without_secrets(errors: Iterable[Any], names: frozenset[str]) -> list[Any]:
+    """Returns pydantic's `errors` with what they show of secrets hidden.
+
+    Args:
+        names: The fields that the endpoint's schemas call secret, as `secret_names_of()` finds them.
+    """
+    return [_without(error, names) for error in errors]
+
+
+def _without(error: Any, names: frozenset[str]) -> Any:
+    given = error.get("input")
+    location = error.get("loc", ())
+    if any(is_secret(part, names) for part in location):
+        shown: Any = HIDDEN
+    elif names and isinstance(given, str | bytes | bytearray) and _may_be_undecoded(error):
+        shown = HIDDEN
+    else:
+        shown = _hide(given, names)
+    if shown is given:
+        return error
+    secrets = sorted({text for text in _texts(given) if shown is HIDDEN and text}, key=len, reverse=True)
+    hidden = {key: _replace(value, secrets) for key, value in error.items() if key in ("msg", "ctx")}
+    return {**error, **hidden, **({"input": shown} if "input" in error else {})}
+
+
+def _may_be_undecoded(error: Any) -> bool:
+    named = any(isinstance(part, str) for part in error.get("loc", ())[1:])
+    return not named or _OBJECTS.search(error.get("type", "")) is not None
+
+
+def _hide(value: Any, names: frozenset[str]) -> Any:
+    """`value` itself where nothing of it is a secret."""
+    if isinstance(value, Mapping):
+        shown = {key: HIDDEN if is_secret(key, names) else _hide(item, names) for key, item in value.items()}
+        return value if all(shown[key] is item for key, item in value.items()) else shown
+    if isinstance(value, list | tuple):
+        items = [_hide(item, names) for item in value]
+        return value if all(new is old for new, old in zip(items, value, strict=True)) else items
+    if isinstance(value, BaseModel):
+        fields = dict(value)
+        return value if _hide(fields, names) is fields else HIDDEN
+    return HIDDEN if isinstance(value, _SECRETS) else value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _replace(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            # A short one is part of many words.
+            word = re.escape(secret) if len(secret) > 3 else rf"(?<!\w){re.escape(secret)}(?!\w)"
+            value = re.sub(word, HIDDEN, value)
+        return value
+    if isinstance(value, Mapping):
+        return {key: _replace(item, secrets) for key, item in value.items()}
+    return HIDDEN if isinstance(value, Exception) else value
+
+
+# What schemas say ---------------------------------------------------------------------------------------------------
+
+
+def secret_names_of(scope: Scope) -> frozenset[str]:
+    """Returns the names that hold secrets in what the endpoint of a call, and its dependencies, take."""
+    route, app = scope.get("route"), scope.get("app")
+    if route is None:
+        return frozenset()
+    known = _known.get(id(route))
+    if known is None or known[0]() is not route:
+        contexts = iter_route_contexts(getattr(app, "routes", ()))
+        dependants = [context.dependant for context in contexts if context.original_route is route]
+        found = (name for dependant in dependants for name in _of_dependant(dependant))
+        known = _known[id(route)] = ref(route), frozenset(found)
+    return known[1]
+
+
+def _of_dependant(dependant: Dependant) -> Iterator[str]:
+    for parameters in (
+        dependant.path_params,
+        dependant.query_params,
+        dependant.header_params,
+        dependant.cookie_params,
+        dependant.body_params,
+    ):
+        for field in parameters:
+            yield from _of_field((field.name, field.alias), field.field_info.annotation, set())
+    for below in dependant.dependencies:
+        yield from _of_dependant(below)
+
+
+def _of_field(names: Iterable[Any], annotation: Any, seen: set[Any]) -> Iterator[str]:
+    if _holds_a_secret(annotation):
+        yield from (name for name in names if isinstance(name, str))
+    for kind in _kinds(annotation):
+        yield from _of_class(kind, seen)
+    yield from (name for name in names if is_secret(name))
+
+
+def _of_class(kind: Any, seen: set[Any]) -> Iterator[str]:
+    if kind in seen:
+        return
+    seen.add(kind)
+    if issubclass(kind, BaseModel):
+        for name, field in kind.model_fields.items():
+            yield from _of_field((name, field.alias, *_aliases(field.validation_alias)), field.annotation, seen)
+    elif dataclasses.is_dataclass(kind) or hasattr(kind, "__required_keys__"):
+        for name, annotation in get_type_hints(kind).items():
+            yield from _of_field((name,), annotation, seen)
+
+
+def _aliases(alias: Any) -> Iterator[Any]:
+    for choice in getattr(alias, "choices", [alias]):
+        yield choice.path[-1] if isinstance(choice, AliasPath) else choice
+
+
+def _holds_a_secret(annotation: Any) -> bool:
+    return any(issubclass(kind, _SECRETS) for kind in _kinds(annotation))
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    """The classes in an annotation: of its unions, lists and other arguments too."""
+    origin = get_origin(annotation)
+    yield from (kind for kind in (annotation, origin) if inspect.isclass(kind))
+    # The value of a `type X = ...`.
+    for argument in (*get_args(annotation), *(getattr(kind, "__value__", None) for kind in (annotation, origin))):
+        if argument is not None:
+            yield from _kinds(argument)
