@@ -67,7 +67,7 @@ class Aggregation:
         """
         orders = [sign + name for name in ("value", *self.groups) for sign in ("", "-")] if self.groups else []
         having = {
-            name: (Annotated[float, Field(allow_inf_nan=False)], {"default_factory": _nothing, "description": told})
+            name: (Annotated[float, Field(allow_inf_nan=False)], {"description": told})
             for name, told in (self._having().items() if filters and self.groups else ())
         }
         return {
@@ -178,10 +178,6 @@ def _check(passes: bool, function: str, field: str) -> None:
 
 def _invalid(name: str, told: str, value: Any, where: str = "query") -> RequestValidationError:
     return RequestValidationError([{"type": "invalid_aggregate", "loc": (where, name), "msg": told, "input": value}])
-
-
-def _nothing() -> None:
-    return None
 
 
 def _plain(value: Any, function: Function) -> Any:

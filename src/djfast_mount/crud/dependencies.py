@@ -14,7 +14,7 @@ from fastapi import Depends
 from djfast_mount.crud.access import Action
 from djfast_mount.crud.call import Call, CallOf
 from djfast_mount.crud.listing import Listing
-from djfast_mount.crud.queries import ListQuery, check_parameters, list_fields
+from djfast_mount.crud.queries import ListQuery, list_fields
 from djfast_mount.crud.resource import Resource
 from djfast_mount.crud.writes import check_row_permission
 
@@ -90,13 +90,10 @@ class ListingOf:
     @property
     def __signature__(self) -> inspect.Signature:
         resource = self._resource()
-        query = ListQuery(resource, f"{resource.model.__name__}Listing", list_fields(resource))
-        self._query = query
+        self._query = ListQuery(resource, list_fields(resource))
         call = Annotated[Call, Depends(CallOf(resource, "list"))]
-        annotations = {"call": call, **query.annotations}
-        return inspect.Signature([inspect.Parameter(n, _KEYWORD, annotation=kind) for n, kind in annotations.items()])
+        return inspect.Signature([inspect.Parameter("call", _KEYWORD, annotation=call)])
 
-    def __call__(self, call: Call, query: Any, filters: Any, hidden: Any) -> Listing:
+    def __call__(self, call: Call) -> Listing:
         assert self._query is not None, "FastAPI reads the signature first"
-        check_parameters(call.request, self._query.names)
-        return Listing(call, self._query.values(query, filters, hidden))
+        return Listing(call, self._query.values(call.request))

@@ -114,12 +114,7 @@ def _unreserved(name: str, reserved: set[str]) -> str:
 
 
 def _field(parameter: Parameter, told: str) -> tuple[Any, Any]:
-    # By a factory: a default of null would stand in OpenAPI, where the type allows none.
-    return parameter.annotation, {"default_factory": _nothing, "description": told}
-
-
-def _nothing() -> None:
-    return None
+    return parameter.annotation, {"description": told}
 
 
 def _conditions(model: Any, asked: list[tuple[Parameter, tuple[str, ...], Any]], visibility: Visibility) -> Q:

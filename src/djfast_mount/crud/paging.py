@@ -124,10 +124,10 @@ class Cursor(Paging):
     def fields(self) -> dict[str, tuple[Any, Any]]:
         told = "Where to go on: what `next` of another page was."
         text = Annotated[str, Field(max_length=8000)]
-        return {**super().fields(), "cursor": (text, {"default_factory": str, "description": told})}
+        return {**super().fields(), "cursor": (text, {"description": told})}
 
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
-        limit, text = asked.values["limit"], asked.values["cursor"]
+        limit, text = asked.values["limit"], asked.values.get("cursor")
         bound_to = fingerprint(asked.terms, _filters(asked.query), asked.path)
         place = _place(text, asked.terms, bound_to) if text else None
         backward = place is not None and place.backward

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from djfast_mount.crud.call import Call, CallOf
 from djfast_mount.crud.descriptions import description_of, headers_of, responses_of, summary_of
 from djfast_mount.crud.fields import MOST_VALUES
 from djfast_mount.crud.listing import Listing
-from djfast_mount.crud.queries import ListQuery, check_parameters, list_fields
+from djfast_mount.crud.queries import ListQuery, list_fields
 from djfast_mount.crud.representation import read_response, read_rows, told_to_schemas, written_response
 from djfast_mount.crud.resource import Resource
 from djfast_mount.schemas import Page
@@ -68,6 +69,17 @@ def routes_of(
             )
 
 
+class _Later(dict[str, Any]):
+    """What OpenAPI says of a route besides: made when it is asked for, which most processes never do."""
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(parameters=[])
+        self._make = make
+
+    def items(self) -> Any:
+        return self._make().items()
+
+
 class _Routes:
     def __init__(self, resource: Resource, documented: bool) -> None:
         self._resource = resource
@@ -97,35 +109,31 @@ class _Routes:
             yield self._delete()
 
     def _list(self) -> RouteSpec:
-        query = ListQuery(self._resource, self._model_name(), list_fields(self._resource), documented=self._documented)
+        query = cache(lambda: ListQuery(self._resource, list_fields(self._resource), documented=self._documented))
 
-        def run(call: Call, **sent: Any) -> Response:
-            check_parameters(call.request, query.names)
+        def run(call: Call) -> Response:
             with told_to_schemas(call):
-                return Listing(call, query.values(*sent.values())).response()
+                return Listing(call, query().values(call.request)).response()
 
-        options = {"response_model": _page_of(self._resource.schema), "openapi_extra": headers_of("Prefer")}
-        return self._spec("list", "", "GET", f"list_{self._many}", run, query.annotations, options)
+        extra = _Later(lambda: {"parameters": [*query().parameters(), *headers_of("Prefer")["parameters"]]})
+        options = {"response_model": _page_of(self._resource.schema), "openapi_extra": extra}
+        return self._spec("list", "", "GET", f"list_{self._many}", run, {}, options)
 
     def _aggregate(self, aggregation: Aggregation) -> RouteSpec:
-        name = f"{self._model_name()}Aggregate"
         own = aggregation.query_fields(filters=self._documented)
-        query = ListQuery(self._resource, name, own, documented=self._documented)
+        query = cache(lambda: ListQuery(self._resource, own, documented=self._documented))
         answer = aggregation.answer_model(self._model_name())
 
-        def run(call: Call, function: Function, field: str, **sent: Any) -> Response:
-            check_parameters(call.request, query.names)
-            listing = Listing(call, query.values(*sent.values()))
+        def run(call: Call, function: Function, field: str) -> Response:
+            listing = Listing(call, query().values(call.request))
             found = answer.model_validate({"values": aggregation.values(listing, function, field)})
             body = found.model_dump_json(by_alias=True, exclude_unset=True)
             return Response(body, 200, media_type="application/json")
 
         path = {"function": Function, "field": Literal[tuple(aggregation.fields)]}
-        options = {"response_model": answer}
+        options = {"response_model": answer, "openapi_extra": _Later(lambda: {"parameters": query().parameters()})}
         where = "/aggregate/{function}/{field}"
-        return self._spec(
-            "aggregate", where, "GET", f"aggregate_{self._many}", run, {**query.annotations, **path}, options
-        )
+        return self._spec("aggregate", where, "GET", f"aggregate_{self._many}", run, path, options)
 
     def _create(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
@@ -146,7 +154,7 @@ class _Routes:
         sent: Any = _items(self._resource.bodies["create"])
         takes = {"body": Annotated[sent, Body()]}
         options = {"response_model": _list_of(self._resource.schema), "status_code": 201}
-        return self._spec("create", "/bulk", "POST", f"create_{self._many}", run, takes, options, "bulk-create")
+        return self._spec("create", "/bulk", "POST", f"bulk_create_{self._many}", run, takes, options, "bulk-create")
 
     def _update_many(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
@@ -157,7 +165,7 @@ class _Routes:
         sent: Any = _items(changes)
         takes = {"body": Annotated[sent, Body()]}
         options = {"response_model": _list_of(self._resource.schema)}
-        return self._spec("update", "", "PATCH", f"update_{self._many}", run, takes, options, "bulk-update")
+        return self._spec("update", "", "PATCH", f"bulk_update_{self._many}", run, takes, options, "bulk-update")
 
     def _read(self) -> RouteSpec:
         def run(call: Call, **keys: Any) -> Response:
