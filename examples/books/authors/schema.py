@@ -1,12 +1,11 @@
-from pydantic import BaseModel, ConfigDict, Field
+from authors.models import Author
+from djfast_mount.schemas import Create, ModelSchema
 
 
-class AuthorIn(BaseModel):
-    name: str = Field(min_length=1, max_length=100)
-    bio: str = ""
+class AuthorOut(ModelSchema[Author]):
+    class Meta:
+        fields = ["id", "name", "bio"]
+        name = "Author"
 
 
-class AuthorOut(AuthorIn):
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
+AuthorIn = Create[AuthorOut]

@@ -17,7 +17,7 @@ class AuthorService:
         return AuthorOut.model_validate(self._authors.get(author_id))
 
     def create(self, author: AuthorIn) -> AuthorOut:
-        return AuthorOut.model_validate(self._authors.create(**author.model_dump()))
+        return AuthorOut.model_validate(self._authors.create(**author.changes()))
 
     def delete(self, author_id: int) -> None:
         """The author, and before that all books of that author's."""

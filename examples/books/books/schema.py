@@ -1,16 +1,11 @@
-from datetime import date
-
-from pydantic import BaseModel, ConfigDict, Field
-
-
-class BookIn(BaseModel):
-    title: str = Field(min_length=1, max_length=200)
-    author_id: int
-    isbn: str = Field(default="", max_length=13)
-    publication_date: date | None = None
+from books.models import Book
+from djfast_mount.schemas import Create, ModelSchema
 
 
-class BookOut(BookIn):
-    model_config = ConfigDict(from_attributes=True)
+class BookOut(ModelSchema[Book]):
+    class Meta:
+        fields = ["id", "title", "author_id", "isbn", "publication_date"]
+        name = "Book"
 
-    id: int
+
+BookIn = Create[BookOut]

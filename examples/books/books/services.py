@@ -6,6 +6,9 @@ from authors.repository import AuthorRepository
 from books.repository import BookRepository
 from books.schema import BookIn, BookOut
 
+# What a book has that was sent without them.
+_EMPTY = {"isbn": "", "publication_date": None}
+
 
 class BookService:
     def __init__(self, books: BookRepository, authors: AuthorRepository) -> None:
@@ -20,11 +23,11 @@ class BookService:
 
     def create(self, book: BookIn) -> BookOut:
         self._check(book)
-        return BookOut.model_validate(self._books.create(**book.model_dump()))
+        return BookOut.model_validate(self._books.create(**book.changes()))
 
     def replace(self, book_id: int, book: BookIn) -> BookOut:
         self._check(book)
-        return BookOut.model_validate(self._books.update(book_id, **book.model_dump()))
+        return BookOut.model_validate(self._books.update(book_id, **_EMPTY | book.changes()))
 
     def delete(self, book_id: int) -> None:
         self._books.delete(book_id)

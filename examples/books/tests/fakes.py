@@ -1,7 +1,6 @@
 """Repositories that keep their rows in a dict, for tests that need no database."""
 
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 from authors.models import Author
@@ -11,22 +10,23 @@ from books.models import Book
 class FakeRepository:
     """What the two have in common."""
 
+    model: type[Any]
     missing: type[Exception]
     order: str
 
     def __init__(self) -> None:
-        self.rows: dict[int, SimpleNamespace] = {}
+        self.rows: dict[int, Any] = {}
 
-    def all(self) -> Iterable[SimpleNamespace]:
+    def all(self) -> Iterable[Any]:
         return sorted(self.rows.values(), key=lambda row: getattr(row, self.order))
 
-    def get(self, row_id: int) -> SimpleNamespace:
+    def get(self, row_id: int) -> Any:
         if row_id not in self.rows:
             raise self.missing
         return self.rows[row_id]
 
-    def create(self, **fields: Any) -> SimpleNamespace:
-        row = SimpleNamespace(id=len(self.rows) + 1, **fields)
+    def create(self, **fields: Any) -> Any:
+        row = self.model(id=len(self.rows) + 1, **fields)
         self.rows[row.id] = row
         return row
 
@@ -36,6 +36,7 @@ class FakeRepository:
 
 
 class FakeAuthors(FakeRepository):
+    model = Author
     missing = Author.DoesNotExist
     order = "name"
 
@@ -44,10 +45,11 @@ class FakeAuthors(FakeRepository):
 
 
 class FakeBooks(FakeRepository):
+    model = Book
     missing = Book.DoesNotExist
     order = "title"
 
-    def update(self, book_id: int, **fields: Any) -> SimpleNamespace:
+    def update(self, book_id: int, **fields: Any) -> Any:
         vars(self.get(book_id)).update(fields)
         return self.get(book_id)
 

@@ -10,7 +10,7 @@ from polls.models import Choice, Question
 
 
 def questions() -> QuerySet[Question]:
-    return Question.objects.published().prefetch_related("choices")
+    return Question.objects.published()
 
 
 def choices() -> QuerySet[Choice]:

@@ -1,37 +1,30 @@
-"""What goes in and out. `from_attributes` reads models and, where a schema is nested, what they are related to."""
+"""What goes in and out, made of the models: a schema that is nested stands for a relation."""
 
-from datetime import datetime
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from djfast_mount.schemas import Related
+from djfast_mount.schemas import Create, ModelSchema
+from polls.models import Choice, Question
 
 
-class Readable(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-
-
-class ChoiceOut(Readable):
-    choice_text: str
-    votes: int
+class ChoiceSchema(ModelSchema[Choice]):
+    class Meta:
+        fields = ["id", "choice_text", "votes"]
+        read_only = ["votes"]
 
 
-class QuestionOut(Readable):
-    question_text: str
-    pub_date: datetime
+class QuestionSchema(ModelSchema[Question]):
+    class Meta:
+        fields = ["id", "question_text", "pub_date"]
+        read_only = ["pub_date"]
 
 
-class QuestionWithChoices(QuestionOut):
-    choices: Related[ChoiceOut]
+class QuestionWithChoices(QuestionSchema):
+    choices: list[ChoiceSchema]
 
 
-class ChoiceWithQuestion(ChoiceOut):
-    question: QuestionOut
+class ChoiceWithQuestion(ChoiceSchema):
+    question: QuestionSchema
 
 
-class QuestionIn(BaseModel):
-    question_text: str = Field(min_length=1, max_length=200)
-    choices: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(min_length=2, max_length=20)
+class QuestionIn(Create[QuestionWithChoices]):
+    choices: list[Create[ChoiceSchema]] = Field(min_length=2, max_length=20)

@@ -63,7 +63,11 @@ class ModelSchema(BaseModel, Generic[M]):
     """
 
     model_config = ConfigDict(
-        populate_by_name=True, protected_namespaces=(), ignored_types=(type,), model_title_generator=_title
+        from_attributes=True,
+        ignored_types=(type,),
+        model_title_generator=_title,
+        populate_by_name=True,
+        protected_namespaces=(),
     )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

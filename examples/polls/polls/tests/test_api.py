@@ -49,7 +49,7 @@ class ApiTests(ApiTestCase):
 
     def test_only_the_staff_asks(self) -> None:
         """A question is taken, with its choices, from who may use the admin, and from nobody else."""
-        asked = {"question_text": "Sugar?", "choices": ["Yes", "No"]}
+        asked = {"question_text": "Sugar?", "choices": [{"choice_text": "Yes"}, {"choice_text": "No"}]}
         self.assertEqual(self.api.post("/api/questions", json=asked).status_code, 401)
         self.api.force_login(User.objects.create_user("anna"))
         self.assertEqual(self.api.post("/api/questions", json=asked).status_code, 403)
@@ -61,6 +61,6 @@ class ApiTests(ApiTestCase):
     def test_a_question_wants_two_choices(self) -> None:
         """One choice is a 422, and leaves nothing behind."""
         self.api.force_login(User.objects.create_user("bert", is_staff=True))
-        answer = self.api.post("/api/questions", json={"question_text": "Sugar?", "choices": ["Yes"]})
+        answer = self.api.post("/api/questions", json={"question_text": "Sugar?", "choices": [{"choice_text": "Yes"}]})
         self.assertEqual(answer.status_code, 422)
         self.assertFalse(Question.objects.exists())
