@@ -25,7 +25,8 @@ from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread.request import RequestThreads
-from djfast_mount.routing.placement import Placement, check_placement, note_placement
+from djfast_mount.routing.fallthrough import route_paths, route_taking
+from djfast_mount.routing.placement import Placement, RoutesOf, check_placement, note_placement
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles
 from djfast_mount.threads.pool import Pool
@@ -94,6 +95,12 @@ def _set_up() -> None:
     offload.install()
     if settings.DEBUG:
         keep_fresh()
+
+
+def _note(root: MountedApplication, apps: Mapping[str, ASGIApp]) -> None:
+    """Lets the system checks know."""
+    routes = {prefix: RoutesOf(partial(route_taking, app), partial(route_paths, app)) for prefix, app in apps.items()}
+    note_placement(Placement(routes, root.django_prefix, root.falls_through, tuple(root.health.paths)))
 
 
 @with_settings
@@ -180,5 +187,5 @@ def mount(
         fronts=preparation.fronts(),
         scope=docs.scope,
     )
-    note_placement(Placement(apps, django_prefix, fallthrough, tuple(root.health.paths)))
+    _note(root, apps)
     return root

@@ -15,12 +15,10 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.urls import get_resolver
-from fastapi.routing import iter_route_contexts
 
-from djfast_mount.apis.tree import unwrapped
 from djfast_mount.conf import SETTING
-from djfast_mount.routing.fallthrough import has_view, route_taking
 from djfast_mount.routing.placement import Placement, outer_of, placements
+from djfast_mount.routing.views import has_view
 from djfast_mount.url_names.names import import_application
 
 __all__ = ["check_placements", "check_placements_of_application"]
@@ -96,7 +94,7 @@ def _check_literals(placement: Placement) -> Iterator[CheckMessage]:
 
 def _taken_by_an_app(placement: Placement, path: str) -> bool:
     app = placement.apps.get("")
-    return app is not None and route_taking(app, path) is not None
+    return app is not None and app.taking(path) is not None
 
 
 def _check_cookies(placement: Placement) -> Iterator[CheckMessage]:
@@ -126,7 +124,7 @@ def _is_djangos(path: str, placement: Placement) -> bool:
 
 def _check_catch_alls(placement: Placement) -> Iterator[CheckMessage]:
     for prefix, app in placement.apps.items():
-        if app is not None and (route := route_taking(app, _NOBODYS)) is not None:
+        if app is not None and (route := app.taking(_NOBODYS)) is not None:
             yield checks.Warning(
                 f"The app at {prefix or '/'!r} has a route for every path, {route!r}: nothing falls through to Django.",
                 hint="Take the route out, or give Django a prefix of its own: django_prefix.",
@@ -170,9 +168,8 @@ def _paths_of(patterns: Sequence[Any], path: str) -> Iterator[str]:
 def _check_twice(placement: Placement) -> Iterator[CheckMessage]:
     """W036: the routes of an app do not hold its prefix themselves."""
     for prefix, app in placement.apps.items():
-        routes = getattr(unwrapped(app), "routes", ())
-        paths = (context.path or "" for context in iter_route_contexts(list(routes)))
-        twice = next((path for path in paths if prefix and _reaches(prefix, path)), None)
+        paths = app.paths() if app is not None and prefix else ()
+        twice = next((path for path in paths if _reaches(prefix, path)), None)
         if twice is not None:
             yield checks.Warning(
                 f"The app at {prefix!r} has the route {twice!r}, which is served at {prefix + twice!r}.",
@@ -184,7 +181,7 @@ def _check_twice(placement: Placement) -> Iterator[CheckMessage]:
 def _check_health(placement: Placement) -> Iterator[CheckMessage]:
     app = placement.apps.get("")
     for path in placement.health:
-        if app is not None and (route := route_taking(app, path)) == path:
+        if app is not None and (route := app.taking(path)) == path:
             yield checks.Warning(
                 f"The app at '/' has the route {route!r}, which is answered as a health path before it.",
                 hint=f"Rename the route, or set settings.{SETTING}['health_path'] or ['ready_path'].",

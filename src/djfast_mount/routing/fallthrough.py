@@ -16,9 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.conf.urls.i18n import is_language_prefix_patterns_used
-from django.urls import Resolver404, get_resolver
-from django.utils.translation import get_language_from_path
+from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,8 +24,9 @@ from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.front_end import has_front_end
 from djfast_mount.routing.prefixes import child_scope
+from djfast_mount.routing.views import has_view
 
-__all__ = ["fall_through", "has_view", "route_taking", "takes"]
+__all__ = ["fall_through", "route_paths", "route_taking", "takes"]
 
 
 def fall_through(
@@ -73,9 +72,16 @@ def route_taking(app: object, path: str) -> str | None:
     What has no routes to be asked for is not asked.
     """
     scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
-    routes = app.routes if _has_routes(app) else ()  # type: ignore[attr-defined]
+    inner = unwrapped(app)
+    routes = inner.routes if _has_routes(inner) else ()
     taking = next((route for route in routes if _matches([route], scope)), None)
     return None if taking is None else str(getattr(taking, "path", None) or type(taking).__name__)
+
+
+def route_paths(app: object) -> list[str]:
+    """Returns the paths of the routes of `app`, inside of the app; none where it has no routes to be asked for."""
+    inner = unwrapped(app)
+    return [context.path or "" for context in iter_route_contexts(list(getattr(inner, "routes", ())))]
 
 
 def _has_routes(app: object) -> bool:
@@ -125,16 +131,3 @@ def _matches(routes: Iterable[BaseRoute], scope: Scope) -> bool:
             return not inner or _matches(inner, {**scope, **below})
         takes_path = takes_path or match is Match.PARTIAL
     return takes_path
-
-
-def has_view(path: str) -> bool:
-    """Whether Django's URLconf has a view for `path`, in any language."""
-    if get_language_from_path(path) and is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]:
-        return True
-    try:
-        get_resolver().resolve(path)
-    except Resolver404:
-        return False
-    except Exception:  # A converter that asks the database, a broken URLconf: Django's half will see it again.
-        return True
-    return True

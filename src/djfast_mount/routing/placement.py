@@ -8,22 +8,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 from django.conf import settings
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.prefixes import has_control_character
 
-__all__ = ["Placement", "check_placement", "fault_of_path", "note_placement", "outer_of", "placements"]
+__all__ = ["Placement", "RoutesOf", "check_placement", "fault_of_path", "note_placement", "outer_of", "placements"]
+
+
+class RoutesOf(NamedTuple):
+    """What can be asked of an app, of paths inside of it."""
+
+    taking: Callable[[str], str | None]
+    """The path of the route that takes a path, if any does."""
+    paths: Callable[[], list[str]]
+    """The paths of all routes."""
 
 
 class Placement(NamedTuple):
     """Where what `mount()` joined stands."""
 
-    apps: Mapping[str, Any]
-    """The apps by prefix, the empty string for the root. None in the place of an app that has not been loaded."""
+    apps: Mapping[str, RoutesOf | None]
+    """By prefix, the empty string for the root: what can be asked of the app. None where it has not been loaded."""
     django_prefix: str
     fallthrough: bool
     health: tuple[str, ...]

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 
 from djfast_mount.management.probes.databases import probe_databases
+from djfast_mount.management.probes.fastapi_command import probe_fastapi_command
 from djfast_mount.management.probes.requests import probe_requests
 from djfast_mount.management.probes.server import probe_server
 from djfast_mount.management.probes.static import probe_static
@@ -85,9 +86,8 @@ class Command(BaseCommand):
 
 
 def _findings(target: Target) -> Iterator[CheckMessage]:
-    probed = [
-        message for probe in (probe_databases, probe_server, probe_static, probe_requests) for message in probe(target)
-    ]
+    probes = (probe_databases, probe_server, probe_fastapi_command, probe_static, probe_requests)
+    probed = [message for probe in probes for message in probe(target)]
     ids = {message.id for message in probed}
     answering = [alias for alias in connections if not _is_down(alias, probed)]
     for message in checks.run_checks(include_deployment_checks=target.production, databases=answering):
