@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -320,6 +321,18 @@ def test_filters_can_be_hidden() -> None:
     assert {each["name"] for each in operation["parameters"]} <= {"order_by", "limit", "cursor", "total", "Prefer"}
     assert ok(client.get("/companies?size=2"))["items"] == []
     assert len(ok(client.get("/companies?size=1"))["items"]) == 1
+
+
+def test_every_parameter_is_in_openapi() -> None:
+    """Lists and aggregates have theirs beside those of the path, children's too, each operation an id of its own."""
+    paths = api_of(companies()).openapi()["paths"]
+    for path in ("/companies/{company_id}/departments", "/companies/aggregate/{function}/{field}"):
+        names = [each["name"] for each in paths[path]["get"]["parameters"]]
+        assert {"size__gte", "!size__gte", "limit", *re.findall(r"{(\w+)}", path)} <= set(names)
+        assert len(names) == len(set(names))
+    ids = [operation["operationId"] for item in paths.values() for operation in item.values()]
+    assert len(ids) == len(set(ids))
+    assert {"list_companies", "read_company", "create_company_department", "bulk_update_company_employees"} <= set(ids)
 
 
 def test_it_only_reads_unasked() -> None:

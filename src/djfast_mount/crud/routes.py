@@ -76,6 +76,9 @@ class _Later(dict[str, Any]):
         super().__init__(parameters=[])
         self._make = make
 
+    def __getitem__(self, key: str) -> Any:
+        return self._make()[key]
+
     def items(self) -> Any:
         return self._make().items()
 
