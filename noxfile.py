@@ -199,8 +199,15 @@ def whitenoise(session: nox.Session) -> None:
 
 
 @nox.session
+def oracle(session: nox.Session) -> None:
+    """100,000 generated requests, to FastAPI alone and to the same APIs with plans."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/fastpath/test_oracle.py", *session.posargs, env={"ORACLE_CASES": "100000"})
+
+
+@nox.session
 def fastapi_suite(session: nox.Session) -> None:
-    """FastAPI's own tests against a mounted FastAPI."""
+    """FastAPI's own tests against a mounted FastAPI, with plans and without."""
     session.install("-e", ".[test]", PIP)
     session.run("python", "tests/suites/fastapi/run.py", *session.posargs)
 

@@ -122,6 +122,7 @@ def verdict(suite: str, plain: Results, mounted: Results, *, floor: float) -> in
     without_us = len(mounted.of("failed")) - len(bad - missing) - excluded
     print(  # noqa: T201
         f"{suite}: {rooted} of {requests} requests went through the root{', too few' if low else ''}, "
+        f"{mounted.counts.get('by a plan', 0)} by a plan, "
         f"{listed} are of tests listed as plain; "
         f"excluded {excluded}, failing without us too {without_us}\n"
         f"{suite}: {len(mounted.of('passed'))} passed, {len(bad)} failed, "

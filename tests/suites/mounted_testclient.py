@@ -73,7 +73,25 @@ class Unprefixed:
         await self.app(scope, receive, send)
 
 
-OPTIONS: dict[str, Any] = {"docs_access": "public"}
+OPTIONS: dict[str, Any] = {"docs_access": "public", "fast_path": os.environ.get("FOREIGN_FAST_PATH", "1") == "1"}
+
+
+def count_plans() -> None:
+    """Counts the requests that plans serve, in `counts`."""
+    plans: Any = importlib.import_module("djfast_mount.fastpath.plan")
+    make = plans.Plan.__init__
+
+    def made(plan: Any, facts: Any) -> None:
+        make(plan, facts)
+        serve = plan.serve
+
+        def counted(*args: Any) -> Any:
+            counts["by a plan"] += 1
+            return serve(*args)
+
+        plan.serve = counted
+
+    plans.Plan.__init__ = made
 
 
 class Front:
@@ -267,4 +285,5 @@ if MOUNTED:
     django.setup()
     djfast_mount = importlib.import_module("djfast_mount")
     djfast_mount.mount  # noqa: B018
+    count_plans()
 replace_clients()

@@ -136,7 +136,9 @@ class _InTheStack:
         is_ours = current_source() is not None and scope.get(_TELEMETRY) is None
         plan = plan_now(leaf, scope) if is_ours else None
         if plan is not None and self.enter(scope, found):
-            return cast(Awaitable[None], plan.serve(_Inside(leaf, self._is_last), scope, receive, send))
+            if leaf.inside is None:
+                leaf.inside = _Inside(leaf, self._is_last)
+            return cast(Awaitable[None], plan.serve(leaf.inside, scope, receive, send))
         scope.setdefault("router", self.router)
         return leaf.app(scope, receive, send)
 
@@ -155,10 +157,13 @@ class _InTheStack:
     def enter(self, scope: Scope, found: Found) -> bool:
         """Puts into the scope what the router would. Returns whether that was possible: a convertor may raise."""
         leaf, match = found
-        try:
-            path_params = leaf.path_params(match, scope)
-        except Exception:
-            return False
+        if match is None and "path_params" not in scope:
+            path_params = {}
+        else:
+            try:
+                path_params = leaf.path_params(match, scope)
+            except Exception:
+                return False
         if "router" not in scope:
             scope["router"] = self.router
         scope["path_params"] = path_params
@@ -229,22 +234,31 @@ class _BeforeTheStack:
         if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_on():
             return api(scope, receive, send)
         stack = api.middleware_stack
-        if stack is None:
-            stack = api.middleware_stack = api.build_middleware_stack()
-        if stack is not self._stack:
-            self._stack, self._layers = stack, []
-            self._handlers = self._handlers_in(stack)
-        if self._handlers is None or any(each.concerns(scope) for each in self._layers):
+        if stack is None or stack is not self._stack:
+            self._look_at_the_stack()
+        if self._handlers is None:
+            return api(scope, receive, send)
+        for layer in self._layers:
+            if layer.concerns(scope):
+                return api(scope, receive, send)
+        found = self._inside.find(scope)
+        plan = None if found is None else plan_now(found[0], scope)
+        if found is None or plan is None or not self._inside.enter(scope, found):
             return api(scope, receive, send)
         scope["app"] = api
-        found = self._inside.find(scope)
-        if found is None:
-            return api(scope, receive, send)
-        plan = plan_now(found[0], scope)
-        if plan is None or not self._inside.enter(scope, found):
-            return api(scope, receive, send)
         scope["starlette.exception_handlers"] = self._handlers
-        return cast(Awaitable[None], plan.serve(_Before(found[0], api), scope, receive, send))
+        leaf = found[0]
+        if leaf.before is None:
+            leaf.before = _Before(leaf, api)
+        return cast(Awaitable[None], plan.serve(leaf.before, scope, receive, send))
+
+    def _look_at_the_stack(self) -> None:
+        """Makes the stack of the API if there is none yet, as Starlette does it, and notes what is in it."""
+        api = self.api
+        if api.middleware_stack is None:
+            api.middleware_stack = api.build_middleware_stack()
+        self._stack, self._layers = api.middleware_stack, []
+        self._handlers = self._handlers_in(api.middleware_stack)
 
     def _handlers_in(self, stack: Any) -> Any:
         """Returns the exception handlers of a stack that the user has added nothing to; None for any other."""
@@ -259,7 +273,7 @@ class _BeforeTheStack:
             private.AsyncExitStackMiddleware,
         )
         for kind in kinds:
-            while hasattr(stack, "concerns") and type(stack) is not kind:
+            while type(stack).__module__.startswith("djfast_mount.") and hasattr(stack, "concerns"):
                 self._layers.append(stack)
                 stack = stack.app
             if type(stack) is not kind:

@@ -63,14 +63,15 @@ class Leaf:
 
     Attributes:
         app: The router as if this were its only route.
+        before, inside: Where its plan stands when it serves before the API's stack, and in the place of its router.
         original: The route itself.
         rivals: The route itself, and those before it that may share a path with it, by their literal segments: the
             attributes of what is judged, its regular expression, the attributes of the route. None: not looked up yet.
     """
 
     __slots__ = (
-        *("_plan", "_texts_only", "app", "included", "judged", "literal", "order", "original", "regex", "rivals"),
-        *("route", "whole"),
+        *("_plan", "_texts_only", "app", "before", "included", "inside", "judged", "literal", "order", "original"),
+        *("regex", "rivals", "route", "whole"),
     )
 
     def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, included: Any) -> None:
@@ -81,6 +82,8 @@ class Leaf:
         self.literal, self.whole = ((), False) if judged is None else _literal_segments(judged)
         self.rivals: list[_Rival] | None = None
         self.included = included
+        self.before: Any = None
+        self.inside: Any = None
         self.original = None if judged is None else _original(judged)
         self._plan: Plan | str | None = None if isinstance(self.original, APIRoute) else "no APIRoute"
         convertors = {} if judged is None else judged.param_convertors
@@ -196,7 +199,12 @@ class RouteIndex:
 
     def find(self, scope: Scope) -> Found | None:
         """Returns the route for this request, with the match of its regular expression; None: it is not known."""
-        path, method = private.get_route_path(scope), scope["method"]
+        path, root_path, method = scope["path"], scope.get("root_path"), scope["method"]
+        if root_path:
+            # The same, written out for the path that it mostly is.
+            length = len(root_path)
+            is_below = path.startswith(root_path) and path[length : length + 1] == "/"
+            path = path[length:] if is_below else private.get_route_path(scope)
         known = self._known.get((method, path))
         if known is not None:
             found, earlier = known

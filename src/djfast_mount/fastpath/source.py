@@ -82,7 +82,7 @@ __all__ = ["write"]
 
 # FastAPI looks these up with each call, and tools put others in their places.
 _LOOKED_UP = ("run_endpoint_function", "serialize_response", "solve_dependencies", "run_in_threadpool")
-_LOOKED_UP_SOLVING = ("request_params_to_args", "request_body_to_args")
+_READING = ("request_params_to_args", "request_body_to_args")
 _REQUEST = {"request_param_name", "http_connection_param_name"}
 _ENDED = ("reply", "content", "fields")
 
@@ -170,7 +170,8 @@ class _Route:
         add, dependants = self._objects.add, list(dependants_of(self._facts.dependant))
         asked = ["EFFECTIVE.app is APP", "'handle' not in ROUTE"]
         asked += [f"GLOBALS[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _LOOKED_UP]
-        asked += [f"SOLVING[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _LOOKED_UP_SOLVING]
+        if any(call.reads.names() for call in self._tree.calls):
+            asked += [f"SOLVING[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _READING]
         if len(dependants) > 1 and self._facts.cells["dependency_overrides_provider"]:
             asked.append("not PROVIDER.dependency_overrides")
         for each in dependants:

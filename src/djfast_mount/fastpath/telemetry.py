@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from opentelemetry import _logs, metrics, trace
@@ -20,6 +20,9 @@ from djfast_mount.fastpath.private_names import private
 __all__ = ["is_traced", "question_of"]
 
 _NAMED = ("OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER", "OTEL_PYTHON_LOGGER_PROVIDER")
+_PROVIDERS: tuple[Literal["tracer_provider", "meter_provider", "logger_provider"], ...] = (
+    *("tracer_provider", "meter_provider", "logger_provider"),
+)
 
 
 def question_of(api: FastAPI) -> Callable[[], bool]:
@@ -27,7 +30,8 @@ def question_of(api: FastAPI) -> Callable[[], bool]:
     asked: Callable[[], bool] = api._native_telemetry.enabled
     if any(name in os.environ for name in _NAMED):
         return asked
-    config = api._telemetry
+    if any(api._telemetry[name] is not None for name in _PROVIDERS):
+        return asked
     tracers, meters, loggers = vars(trace), vars(metrics_internal), vars(logs_internal)
     get_tracer, get_meter, get_logger = trace.get_tracer_provider, metrics.get_meter_provider, _logs.get_logger_provider
 
@@ -39,9 +43,6 @@ def question_of(api: FastAPI) -> Callable[[], bool]:
             and trace.get_tracer_provider is get_tracer
             and metrics.get_meter_provider is get_meter
             and _logs.get_logger_provider is get_logger
-            and config["tracer_provider"] is None
-            and config["meter_provider"] is None
-            and config["logger_provider"] is None
         ):
             return False
         return asked()
