@@ -127,6 +127,7 @@ class _InTheStack:
             return cast(Awaitable[None], self.router.app(scope, receive, send))
         chosen = scope.pop(_CHOSEN, None)
         if chosen is not None:
+            del scope[_TELEMETRY]  # See _Before.
             return cast(Awaitable[None], chosen(scope, receive, send))
         found = self.find(scope)
         if found is None:
@@ -296,8 +297,7 @@ class _Before(_Inside):
 
     async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Has FastAPI serve the request."""
-        scope[_CHOSEN] = self._leaf.app
-        await self._api(scope, receive, send)
+        await self._go_inside(self._leaf.app, scope, receive, send)
 
     async def fail(
         self,
@@ -309,5 +309,11 @@ class _Before(_Inside):
         send: Send,
     ) -> None:
         """Raises the exception in `box` where FastAPI would."""
-        scope[_CHOSEN] = failure = Failure(box, request, started)
-        await self._api(scope, receive, without_start(send, failure.start))
+        failure = Failure(box, request, started)
+        await self._go_inside(failure, scope, receive, without_start(send, failure.start))
+
+    async def _go_inside(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Calls `app` where the router stands, through the stack of the API."""
+        scope[_CHOSEN] = app
+        scope[_TELEMETRY] = None  # It was asked for before: FastAPI need not ask again.
+        await self._api(scope, receive, send)
