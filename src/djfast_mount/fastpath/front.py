@@ -231,27 +231,28 @@ class _BeforeTheStack:
         self._layers: list[Any] = []  # of the package's own: they say themselves which calls concern them
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        api = self.api
-        if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_on():
-            return api(scope, receive, send)
-        stack = api.middleware_stack
-        if stack is None or stack is not self._stack:
-            self._look_at_the_stack()
-        if self._handlers is None:
-            return api(scope, receive, send)
-        for layer in self._layers:
-            if layer.concerns(scope):
-                return api(scope, receive, send)
-        found = self._inside.find(scope)
+        found = self._inside.find(scope) if self._may_pass_by(scope) else None
         plan = None if found is None else plan_now(found[0], scope)
         if found is None or plan is None or not self._inside.enter(scope, found):
-            return api(scope, receive, send)
-        scope["app"] = api
+            return self.api(scope, receive, send)
+        scope["app"] = self.api
         scope["starlette.exception_handlers"] = self._handlers
         leaf = found[0]
         if leaf.before is None:
-            leaf.before = _Before(leaf, api)
+            leaf.before = _Before(leaf, self.api)
         return cast(Awaitable[None], plan.serve(leaf.before, scope, receive, send))
+
+    def _may_pass_by(self, scope: Scope) -> bool:
+        """Whether nothing in the stack of the API would do more for a call than to hand it on."""
+        api = self.api
+        if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_on():
+            return False
+        if api.middleware_stack is None or api.middleware_stack is not self._stack:
+            self._look_at_the_stack()
+        for layer in self._layers:
+            if layer.concerns(scope):
+                return False
+        return self._handlers is not None
 
     def _look_at_the_stack(self) -> None:
         """Makes the stack of the API if there is none yet, as Starlette does it, and notes what is in it."""

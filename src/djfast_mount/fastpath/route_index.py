@@ -210,6 +210,10 @@ class RouteIndex:
             found, earlier = known
             if found[0].allows(method) and not (earlier and any(other.allows(method) for other in earlier)):
                 return found
+        return self._try(scope, path, method)
+
+    def _try(self, scope: Scope, path: str, method: str) -> Found | None:
+        """Returns the first route that takes a request, of those that may."""
         if "\n" in path:
             return None  # The end of a regular expression matches before one too.
         for leaf in self._candidates(path):
