@@ -231,6 +231,8 @@ class _BeforeTheStack:
         self._layers: list[Any] = []  # of the package's own: they say themselves which calls concern them
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self.api(scope, receive, send)
         found = self._inside.find(scope) if self._may_pass_by(scope) else None
         plan = None if found is None else plan_now(found[0], scope)
         if found is None or plan is None or not self._inside.enter(scope, found):
@@ -243,9 +245,9 @@ class _BeforeTheStack:
         return cast(Awaitable[None], plan.serve(leaf.before, scope, receive, send))
 
     def _may_pass_by(self, scope: Scope) -> bool:
-        """Whether nothing in the stack of the API would do more for a call than to hand it on."""
+        """Whether nothing in the stack of the API would do more for an http call than to hand it on."""
         api = self.api
-        if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_on():
+        if api.root_path or _TELEMETRY in scope or self._is_on():
             return False
         if api.middleware_stack is None or api.middleware_stack is not self._stack:
             self._look_at_the_stack()
