@@ -156,6 +156,13 @@ def container(session: nox.Session) -> None:
 
 
 @nox.session
+def pgbouncer(session: nox.Session) -> None:
+    """PgBouncer in transaction mode, an old one and a newer one. Needs root, pgbouncer and debootstrap."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/pgbouncer", *session.posargs)
+
+
+@nox.session
 def kubernetes(session: nox.Session) -> None:
     """The manifests of examples/kubernetes against the published schemas. Needs kubectl, or root and debootstrap."""
     session.install("-e", ".[test]", "kubernetes-validate>=1.37")

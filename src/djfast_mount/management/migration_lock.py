@@ -5,6 +5,8 @@
 2. They are asked for again and again, never waited for in the database: a statement that waits keeps a snapshot, for
    which ``CREATE INDEX CONCURRENTLY`` of the one that migrates would wait in its turn; and ``statement_timeout`` would
    end it.
+   PostgreSQL's is a transaction's, so it holds through PgBouncer in transaction mode too. That transaction is idle and,
+   being READ COMMITTED, keeps no snapshot.
 3. A file of SQLite is on one machine, whose kernel locks the folder that it lies in. What is in memory has no others.
 """
 
@@ -77,7 +79,18 @@ def _none(connection: BaseDatabaseWrapper) -> Iterator[_Attempt]:
 @contextlib.contextmanager
 def _postgresql(connection: BaseDatabaseWrapper) -> Iterator[_Attempt]:
     with _own(connection) as own:
-        yield lambda: bool(_value(own, "SELECT pg_try_advisory_lock(%s)", _KEY))
+
+        def attempt() -> bool:
+            own.set_autocommit(False)
+            with own.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            if _value(own, "SELECT pg_try_advisory_xact_lock(%s)", _KEY):
+                return True
+            own.rollback()
+            return False
+
+        yield attempt
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ _RESERVED = ("superuser_reserved_connections", "reserved_connections")
 
 
 def probe_databases(target: Target) -> Iterator[CheckMessage]:
-    """E101, W101 to W103, I101. Opens a connection to each database, and closes it."""
+    """E101, W101 to W103, W107, I101. Opens a connection to each database, and closes it."""
     for alias in connections:
         connection = connections[alias]
         try:
@@ -39,6 +39,7 @@ def _probe(connection: BaseDatabaseWrapper, target: Target) -> Iterator[CheckMes
     if connection.vendor == "postgresql":
         yield from _budget(connection, target, _postgresql_connections(connection))
         yield from _postgresql_timeout(connection)
+        yield from _postgresql_pooler(connection)
     elif connection.vendor == "mysql":
         yield from _budget(connection, target, int(_value(connection, "SELECT @@max_connections")))
     if connection.vendor != "sqlite":
@@ -83,6 +84,21 @@ def _reuse(connection: BaseDatabaseWrapper, target: Target) -> Iterator[CheckMes
 def _postgresql_connections(connection: BaseDatabaseWrapper) -> int:
     most = int(_value(connection, "SHOW max_connections"))
     return most - sum(int(_value(connection, f"SELECT current_setting('{name}', true)") or 0) for name in _RESERVED)
+
+
+def _postgresql_pooler(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
+    """W107. A pooler gives each client a process number of its own making, by which it cancels queries."""
+    alias = connection.alias
+    told = connection.connection.info.backend_pid
+    if not connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] and told != _value(
+        connection, "SELECT pg_backend_pid()"
+    ):
+        yield checks.Warning(
+            f"The database {alias!r} is reached through a pooler such as PgBouncer, and server-side cursors are on: in "
+            "transaction mode QuerySet.iterator() fails.",
+            hint=f'Set DATABASES[{alias!r}]["DISABLE_SERVER_SIDE_CURSORS"] = True, unless it pools whole sessions.',
+            id="djfast_mount.W107",
+        )
 
 
 def _postgresql_timeout(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
