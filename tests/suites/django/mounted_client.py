@@ -31,6 +31,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.test.client import AsyncClientHandler, ClientHandler, conditional_content_removal
 from django.test.testcases import LiveServerThread
+from django.urls import set_script_prefix
 
 MOUNTED = os.environ["FOREIGN_MODE"] == "mounted"
 
@@ -159,6 +160,8 @@ class RootClientHandler(ClientHandler):
         self._root = self._root or mounted()
         exchange = Exchange(scope_of(environ), body_of(environ), check_csrf=self.enforce_csrf_checks)
         async_to_sync(exchange.run)(self._root)
+        # A request under a script name leaves it on its thread, as ASGIHandler's do; Django's client has no handler.
+        set_script_prefix("/")
         response = exchange.result()
         response.wsgi_request = exchange.request
         return response
