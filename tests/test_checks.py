@@ -82,6 +82,7 @@ BAD = {
     "static_memory": None,
     "send_timeout": True,
     "warn_after": "30",
+    "lend_idle": "no",
     "authentication": "djfast_mount.auth.session",
     "problem_details": "always",
     "health_path": "healthz",

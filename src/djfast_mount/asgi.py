@@ -43,6 +43,7 @@ def _pool(threads: int | None, wait_timeout: float) -> Pool:
         PoolThread(MountedApplication),
         wait_timeout=wait_timeout,
         timeout_error=partial(PoolTimeout, wait_timeout),
+        lends=option("lend_idle"),
     )
 
 

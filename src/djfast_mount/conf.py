@@ -25,6 +25,7 @@ _DEFAULTS: dict[str, Any] = {
     "static_memory": 32 * 2**20,
     "send_timeout": 30.0,
     "warn_after": 30.0,
+    "lend_idle": True,
     "authentication": ("djfast_mount.auth.session",),
     "problem_details": False,
     "django_settings_for_api": True,

@@ -78,6 +78,7 @@ OPTIONS: dict[str, Kind] = {
     "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
     "send_timeout": _SECONDS,
     "warn_after": _SECONDS,
+    "lend_idle": _FLAG,
     "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
     "problem_details": _FLAG,
     "django_settings_for_api": Kind(

@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     static_memory: int
     send_timeout: float
     warn_after: float
+    lend_idle: bool
     authentication: Sequence[str]
     problem_details: bool
     django_settings_for_api: bool | Collection[str]

@@ -26,7 +26,7 @@ from djfast_mount.database.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
 from djfast_mount.offload import run as offload
 from djfast_mount.spelling import did_you_mean
-from djfast_mount.threads.lease import Source
+from djfast_mount.threads.source import Source
 
 __all__ = ["Atomic", "atomic", "honour_atomic_requests"]
 

@@ -51,6 +51,7 @@ class Stop:
 notes: list[Note] = []
 signals: list[Note] = []
 connections: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []
+counts: list[int] = []  # how many connections were open when one was made
 stops: dict[str, Stop] = defaultdict(Stop)
 tasks: list[asyncio.Task[Any]] = []  # those that outlive their requests
 
@@ -82,9 +83,24 @@ def signals_of(thread: threading.Thread) -> list[str]:
     return [signal.part for signal in signals if signal.thread is thread]
 
 
+def most_spells_at_once() -> int:
+    """How many threads were between the two signals of a request at the same time."""
+    running = 0
+    most = 0
+    for signal in signals:
+        running += 1 if signal.part == "started" else -1
+        most = max(most, running)
+    return most
+
+
 def open_stops() -> None:
     for stop in list(stops.values()):
         stop.open()
+
+
+def most_connections_at_once() -> int:
+    """How many connections were open at the same time, seen when each was made."""
+    return max(counts, default=0)
 
 
 def open_connections() -> list[BaseDatabaseWrapper]:
@@ -93,7 +109,7 @@ def open_connections() -> list[BaseDatabaseWrapper]:
 
 def clear() -> None:
     open_stops()
-    for record in (notes, signals, stops, tasks):
+    for record in (notes, signals, counts, stops, tasks):
         record.clear()
 
 
@@ -113,6 +129,7 @@ def _finished(**_: object) -> None:
 
 def _created(connection: BaseDatabaseWrapper, **_: object) -> None:
     connections.append((threading.current_thread(), connection))
+    counts.append(len({id(connection.connection) for connection in open_connections()}))
 
 
 @contextlib.contextmanager

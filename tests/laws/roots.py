@@ -27,10 +27,13 @@ from djfast_mount.offload import loop_call as loop_calls
 from djfast_mount.offload import run as offload
 from djfast_mount.request_thread import request as request_thread
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
+from djfast_mount.request_thread.response import WatchedResponse
 from djfast_mount.threads.calls import Call
+from djfast_mount.threads.claim import Claim
 from djfast_mount.threads.lease import Lease
-from djfast_mount.threads.pool import Pool, Worker
+from djfast_mount.threads.pool import Pool
 from djfast_mount.threads.streams import Streams
+from djfast_mount.threads.worker import Worker
 from laws.site import MakeRoot
 
 RootContext = Callable[[], contextlib.AbstractContextManager[MakeRoot]]
@@ -87,8 +90,9 @@ def scattered() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 2 off: a request takes a thread for each call, and another one if there is any."""
 
     class ScatteredPool(Pool):
-        def give_back(self, worker: Worker) -> None:
-            super().give_back(worker)
+        def give_back(self, claim: Claim) -> None:
+            worker = claim.worker
+            super().give_back(claim)
             with self.lock:
                 self._idle.sort(key=lambda idle: idle is not worker)
 
@@ -141,13 +145,25 @@ def clinging() -> contextlib.AbstractContextManager[MakeRoot]:
     return _mounted_with((request_thread, "Lease", ClingingLease), (Streams, "enter", enter))
 
 
-def target() -> contextlib.AbstractContextManager[MakeRoot]:
+def stubborn() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 8 off: a request that waits for something else keeps the right to run, whoever waits for it."""
+    return _mounted_with((Pool, "watch", lambda pool, loop: None))
+
+
+def mixing() -> contextlib.AbstractContextManager[MakeRoot]:
+    """Law 8 off: what a request leaves on a connection is left there, and does not keep its thread."""
+    return _mounted_with(
+        (connections, "_clear_away", lambda lease: None), (PoolThread, "keeps", lambda hooks, lease: False)
+    )
+
+
+def unhurried() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 8's send limit off: a client may take as long as it likes."""
 
-    async def send(request: RequestThread, lease: Lease, message: Message) -> None:
+    async def send(request: WatchedResponse, lease: Lease, message: Message) -> None:
         await request._send(message)
 
-    return _mounted_with((RequestThread, "_send_in_time", send))
+    return _mounted_with((WatchedResponse, "_send_in_time", send))
 
 
 def refusing() -> contextlib.AbstractContextManager[MakeRoot]:
@@ -185,7 +201,7 @@ def reusing() -> contextlib.AbstractContextManager[MakeRoot]:
         former[late] = former[lease]
         return late
 
-    return _mounted_with((Lease, "close", noting_close), (Lease, "successor", late))
+    return _mounted_with((Lease, "close", noting_close), (Lease, "successor", late), (Lease, "for_task", late))
 
 
 def endless() -> contextlib.AbstractContextManager[MakeRoot]:
@@ -202,8 +218,9 @@ def unfair() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 6's order off: who has come last is served first."""
 
     class UnfairPool(Pool):
-        def wait(self, lease: Lease) -> None:
-            self._waiting.appendleft(lease)
+        def wait(self, claim: Claim) -> None:
+            super().wait(claim)
+            self._waiting.rotate(1)
 
     return _mounted_with((asgi, "Pool", UnfairPool))
 
@@ -248,7 +265,9 @@ ROOTS: dict[str, RootContext] = {
         unfair,
         deaf,
         clinging,
-        target,
+        stubborn,
+        mixing,
+        unhurried,
         refusing,
         reusing,
         held_up,

@@ -113,9 +113,10 @@ class Root:
         exchange.send({"type": "http.request", "body": b"", "more_body": False})
         return exchange
 
-    def connect(self, path: str) -> Exchange:
+    def connect(self, path: str, query: str = "") -> Exchange:
         """Open a websocket."""
-        exchange = Exchange(self.app, websocket_scope(self.root_path + path, root_path=self.root_path))
+        scope = websocket_scope(self.root_path + path, root_path=self.root_path)
+        exchange = Exchange(self.app, {**scope, "query_string": query.encode()})
         exchange.send({"type": "websocket.connect"})
         return exchange
 
@@ -141,10 +142,11 @@ class Site:
         wait_timeout: float = 5.0,
         django_middleware: Sequence[str] = ("laws.django_half.noting",),
         opens_stops: bool = True,
+        urls: str = "laws.django_half",
         **options: Any,
     ) -> AsyncIterator[Root]:
         record.clear()
-        with override_settings(ROOT_URLCONF="laws.django_half", MIDDLEWARE=django_middleware):
+        with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=django_middleware):
             app = self._make(api, threads=threads, wait_timeout=wait_timeout, **options)
             async with lifespan(app):
                 try:

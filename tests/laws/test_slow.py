@@ -193,7 +193,7 @@ async def pinned(within: InTransaction) -> StreamingResponse:
     return StreamingResponse(parts())
 
 
-@pytest.mark.violated_by("target")
+@pytest.mark.violated_by("unhurried")
 async def test_a_stream_with_a_transaction_has_a_send_limit(site: Site) -> None:
     """A stream whose transaction holds the only thread is cut off when its client stops reading: others go on."""
     with override_settings(DJFAST_MOUNT={"send_timeout": 0.2}):

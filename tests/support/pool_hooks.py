@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from djfast_mount.threads.lease import Lease
 
@@ -15,6 +16,7 @@ class NotedHooks:
         self.events: list[tuple[str, threading.Thread]] = []
         self.at: dict[str, Callable[[], object]] = {}
         self.busy_leases: set[Lease] = set()
+        self.kept_leases: set[Lease] = set()
 
     def begin(self, lease: Lease) -> None:
         self._note("begin")
@@ -22,10 +24,16 @@ class NotedHooks:
     def busy(self, lease: Lease) -> bool:
         return lease in self.busy_leases
 
+    def keeps(self, lease: Lease) -> bool:
+        return lease in self.kept_leases
+
     def end(self, lease: Lease) -> None:
         self._note("end")
 
-    def leave(self) -> None:
+    def surrender(self, stock: dict[Any, Any]) -> None:
+        self._note("surrender")
+
+    def leave(self, stock: dict[Any, Any]) -> None:
         self._note("leave")
 
     def names(self) -> list[str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,14 +20,18 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from djfast_mount.threads.calls import Call, FutureCall
+from djfast_mount.threads import claim as claims
+from djfast_mount.threads import lease as leases
+from djfast_mount.threads.calls import FutureCall
+from djfast_mount.threads.claim import Claim
 from djfast_mount.threads.lease import Lease
-from djfast_mount.threads.pool import Pool, Worker
+from djfast_mount.threads.pool import RETURNING_FIRST, Pool
+from djfast_mount.threads.worker import Item, Worker
 from laws.clock import ClockLoop
 
 pytestmark = pytest.mark.once
 
-LINGERS = [True, False, False, False]
+LINGERS = [True, True, True, False, False]
 places = st.integers(min_value=0, max_value=len(LINGERS) - 1)
 Numbers = dict[int, tuple[int, Any]]
 
@@ -56,49 +59,58 @@ class Held:
 class Wait:
     """One wait of a lease. A lease that has to wait again begins another."""
 
-    lease: Lease
+    claim: Claim
 
 
 class WatchedPool(Pool):
-    """Keeps a list of its own of those that wait, and compares."""
+    """Keeps lists of its own of those that wait, and compares."""
 
     def __init__(self, size: int, hooks: Hooks) -> None:
         super().__init__(size, hooks, wait_timeout=10_000)
         self.waits: list[Wait] = []  # guarded by lock
-        self.leaving: set[Lease] = set()  # whose withdrawal is under way
+        self.returns: list[Wait] = []  # guarded by lock; those that have a thread already
+        self.in_a_row = 0  # guarded by lock
+        self.leaving: set[Claim] = set()  # whose withdrawal is under way
         self.faults: list[str] = []
 
-    def wait(self, lease: Lease) -> None:
-        super().wait(lease)
-        self.waits.append(Wait(lease))
+    def wait(self, claim: Claim) -> None:
+        super().wait(claim)
+        (self.waits if claim.worker is None else self.returns).append(Wait(claim))
 
-    def withdraw(self, lease: Lease) -> list[Call]:
-        self.leaving.add(lease)
-        calls = super().withdraw(lease)
+    def withdraw(self, claim: Claim) -> list[Item]:
+        self.leaving.add(claim)
+        items = super().withdraw(claim)
         with self.lock:
-            if calls:
-                self.waits = [wait for wait in self.waits if wait.lease is not lease]
-            self.leaving.discard(lease)
-        return calls
+            if items:
+                self._forget(claim)
+            self.leaving.discard(claim)
+        return items
 
-    def _hand_on(self, worker: Worker) -> None:
-        super()._hand_on(worker)
-        if worker.lease not in self._next():
-            self.faults.append("the worker went to another lease than the one that has waited longest")
-        self.waits = [wait for wait in self.waits if wait.lease is not worker.lease]
+    def park(self, claim: Claim) -> None:
+        self.hooks.parked()
+        super().park(claim)
 
-    def _next(self) -> Iterator[Lease | None]:
-        """Who may be served now: the first that waits, and before it who is about to be withdrawn."""
-        for wait in self.waits:
-            yield wait.lease
-            if wait.lease not in self.leaving:
-                return
-        yield None
+    def _serve(self, claim: Claim, worker: Worker) -> None:
+        first = self.returns if self.in_a_row < RETURNING_FIRST or not self.waits else self.waits
+        queue = first or self.waits
+        # The first that waits, and before it who is about to be withdrawn.
+        may_be_next = [wait.claim for wait in queue[: len(self.leaving) + 1]]
+        if claim not in may_be_next and not self.leaving:
+            self.faults.append("the worker went to another lease than the one whose turn it was")
+        self.in_a_row = self.in_a_row + 1 if claim.worker is not None else 0
+        self._forget(claim)
+        if claim.worker not in (None, worker):
+            self.faults.append("a lease that had a thread was given another one")
+        super()._serve(claim, worker)
+
+    def _forget(self, claim: Claim) -> None:
+        self.waits = [wait for wait in self.waits if wait.claim is not claim]
+        self.returns = [wait for wait in self.returns if wait.claim is not claim]
 
     def still_waiting(self, since: list[Wait] | None = None) -> list[Wait]:
         """Those that wait now; of `since` those that have never stopped."""
         with self.lock:
-            now = [wait for wait in self.waits if wait.lease not in self.leaving]
+            now = [wait for wait in self.waits + self.returns if wait.claim not in self.leaving]
         return now if since is None else [wait for wait in since if wait in now]
 
 
@@ -110,6 +122,7 @@ class Hooks:
     def __init__(self) -> None:
         self.events: list[tuple[int, str, Any]] = []
         self.busy_leases: set[Lease] = set()
+        self.kept_leases: set[Lease] = set()
         self.may_leave = threading.Event()
         self.may_leave.set()
         self._thread = threading.local()
@@ -126,8 +139,18 @@ class Hooks:
 
     def busy(self, lease: Lease) -> bool:
         busy = lease in self.busy_leases
-        self._thread.asked = (busy, self.pool.still_waiting())
+        self._thread.asked = (busy or lease in self.kept_leases, self.pool.still_waiting())
         return busy
+
+    def keeps(self, lease: Lease) -> bool:
+        return lease in self.kept_leases
+
+    def parked(self) -> None:
+        """Its next spell may well begin ahead of those that wait for their first."""
+        self._thread.ended = None, []
+
+    def surrender(self, stock: dict[Any, Any]) -> None:
+        self.note("surrender", None)
 
     def call(self, number: int) -> None:
         self.note("call", number)
@@ -143,16 +166,20 @@ class Hooks:
             self.pool.faults.append("a spell ended that something kept on its thread")
         self._thread.ended = lease, self.pool.still_waiting()
 
-    def leave(self) -> None:
+    def leave(self, stock: dict[Any, Any]) -> None:
         self.note("leave", None)
         self.may_leave.wait(30)
 
 
 class PoolMachine(RuleBasedStateMachine):
-    """Call, call while a call runs, cancel, rest, keep, wait in vain, abandon, shut down and open again."""
+    """Call, call while a call runs, cancel, rest, keep, lend, wait in vain, abandon, shut down and open again."""
 
     @initialize(size=st.sampled_from([1, 2, 3]), crowded=st.booleans())
     def make(self, size: int, crowded: bool) -> None:
+        # Each look finds whatever is idle just then: time is not what this is about.
+        self.patch = pytest.MonkeyPatch()
+        for module, name in ((claims, "IDLE"), (claims, "LOOKS"), (leases, "REFUSAL")):
+            self.patch.setattr(module, name, 0)
         self.loop = ClockLoop()
         self.hooks = Hooks()
         self.pool = self.hooks.pool = WatchedPool(size, self.hooks)
@@ -215,17 +242,34 @@ class PoolMachine(RuleBasedStateMachine):
         held.rested = True
         self.on_loop(held.lease.rest)
 
-    @rule(place=places)
-    def keep(self, place: int) -> None:
-        self.hooks.busy_leases.add(self.held(place).lease)
+    @rule(place=places, in_transaction=st.booleans())
+    def keep(self, place: int, in_transaction: bool) -> None:
+        (self.hooks.busy_leases if in_transaction else self.hooks.kept_leases).add(self.held(place).lease)
 
     @rule(place=places)
     def keep_no_more(self, place: int) -> None:
         self.hooks.busy_leases.discard(self.held(place).lease)
+        self.hooks.kept_leases.discard(self.held(place).lease)
+
+    @rule()
+    def look_for_idle_leases(self) -> None:
+        for held in self.open.values():
+            if held.lingers and held.is_done():
+                self.loop.until(lambda held=held: held.lease.idle_since or held.lease.worker is None)
+        self.on_loop(self.pool._looks._look, self.loop)
+
+    @rule(place=places, other=places, stays=st.booleans())
+    def lend(self, place: int, other: int, stays: bool) -> None:
+        """What gives one lease the slot of another, if nothing keeps it."""
+        for each in range(self.size):
+            self.call((place + each) % len(LINGERS), False)
+            self.let_go_on((place + each) % len(LINGERS))
+        self.call(other, stays)
+        self.look_for_idle_leases()
 
     def waiting(self) -> list[int]:
         """Whose leases wait just now. No precondition: that may not depend on what threads have got to."""
-        return [place for place, held in self.open.items() if held.lease._waiting]
+        return [place for place, held in self.open.items() if held.lease.waits]
 
     @rule(number=places)
     def wait_in_vain(self, number: int) -> None:
@@ -265,17 +309,19 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def never_more_workers_than_allowed(self) -> None:
         with self.pool.lock:
-            assert len(self.pool.workers) <= self.size
+            running = [worker for worker in self.pool.workers if worker.slot is not None]
+            assert len(running) == self.pool._running <= self.size
 
     @invariant()
     def nobody_waits_while_a_worker_could_be_had(self) -> None:
         with self.pool.lock:
             assert not (self.pool._waiting and self.pool._idle)
-            assert not (self.pool._waiting and len(self.pool.workers) < self.size)
+            assert not (self.pool.crowded and self.pool._running < self.size)
 
     @invariant()
     def a_worker_has_one_lease(self) -> None:
-        leases = [id(lease) for _, lease in self.pool.held()]
+        with self.pool.lock:
+            leases = [id(worker.claim) for worker in self.pool.workers if worker.claim is not None]
         assert len(leases) == len(set(leases))
 
     @invariant()
@@ -300,10 +346,12 @@ class PoolMachine(RuleBasedStateMachine):
 
         self.loop.until(close_those_that_are_done)
         self.loop.until(lambda: all(held.is_done() for held in self.all_held()) and not self.pool.held())
+        self.loop.until(lambda: not self.pool.parked())
         emptied = threading.Event()
         self.pool.shutdown(emptied.set)
         self.loop.until(lambda: emptied.is_set() and len(self.emptied) >= self.shutdowns)
         self.loop.close()
+        self.patch.undo()
         self.check()
 
     def check(self) -> None:
@@ -327,6 +375,8 @@ class PoolMachine(RuleBasedStateMachine):
                 assert within[thread] is None, "a spell has begun in another one"
                 assert whose not in within.values(), "a lease has two spells at once"
                 within[thread] = whose
+            elif what == "surrender":
+                assert within[thread] is None, "connections were given up in the midst of a spell"
             elif what == "end":
                 assert within[thread] is whose, "a spell has ended that was not begun"
                 within[thread] = None

@@ -1,1 +1,27 @@
-"""Django's connections on the threads: signals, what a request leaves behind, connections elsewhere."""
+"""Django's database connections: in a request, and outside of requests.
+
+`keep_thread` and `request_signalling` are public. They are imported when they are asked for, since every module of this
+package imports the package first.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from djfast_mount.database.kept_thread import keep_thread as keep_thread
+
+__all__ = ["keep_thread"]
+
+_MODULES = {"keep_thread": "kept_thread"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -23,10 +23,12 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from djfast_mount.database.sessions import Stock, close_raw, session_of, watch_connections
 from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.run import current_lease, settle
 from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.worker import current_worker
 
 __all__ = ["OwnThread", "PoolThread", "begun", "endpoint_name", "in_transaction", "note_started"]
 
@@ -61,11 +63,15 @@ class PoolThread:
     def __init__(self, sender: object) -> None:
         self._sender = sender
         self._thread = threading.local()
+        watch_connections()
 
     def begin(self, lease: Lease) -> None:
         if getattr(self._thread, "loop", None) is not lease.loop:
             self._thread.loop = lease.loop
             settle(lease.loop)
+        if lease.carried:
+            _unpack(lease.carried)
+            lease.carried = None
         if lease.announces and not lease.open:
             lease.open = True
             _announce(lease, self._sender, initialized())
@@ -73,7 +79,18 @@ class PoolThread:
     def busy(self, lease: Lease) -> bool:
         return any(map(in_transaction, initialized()))
 
+    def keeps(self, lease: Lease) -> bool:
+        return any(map(_keeps, initialized()))
+
     def end(self, lease: Lease) -> None:
+        try:
+            self._finish(lease)
+        finally:
+            # Also where a response has sent the signal by its own close(), and where a receiver has failed.
+            if not lease.parking:
+                _clear_away(lease)
+
+    def _finish(self, lease: Lease) -> None:
         # Before the signal, so that what a receiver writes is not lost with the request's transaction; and after it.
         found = initialized()
         if _heal(found, lease):
@@ -88,8 +105,18 @@ class PoolThread:
         if finish(lease.sender or self._sender, found):
             _heal(initialized(), lease)
 
-    def leave(self) -> None:
+    def surrender(self, stock: Stock) -> None:
+        for connection in initialized():
+            session = session_of(connection)
+            if session is not None:
+                session.surrender(stock)
+            else:
+                connection.close()
+
+    def leave(self, stock: Stock) -> None:
         connections.close_all()
+        for raw, _ in stock.values():
+            close_raw(raw)
 
 
 class OwnThread:
@@ -127,7 +154,14 @@ class OwnThread:
             _let_go(connection)
         SyncToAsync.threadlocal.main_event_loop = self._loop
 
-    def leave(self) -> None:
+    def keeps(self, lease: Lease) -> bool:
+        """Nothing: the thread is nobody else's."""
+        return False
+
+    def surrender(self, stock: Stock) -> None:
+        """Nothing: the thread goes on, and so do its connections."""
+
+    def leave(self, stock: Stock) -> None:
         """Nothing: the thread goes on."""
 
     def _unwind(self, connection: BaseDatabaseWrapper, lease: Lease) -> None:
@@ -167,8 +201,61 @@ def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
         logger.error("%s", _left_open(connection.alias, lease))
         with contextlib.suppress(Exception):  # The connection is thrown away, whatever state it is in.
             connection.close()
-        del connections[connection.alias]
+        _drop(connection)
     return True
+
+
+def _drop(connection: BaseDatabaseWrapper) -> None:
+    session = session_of(connection)
+    if session is None:
+        del connections[connection.alias]
+    else:
+        session.detach()
+
+
+def _keeps(connection: BaseDatabaseWrapper) -> bool:
+    session = session_of(connection)
+    return session is not None and session.keeps()
+
+
+def _clear_away(lease: Lease) -> None:
+    """Has what the request has left on its connections meet no other request.
+
+    Where the request goes on, what it has set on its wrappers goes along to its next worker.
+    """
+    worker = current_worker()
+    stock = {} if worker is None or worker.slot is None else worker.slot.stock
+    for connection in initialized():
+        session = session_of(connection)
+        if session is None:
+            _clear_unknown(connection)
+        elif not session.is_clean():
+            carries = session.carries()
+            session.surrender(stock)
+            if carries and lease.goes_on:
+                lease.carried = lease.carried or {}
+                session.carry(lease.carried)
+            elif carries:
+                session.detach()
+
+
+def _clear_unknown(connection: BaseDatabaseWrapper) -> None:
+    """Somebody has put it in the place of the worker's own: nobody knows what it carries."""
+    with contextlib.suppress(Exception):
+        connection.close()
+    del connections[connection.alias]
+
+
+def _unpack(luggage: Stock) -> None:
+    """Puts the wrappers that a request has brought along in the place of the thread's own. Runs on a worker."""
+    worker = current_worker()
+    for alias, connection in luggage.items():
+        for resident in initialized():
+            session = session_of(resident)
+            if resident.alias == alias and session is not None and worker is not None and worker.slot is not None:
+                session.surrender(worker.slot.stock)
+                session.detach()
+        connections[alias] = connection
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:

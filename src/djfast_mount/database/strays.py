@@ -22,8 +22,8 @@ from django.db.backends.signals import connection_created
 from djfast_mount.database.connections import in_transaction
 from djfast_mount.offload.run import current_source
 from djfast_mount.threads.calls import FutureCall
-from djfast_mount.threads.lease import Source
-from djfast_mount.threads.pool import current_worker
+from djfast_mount.threads.source import Source
+from djfast_mount.threads.worker import current_worker
 
 __all__ = ["close_strays", "in_flight", "place", "places"]
 

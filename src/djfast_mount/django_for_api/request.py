@@ -38,7 +38,7 @@ from djfast_mount.django_for_api.http_request import (
 )
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.run import current_source
-from djfast_mount.threads.lease import Source
+from djfast_mount.threads.source import Source
 
 __all__ = [
     "ENFORCE_CSRF_CHECKS",

@@ -151,7 +151,7 @@ class DjangoHandler(ASGIHandler):
         if own and _ends_here(lease, response):
             close_silently(response)
             vars(request)[_CLOSED] = True
-            lease.lingers = False
+            lease.end_with_this_call()
         return response
 
     async def _async_response(self, lease: Lease, request: ASGIRequest) -> Any:
@@ -193,7 +193,7 @@ class DjangoHandler(ASGIHandler):
             response._resource_closers.append(request.close)
             close_silently(self._prepared(response))
             vars(request)[_CLOSED] = True
-            lease.lingers = False
+            lease.end_with_this_call()
 
     def _prepared(self, response: Any) -> Any:
         response._handler_class = ASGIHandler
@@ -343,7 +343,7 @@ def _close(lease: Lease, response: Any) -> None:
         else:
             response.close()
     finally:
-        lease.lingers = False
+        lease.end_with_this_call()
 
 
 def _ends_here(lease: Lease, response: Any) -> bool:

@@ -34,7 +34,7 @@ def _run_and_end(source: Any, job: Callable[..., Outcome], args: tuple[Any, ...]
     refused, reply = outcome[0], outcome[-3]
     lease = source.held
     if lease is not None and not refused and (reply is None or _makes_no_calls(reply)):
-        lease.lingers = False
+        lease.end_with_this_call()
     return outcome
 
 

@@ -28,7 +28,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.threads.pool import Worker, current_worker
+from djfast_mount.threads.worker import Worker, current_worker
 
 __all__ = ["Grace"]
 

@@ -48,7 +48,8 @@ from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _rest
 from djfast_mount.offload.function_kinds import is_file_access, name_of, owner_of
 from djfast_mount.offload.loop_call import LoopCall, SharedContext, running_call
 from djfast_mount.threads.calls import Call, FutureCall, perform
-from djfast_mount.threads.lease import Lease, Source
+from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.source import Source
 
 __all__ = [
     "Caller",

@@ -14,9 +14,11 @@ from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
-from djfast_mount.threads.lease import Lease
-from djfast_mount.threads.pool import Hooks, Pool, Worker
+from djfast_mount.threads.claim import Claim
+from djfast_mount.threads.lease import Hooks, Lease
+from djfast_mount.threads.pool import Pool
 from djfast_mount.threads.streams import Streams
+from djfast_mount.threads.worker import Item, Slot, Worker
 
 __all__ = ["BorrowedThread"]
 
@@ -31,13 +33,16 @@ class _Offered:
         self._executor = executor
         self._waiting = 0
 
-    def put(self, item: tuple[Callable[[Lease, Any], None], Lease, Any] | None, /) -> None:
+    def put(self, item: Item | None, /) -> None:
         if item is not None:
             self._waiting += 1
             self._executor.submit(self._do, *item)
 
     def empty(self) -> bool:
         return not self._waiting
+
+    def get(self) -> Any:
+        raise RuntimeError("What is offered to a waiting thread is not taken back.")
 
     def _do(self, action: Callable[[Lease, Any], None], lease: Lease, argument: Any) -> None:
         self._waiting -= 1
@@ -58,18 +63,20 @@ class BorrowedThread(Pool):
     """
 
     def __init__(self, executor: Executor, hooks: Hooks, pool: Pool) -> None:
-        super().__init__(1, hooks, wait_timeout=pool.wait_timeout, timeout_error=pool.timeout_error)
+        super().__init__(1, hooks, wait_timeout=pool.wait_timeout, timeout_error=pool.timeout_error, lends=False)
         self.streams = Streams(_NO_LIMIT, pool.wait_timeout, pool.timeout_error)
         self._worker = Worker(_Offered(executor))
+        self._worker.slot = Slot()
         self._executor = executor
         self._pool = pool
 
-    def take(self, lease: Lease) -> Worker:
-        self._worker.lease = lease
+    def take(self, claim: Claim) -> Worker:
+        self._worker.claim = claim
+        claim.worker = self._worker
         return self._worker
 
-    def give_back(self, lease: Lease) -> None:
-        lease.worker = self._worker.lease = None
+    def give_back(self, claim: Claim) -> None:
+        claim.worker = self._worker.claim = None
 
     def outlast(self) -> Pool:
         if isinstance(self._executor, CurrentThreadExecutor):

@@ -19,7 +19,7 @@ from djfast_mount.database.connections import endpoint_name
 from djfast_mount.database.strays import place
 from djfast_mount.offload.run import current_source
 from djfast_mount.testing.requests import TestRequest
-from djfast_mount.threads.pool import current_worker
+from djfast_mount.threads.worker import current_worker
 
 __all__ = ["StrayConnectionWarning", "close_strays", "context_of", "under_way"]
 

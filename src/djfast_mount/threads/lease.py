@@ -13,19 +13,36 @@ import inspect
 import logging
 import time
 import weakref
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol
 
 from djfast_mount.threads.calls import Call
-from djfast_mount.threads.pool import Pool, Worker
+from djfast_mount.threads.claim import Claim, Placed
+from djfast_mount.threads.pool import REFUSAL, Pool
+from djfast_mount.threads.worker import PoolHooks
 
-__all__ = ["Hop", "Lease", "Source"]
+__all__ = ["Hooks", "Lease"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
 
-class Lease:
+class Hooks(PoolHooks, Protocol):
+    """What happens around the calls of a spell. Every method runs on the worker."""
+
+    def begin(self, lease: Lease) -> None:
+        """The first job of a spell. What it raises fails the call that began the spell."""
+
+    def busy(self, lease: Lease) -> bool:
+        """Whether a transaction is open."""
+
+    def keeps(self, lease: Lease) -> bool:
+        """Whether anything else of the request lives on a connection: an open cursor, say, or a setting."""
+
+    def end(self, lease: Lease) -> None:
+        """The last job of a spell. Must not raise."""
+
+
+class Lease(Claim):
     """The claim of one request on one worker. Made by the root for each request; costs nothing until its first call.
 
     Args:
@@ -37,9 +54,8 @@ class Lease:
     """
 
     # Of the class, since most leases leave most of these as they are: to set each would cost every request its time.
-    closed = False
     one_call = False  # whether its spell ends with its call, whatever the call leaves behind
-    worker: Worker | None = None  # guarded by Pool.lock
+    final = False  # whether no call is to come after the one that runs
     since = 0.0  # time.monotonic() of the spell's begin; 0.0 between spells
     context: contextvars.Context | None = None  # in which the calls of the owner run, and the hooks
     owner: object = None  # the task whose calls share `context`
@@ -49,10 +65,14 @@ class Lease:
     announces = True  # for the hooks: whether they send the signals, or somebody else does
     sender: object = None  # for the hooks: of the signals; None: their own
     open = False  # for the hooks: whether request_started has been sent, and request_finished has not
+    carried: dict[Any, Any] | None = None  # for the hooks: what goes along to the next worker
     calling = False  # whether a call runs on the worker
+    parking = False  # on the worker only: whether the spell ends so that the slot can be lent on
+    kept = False  # whether something of the request was on a connection after the last call. Written on the worker
+    transacts = False  # whether a transaction was open then
     _begun = False  # on the worker only
     _expired = False
-    _waiting = False  # guarded by Pool.lock
+    _turns = 0  # of the pool, when it began to wait
     _timer: asyncio.TimerHandle | None = None
 
     def __init__(self, pool: Pool, scope: MutableMapping[str, Any], *, lingers: bool = True) -> None:
@@ -61,9 +81,9 @@ class Lease:
         self.loop = asyncio.get_running_loop()
         self.lingers = lingers
         self.iterators: dict[int, Any] = {}  # id -> a sync iterator that the request draws on the worker
+        self.keepers: set[int] = set()  # the ids of blocks in which the request keeps its thread explicitly
         # The ids of context managers that were entered on the worker and not yet left, with the iterators of then.
         self.pins: dict[int, frozenset[int]] = {}
-        self._pending: deque[Call] = deque()  # guarded by Pool.lock
 
     def context_of(self, task: object, make: Callable[[], Shared]) -> Any:
         """Returns where the calls of `task` run: all in one context, which is what `make` returns for the first."""
@@ -82,54 +102,65 @@ class Lease:
     @property
     def pinned(self) -> bool:
         """Whether the request has left something on the worker that it must come back to."""
-        return bool(self.pins or self.iterators)
+        return bool(self.pins or self.iterators or self.keepers or self.kept)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another spell may come after this one."""
+        return not (self.closed or self.final or self.one_call)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether nobody else may be waiting for what it has left on the worker: for a row that it has locked, say."""
+        return not (self.pins or self.iterators or self.transacts)
 
     def submit(self, call: Call) -> None:
         """Has `call` run on the lease's worker, taking one first if need be."""
-        with self.pool.lock:
-            worker = self.worker
-            if worker is None and not self._waiting:
-                self.worker = worker = self.pool.take(self)
-            if worker is not None:
-                worker.queue.put((Lease._perform, self, call))
-                return
-            if not self._expired:
-                self._pending.append(call)
-                if self._waiting:
-                    return
-                self._waiting = True
-                self.pool.wait(self)
-        if self._expired:
+        placed = self.pool.put(self, (Lease._perform, self, call), patient=not self._expired)
+        if placed is Placed.BEGINS_TO_WAIT:
+            self._wait()
+        elif placed is Placed.REFUSED:
             call.fail(self.pool.timeout_error())
-        else:
-            self._limit_wait()
 
     def rest(self) -> None:
         """Ends the spell unless something lives on the worker. Does not wait."""
-        with self.pool.lock:
-            if self.worker is not None:
-                self.worker.queue.put((Lease._rest, self, None))
+        self.pool.wish(self, Lease._rest)
+
+    def let_go_between_calls(self) -> None:
+        """Has the spell end with each call, unless something lives on the worker; now, where none is running."""
+        self.lingers = False
+        self.rest()
+
+    def end_with_this_call(self) -> None:
+        """Has the spell end with the call that runs: as far as is known, no other will come. Runs on the worker too.
+
+        What the request has left on its connections does not keep the spell. If another call does come, it begins
+        another spell.
+        """
+        self.lingers = False
+        self.final = True
 
     def close(self) -> asyncio.Future[None] | None:
         """Closes what lives on the worker and ends the spell. Returns what tells that it is done; None: done already.
 
-        It is done whether or not anybody waits. Calls that come later are for a lease of their own.
+        A call that runs is waited for; calls that wait get a worker yet, each for a spell of its own.
         """
         self.closed = True
         self.lingers = False
         if self._timer is not None:
             self._timer.cancel()
-        if self._waiting:
-            for call in [call for call in self.pool.withdraw(self) if call.wanted()]:
+        if self.waits:
+            for call in [call for _, _, call in self.pool.withdraw(self) if call.wanted()]:
                 self.successor().submit(call)
-        with self.pool.lock:
-            worker = self.worker
-            if worker is not None:
-                ended = self.loop.create_future()
-                worker.queue.put((Lease._end, self, ended))
-                return ended
-        self._let_go()
-        return None
+        # A parked thread ends with what the request has left on it. Its spell has ended: another one is needed only
+        # for generators that are to be closed there, and for a signal that somebody else was to send.
+        if self.worker is None or (not (self.iterators or self.open) and self.pool.dismiss(self)):
+            self._let_go()
+            return None
+        ended = self.loop.create_future()
+        if self.pool.put(self, (Lease._end, self, ended)) is Placed.BEGINS_TO_WAIT:
+            self.pool.watch(self.loop)
+        return ended
 
     def successor(self) -> Lease:
         """Returns a lease for one call that comes after this one has been closed."""
@@ -137,14 +168,36 @@ class Lease:
         lease.one_call = True
         return lease
 
+    def for_task(self) -> Lease:
+        """Returns a lease for the calls of one task that go on after this one has been closed."""
+        lease = Lease(self.pool.outlast(), self.scope, lingers=False)
+        lease.base = contextvars.copy_context()
+        return lease
+
+    # Waiting -------------------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        self._limit_wait()
+        self.pool.watch(self.loop)
+
+    def waits_again(self) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+            self.loop.call_soon_threadsafe(self._wait)
+
     def _limit_wait(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._turns = self.pool.turns
         self._timer = self.loop.call_later(self.pool.wait_timeout, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
-        calls = self.pool.withdraw(self)
+        returning = self.worker is not None
+        if returning and (self.closed or self.pool.turns != self._turns):
+            # It is in the midst of its work, and first in its queue: as long as others get their turn, so will it.
+            self._limit_wait()
+            return
+        calls = [call for _, _, call in self.pool.withdraw(self)]
         if calls:
             logger.warning(
                 "%s %s got none of %d threads within %g s. Let slow requests wait without one, or give mount() more.",
@@ -154,50 +207,29 @@ class Lease:
                 self.pool.wait_timeout,
             )
         for call in calls:
-            # A request that has waited in vain does not wait again; the next call of a websocket does.
-            self._expired = self.lingers
+            # A request that has waited in vain does not wait again; the next call of a websocket does, and so does
+            # what one that had a spell calls to clean up.
+            self._expired = self.lingers and not returning
             call.fail(self.pool.timeout_error())
-
-    def _receive(self, worker: Worker) -> None:
-        """Takes the worker that this lease has waited for. Runs on any thread, with the lock held."""
-        self._waiting = False
-        self.worker = worker
-        worker.lease = self
-        while self._pending:
-            worker.queue.put((Lease._perform, self, self._pending.popleft()))
-
-    def _queue_again(self, queue: Any) -> None:
-        """Takes its calls out of the worker's queue and waits for a worker anew. Runs there, with the lock held."""
-        while not queue.empty():
-            action, _, argument = queue.get()
-            if action is Lease._perform:
-                self._pending.append(argument)
-        if self._pending:
-            self._waiting = True
-            self.pool.wait(self)
-            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-                self.loop.call_soon_threadsafe(self._limit_wait)
 
     def _let_go(self) -> None:
         self.pool.streams.leave(self)
         self.context = None  # It holds the context variable that holds the lease.
-        self.shared = self.base = self.owner = self.contexts = None
+        self.shared = self.base = self.owner = self.contexts = self.carried = None
 
     # On the worker -------------------------------------------------------------------------------------------------
 
     def _perform(self, call: Call) -> None:
+        self.idle_since = 0.0
         if not call.wanted():
             self._after_call()
             return
-        if not self._begun:
-            self._begun = True
-            self.since = time.monotonic()
-            try:
-                self._in_context(self.pool.hooks.begin)
-            except BaseException as error:
-                call.fail(error)
-                self._after_call()
-                return
+        try:
+            self._begin_spell()
+        except BaseException as error:
+            call.fail(error)
+            self._after_call()
+            return
         self.calling = True
         call.run()
         self.calling = False
@@ -211,30 +243,74 @@ class Lease:
     def _after_call(self) -> None:
         if not self.lingers:
             self._rest(None)
+        self.idle_since = time.monotonic()
 
     def _rest(self, _: None) -> None:
-        if self.one_call or not (self.pinned or self.pool.hooks.busy(self) or self._has_more()):
-            self._end_spell()
+        was_kept = self.kept
+        if not self.one_call and (self.pins or self.iterators or self.keepers or self._keeps() or self._has_more()):
+            return
+        if was_kept:
+            self.pool.streams.leave(self)
+        self._end_spell()
+
+    def _keeps(self) -> bool:
+        hooks = self.pool.hooks
+        self.transacts = hooks.busy(self)
+        # What a request that makes no further call has left is cleared away; its transaction is given until `close()`.
+        self.kept = self.transacts or (not self.final and hooks.keeps(self))
+        return self.kept
+
+    def reclaim(self, _: None) -> None:
+        with self.pool.lock:
+            self.asked = False
+            if self.idle_since != self.seen_idle or self.closed or not self.pool.crowded:
+                return
+            # A refusal is asked again, for a cursor may be closed by the garbage collector.
+            self.ask_after = time.monotonic() + REFUSAL
+        if not self.lingers:
+            self._rest(None)
+        elif not (self.keepers or self.pool.streams.holds(self) or self._keeps()):
+            self.parking = True
+            try:
+                self._end_begun()
+            finally:
+                self.parking = False
+                self.pool.park(self)
 
     def _end(self, ended: asyncio.Future[None]) -> None:
         try:
             if self.iterators:
+                self._begin_spell()
                 self._in_context(lambda _: self.close_iterators())
+            elif self.open:
+                self._begin_spell()
             self._end_spell()
         finally:
             self._let_go()
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
                 self.loop.call_soon_threadsafe(_set, ended)
 
+    def _begin_spell(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self.since = time.monotonic()
+            self._in_context(self.pool.hooks.begin)
+
     def _end_spell(self) -> None:
         """Runs the last job of the spell, then lets go of the worker: the context is in use on one thread at a time."""
+        try:
+            self._end_begun()
+        finally:
+            self.pool.give_back(self)
+
+    def _end_begun(self) -> None:
         begun, self._begun = self._begun, False
         try:
             if begun:
                 self._in_context(self.pool.hooks.end)
         finally:
             self.since = 0.0
-            self.pool.give_back(self)
+            self.kept = False
 
     def _has_more(self) -> bool:
         """Whether there are calls with which the spell may go on. Where others wait, each is a spell of its own."""
@@ -279,50 +355,3 @@ class Shared(Protocol):
     """The context in which the calls of a task run."""
 
     context: contextvars.Context
-
-
-class Hop(Protocol):
-    """What takes a handler to the request thread with its first call."""
-
-    def is_here(self) -> bool:
-        """Whether the caller is on that thread, in the midst of the handler."""
-
-    def may_go(self, function: Callable[..., Any]) -> bool:
-        """Whether the caller's call, of `function`, is that first one. Runs on the event loop."""
-
-    def go(self) -> Awaitable[None]:
-        """Returns what takes the caller there when it is awaited."""
-
-    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Returns or raises what `function` does, which is called here and now."""
-
-
-class Source(Protocol):
-    """Where the lease of a request comes from."""
-
-    base: contextvars.Context | None
-    """What the request began with."""
-
-    change: Callable[[MutableMapping[str, Any]], Awaitable[None]] | None
-    """What is handed each message of the response first, and sends on what becomes of it."""
-
-    headers: Mapping[bytes, bytes]
-    """What the response is to have, where it does not have headers of these names: in lower case."""
-
-    hop: Hop | None
-    """What takes a handler to the request thread as a whole, where something does."""
-
-    held: Lease | None
-    """The lease, once a call has asked for it."""
-
-    over: bool
-    """Whether the request has ended; each call then has a lease of its own."""
-
-    started: bool
-    """Whether the response has begun."""
-
-    def lease(self) -> Lease:
-        """Returns the lease for a call that is made now. Runs on the event loop."""
-
-    def send(self, message: MutableMapping[str, Any], *, changed: bool = False) -> Awaitable[None]:
-        """ASGI: sends `message`. `changed` says whether `change` has seen it."""

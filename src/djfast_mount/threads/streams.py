@@ -3,10 +3,11 @@
 A stream whose iterator, or whose transaction, lives on a worker holds that worker for as long as its client reads.
 
 1. At most half of the workers, and at least one, are for streams. Further ones wait, in order of arrival.
-2. A stream that waits for longer than a moment gives its worker back meanwhile.
-3. One that cannot, for something of its request lives there, is not let wait: it may hold a transaction open that
-   others wait for. It goes ahead of the limit, as long as it leaves a worker to the others, and may go on only while
-   its client reads (`Streams.must_hurry`).
+2. A stream that waits for longer than a moment gives its worker back meanwhile, unless something of its request lives
+   there: it then goes ahead of the limit, as long as it leaves a worker to the others, and may go on only while its
+   client reads (`Streams.must_hurry`).
+3. One that can do neither waits with its worker, if what lives there is but a cursor or a setting. It is not let wait
+   if it may hold a transaction open that others wait for.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Holder(Protocol):
 
     @property
     def pinned(self) -> bool: ...
+
+    @property
+    def may_wait(self) -> bool: ...
 
     def rest(self) -> None: ...
 
@@ -65,6 +69,10 @@ class Streams:
         with self._lock:
             return any(turn.holder is holder for turn in self._queue)
 
+    def holds(self, holder: Holder) -> bool:
+        """Whether `holder` has a place."""
+        return holder in self._holders
+
     def must_hurry(self, holder: Holder) -> bool:
         """Whether `holder` is one too many, which may go on only while its client reads."""
         return holder in self._ahead and len(self._holders) > self.limit
@@ -86,8 +94,9 @@ class Streams:
                 return
             if not pinned:
                 holder.rest()
-                if await turn.granted_within(max(0.0, self._wait_timeout - _PATIENCE)):
-                    return
+            may_wait = not pinned or holder.may_wait
+            if may_wait and await turn.granted_within(max(0.0, self._wait_timeout - _PATIENCE)):
+                return
             raise self._timeout_error()
         except BaseException:
             self._give_up(turn)

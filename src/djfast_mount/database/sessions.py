@@ -1,0 +1,352 @@
+"""What a request leaves on a connection, and connections that go from one worker to another.
+
+Two kinds of state, with two answers:
+
+1. What Django's wrapper object carries (the tenant that a middleware has set as an attribute, say) goes along with the
+   request. The wrapper gives up its raw connection, and takes another one when it is used next.
+2. What lives in the session of the database (a transaction, an open cursor, SET, a temporary table, an advisory lock,
+   LISTEN) keeps the worker until it is gone, or the request ends.
+
+No raw connection with state of one request is used by another. PostgreSQL's is reset by DISCARD ALL, and every other
+one is closed. A raw connection that is taken over passes through the wrapper's own `connect()`, so that all that is set
+up for a new connection is set up again, receivers of `connection_created` included.
+
+A clean connection costs nothing: neither a query nor a new wrapper.
+
+Names used here that are not public, each with a canary test: of Django's BaseDatabaseWrapper `connect`,
+`get_new_connection`, `chunked_cursor`, `_cursor`, `close_at`, `health_check_done`, `errors_occurred`; of its connection
+handler `create_connection`. Where one is gone, every connection counts as one with state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import functools
+import logging
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any, cast
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from djfast_mount.database.session_sql import Trace, traces_of
+from djfast_mount.threads.worker import current_worker
+
+__all__ = ["Session", "Stock", "close_raw", "session_of", "watch_connections"]
+
+logger = logging.getLogger("djfast_mount.connections")
+
+Stock = dict[Any, Any]
+
+_KEY = "_djfast_mount_session"
+_METHODS = ("connect", "get_new_connection", "chunked_cursor", "_cursor")
+_ATTRIBUTES = ("close_at", "health_check_done", "errors_occurred", "execute_wrappers")
+_GONE = object()
+
+
+class Session:
+    """What is known of one connection of a worker. Used on one thread at a time.
+
+    Args:
+        connection: New, and not used yet.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection: Any = connection
+        self._class = cast("Any", type(connection))
+        self._known = _own_names(self._class)
+        self._cursors: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._left: Counter[tuple[str, str]] = Counter()
+        self._dirty = False  # whether the raw connection is to be reset or closed before another request has it
+        self._listened = False
+        self._connecting = 0
+        self._opening = 0
+        self._found = self._attributes()
+        hooks: dict[str, Any] = {
+            _KEY: self,
+            "connect": self._connect,
+            "get_new_connection": self._get_new_connection,
+            "chunked_cursor": self._chunked_cursor,
+            "close": self._close,
+        }
+        if _is_overridden(self._class, "_cursor"):
+            hooks["_cursor"] = self._open_cursor
+        vars(connection).update(hooks)
+        connection.execute_wrappers.append(self._execute)
+        self._executing = len(connection.execute_wrappers)
+
+    # What is asked -------------------------------------------------------------------------------------------------
+
+    def keeps(self) -> bool:
+        """Whether something lives in the session of the database that the request may come back to."""
+        if self.connection.connection is None:
+            return False
+        return bool(self._cursors or self._left or _is_blind())
+
+    def is_clean(self) -> bool:
+        """Whether another request may use the connection as it is."""
+        return not (self._dirty or self._cursors or self.carries())
+
+    def carries(self) -> bool:
+        """Whether the request has set something on the wrapper."""
+        connection = self.connection
+        if len(connection.execute_wrappers) != self._executing or connection.force_debug_cursor:
+            return True
+        held = vars(connection)
+        found = self._found
+        names = held.keys() - self._known
+        return any(_differs(held[name], found.get(name)) for name in names) or not names >= found.keys()
+
+    # What is done --------------------------------------------------------------------------------------------------
+
+    def surrender(self, stock: Stock) -> None:
+        """Puts the raw connection into `stock`, without what the request has left there, or closes it."""
+        connection = self.connection
+        with contextlib.suppress(Exception):
+            if connection.errors_occurred:
+                connection.close_if_unusable_or_obsolete()
+        raw = connection.connection
+        if raw is not None and not _pool_of(connection) and self._is_fit(raw):
+            connection.connection = None
+            stock[connection.alias] = raw, connection.close_at
+        # Without the raw connection this closes nothing; but packages forget here what they know of their session.
+        with contextlib.suppress(Exception):
+            connection.close()
+        if (raw := connection.connection) is not None:  # It could not be closed, or is a database in memory.
+            connection.connection = None
+            close_raw(raw)
+        self._forget()
+
+    def detach(self) -> None:
+        """Takes the wrapper off its thread for good. It is not watched any more."""
+        connection = self.connection
+        for name in (_KEY, *_METHODS, "close"):
+            vars(connection).pop(name, None)
+        with contextlib.suppress(ValueError):
+            connection.execute_wrappers.remove(self._execute)
+        del connections[connection.alias]
+
+    def carry(self, luggage: Stock) -> None:
+        """Takes the wrapper, which has no raw connection any more, off its thread and puts it into `luggage`."""
+        connection = self.connection
+        if not connection.allow_thread_sharing:
+            connection.inc_thread_sharing()
+        luggage[connection.alias] = connection
+        del connections[connection.alias]
+
+    def _is_fit(self, raw: Any) -> bool:
+        """Whether another request may have `raw` now."""
+        if not (self._dirty or self._cursors):
+            return not _is_blind()
+        connection = self.connection
+        if connection.vendor != "postgresql" or self._listened or not getattr(raw, "autocommit", False):
+            return False
+        # Statements that the driver has prepared by itself are gone with the session's, and it does not know.
+        if getattr(raw, "prepare_threshold", None) is not None:
+            return False
+        try:
+            for cursor in list(self._cursors):
+                cursor.close()
+            with raw.cursor() as cursor:
+                cursor.execute("DISCARD ALL")
+        except Exception:
+            return False
+        return True
+
+    def _forget(self) -> None:
+        self._cursors.clear()
+        self._left.clear()
+        self._dirty = self._listened = False
+
+    def _attributes(self) -> dict[str, Any]:
+        held = vars(self.connection)
+        return {name: _noted(held[name]) for name in held.keys() - self._known - {_KEY}}
+
+    # In the place of the wrapper's methods -------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._forget()
+        self._connecting += 1
+        before = self._attributes()
+        try:
+            self._class.connect(self.connection)
+        finally:
+            self._connecting -= 1
+            # What a backend, or a receiver of connection_created, sets with every connection is no request's.
+            for name, noted in self._attributes().items():
+                if name not in before or _differs(noted[0], before[name]):
+                    self._found[name] = noted
+            self._executing = len(self.connection.execute_wrappers)
+
+    def _get_new_connection(self, parameters: Any) -> Any:
+        worker = current_worker()
+        slot = None if worker is None else worker.slot
+        raw, close_at = (None, None) if slot is None else slot.stock.pop(self.connection.alias, (None, None))
+        if raw is not None and close_at is not None and time.monotonic() >= close_at:
+            close_raw(raw)
+            raw = None
+        if raw is None:
+            return self._class.get_new_connection(self.connection, parameters)
+        # It is as old as it is, and may have been closed by the server since it was used.
+        self.connection.close_at = close_at
+        self.connection.health_check_done = False
+        return raw
+
+    def _chunked_cursor(self) -> Any:
+        cursor = self._class.chunked_cursor(self.connection)
+        self._cursors.add(cursor)
+        close, opened = cursor.close, weakref.ref(cursor)
+
+        def close_and_forget() -> None:
+            self._cursors.discard(opened())
+            close()
+
+        vars(cursor)["close"] = close_and_forget
+        return cursor
+
+    def _open_cursor(self, name: str | None = None) -> Any:
+        """A backend may set what it likes on the session with each cursor: django-tenants its search_path."""
+        self._dirty = self._dirty or name is not None
+        self._opening += 1
+        try:
+            return self._class._cursor(self.connection, *([] if name is None else [name]))
+        finally:
+            self._opening -= 1
+
+    def _close(self) -> None:
+        connection = self.connection
+        if self._dirty and connection.connection is not None and _pool_of(connection):
+            # Django would give it back to the pool with all that is in its session.
+            close_raw(connection.connection)
+        self._class.close(connection)
+
+    def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if not self._connecting:
+            for trace in _traces_of(sql, self.connection):
+                self._note(trace)
+        return execute(sql, params, many, context)
+
+    def _note(self, trace: Trace) -> None:
+        kind, name, left = trace
+        self._dirty = True
+        if self._opening:
+            return  # The backend does it anew with each cursor: nothing that the request has to come back to.
+        if left:
+            self._listened = self._listened or kind == "channel"
+            if kind != "code":
+                self._left[kind, name] += 1
+            return
+        for key in [key for key in self._left if kind in ("*", key[0]) and name in ("*", key[1])]:
+            if kind == "lock" and name != "*" and self._left[key] > 1:
+                self._left[key] -= 1
+            else:
+                del self._left[key]
+
+
+def session_of(connection: BaseDatabaseWrapper) -> Session | None:
+    """Returns what is known of `connection`; None where it is not a worker's, or was put there by somebody else."""
+    return vars(connection).get(_KEY)
+
+
+def watch_connections() -> None:
+    """Has every connection watched that a worker makes from now on. A second call changes nothing."""
+    handler: Any = connections
+    if "create_connection" not in vars(handler) and not _missing_names():
+        vars(handler)["create_connection"] = functools.partial(_create, type(handler).create_connection, handler)
+    if _is_blind():
+        logger.warning(
+            "Django has no %s any more: no connection is kept between two requests. Get a newer djfast_mount.",
+            ", ".join(_missing_names()),
+        )
+
+
+def _create(create: Callable[..., BaseDatabaseWrapper], handler: Any, alias: str) -> BaseDatabaseWrapper:
+    connection = create(handler, alias)
+    if current_worker() is not None:
+        Session(connection)
+    return connection
+
+
+def close_raw(raw: Any) -> None:
+    """Closes a connection of a driver."""
+    with contextlib.suppress(Exception):
+        raw.close()
+
+
+def _missing_names() -> list[str]:
+    wanted: list[tuple[Any, str]] = [(BaseDatabaseWrapper, name) for name in _METHODS]
+    wanted.append((type(connections), "create_connection"))
+    missing = [f"{owner.__name__}.{name}" for owner, name in wanted if not hasattr(owner, name)]
+    stored = _stored_names(BaseDatabaseWrapper)
+    return missing + [f"BaseDatabaseWrapper.{name}" for name in _ATTRIBUTES if name not in stored]
+
+
+@functools.cache
+def _is_blind() -> bool:
+    return bool(_missing_names())
+
+
+def _pool_of(connection: Any) -> Any:
+    return getattr(connection, "pool", None)
+
+
+def _traces_of(sql: Any, connection: Any) -> tuple[Trace, ...]:
+    if isinstance(sql, str):
+        return traces_of(sql)
+    if isinstance(sql, bytes):
+        return traces_of(sql.decode(errors="replace"))
+    try:
+        return traces_of(sql.as_string(connection.connection))  # psycopg.sql
+    except Exception:
+        return (Trace("other", "", True),)
+
+
+def _noted(value: Any) -> tuple[Any, Any]:
+    """Returns `value`, and a copy where it is of a kind that is changed in place."""
+    return value, value.copy() if isinstance(value, dict | list | set) else value
+
+
+def _differs(value: Any, noted: tuple[Any, Any] | None) -> bool:
+    if noted is None:
+        # Instrumentation marks what it has seen, or not.
+        return not (value is None or value is False)
+    if value is not noted[0]:
+        return True
+    return isinstance(value, dict | list | set) and bool(value != noted[1])
+
+
+@functools.cache
+def _own_names(kind: type) -> frozenset[str]:
+    """Returns the names of attributes that Django itself gives to the connections of a class."""
+    djangos = [each for each in kind.__mro__ if each.__module__.partition(".")[0] in ("django", "builtins")]
+    names = {_KEY}
+    for each in djangos:
+        names.update(vars(each), _stored_names(each))
+    return frozenset(names)
+
+
+def _stored_names(kind: type) -> set[str]:
+    return {
+        instruction.argval
+        for function in _functions_of(kind)
+        for instruction in dis.get_instructions(function)
+        if instruction.opname == "STORE_ATTR"
+    }
+
+
+def _functions_of(kind: type) -> Iterator[FunctionType]:
+    for value in vars(kind).values():
+        function = getattr(value, "fget", None) or getattr(value, "func", None) or value
+        function = getattr(function, "__wrapped__", function)
+        if isinstance(function, FunctionType):
+            yield function
+
+
+def _is_overridden(kind: type, name: str) -> bool:
+    """Whether a class that is none of Django's has its own method of this name."""
+    return any(name in vars(each) and not each.__module__.startswith("django.") for each in kind.__mro__)

@@ -1,0 +1,195 @@
+"""What a request sends, watched: a response that is no single message turns its request into a stream.
+
+A stream gives its worker back between calls, unless something of the request lives there. One that holds a worker is
+among the few that may, and is cut off where its client reads too slowly: it must not hold a thread that others wait
+for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Scope, Send
+
+from djfast_mount.database.connections import endpoint_name
+from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.security.djangos_middleware import missing_headers
+from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.pool import Pool
+
+__all__ = ["WatchedResponse"]
+
+logger = logging.getLogger("djfast_mount.threads")
+
+_NONE: Mapping[bytes, bytes] = {}
+# Seconds for which the start of a stream whose first part does not come is held, beyond what a wait for a worker takes.
+_AFTER_THE_WAIT = 1.0
+# Seconds that a client may take for one part of a stream that is one too many.
+_HURRY = 1.0
+
+
+class WatchedResponse:
+    """The response of one request, whose lease a subclass holds.
+
+    Args:
+        pool: Whose workers the request may take.
+        send_timeout: Seconds that a client may take to accept one part of a stream that holds a worker.
+    """
+
+    # Of the class, since most requests leave most of these as they are: to set each would cost every request its time.
+    held: Lease | None = None
+    over = False
+    started = False
+    told = False
+    lingers = True
+    change: Callable[[Message], Awaitable[None]] | None = None
+    """What is handed each message of the response first, and sends on what becomes of it."""
+    headers: Mapping[bytes, bytes] = _NONE
+    """What the response is to have, where it does not have headers of these names: in lower case."""
+    _streams = False
+    _complete = False
+    _held_start: Message | None = None
+    _flushing: asyncio.Task[None] | None = None
+    _grace: tuple[Grace, asyncio.Task[Any]] | None = None
+
+    def __init__(self, pool: Pool, scope: Scope, send: Send, send_timeout: float) -> None:
+        self.scope = scope
+        self._pool = pool
+        self._send = send
+        self._send_timeout = send_timeout
+
+    def send(self, message: Message, *, changed: bool = False) -> Awaitable[None]:
+        """ASGI: sends `message`, and gives the worker back between the parts of a stream.
+
+        Args:
+            changed: Whether `change` has seen the message.
+        """
+        # Not a coroutine function: each costs its time, and most messages only pass.
+        if self.change is not None and not changed:
+            return self.change(message)
+        if self._streams:
+            return self._send_part(message)
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))  # It may be an iterator, which is gone once it has been read.
+            names = dict(headers)
+            if self.headers:
+                headers += missing_headers(names, self.headers)
+            message = {**message, "headers": headers}
+            if b"content-length" in names or any(name.lower() == b"content-length" for name in names):
+                self.started = True
+                return self._send(message)
+            return self._begin(message)
+        if message.get("more_body"):
+            self._become_stream()
+            return self._send_part(message)
+        return self._send(message)
+
+    def send_to_websocket(self, message: Message) -> Awaitable[None]:
+        """ASGI: sends `message` of a websocket. One that holds a worker has to be among the few that may."""
+        lease = self.held
+        if lease is None or not lease.kept:
+            return self._send(message)
+        return self._send_holding(lease, message)
+
+    def ends_with(self, grace: Grace, task: asyncio.Task[Any]) -> None:
+        """Has an event stream end when `grace` begins to count. `task` serves the request."""
+        self._grace = (grace, task)
+
+    async def finish(self) -> None:
+        """Ends an event stream as its app would have done."""
+        await (self._flush() if self._flushing is None else asyncio.shield(self._flushing))
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def forget_start(self) -> None:
+        """Sends nothing of a start that is held: another answer takes its place."""
+        self._held_start = None
+
+    async def _begin(self, message: Message) -> None:
+        loop = asyncio.get_running_loop()
+        self._streams = True
+        pool = self._pool
+        if pool.streams.full:
+            # The first part may have to wait for a worker in vain, and 503 is an answer only if none was begun.
+            self._held_start = message
+            loop.call_later(pool.wait_timeout + _AFTER_THE_WAIT, self._release)
+        else:
+            self.started = True
+            await self._send(message)
+        if self._grace is not None and _is_event_stream(message):
+            grace, task = self._grace
+            grace.streaming(task, self._tell)
+        # Not now: where a sync iterator is to be drawn, its first call comes before the loop turns.
+        loop.call_soon(self._become_stream)
+
+    def _tell(self) -> None:
+        if self._grace is not None and not self.over:
+            self.told = True
+            self._grace[1].cancel()
+
+    def _become_stream(self) -> None:
+        self._streams = True
+        lease = self.held
+        if self.over or self._complete:
+            return
+        if lease is None or not (lease.iterators or lease.pool.streams.awaited_by(lease)):
+            self._release()  # No sync iterator: nothing of this stream has to wait.
+        if lease is None:
+            self.lingers = False
+        elif lease.lingers and not lease.iterators:
+            lease.let_go_between_calls()
+
+    def _release(self) -> None:
+        if self._held_start is not None and not self.over:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        held, self._held_start = self._held_start, None
+        if held is not None:
+            self.started = True
+            await self._send(held)
+
+    async def _send_part(self, message: Message) -> None:
+        lease = self.held
+        pinned = lease is not None and message.get("more_body") and lease.pinned
+        if lease is not None and pinned:
+            await lease.pool.streams.enter(lease)
+        # One message is no stream, though no Content-Length has told so: 204, or Django without its middleware.
+        self._complete = not message.get("more_body")
+        if self._flushing is not None:
+            await asyncio.shield(self._flushing)  # Middleware may take its time over a start, and no part overtakes it.
+        elif self._held_start is not None:
+            await self._flush()
+        if lease is None or not pinned or lease.worker is None:
+            await self._send(message)
+        else:
+            await self._send_in_time(lease, message)
+
+    async def _send_holding(self, lease: Lease, message: Message) -> None:
+        await lease.pool.streams.enter(lease)
+        await self._send(message)
+
+    async def _send_in_time(self, lease: Lease, message: Message) -> None:
+        seconds = self._send_timeout
+        if lease.pool.streams.must_hurry(lease):
+            seconds = min(_HURRY, seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._send(message)
+        except TimeoutError:
+            logger.warning(
+                "%s was cut off: its client took no data for %g s while the stream held a thread.",
+                endpoint_name(lease.scope),
+                seconds,
+            )
+            raise ClientDisconnect from None
+
+
+def _is_event_stream(start: Message) -> bool:
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in start.get("headers", ())
+    )

@@ -1,0 +1,96 @@
+"""What SQL leaves in a session, by its text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from djfast_mount.database.session_sql import Trace, traces_of
+
+pytestmark = pytest.mark.once
+
+LEAVES = {
+    "SET search_path TO ann": ("setting", "search_path"),
+    "set session statement_timeout = 5": ("setting", "statement_timeout"),
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY": ("setting", "session"),
+    "/* a comment */ SET ROLE ann": ("setting", "role"),
+    "-- a comment\n SET ROLE ann": ("setting", "role"),
+    "SELECT 1; SET ROLE ann": ("setting", "role"),
+    "SET TIME ZONE 'UTC'": ("setting", "timezone"),
+    "SELECT set_config('app.who', %s, false)": ("setting", "app.who"),
+    "SELECT set_config(%s, %s, false)": ("setting", ""),
+    "CREATE TEMP TABLE mine (id int)": ("table", "mine"),
+    "create temporary table if not exists mine as select 1": ("table", "mine"),
+    "SELECT * INTO TEMP mine FROM shop_item": ("table", ""),
+    "SELECT pg_advisory_lock(1)": ("lock", ""),
+    "select pg_try_advisory_lock_shared(1)": ("lock", ""),
+    "WITH a AS (SELECT 1) SELECT pg_advisory_lock(1) FROM a": ("lock", ""),
+    "SELECT GET_LOCK('mine', 10)": ("lock", ""),
+    "LISTEN news": ("channel", "news"),
+    "PREPARE mine AS SELECT 1": ("statement", "mine"),
+    "PRAGMA foreign_keys = OFF": ("other", "pragma"),
+    "ATTACH DATABASE 'x.db' AS x": ("other", "attach"),
+    "LOCK TABLES shop_item READ": ("other", "lock"),
+    "USE other": ("other", "use"),
+    "DECLARE mine CURSOR WITH HOLD FOR SELECT 1": ("other", "declare"),
+    "DO $$ BEGIN PERFORM 1; END $$": ("code", "do"),
+    "CALL some_procedure()": ("code", "call"),
+}
+LEAVES_NOTHING = [
+    'SELECT "shop_item"."id" FROM "shop_item" WHERE "shop_item"."name" = %s',
+    'INSERT INTO "shop_item" ("name") VALUES (%s)',
+    'UPDATE "temperature" SET "value" = %s',
+    'SELECT "asset"."offset" FROM "asset"',
+    "SET LOCAL search_path TO ann",
+    "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+    "SET CONSTRAINTS ALL IMMEDIATE",
+    "SELECT set_config('app.who', %s, true)",
+    "SELECT pg_advisory_xact_lock(1)",
+    "CREATE TEMP TABLE mine (id int) ON COMMIT DROP",
+    "PREPARE TRANSACTION 'mine'",
+    "PRAGMA table_info(shop_item)",
+    "LOCK TABLE shop_item IN EXCLUSIVE MODE",
+    "BEGIN",
+    "",
+]
+TAKES_AWAY = {
+    "RESET search_path": ("setting", "search_path"),
+    "RESET ALL": ("setting", "*"),
+    "SET search_path TO DEFAULT": ("setting", "search_path"),
+    "DROP TABLE IF EXISTS mine": ("table", "mine"),
+    "SELECT pg_advisory_unlock(1)": ("lock", ""),
+    "SELECT pg_advisory_unlock_all()": ("lock", "*"),
+    "UNLISTEN *": ("channel", "*"),
+    "UNLISTEN news": ("channel", "news"),
+    "DEALLOCATE ALL": ("statement", "*"),
+    "UNLOCK TABLES": ("other", "lock"),
+    "DISCARD ALL": ("*", "*"),
+}
+
+
+@pytest.mark.parametrize("sql", LEAVES)
+def test_what_a_statement_leaves_is_seen(sql: str) -> None:
+    """A statement that leaves something in the session is told by its kind and name, in any case of letters."""
+    assert Trace(*LEAVES[sql], True) in traces_of(sql)
+    assert Trace(*LEAVES[sql], True) in traces_of(sql.upper())
+
+
+@pytest.mark.parametrize("sql", LEAVES_NOTHING)
+def test_what_leaves_nothing_is_passed_over(sql: str) -> None:
+    """A statement that leaves nothing, or nothing beyond its transaction, has no trace."""
+    assert traces_of(sql) == ()
+
+
+@pytest.mark.parametrize("sql", TAKES_AWAY)
+def test_what_takes_it_away_is_seen(sql: str) -> None:
+    """A statement that takes something away again is told as well."""
+    assert Trace(*TAKES_AWAY[sql], False) in traces_of(sql)
+
+
+@given(
+    st.sampled_from(sorted(LEAVES)), st.text(" \n\t", max_size=3), st.sampled_from(["", "SELECT 1;", "/* a */", "("])
+)
+def test_what_stands_before_hides_nothing(sql: str, space: str, before: str) -> None:
+    """White space, comments, parentheses and other statements before a statement do not hide what it leaves."""
+    assert Trace(*LEAVES[sql], True) in traces_of(before + space + sql)
