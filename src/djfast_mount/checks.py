@@ -15,6 +15,7 @@ from django.core import checks
 from django.core.checks import CheckMessage
 
 from djfast_mount.conf import SETTING
+from djfast_mount.management.schema_modules import check_schemas
 from djfast_mount.option_kinds import OPTIONS, wrong_value
 from djfast_mount.routing.checks import check_placements, check_placements_of_application
 from djfast_mount.spelling import did_you_mean
@@ -34,7 +35,7 @@ _SQLITE = "django.db.backends.sqlite3"
 
 def register_checks() -> None:
     """Registers the checks with Django. A second call does nothing."""
-    for check in (check_options, check_middleware, check_commands, check_databases, check_placements):
+    for check in (check_options, check_middleware, check_commands, check_databases, check_placements, check_schemas):
         checks.register(check, "djfast_mount")
     for check in (check_deployment, check_placements_of_application):
         checks.register(check, "djfast_mount", deploy=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import types
 import typing
 import uuid
 from collections.abc import Callable
@@ -19,8 +20,9 @@ from pydantic.fields import FieldInfo
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaration import Declaration, model_field, nested_schema, place_of, source_of
 from djfast_mount.schemas.field_types import field_type
+from djfast_mount.schemas.secrets import is_called_like_a_secret
 
-__all__ = ["automatic", "check_annotation", "described", "or_none", "shown"]
+__all__ = ["automatic", "check_annotation", "described", "of_model", "or_none", "shown"]
 
 # Those that a mistake in an annotation is likely to mix up. Any other type is taken at its word.
 _SCALARS = {
@@ -55,7 +57,9 @@ def automatic(declaration: Declaration, name: str, source: str) -> tuple[Any, An
     found = model_field(model, source)
     if found is None:
         return _computed(model, source), Field(alias=alias)
-    field, _ = found
+    field, by_key = found
+    if field.is_relation and not by_key and declaration.options.depth:
+        return _nested(declaration, field), Field(alias=alias)
     if not field.is_relation or (field.concrete and not field.many_to_many):
         annotation = or_none(field_type(field).read, field.null)
     elif field.concrete and field.many_to_many:
@@ -66,6 +70,21 @@ def automatic(declaration: Declaration, name: str, source: str) -> tuple[Any, An
             f"shows it. Declare one, and annotate: {name}: {_example(field)}."
         )
     return annotation, Field(alias=alias, json_schema_extra=shown(field))
+
+
+def _nested(declaration: Declaration, field: Any) -> Any:
+    """The annotation of a relation that Meta.depth nests: by a schema with all columns of its model but secrets."""
+    target, depth = field.related_model, declaration.options.depth - 1
+    columns = [each for each in target._meta.concrete_fields if not is_called_like_a_secret(each.attname)]
+    names = [each.name if depth and each.is_relation else each.attname for each in columns]
+    meta = type("Meta", (), {"fields": names, "depth": depth})
+    body = {"__module__": declaration.schema.__module__, "Meta": meta}
+    name = f"{declaration.public_name}{target.__name__}"
+    bases = (declaration.root[target],)  # type: ignore[index]
+    schema: Any = types.new_class(name, bases, exec_body=lambda namespace: namespace.update(body))
+    return (
+        list[schema] if field.many_to_many or field.one_to_many else or_none(schema, field.null or not field.concrete)
+    )
 
 
 def _example(field: Any) -> str:
@@ -92,6 +111,20 @@ def described(model: type[models.Model], name: str) -> Any:
     """Returns a pydantic field with what the model tells of `name`; None where it is no column of the model."""
     found = model_field(model, name)
     return None if found is None or found[0].is_relation else Field(json_schema_extra=shown(found[0]))
+
+
+def of_model(model: type[models.Model], name: str, annotation: Any) -> Any:
+    """Returns the model's own annotation of `name`, where `annotation` is no more than its Python type; else None.
+
+    It knows how the values of the type are written: bytes as base64.
+    """
+    found = model_field(model, name)
+    if found is None or found[0].many_to_many or (found[0].is_relation and not found[0].concrete):
+        return None
+    kind = field_type(found[0])
+    if kind.plain is None or annotation not in (kind.plain, kind.plain | None):
+        return None
+    return or_none(kind.read, annotation != kind.plain)
 
 
 def shown(field: Any) -> Callable[[dict[str, Any]], None]:

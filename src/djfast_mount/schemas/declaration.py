@@ -85,12 +85,14 @@ class Declaration:
     """What a schema class declares. Kept on the class; `declared()` finds it.
 
     Attributes:
+        root: `ModelSchema`, of which others are made for Meta.depth.
         write_only: The fields of bodies that the schema itself has not.
     """
 
     schema: type
     model: type[models.Model]
     options: Options
+    root: type
     write_only: dict[str, FieldInfo] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel
 
-from djfast_mount.schemas.annotations import automatic, described
+from djfast_mount.schemas.annotations import automatic, described, of_model
 from djfast_mount.schemas.declaration import Declaration
 from djfast_mount.schemas.options import check_source, names_of_all
 
@@ -54,13 +54,15 @@ def add_fields(declaration: Declaration) -> None:
             setattr(schema, name, default)
     for name, annotation in {**found, **own}.items():
         found[name] = annotation
-        if name in vars(schema):
-            continue
-        if _is_automatic(schema, annotation):
+        meant = _evaluated(schema, annotation)
+        if meant is Auto and name not in vars(schema):
             check_source(declaration, name)
             found[name], default = automatic(declaration, name, name)
             setattr(schema, name, default)
-        elif (default := described(model, name)) is not None:
+            continue
+        if (own_type := of_model(model, name, meant)) is not None:
+            found[name] = own_type
+        if name not in vars(schema) and (default := described(model, name)) is not None:
             setattr(schema, name, default)
     schema.__annotations__ = found
 
@@ -74,8 +76,9 @@ def _sources(declaration: Declaration, own: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*fields, *options.computed, *options.write_only)))
 
 
-def _is_automatic(schema: type, annotation: Any) -> bool:
+def _evaluated(schema: type, annotation: Any) -> Any:
+    """What the text of an annotation means, as far as its module knows by now."""
     if isinstance(annotation, str):
         with suppress(Exception):  # What it names may not be there yet: pydantic will come to it.
-            annotation = eval(annotation, vars(sys.modules[schema.__module__]))
-    return annotation is Auto
+            return eval(annotation, vars(sys.modules[schema.__module__]))
+    return annotation

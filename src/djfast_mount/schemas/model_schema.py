@@ -32,6 +32,7 @@ from djfast_mount.schemas.declaration import (
     source_of,
 )
 from djfast_mount.schemas.fields import add_fields
+from djfast_mount.schemas.mapping import orm_of
 from djfast_mount.schemas.options import check_source, inherited, read_options
 from djfast_mount.schemas.slots import Purpose, is_made, plan_of
 
@@ -76,7 +77,8 @@ class ModelSchema(BaseModel, Generic[M]):
         if model is None:
             return
         above = [declared(each).options for each in cls.__mro__[1:] if is_declared(each)]
-        declaration = Declaration(cls, model, inherited(read_options(cls, getattr(cls, "Meta", None)), above, cls))
+        options = inherited(read_options(cls, getattr(cls, "Meta", None)), above, cls)
+        declaration = Declaration(cls, model, options, ModelSchema)
         declare(declaration)
         add_fields(declaration)
         # pydantic names a definition in OpenAPI by the last part of the qualified name.
@@ -89,7 +91,8 @@ class ModelSchema(BaseModel, Generic[M]):
             return
         declaration, fields = declared(cls), cls.model_fields
         for name, info in fields.items():
-            check_source(declaration, source_of(declaration.model, name, info))
+            if not orm_of(info).skipped:
+                check_source(declaration, source_of(declaration.model, name, info))
             check_annotation(declaration, name, info)
         options = declaration.options
         declaration.write_only = {name: fields.pop(name) for name in options.write_only if name in fields}

@@ -11,11 +11,11 @@ from django.db import models
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaration import Declaration, Options, Way, model_field, place_of
+from djfast_mount.schemas.secrets import is_called_like_a_secret
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["check_source", "has_attribute", "inherited", "names_of_all", "read_options"]
 
-_SECRETS = ("password", "passwd", "token", "api_key", "apikey", "secret", "private_key")
 
 _NAMES = {field.name for field in fields(Options)}
 _LISTS = ("fields", "exclude", "read_only", "write_only", "optional", "computed", "nested")
@@ -73,7 +73,7 @@ def names_of_all(schema: type, model: type[models.Model], exclude: Iterable[str]
     left_out = set(exclude)
     found = [each.attname for each in model._meta.concrete_fields if left_out.isdisjoint((each.name, each.attname))]
     for name in found:
-        if any(word in name.lower() for word in _SECRETS) and name not in named:
+        if is_called_like_a_secret(name) and name not in named:
             raise ConfigurationError(
                 f'{place_of(schema)}: Meta.fields = "__all__" would show {model.__name__}.{name}, which is called like '
                 f"a secret. Exclude it, Meta.exclude = [{name!r}], or name the fields that are meant."

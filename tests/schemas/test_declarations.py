@@ -1,0 +1,324 @@
+"""What is declared wrongly is told when the class is made, with the file and the remedy; what is right is typed."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any
+
+import pytest
+from django.db.models import Count
+from pydantic import BaseModel
+
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas import Auto, Create, ModelSchema, Orm, Update, register
+from djfast_mount.schemas.declaration import shape_of
+from djfast_mount.schemas.field_types import field_type
+from project.firm.models import Company, Department, Membership, Person, Secret, Status
+from project.zoo.models import Animal, MoneyField, Ticket
+from schemas.zoo_schemas import AnimalSchema, TicketSchema
+
+FILE = r"test_declarations\.py\)"
+
+
+def refused(match: str) -> Any:
+    return pytest.raises(ConfigurationError, match=match)
+
+
+def test_an_unknown_field() -> None:
+    """A name that the model does not have is told with the nearest one, in Meta and as an annotation."""
+    with refused(FILE + r": Company has no field 'nam'\. Did you mean 'name'\?"):
+
+        class InMeta(ModelSchema[Company]):
+            class Meta:
+                fields = ["nam"]
+
+    with refused(r"Company has no field 'department'\. Did you mean 'departments'\?"):
+
+        class ByHand(ModelSchema[Company]):
+            department: int
+
+    with refused(r"Name annotations of the queryset in Meta\.computed"):
+
+        class Computed(ModelSchema[Company]):
+            zzz: int
+
+
+def test_unknown_options() -> None:
+    """A misspelt option of Meta, a name of no field in one, and a text for a list are told."""
+    with refused(r"Meta has 'field', which is no option\. Did you mean 'fields'\?"):
+
+        class Misspelt(ModelSchema[Company]):
+            class Meta:
+                field = ["name"]
+
+    with refused(r'Write a list of names, as in \["name"\]'):
+
+        class Text(ModelSchema[Company]):
+            class Meta:
+                fields = "name"
+
+    with refused(r"Meta\.way is 'magic'"):
+
+        class Way(ModelSchema[Company]):
+            class Meta:
+                fields = ["name"]
+                way = "magic"
+
+    class ReadOnly(ModelSchema[Company]):
+        class Meta:
+            fields = ["name"]
+            read_only = ["naem"]
+
+    with refused(r"Meta\.read_only names 'naem', which is no field of the schema"):
+        Create[ReadOnly]
+
+
+def test_a_wrong_type() -> None:
+    """An annotation that the model's values do not fit is told with the right one."""
+    with refused(r"name is annotated as int, and firm\.Company\.name is a CharField\. Write name: str\."):
+
+        class Number(ModelSchema[Company]):
+            name: int
+
+    with refused(r"founded is annotated as never None, and .* with null=True\. Write founded: date \| None"):
+
+        class Never(ModelSchema[Company]):
+            founded: datetime.date
+
+
+def test_a_relation_without_a_schema() -> None:
+    """A reverse relation needs a schema, and the error says how to annotate it."""
+    with refused(
+        r"departments is a relation to Department, and no schema shows it.*departments: list\[DepartmentSchema\]"
+    ):
+
+        class InMeta(ModelSchema[Company]):
+            class Meta:
+                fields = ["departments"]
+
+    with refused(r"departments is a relation, and is annotated with no schema"):
+
+        class AnnotatedOtherwise(ModelSchema[Company]):
+            departments: list[int]
+
+
+class DepartmentName(ModelSchema[Department]):
+    class Meta:
+        fields = ["name"]
+
+
+class PersonName(ModelSchema[Person]):
+    class Meta:
+        fields = ["name"]
+
+
+def test_a_schema_that_does_not_fit_the_relation() -> None:
+    """One schema for many rows, and a schema of another model, are told."""
+    with refused(r"Company\.departments leads to many rows.*Write departments: list\[DepartmentName\]"):
+
+        class One(ModelSchema[Company]):
+            departments: DepartmentName
+
+    with refused(r"departments leads to Department, and PersonName is a schema of Person"):
+
+        class Other(ModelSchema[Company]):
+            departments: list[PersonName]
+
+
+class Outer(ModelSchema[Company]):
+    departments: list[Inner]
+
+    class Meta:
+        fields = ["name"]
+
+
+def test_circular_schemas() -> None:
+    """Schemas that hold each other are refused when the second of them is made, or the first route of one."""
+    from fastapi import FastAPI  # noqa: PLC0415
+
+    api = FastAPI()
+    with refused(r"holds itself: .*Outer > .*Inner > .*Outer.*Give the inner one a schema of its own"):
+
+        @api.get("/", response_model=list[Outer])
+        def outer() -> None: ...
+
+
+class Inner(ModelSchema[Department]):
+    company: Outer
+
+    class Meta:
+        fields = ["name"]
+
+
+def test_a_secret() -> None:
+    """What is called like a secret is not shown by ``"__all__"`` until somebody names or excludes it."""
+    with refused(r"would show Secret\.api_key, which is called like a secret"):
+
+        class All(ModelSchema[Secret]):
+            class Meta:
+                fields = "__all__"
+
+    class Excluded(ModelSchema[Secret]):
+        class Meta:
+            fields = "__all__"
+            exclude = ["api_key"]
+
+    class Named(ModelSchema[Secret]):
+        api_key: str
+
+        class Meta:
+            fields = "__all__"
+
+    assert (list(Excluded.model_fields), list(Named.model_fields)) == (["id", "name"], ["id", "name", "api_key"])
+
+
+def test_what_a_parent_keeps_back_stays_there() -> None:
+    """A schema shows no more than its parent for having a Meta that does not inherit."""
+
+    class Parent(ModelSchema[Secret]):
+        api_key: str
+
+        class Meta:
+            fields = ["name"]
+            write_only = ["api_key"]
+
+    class Child(Parent):
+        class Meta:
+            fields = ["id"]
+
+    assert "api_key" not in Child.model_fields
+    assert "api_key" in Create[Child].model_fields
+
+
+def test_a_meta_that_inherits() -> None:
+    """``class Meta(Parent.Meta)`` has the options of the parent, and fields can be left out of a child."""
+
+    class Parent(ModelSchema[Company]):
+        class Meta:
+            fields = ["id", "name", "motto"]
+            read_only = ["motto"]
+
+    class Child(Parent):
+        class Meta(Parent.Meta):
+            exclude = ["name"]
+
+    assert list(Child.model_fields) == ["id", "motto"]
+    assert list(Create[Child].model_fields) == []
+
+
+def test_a_custom_field_wants_a_type() -> None:
+    """A field class that the table does not know is told with how to register it; subclasses share its type."""
+
+    class Strange(MoneyField):
+        pass
+
+    class Unknown(MoneyField.__mro__[1]):  # type: ignore[misc, name-defined]
+        pass
+
+    assert field_type(Strange()).read is field_type(MoneyField()).read
+    field = Unknown()
+    field.model, field.name = Animal, "strange"
+    with refused(r"is a .*Unknown, for which schemas know no type\. Register one"):
+        field_type(field)
+    register(Unknown, str)
+    assert field_type(field).read is str
+
+
+def test_names_that_schemas_have_themselves() -> None:
+    """A column that is called like a method of schemas has its own name outside, and an underscore inside."""
+    assert {"json_", "model_kind"} <= set(AnimalSchema.model_fields)
+    assert "json" in AnimalSchema.model_json_schema(mode="serialization")["properties"]
+    assert "json" in Create[AnimalSchema].model_json_schema()["properties"]
+
+
+def test_choices_by_an_enum_of_the_projects() -> None:
+    """A column may be annotated with the enumeration of its choices, in answers and in bodies."""
+
+    class WithEnum(ModelSchema[Company]):
+        status: Annotated[Status, "by hand"]
+
+        class Meta:
+            fields = ["name"]
+
+    assert WithEnum.of(Company(name="A")).status is Status.OPEN
+    body = Create[WithEnum].model_validate({"name": "A", "status": "closed"})
+    assert body.status is Status.CLOSED
+
+
+def test_a_json_field_with_a_schema() -> None:
+    """A JSON column may have a Pydantic model for its values, in answers and in bodies."""
+
+    class Notes(BaseModel):
+        tags: list[str] = []
+
+    class WithNotes(ModelSchema[Animal]):
+        notes: Notes
+
+        class Meta:
+            fields = ["name", "small", "positive"]
+
+    assert WithNotes.of(Animal(name="a", small=1, positive=1, notes={"tags": ["x"]})).notes == Notes(tags=["x"])
+    with pytest.raises(ValueError, match=r"notes\.tags"):
+        Create[WithNotes].model_validate({"name": "a", "small": 1, "positive": 1, "notes": {"tags": 1}})
+
+
+def test_auto_and_orm() -> None:
+    """Auto stands for the model's type, and Orm for another attribute than the name says."""
+
+    class Renamed(ModelSchema[Company]):
+        motto: Auto
+        title: Annotated[str, Orm("name")]
+        loud: Annotated[str, Orm(Company.shouted)]
+        first: Annotated[str, Orm(method=Company.initial)]
+        nothing: Annotated[str, Orm(None)] = "as it was"
+
+    found = Renamed.of(Company(name="Acme", motto="m"))
+    assert found.model_dump() == {"motto": "m", "title": "Acme", "loud": "ACME", "first": "A", "nothing": "as it was"}
+    assert list(Create[Renamed].model_fields) == ["motto", "title"]
+
+
+@pytest.mark.django_db
+def test_annotations_of_the_queryset(firm: None) -> None:
+    """What a queryset computes is read by the plan, and is an error where it is missing and has no default."""
+
+    class Counted(ModelSchema[Company]):
+        n: int
+        m: int = -1
+
+        class Meta:
+            fields = ["name"]
+            computed = ["n", "m"]
+
+    rows = Company.objects.annotate(n=Count("departments")).order_by("name")
+    assert [(each.name, each.n, each.m) for each in Counted.read(rows)] == [
+        ("Acme", 2, -1),
+        ("Bare", 1, -1),
+        ("Void", 0, -1),
+    ]
+    with pytest.raises(AttributeError, match="n"):
+        Counted.read(Company.objects.all())
+
+
+@pytest.mark.django_db
+def test_composite_primary_keys() -> None:
+    """A composite key is a tuple, whose parts are written as the columns that they are."""
+    body = Create[TicketSchema].model_validate({"day": "2026-11-30", "number": 7, "price": "1.50"})
+    ticket = body.create()
+    [found] = TicketSchema.read(Ticket.objects.all())
+    assert found == TicketSchema.of(ticket)
+    assert found.model_dump(mode="json") == {"pk": ["2026-11-30", 7], "day": "2026-11-30", "number": 7, "price": "1.50"}
+    Update[TicketSchema].model_validate({"price": "2.00"}).update(ticket)
+    assert str(Ticket.objects.get().price) == "2.00"
+
+
+def test_depth() -> None:
+    """With Meta.depth, relations that nobody has annotated are nested by schemas of their own making."""
+
+    class Deep(ModelSchema[Membership]):
+        class Meta:
+            fields = ["role", "team", "person"]
+            depth = 2
+
+    team = next(member for member in shape_of(Deep).members if member.name == "team")
+    assert team.shape is not None
+    assert {member.kind for member in team.shape.members if member.name == "department"} == {"one"}
