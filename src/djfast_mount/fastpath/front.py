@@ -131,7 +131,9 @@ class _InTheStack:
             return cast(Awaitable[None], chosen(scope, receive, send))
         found = self.find(scope)
         if found is None:
-            return cast(Awaitable[None], self.router.app(scope, receive, send))
+            scope.setdefault("router", self.router)
+            app = self._index.find_refusal(scope) if self._index is not None else None
+            return cast(Awaitable[None], (app or self.router.app)(scope, receive, send))
         leaf = found[0]
         # Without a source this is no request of ours: the API may be served by others besides.
         is_ours = current_source() is not None and scope.get(_TELEMETRY) is None

@@ -3,7 +3,8 @@
     fastapi.routing               request_response, get_request_handler: the code and cells of their inner functions;
                                   run_endpoint_function, serialize_response, solve_dependencies, run_in_threadpool: the
                                   globals that the handler looks up; _extract_endpoint_context, _IncludedRouter,
-                                  APIRouter._routes_version; the keys of what it puts into a scope
+                                  APIRouter._routes_version, ._low_priority_routes; the keys of what it puts into a
+                                  scope
     fastapi.dependencies.models   Dependant and its fields, _get_cache_key, _get_oauth_scopes, _is_coroutine_callable,
                                   _is_gen_callable, _is_async_gen_callable
     fastapi.dependencies.utils    solve_dependencies, request_params_to_args, request_body_to_args, _solve_generator,
@@ -85,6 +86,7 @@ _PARAMETERS_OF_SOLVE = {
     *("request", "dependant", "body", "background_tasks", "response", "dependency_overrides_provider"),
     *("dependency_cache", "async_exit_stack", "embed_body_fields", "_uses_scopes_cache"),
 }
+_OF_A_ROUTER = {"_routes_version", "_low_priority_routes"}
 _NOT_AWAITED = "Response not awaited."
 
 
@@ -129,8 +131,8 @@ def _differences(found: Any) -> Iterator[str]:
 
 def _differences_of_objects(found: Any) -> Iterator[str]:
     api = FastAPI(openapi_url=None)
-    if not {"_telemetry", "_native_telemetry"} <= vars(api).keys() or "_routes_version" not in vars(api.router):
-        yield "FastAPI() has no _telemetry, or its router no _routes_version"
+    if not {"_telemetry", "_native_telemetry"} <= vars(api).keys() or not vars(api.router).keys() >= _OF_A_ROUTER:
+        yield "FastAPI() has no _telemetry, or its router no list of routes by version and priority"
 
     @api.get("/")
     def endpoint(number: int) -> int:

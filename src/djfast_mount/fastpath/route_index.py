@@ -2,7 +2,8 @@
 
 1. It only leaves out what cannot match: routes whose leading literal segments are not those of the path. The rest are
    tried in their order, and the first that takes path and method is the one.
-2. Where none does (405, a slash to redirect, 404, `frontend()`), FastAPI scans them all, as ever.
+2. Where none does, FastAPI's own router answers 405 as if it had the first route with the path alone, and 404 as if it
+   had none, where it is certain that no other would answer. Else (a slash to redirect, `frontend()`) it scans them all.
 3. What cannot be judged by its path (mounts, hosts, routes and routers of other classes, and those whose `matches` was
    replaced) is always tried. So is a route whose regular expression is not the one that Starlette makes of its path.
 4. Routes may change at any time: the index is built anew then. Only this is not seen: a regular expression, or a
@@ -116,11 +117,24 @@ class Leaf:
         return {**outer, **params} if outer else params
 
 
-def _alone(router: APIRouter, route: Any) -> ASGIApp:
-    """The router as if `route` were its only one."""
+def _alone(router: APIRouter, *routes: Any) -> ASGIApp:
+    """The router as if it had no other than `routes`."""
     narrow = copy.copy(router)
-    narrow.routes = [route]
+    narrow.routes = [*routes]
     return narrow.app
+
+
+def _path_in(scope: Scope) -> str:
+    """Returns the path that routes are matched with."""
+    path: str = scope["path"]
+    root_path: str = scope.get("root_path", "")
+    if not root_path:
+        return path
+    length = len(root_path)
+    # As Starlette does it, written out for the path that it mostly is.
+    if path.startswith(root_path) and path[length : length + 1] == "/":
+        return path[length:]
+    return str(private.get_route_path(scope))
 
 
 def _literal_segments(judged: Any) -> tuple[tuple[str, ...], bool]:
@@ -166,6 +180,8 @@ class RouteIndex:
         self._routes = list(router.routes)
         self._versions: list[tuple[Any, int]] = []
         self._root = _Node()
+        self._nothing = _alone(router)
+        self._has_frontends = bool(router._low_priority_routes)
         found = self._flattened(self._routes, lambda route: route, None)
         self.leaves = [Leaf(order, router, *each) for order, each in enumerate(found)]
         for leaf in self.leaves:
@@ -199,12 +215,7 @@ class RouteIndex:
 
     def find(self, scope: Scope) -> Found | None:
         """Returns the route for this request, with the match of its regular expression; None: it is not known."""
-        path, root_path, method = scope["path"], scope.get("root_path"), scope["method"]
-        if root_path:
-            # The same, written out for the path that it mostly is.
-            length = len(root_path)
-            is_below = path.startswith(root_path) and path[length : length + 1] == "/"
-            path = path[length:] if is_below else private.get_route_path(scope)
+        path, method = _path_in(scope), scope["method"]
         known = self._known.get((method, path))
         if known is not None:
             found, earlier = known
@@ -223,6 +234,25 @@ class RouteIndex:
             elif leaf.allows(method) and (match := leaf.regex.match(path)) is not None:
                 return leaf, match
         return None
+
+    def find_refusal(self, scope: Scope) -> ASGIApp | None:
+        """Returns what answers a request that no route takes; None: that is for all routes to decide."""
+        path = _path_in(scope)
+        candidates = self._candidates(path)
+        if self._has_frontends or "\n" in path or not all(map(_is_judged_by_path, candidates)):
+            return None
+        for leaf in candidates:
+            if leaf.regex.match(path) is not None:
+                return leaf.app  # It has the path, though not the method.
+        return None if self._may_redirect(scope, path) else self._nothing
+
+    def _may_redirect(self, scope: Scope, path: str) -> bool:
+        """Whether a route may have the path with a slash at its end, or without."""
+        if not self._router.redirect_slashes or path == "/":
+            return False
+        full: str = scope["path"]
+        other = private.get_route_path({**scope, "path": full.rstrip("/") if path.endswith("/") else full + "/"})
+        return any(leaf.regex is None or leaf.regex.match(other) is not None for leaf in self._candidates(other))
 
     def _candidates(self, path: str) -> list[Leaf]:
         node = self._root
@@ -269,6 +299,7 @@ class RouteIndex:
                     yield outer(candidate), _judged(candidate), included
             elif finds_by_itself(candidate.original_router) and "matches" not in vars(candidate):
                 self._versions.append((candidate.original_router, candidate.original_router._routes_version))
+                self._has_frontends = self._has_frontends or bool(candidate.original_router._low_priority_routes)
                 yield from self._flattened(candidate.effective_candidates(), _within(candidate, outer), candidate)
             else:
                 yield outer(candidate), None, included
