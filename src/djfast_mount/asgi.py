@@ -169,7 +169,7 @@ def mount(
     elsewhere = _django(request_threads, django_handler) if django else not_found
     apps = load_apps(prefix, app, debug=debug)
     check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
-    docs = ApiDocs(docs_access, login=django)
+    docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None)
     names = partial(register, apps, django_prefix)
     preparation = Preparation(apps, docs, django_middleware_for_api, fast_path=fast_path, afterwards=names)
     root = MountedApplication(

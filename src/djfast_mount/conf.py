@@ -28,6 +28,7 @@ _DEFAULTS: dict[str, Any] = {
     "lend_idle": True,
     "authentication": ("djfast_mount.auth.session",),
     "problem_details": False,
+    "error_responses": True,
     "django_settings_for_api": True,
     "health_path": "/healthz",
     "ready_path": "/readyz",

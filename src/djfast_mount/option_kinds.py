@@ -81,6 +81,7 @@ OPTIONS: dict[str, Kind] = {
     "lend_idle": _FLAG,
     "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
     "problem_details": _FLAG,
+    "error_responses": _FLAG,
     "django_settings_for_api": Kind(
         lambda value: isinstance(value, bool) or _names(value), "True, False or a list of names"
     ),

@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     lend_idle: bool
     authentication: Sequence[str]
     problem_details: bool
+    error_responses: bool
     django_settings_for_api: bool | Collection[str]
     health_path: str | None
     ready_path: str | None

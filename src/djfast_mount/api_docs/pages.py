@@ -27,6 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.api_docs.admin_index import link_docs
+from djfast_mount.api_docs.error_responses import add_error_responses
 from djfast_mount.api_docs.files import FOLDER, DocsFiles
 from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
 from djfast_mount.apis.tree import Found
@@ -60,11 +61,13 @@ class ApiDocs:
     Args:
         access: As `mount()` takes it.
         login: Whether Django is there to log a browser in.
+        limits_bodies: Whether a body can be too large.
     """
 
-    def __init__(self, access: Access, *, login: bool) -> None:
+    def __init__(self, access: Access, *, login: bool, limits_bodies: bool = True) -> None:
         self.access = access
         self.login = login
+        self._limits_bodies = limits_bodies
         self.files = DocsFiles()
         links.clear()
 
@@ -73,6 +76,7 @@ class ApiDocs:
         api = found.app
         if not api.openapi_url:
             return
+        add_error_responses(api, limits_bodies=self._limits_bodies)
         if not _has_docs(api):
             # The last is the innermost: an app's own CORS, and its own guard, go before.
             api.user_middleware.append(Middleware(DocsMiddleware, api=api))

@@ -33,7 +33,10 @@ class LoggedIn(BaseModel):
     username: str
 
 
-@router.post("/login", responses={401: {"description": "Wrong username or password"}})
+_FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "Refused by the CSRF check"}}
+
+
+@router.post("/login", responses={401: {"description": "Wrong username or password"}, **_FORBIDDEN})
 def login(credentials: Credentials, request: DjangoRequest) -> LoggedIn:
     """Begins a session: the answer sets its cookie, and a new CSRF token's."""
     # A page of another site must not log its visitor in as somebody else. A client has no token before its login, so
@@ -51,7 +54,7 @@ def login(credentials: Credentials, request: DjangoRequest) -> LoggedIn:
     return LoggedIn(username=user.get_username())
 
 
-@router.post("/logout", status_code=204)
+@router.post("/logout", status_code=204, responses=_FORBIDDEN)
 def logout(request: DjangoRequest) -> None:
     """Ends the session, if there is one. Held to the CSRF check, as every unsafe call that the cookie authenticates."""
     auth.logout(request)

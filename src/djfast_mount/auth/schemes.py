@@ -40,7 +40,7 @@ from djfast_mount.django_for_api.request import (
 )
 from djfast_mount.exceptions import ConfigurationError, MountError
 
-__all__ = ["Scheme", "api_key", "authenticated", "bearer", "challenges", "check_schemes", "session"]
+__all__ = ["Scheme", "api_key", "authenticated", "bearer", "challenges", "check_schemes", "chosen_schemes", "session"]
 
 _KEY = "authentication"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -231,13 +231,13 @@ class _Authenticated:
         parameters = [inspect.Parameter("connection", kind, annotation=HTTPConnection)]
         parameters += [
             inspect.Parameter(f"scheme_{number}", kind, default=Depends(scheme.documented))
-            for number, scheme in enumerate(_chosen())
+            for number, scheme in enumerate(chosen_schemes())
         ]
         return inspect.Signature(parameters)
 
     async def __call__(self, *, connection: HTTPConnection, **_: None) -> Any:
         _vary_on(connection, _vary())
-        for scheme in _chosen():
+        for scheme in chosen_schemes():
             credential = scheme._presented(connection)
             if credential is not None:
                 user = await scheme.user(connection, credential)
@@ -252,16 +252,17 @@ authenticated = _Authenticated()
 
 def challenges() -> dict[str, str]:
     """Returns the headers of a 401: what the chosen schemes ask for, each kind once."""
-    return {"WWW-Authenticate": ", ".join(dict.fromkeys(scheme.challenge for scheme in _chosen()))}
+    return {"WWW-Authenticate": ", ".join(dict.fromkeys(scheme.challenge for scheme in chosen_schemes()))}
 
 
 @cache
 def _vary() -> tuple[str, ...]:
-    return tuple(name for scheme in _chosen() for name in scheme.vary)
+    return tuple(name for scheme in chosen_schemes() for name in scheme.vary)
 
 
 @cache
-def _chosen() -> tuple[Scheme, ...]:
+def chosen_schemes() -> tuple[Scheme, ...]:
+    """Returns the schemes of the project, in the order in which they are asked. Raises ConfigurationError."""
     paths = option(_KEY)
     if isinstance(paths, str) or not isinstance(paths, Iterable) or not paths:
         raise ConfigurationError(
@@ -304,9 +305,9 @@ def check_schemes(apps: Iterable[object]) -> None:
         return
     used = {id(call) for api in apis for call in _calls(api)}
     if id(authenticated) in used:
-        _chosen()
+        chosen_schemes()
         return
-    for scheme in _chosen():
+    for scheme in chosen_schemes():
         if id(scheme) not in used:
             raise ConfigurationError(
                 f"settings.{SETTING}[{_KEY!r}] lists the scheme {scheme.scheme_name!r}, and no endpoint asks who the "
@@ -330,7 +331,7 @@ def _called(dependant: Dependant) -> Iterator[object]:
 
 
 def _forget(**_: object) -> None:
-    _chosen.cache_clear()
+    chosen_schemes.cache_clear()
     _vary.cache_clear()
 
 
