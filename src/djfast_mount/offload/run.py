@@ -284,12 +284,6 @@ async def draw(iterator: Any) -> Any:
 
 async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     source = _source.get(None)
-    if source is not None and (hop := source.hop) is not None:
-        if hop.is_here():
-            return hop.call(function, args)
-        if hop.may_go(function):
-            await hop.go()
-            return hop.call(function, args)
     if source is None or is_file_access(function):
         return await anyio.to_thread.run_sync(function, *args, **options)
     lease = _lease_on(source)

@@ -29,7 +29,6 @@ from djfast_mount.request_thread.response import WatchedResponse
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool
-from djfast_mount.threads.source import Hop
 
 __all__ = ["RequestThread", "RequestThreads"]
 
@@ -207,7 +206,6 @@ class RequestThread(WatchedResponse):
 
     # Of the class, since most requests leave most of these as they are: to set each would cost every request its time.
     base: contextvars.Context | None = None
-    hop: Hop | None = None
     announces = True
     sender: object = None
     _late: weakref.WeakKeyDictionary[asyncio.Task[Any], Lease] | None = None

@@ -8,23 +8,7 @@ from typing import Any, Protocol
 
 from djfast_mount.threads.lease import Lease
 
-__all__ = ["Hop", "Source"]
-
-
-class Hop(Protocol):
-    """What takes a handler to the request thread with its first call."""
-
-    def is_here(self) -> bool:
-        """Whether the caller is on that thread, in the midst of the handler."""
-
-    def may_go(self, function: Callable[..., Any]) -> bool:
-        """Whether the caller's call, of `function`, is that first one. Runs on the event loop."""
-
-    def go(self) -> Awaitable[None]:
-        """Returns what takes the caller there when it is awaited."""
-
-    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Returns or raises what `function` does, which is called here and now."""
+__all__ = ["Source"]
 
 
 class Source(Protocol):
@@ -38,9 +22,6 @@ class Source(Protocol):
 
     headers: Mapping[bytes, bytes]
     """What the response is to have, where it does not have headers of these names: in lower case."""
-
-    hop: Hop | None
-    """What takes a handler to the request thread as a whole, where something does."""
 
     held: Lease | None
     """The lease, once a call has asked for it."""
