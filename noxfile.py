@@ -22,6 +22,9 @@ DOCS = nox.project.dependency_groups(PYPROJECT, "docs")
 PIP = "pip>=25.1"
 # What is the same on every database.
 MYSQL = [
+    "tests/schemas/test_nested_writes.py",
+    "tests/schemas/test_writing.py",
+    "tests/schemas/test_zoo.py",
     "tests/auth/test_users.py",
     "tests/django_for_api/test_csrf.py",
     "tests/django_half/test_handler.py",
@@ -182,6 +185,16 @@ def third_party(session: nox.Session) -> None:
     session.install("-e", ".[test]", *THIRD_PARTY)
     session.run("pytest", "tests/third_party", *session.posargs)
     session.run("pytest", "tests/third_party", "--db", "postgres", *session.posargs)
+
+
+@nox.session
+def zoo(session: nox.Session) -> None:
+    """Schemas against Django itself, on many generated bodies, schemas and querysets. Takes minutes."""
+    session.install("-e", ".[test]")
+    files = ["tests/schemas/test_zoo.py", "tests/schemas/test_plan.py"]
+    for database in ("sqlite", "postgres"):
+        options = ["--db", database, *session.posargs]
+        session.run("pytest", *files, *options, env={"DJFAST_MOUNT_ROUNDS": "2000"})
 
 
 @nox.session

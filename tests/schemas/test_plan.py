@@ -23,7 +23,7 @@ from schemas.generated import querysets, schemas
 
 pytestmark = pytest.mark.django_db
 
-ROUNDS = int(os.environ.get("DJFAST_MOUNT_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("DJFAST_MOUNT_ROUNDS", "40"))
 generated = settings(
     max_examples=ROUNDS,
     deadline=None,

@@ -33,7 +33,7 @@ def db(django_db_setup: None, django_db_blocker: Any, monkeypatch: pytest.Monkey
 @pytest.fixture
 def names() -> dict[str, Any]:
     """What the example of docs/schemas.md defines, and two endpoints more."""
-    [code] = re.findall(r"^```python\n(.*?)^```$", (TESTS.parent / "docs" / "schemas.md").read_text(), re.S | re.M)
+    *_, code = re.findall(r"^```python\n(.*?)^```$", (TESTS.parent / "docs" / "schemas.md").read_text(), re.S | re.M)
     names: dict[str, Any] = {"__name__": "docs"}
     exec(compile(code, "schemas.md", "exec", dont_inherit=True), names)
     api: FastAPI = names["api"]

@@ -26,7 +26,7 @@ from schemas.zoo_schemas import api
 
 pytestmark = pytest.mark.django_db
 
-ROUNDS = int(os.environ.get("DJFAST_MOUNT_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("DJFAST_MOUNT_ROUNDS", "40"))
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 generated = settings(

@@ -42,20 +42,24 @@ def faults_by_pyright(file: Path, folder: Path) -> set[int]:
     return {item["range"]["start"]["line"] + 1 for item in found if item["severity"] == "error"}
 
 
+USES = pytest.mark.parametrize("file", [USE, HERE / "use_of_schemas.py"], ids=["api", "schemas"])
+MISUSES = pytest.mark.parametrize("file", [MISUSE, HERE / "misuse_of_schemas.py"], ids=["api", "schemas"])
 CHECKERS = pytest.mark.parametrize("faults", [faults_by_mypy, faults_by_pyright], ids=["mypy", "pyright"])
 
 
+@USES
 @CHECKERS
-def test_use_is_accepted(faults: Any, tmp_path: Path) -> None:
+def test_use_is_accepted(faults: Any, file: Path, tmp_path: Path) -> None:
     """Neither checker finds fault with the use of any public name."""
-    assert faults(USE, tmp_path) == set()
+    assert faults(file, tmp_path) == set()
 
 
+@MISUSES
 @CHECKERS
-def test_misuse_is_refused(faults: Any, tmp_path: Path) -> None:
+def test_misuse_is_refused(faults: Any, file: Path, tmp_path: Path) -> None:
     """Both refuse each wrong argument and each wrong option, and nothing else."""
-    marked = {number for number, line in enumerate(MISUSE.read_text().splitlines(), 1) if line.endswith("# refused")}
-    assert faults(MISUSE, tmp_path) == marked
+    marked = {number for number, line in enumerate(file.read_text().splitlines(), 1) if line.endswith("# refused")}
+    assert faults(file, tmp_path) == marked
 
 
 def test_the_package_says_that_it_is_typed() -> None:

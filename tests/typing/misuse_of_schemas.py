@@ -1,0 +1,47 @@
+"""What a type checker is to refuse of schemas: each line that is marked, and no other."""
+
+from __future__ import annotations
+
+from django.db.models import Model, QuerySet
+
+from djfast_mount.schemas import Create, ModelSchema, Page, Update
+
+
+class Company(Model):
+    name: str
+
+
+class Department(Model):
+    name: str
+
+
+class CompanySchema(ModelSchema[Company]):
+    name: str
+
+    class Meta:
+        fields = ["id", "name"]
+
+
+class NoModel(ModelSchema[int]):  # refused
+    name: str
+
+
+def reads(departments: QuerySet[Department], companies: QuerySet[Company]) -> list[CompanySchema]:
+    CompanySchema.read(departments)  # refused
+    CompanySchema.of(departments)  # refused
+    CompanySchema.of(Department())  # refused
+    return companies  # refused
+
+
+def writes(body: Create[CompanySchema], changes: Update[CompanySchema], department: Department) -> Department:
+    changes.update(department)  # refused
+    changes.update()  # refused
+    return body.create()  # refused
+
+
+def types(schema: CompanySchema, wrong: Create[int]) -> int:  # refused
+    len(schema.status)  # refused
+    return schema.name  # refused
+
+
+page: Page[CompanySchema] = Page[CompanySchema](items=[], total="many")  # refused

@@ -1,0 +1,104 @@
+"""Schemas of models, as a project declares and uses them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, assert_type
+
+from django.db.models import ForeignKey, Model, QuerySet
+from fastapi import FastAPI
+from pydantic import Field
+
+from djfast_mount.schemas import Auto, Create, InvalidRow, ModelSchema, Orm, Page, Update, register
+from djfast_mount.urls import get_object_or_404
+
+
+class Company(Model):
+    name: str
+
+
+class Department(Model):
+    company: ForeignKey[Company]
+
+
+class DepartmentSchema(ModelSchema[Department]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class CompanySchema(ModelSchema[Company]):
+    name: str
+    founded: date | None
+    motto: Auto
+    departments: list[DepartmentSchema]
+
+    class Meta:
+        fields = ["id", "name", "status", "founded"]
+
+
+class ShortCompany(CompanySchema):
+    class Meta(CompanySchema.Meta):
+        exclude = ["departments"]
+
+
+class CompanyIn(Create[CompanySchema]):
+    password: str = Field(min_length=8)
+
+
+api = FastAPI()
+
+
+def open_companies() -> QuerySet[Company]:
+    raise NotImplementedError
+
+
+@api.get("/companies")
+def companies() -> list[CompanySchema]:
+    return CompanySchema.read(open_companies())
+
+
+@api.get("/acompanies")
+async def acompanies() -> list[CompanySchema]:
+    return await CompanySchema.aread(open_companies())
+
+
+@api.get("/all", response_model=list[CompanySchema])
+async def everything() -> QuerySet[Company]:
+    return open_companies()
+
+
+@api.get("/page")
+def page() -> Page[CompanySchema]:
+    return Page[CompanySchema](items=CompanySchema.read([]), total=0)
+
+
+@api.post("/companies", status_code=201)
+def add(body: Create[CompanySchema]) -> CompanySchema:
+    company = body.create(owner=None)
+    assert_type(company, Company)
+    return CompanySchema.of(company)
+
+
+@api.patch("/companies/{company_id}")
+async def change(company: Company, body: Update[CompanySchema]) -> CompanySchema:
+    assert_type(body.changes(), dict[str, Any])
+    return await CompanySchema.aof(await body.aupdate(company))
+
+
+@api.post("/own")
+def own(body: CompanyIn) -> str:
+    assert_type(body.create(), Company)
+    return body.password
+
+
+def fields(schema: CompanySchema) -> None:
+    assert_type(schema.name, str)
+    assert_type(schema.departments, list[DepartmentSchema])
+    assert_type(ShortCompany.read(open_companies()), list[ShortCompany])
+    assert_type(CompanySchema.explain(), str)
+
+
+register(ForeignKey, int)
+ORM = Orm("name", read_scopes=["company.read"])
+assert_type(InvalidRow([]).messages, list[str])
+GET = get_object_or_404(Company, "company_id")
