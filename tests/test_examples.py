@@ -125,7 +125,14 @@ async def shelves(client: httpx.AsyncClient, example: Example, number: int) -> l
     return [created, await client.get(f"/v0/books/{created.json()['id']}")]
 
 
-CALLS: dict[str, Calls] = {"goatfish": simulations, "polls": votes, "books": shelves}
+async def firms(client: httpx.AsyncClient, example: Example, number: int) -> list[httpx.Response]:
+    headers = {"Authorization": f"Bearer {example.said('North')}"}
+    created = await client.post("/api/v1/companies", json={"name": f"Company {number}"}, headers=headers)
+    path = f"/api/v1/companies/{created.json()['id']}/departments"
+    return [created, await client.post(path, json={"name": "Engines", "teams": []}, headers=headers)]
+
+
+CALLS: dict[str, Calls] = {"goatfish": simulations, "polls": votes, "books": shelves, "companies": firms}
 
 
 def test_two_hundred_clients_at_once(name: str, example: Example, root_path: str) -> None:

@@ -72,7 +72,22 @@ def a_book(page: Page, title: str) -> str:
     return "/v0/books"
 
 
-ADDED: dict[str, Callable[[Page, str], str]] = {"goatfish": a_simulation, "polls": a_poll, "books": a_book}
+def a_cost_centre(page: Page, title: str) -> str:
+    def fill(page: Page) -> None:
+        page.get_by_label("Tenant").select_option("North")
+        page.get_by_label("Code").fill("7")
+        page.get_by_label("Name").fill(title)
+
+    add(page, "costcentre", fill)
+    return "/admin/companies/costcentre/"  # the API wants a token
+
+
+ADDED: dict[str, Callable[[Page, str], str]] = {
+    "goatfish": a_simulation,
+    "polls": a_poll,
+    "books": a_book,
+    "companies": a_cost_centre,
+}
 
 
 def test_what_the_admin_adds_is_in_the_api(page: Page, example: Example, url: str, failures: list[str]) -> None:

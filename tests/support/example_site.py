@@ -17,7 +17,7 @@ import httpx
 from harness import Server
 from quickstart_site import REPOSITORY, fresh_database, hidden_fields
 
-EXAMPLES = ["goatfish", "polls", "books"]
+EXAMPLES = ["goatfish", "polls", "books", "companies"]
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,8 @@ class ModelRouter(APIRouter):
     def allowing(self, action: Action) -> Any:
         """Returns a dependency: the `Call` of whoever may do `action`; else 401 or 403.
 
-        A route that is written by hand has one unasked: for reading with GET, else for updating.
+        A route that is written by hand has one unasked: for reading with GET, else for updating. The row that its path
+        names is looked up before it, too. With one among its own ``dependencies`` it has neither.
         """
         return Depends(CallLater(lambda: self.resource, action))
 
@@ -238,13 +239,12 @@ class ModelRouter(APIRouter):
         given = [each.dependency for each in options.get("dependencies") or ()]
         reads = set(options.get("methods") or ["GET"]) <= {"GET", "HEAD"}
         names_row = all(f"{{{key.parameter}" in path for key in self.resource.keys)
-        found: list[DependsMarker] = []
-        if not any(isinstance(each, CallLater) for each in given):
-            action: Action = ("read" if names_row else "list") if reads else "update"
-            found.append(self.allowing(action))
-        if names_row:
-            found.append(Depends(RowOf(lambda: self.resource, "read" if reads else "update")))
-        return found
+        if any(isinstance(each, CallLater) for each in given):
+            # Whoever says what is asked looks the row up too: it may be one that counts as deleted.
+            return []
+        action: Action = ("read" if names_row else "list") if reads else "update"
+        row = [Depends(RowOf(lambda: self.resource, "read" if reads else "update"))] if names_row else []
+        return [self.allowing(action), *row]
 
     def _lifespan(self, own: Any) -> Any:
         @asynccontextmanager

@@ -1,0 +1,131 @@
+"""The code in docs/crud.md and docs/tokens.md, run; and what its recipes do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from fastapi import FastAPI
+
+from crud.resources import api_of, companies
+from crud.serving import ok
+from djfast_mount import mount
+from djfast_mount.testing import Client
+from djfast_mount.tokens.models import APIToken
+from harness import TESTS
+from project.companies import models
+
+pytestmark = pytest.mark.django_db
+
+DOCS = TESTS.parent / "docs"
+
+
+def code_of(page: str) -> str:
+    return "\n\n".join(re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, Any]:
+    """What the page defines. Its models are those of the tests."""
+    shown = ModuleType("companies.models")
+    shown.Company, shown.Department = models.Company, models.CompanyDepartment  # type: ignore[attr-defined]
+    sys.modules["companies.models"] = shown
+    sys.modules["companies"] = ModuleType("companies")
+    found = ModuleType("docs_crud")
+    sys.modules["docs_crud"] = found
+    try:
+        exec(compile(code_of("crud.md"), "docs/crud.md", "exec"), found.__dict__)
+    finally:
+        del sys.modules["companies.models"], sys.modules["companies"]
+    return found.__dict__
+
+
+def client_of(*routers: Any, api: FastAPI | None = None) -> Client:
+    client = Client(mount("/api", api or api_of(*routers)))
+    client.base_url = client.base_url.join("/api")
+    return client
+
+
+@pytest.fixture
+def ada() -> User:
+    return User.objects.create_user("ada")
+
+
+def bearer(user: User, *scopes: str) -> str:
+    return f"Bearer {APIToken.objects.issue(user, 'test', scopes).text}"
+
+
+def test_the_first_example(page: dict[str, Any]) -> None:
+    """It reads and writes companies with their departments."""
+    client = client_of(api=page["api"])
+    sent = {"name": "a", "slug": "a", "departments": [{"name": "IT"}]}
+    made = ok(client.post("/companies", json=sent), 201)
+    assert [each["name"] for each in made["departments"]] == ["IT"]
+    assert ok(client.get(f"/companies/{made['id']}/departments"))["items"][0]["name"] == "IT"
+    assert ok(client.get("/companies?!name=a"))["items"] == []
+
+
+def test_the_secured_example(page: dict[str, Any], ada: User) -> None:
+    """A token sees the rows of its owner, with the scopes that it has."""
+    client = client_of(page["secured"])
+    assert client.get("/companies").status_code == 401
+    client.headers["Authorization"] = bearer(ada, "companies.read", "companies.write")
+    made = ok(client.post("/companies", json={"name": "a", "slug": "a"}), 201)
+    assert models.Company.objects.get(pk=made["id"]).tenant_id == ada.pk
+    client.headers["Authorization"] = bearer(User.objects.create_user("bob"), "companies.read")
+    assert ok(client.get("/companies"))["items"] == []
+    assert client.post("/companies", json={"name": "b", "slug": "b"}).status_code == 403
+
+
+def test_scopes_from_elsewhere(page: dict[str, Any], ada: User) -> None:
+    """They are asked of the object that a dependency of one's own returns."""
+    client = client_of(page["by_store"])
+    client.headers["Authorization"] = bearer(ada)
+    assert client.get("/stored").status_code == 403
+    page["stored"][str(APIToken.objects.get().pk)] = {"companies.read"}
+    assert ok(client.get("/stored"))["items"] == []
+
+
+def test_validators_of_ones_own(page: dict[str, Any]) -> None:
+    """A body's subclass takes its place, in OpenAPI too."""
+    client = client_of(page["validated"])
+    refused = client.post("/validated", json={"name": "a", "slug": "UPPER"})
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["body", "slug"]
+    assert ok(client.post("/validated", json={"name": "a", "slug": "a"}), 201)["slug"] == "a"
+
+
+def test_own_code(page: dict[str, Any]) -> None:
+    """Overridden methods and routes by hand do what the page says."""
+    client = client_of(page["companies"])
+    made = ok(client.post("/own", json={"name": "a", "slug": "a"}), 201)
+    assert made["size"] == 1
+    assert ok(client.get("/own/export")) == ["a"]
+    assert ok(client.post(f"/own/{made['id']}/close")) == "closed"
+
+
+def test_the_docs_tell_of_scopes() -> None:
+    """Each operation says which scopes it needs, and that it may be 401 and 403."""
+    paths = api_of(companies()).openapi()["paths"]
+    operation = paths["/companies"]["post"]
+    assert operation["description"].startswith("Scopes: `create`")
+    assert {"401", "403"} <= set(operation["responses"])
+    assert paths["/companies/{company_id}/departments"]["post"]["description"] == "Scopes: `update`"
+    assert "unless there is a filter of status" in paths["/companies"]["get"]["description"]
+
+
+def test_the_page_about_tokens(ada: User) -> None:
+    """Its code makes, revokes, and serves tokens."""
+    code = code_of("tokens.md").replace("INSTALLED_APPS = [..., ", "INSTALLED_APPS = [")
+    found: dict[str, Any] = {"user": ada}
+    exec(compile(code, "docs/tokens.md", "exec", dont_inherit=True), found)
+    client = client_of(api=found["api"])
+    client.headers["Authorization"] = f"Bearer {found['text']}"
+    assert client.get("/whoami").status_code == 401
+    client.headers["Authorization"] = bearer(ada)
+    assert ok(client.get("/whoami")) == "ada"
+    assert ok(client.post("/tokens/transaction", json={}), 201)["expires_in"] == 300
