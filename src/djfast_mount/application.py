@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
@@ -41,7 +41,7 @@ from djfast_mount.routing.prefixes import (
     split_root_path,
 )
 from djfast_mount.security.djangos_middleware import with_security_headers
-from djfast_mount.security.hosts import HostCheck
+from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
 from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
 from djfast_mount.url_names.url_for import names_of_both
@@ -55,6 +55,13 @@ not_found = PlainTextResponse("Not Found", status_code=404)
 async def bad_request(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI: answers 400, with the headers of Django's security middleware."""
     response = PlainTextResponse("Bad Request", status_code=400)
+    await response(scope, receive, with_security_headers(scope, send))
+
+
+async def refused_call(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: answers 400 to a call of an API whose Host is not allowed. In DEBUG it says why, as Django's page does."""
+    detail = refusal(hosts_of(scope)) if settings.DEBUG else "Bad Request"
+    response = JSONResponse({"detail": detail}, status_code=400)
     await response(scope, receive, with_security_headers(scope, send))
 
 
@@ -225,8 +232,10 @@ class MountedApplication(Starlette):
         inside = path[len(prefix) :] or "/"
         if target is None:  # Django checks the Host itself.
             return self._django, child_scope(scope, self._forced or outer + prefix, inside)
-        if has_control_character(path) or not (known or self._allows(scope["headers"])):
+        if has_control_character(path):
             return bad_request, scope
+        if not (known or self._allows(scope)):
+            return refused_call, scope
         return target.http, self._child_of(target, scope, outer + prefix, inside)
 
     def _may_be_file(self, outer: str, path: str) -> bool:
@@ -247,13 +256,13 @@ class MountedApplication(Starlette):
         except StaleFile:
             await self._serve_elsewhere(child_scope(scope, self._script_name or outer, path), receive, send)
 
-    def _allows(self, raw_headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        return self._hosts is None or self._hosts.allows(raw_headers)
+    def _allows(self, scope: Scope) -> bool:
+        return self._hosts is None or self._hosts.allows(scope)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         outer, path = self._position(scope)
         target = self._websocket_app
-        refused = not self._allows(scope["headers"])
+        refused = not self._allows(scope)
         match = self._prefixes.match(path)
         if match is not None and not (match[0] == "" and self._passes_by(scope, outer, path)):
             refused = refused or has_control_character(path)

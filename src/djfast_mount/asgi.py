@@ -19,6 +19,7 @@ from djfast_mount.apis.preparation import Preparation
 from djfast_mount.application import MountedApplication, bad_request, not_found
 from djfast_mount.conf import option, with_settings
 from djfast_mount.database.connections import PoolThread, note_started
+from djfast_mount.django_for_api import encoding
 from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, DjangosHandler, undisturbed
 from djfast_mount.exceptions import PoolTimeout
@@ -60,7 +61,7 @@ def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
 
     def guard(app: ASGIApp) -> ASGIApp:
         def checked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            return (app if hosts.allows(scope["headers"]) else bad_request)(scope, receive, send)
+            return (app if hosts.allows(scope) else bad_request)(scope, receive, send)
 
         return checked
 
@@ -94,6 +95,7 @@ def _set_up() -> None:
         # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
         django_package.setup(set_prefix=False)
     offload.install()
+    encoding.install()
     if settings.DEBUG:
         keep_fresh()
 

@@ -179,12 +179,34 @@ def test_a_forwarded_host_counts_where_it_is_trusted(
         assert verdicts(root, root_path, host(*values, forwarded=forwarded)) == expected
 
 
-def test_a_refusal_is_logged_under_djangos_name(root: MountedApplication, caplog: pytest.LogCaptureFixture) -> None:
-    """What the API refuses is logged where Django logs it, with the value that came."""
-    request(root, "/api/where", headers=host(b"evil.example"))
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_refusal_is_logged_as_djangos(
+    root: MountedApplication, caplog: pytest.LogCaptureFixture, debug: bool
+) -> None:
+    """What the API refuses is logged as Django logs it: the logger, the level, the request, and the name to allow."""
+    with override_settings(DEBUG=debug):
+        answer = request(root, "/api/where", headers=host(b"evil.example:8120"))
     [record] = caplog.records
-    assert record.name == "django.security.DisallowedHost"
-    assert "'evil.example'" in record.getMessage()
+    assert (record.name, record.levelname) == ("django.security.DisallowedHost", "ERROR")
+    message = "Invalid Host header: 'evil.example:8120'. You may need to add 'evil.example' to ALLOWED_HOSTS."
+    assert record.getMessage() == message
+    assert (vars(record)["status_code"], vars(record)["request"].path) == (400, "/api/where")
+    assert answer.json() == {"detail": message if debug else "Bad Request"}
+
+
+@pytest.mark.parametrize("values", [(), (b"testserver", b"testserver"), (b"a b",), (b"",)])
+def test_other_refusals(root: MountedApplication, caplog: pytest.LogCaptureFixture, values: tuple[bytes, ...]) -> None:
+    """No Host, two, or what is no name, is refused without an advice that would not help."""
+    answer = request(root, "/api/where", headers=host(*values))
+    assert (answer.status, answer.json()) == (400, {"detail": "Bad Request"})
+    [record] = caplog.records
+    assert "You may need" not in record.getMessage()
+
+
+def test_a_static_file_is_refused_in_words(root: MountedApplication) -> None:
+    """Where no API answers, the refusal is a text."""
+    answer = request(root, "/static/admin/css/base.css", headers=host(b"evil.example"))
+    assert (answer.status, answer.text) == (400, "Bad Request")
 
 
 def test_the_check_can_be_left_to_a_proxy(root_path: str) -> None:

@@ -33,6 +33,7 @@ from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagg
 from djfast_mount.apis.tree import Found
 from djfast_mount.auth.schemes import authenticated, challenges
 from djfast_mount.django_for_api.request import call_of, get_request
+from djfast_mount.exception_handlers.lookup import answer_to
 from djfast_mount.exception_handlers.reports import wants_html
 from djfast_mount.security.djangos_middleware import security_headers
 
@@ -147,7 +148,14 @@ class DocsMiddleware:
         return self.app(scope, receive, send)
 
     async def _serve(self, docs: ApiDocs, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._answer(docs, path, Request(scope, receive))
+        request = Request(scope, receive)
+        try:
+            answer = await self._answer(docs, path, request)
+        except Exception as error:
+            # Starlette's own place for the app's exception handlers is further in.
+            answer = await answer_to(self._api.exception_handlers, request, error)
+            if answer is None:
+                raise
         await (answer or self.app)(scope, receive, send)
 
     async def _answer(self, docs: ApiDocs, path: str, request: Request) -> Response | None:

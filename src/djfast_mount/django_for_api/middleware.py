@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.handlers.base import BaseHandler
@@ -32,9 +32,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.apis.tree import unwrapped
-from djfast_mount.django_for_api.request import http_request, is_taken
-from djfast_mount.django_for_api.responses import APIResponse, Parts, send_django
+from djfast_mount.django_for_api.request import call_of, http_request, is_taken
+from djfast_mount.django_for_api.responses import APIResponse, Parts, Returned, send_django
 from djfast_mount.django_half.middleware_methods import Methods, has_methods_only
+from djfast_mount.exception_handlers.lookup import answer_to
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.offload import run as offload
 from djfast_mount.spelling import did_you_mean
@@ -159,15 +160,10 @@ class Chain(BaseHandler):
     async def response_to(self, error: Exception, request: Any) -> Any:
         """Returns the Django response that the app's handlers, or Django's where it has none, give to `error`."""
         handlers = getattr(unwrapped(self._app), "exception_handlers", {})
-        handler: Any = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
-        if handler is None:
-            return await run_in_threadpool(response_for_exception, request, error)
         call: _Call = getattr(request, _CALL)
-        asked = Request(call.scope, call.receive)
-        if iscoroutinefunction(handler):
-            response = await handler(asked, error)
-        else:
-            response = await run_in_threadpool(handler, asked, error)
+        response = await answer_to(handlers, Request(call.scope, call.receive), error, unexpected=True)
+        if response is None:
+            return await run_in_threadpool(response_for_exception, request, error)
         messages: list[Message] = []
 
         async def keep(message: Message) -> None:
@@ -261,7 +257,8 @@ class _Call:
         self._start: Message | None = None
         self._parts: Parts | None = None
         self._begun = asyncio.Event()
-        self._response: APIResponse | None = None  # the app's, or that of an error in the middleware
+        self._returned = False  # whether the endpoint has returned a response of Django's
+        self._response: APIResponse | Returned | None = None  # the app's, or that of an error in the middleware
 
     def respond(self, response: APIResponse) -> Any:
         """Makes `response` the one that is to be sent. Returns what stands for it."""
@@ -294,7 +291,13 @@ class _Call:
 
     async def _take(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start":
+        if self._returned:
+            return  # Of a response that a Django response is sent instead of.
+        if kind == "http.response.start" and (returned := self._take_returned()) is not None:
+            self._returned = True
+            self._response = Returned(returned, message)
+            self._begun.set()
+        elif kind == "http.response.start":
             self._start = message = {**message, "headers": list(message.get("headers", []))}
             if _is_stream(message):
                 self._stream(message)
@@ -302,6 +305,10 @@ class _Call:
             await self._take_body(self._start, message.get("body", b""), message.get("more_body", False))
         else:
             await self._send(message)
+
+    def _take_returned(self) -> Any:
+        call = call_of(Request(self.scope))
+        return None if call is None else call.take_returned()
 
     async def _take_body(self, start: Message, body: bytes, more: bool) -> None:
         if self._parts is None and not more:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -46,6 +46,7 @@ __all__ = [
     "APIRequest",
     "DjangoRequests",
     "call_of",
+    "current_call",
     "get_request",
     "http_request",
     "is_taken",
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _KEY = "djfast_mount.call"
+_OF_THE_BODY = (b"content-type", b"content-length")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PARSES_FORMS = find_spec("python_multipart") is not None
 _TOKEN = "csrfmiddlewaretoken"
@@ -70,7 +72,9 @@ class APICall:
     form: FormData | None = None  # read for its CSRF token; to be closed
     reported: BaseException | None = None  # the error that has been logged
     answered: BaseException | None = None  # the error that has been logged, and answered by a whole response
+    returned: tuple[Any, Callable[..., Awaitable[None]]] | None = None  # a Django response, and what sends it
     vary: tuple[str, ...] = ()  # the headers by which it was decided who calls
+    _watched = False
     _refused = False
 
     def __init__(self, scope: Scope, prefix: str, source: Source | None, django_prefix: str = "") -> None:
@@ -96,15 +100,26 @@ class APICall:
             self.vary = tuple(dict.fromkeys(self.vary + names))
             self._watch()
 
+    def answer_with(self, response: Any, sends: Callable[..., Awaitable[None]]) -> None:
+        """Has `response`, which Django code made, sent by `sends` in the place of the app's. Runs on any thread."""
+        self.returned = response, sends
+        self._watch()
+
+    def take_returned(self) -> Any:
+        """Returns the Django response that is to be sent instead of the app's, if there is one: to one caller."""
+        returned, self.returned = self.returned, None
+        return None if returned is None else returned[0]
+
     def _watch(self) -> None:
         source = self._source  # Read once: the call may end meanwhile, on its loop.
         if source is not None:
+            self._watched = True
             source.change = self._change
 
     def end(self) -> None:
         """Lets go of what leads back here: a call that has asked for no request need not wait for the collector."""
         self.scope = None
-        if self._source is not None and (self.request is not None or self.vary):
+        if self._source is not None and self._watched:
             self._source.change = None
         self._source = None
         if self.reported is not None:
@@ -114,11 +129,37 @@ class APICall:
         source = self._source
         if source is None or self._refused:
             return _nothing()
-        if message["type"] == "http.response.start":
-            if self.request is not None:
-                return self._start(source, self.request, message)
-            message = varied(message, self.vary)
-        return source.send(message, changed=True)
+        if message["type"] != "http.response.start":
+            return source.send(message, changed=True)
+        if self.returned is not None:
+            return self._send_returned(self.returned, source, message)
+        return self._begin_response(source, message)
+
+    def _begin_response(self, source: Source, message: Message) -> Awaitable[None]:
+        if self.request is not None:
+            return self._start(source, self.request, message)
+        return source.send(varied(message, self.vary), changed=True)
+
+    async def _send_returned(
+        self, returned: tuple[Any, Callable[..., Awaitable[None]]], source: Source, start: Message
+    ) -> None:
+        response, sends = returned
+        self.returned = None
+        # What the endpoint has set on FastAPI's Response: its cookies, say.
+        more = [(name, value) for name, value in start.get("headers", ()) if name.lower() not in _OF_THE_BODY]
+
+        async def send(message: Message) -> None:
+            if self._refused:
+                return
+            if message["type"] == "http.response.start":
+                own = [name.lower() for name, _ in message["headers"]]
+                missing = [pair for pair in more if pair[0].lower() == b"set-cookie" or pair[0].lower() not in own]
+                await self._begin_response(source, {**message, "headers": [*message["headers"], *missing]})
+            else:
+                await source.send(message, changed=True)
+
+        await sends(response, send)
+        self._refused = True
 
     async def _start(self, source: Source, request: APIRequest, message: Message) -> None:
         try:
@@ -164,7 +205,8 @@ class DjangoRequests:
         try:
             await self.app(scope, receive, send)
         except Exception as error:
-            if call.answered is not error:
+            # Starlette's test client alone has that extension. It raises what a server would log.
+            if call.answered is not error or "http.response.debug" in scope.get("extensions", ()):
                 raise
         finally:
             if call.form is not None:
@@ -246,6 +288,13 @@ def _site_user(call: APICall, request: Any) -> Any:
 def call_of(connection: HTTPConnection) -> APICall | None:
     """Returns what is known of the call; None when the app is not served by `mount()`."""
     call: APICall | None = connection.scope.get(_KEY)
+    return call
+
+
+def current_call() -> APICall | None:
+    """Returns what is known of the call that the caller belongs to; None outside of one. Runs on any thread."""
+    scope: Scope = getattr(current_source(), "scope", {})
+    call: APICall | None = scope.get(_KEY)
     return call
 
 

@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from djfast_mount.django_half.handler import DjangoHandler, close_silently
 
-__all__ = ["APIResponse", "DjangoResponse", "Parts", "send_django"]
+__all__ = ["APIResponse", "DjangoResponse", "Parts", "Returned", "send_django"]
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -139,6 +139,27 @@ async def send_django(response: Any, send: Send) -> None:
     finally:
         if response._resource_closers:
             await run_in_threadpool(close_silently, response)
+
+
+class Returned:
+    """A response that an endpoint has returned and Django code made: `django`. It is what the middleware sees.
+
+    Args:
+        start: The start of FastAPI's response in its place, whose headers and cookies are the endpoint's as well.
+    """
+
+    def __init__(self, response: HttpResponseBase, start: Message) -> None:
+        self.django = response
+        for raw_name, raw_value in start.get("headers", ()):
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            if name == "set-cookie":
+                response.cookies.load(value)
+            elif not name.startswith("content-"):
+                response.headers.setdefault(name, value)
+
+    async def send(self, response: Any, send: Send) -> None:
+        """ASGI: sends it."""
+        await send_django(response, send)
 
 
 class DjangoResponse(Response):

@@ -35,6 +35,7 @@ from fastapi.exception_handlers import (
 )
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.exceptions import ValidationException as FastAPIValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
@@ -55,7 +56,7 @@ from djfast_mount.exception_handlers.reports import (
     wants_html,
 )
 from djfast_mount.exception_handlers.secrets import HIDDEN, is_secret, secret_names_of, without_secrets
-from djfast_mount.exception_handlers.unencodable import fault_of, printable
+from djfast_mount.exception_handlers.unencodable import fault_of, in_words, printable
 
 __all__ = ["add_exception_handlers"]
 
@@ -124,7 +125,7 @@ class _Answers:
         }
         handlers = {kind: _for_http(handler) for kind, handler in common.items()}
         handlers[WebSocketRequestValidationError] = _invalid_handshake  # type: ignore[assignment]
-        return {**handlers, HTTPException: self.http_exception} if self._problem_details else handlers
+        return {**handlers, HTTPException: self.http_exception}
 
     def answer(
         self, status: int, detail: Any = None, headers: Mapping[str, str] | None = None, **members: Any
@@ -172,9 +173,13 @@ class _Answers:
         return response
 
     async def http_exception(self, request: Request, error: HTTPException) -> Response:
-        if error.status_code < 400 or request.scope["type"] != "http":
-            return await http_exception_handler(request, error)
-        return self.answer(error.status_code, error.detail, error.headers)
+        detail, headers = in_words(error.detail), error.headers
+        if error.status_code == 405 and request.scope["type"] == "http":
+            headers = _with_all_methods(request, headers)
+        if not self._problem_details or error.status_code < 400 or request.scope["type"] != "http":
+            told = HTTPException(error.status_code, detail, headers)
+            return await http_exception_handler(request, told)
+        return self.answer(error.status_code, detail, headers)
 
     # What the database says ----------------------------------------------------------------------------------------
 
@@ -258,6 +263,25 @@ def _for_http(handler: Handler) -> Handler:
         return await handler(request, error)
 
     return answer
+
+
+def _with_all_methods(request: Request, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers of a 405, whose Allow names the methods of every route of the path (RFC 9110, section 15.5.6).
+
+    Starlette names those of the first. Where an endpoint has raised the 405, its headers are its own.
+    """
+    found = dict(headers or {})
+    route = request.scope.get("route")
+    if request.method in (getattr(route, "methods", None) or ()) or not any(name.lower() == "allow" for name in found):
+        return found
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", "")) or "/"
+    methods: set[str] = set()
+    for context in iter_route_contexts(request.scope["app"].routes):
+        pattern = getattr(context, "path_regex", None)
+        if pattern is not None and pattern.match(path):
+            methods |= context.methods or set()
+    allow = {"Allow": ", ".join(sorted(methods))} if methods else {}
+    return {**{name: value for name, value in found.items() if not allow or name.lower() != "allow"}, **allow}
 
 
 async def _invalid_handshake(websocket: WebSocket, error: WebSocketRequestValidationError) -> None:

@@ -15,7 +15,9 @@ from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import got_request_exception
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.log import AdminEmailHandler, log_response
 from django.views.debug import technical_500_response
 from fastapi.exceptions import ResponseValidationError
@@ -42,6 +44,18 @@ __all__ = [
 
 logger = logging.getLogger("django.request")
 
+_ASKED_ON_THE_LOOP = (
+    "ran a query on the event loop. Write it as a plain def, or use the ORM's async methods (aget, acreate, async for) "
+    "and fetch what is nested by select_related and prefetch_related."
+)
+_RETURNED_A_QUERYSET = (
+    "returned a QuerySet, whose query would run on the event loop. Write the endpoint as a plain def, or return "
+    "[row async for row in queryset]."
+)
+_RETURNED_A_RESPONSE = (
+    "returned a response of Django's, and is declared to return something else. Declare the route with "
+    "response_model=None: the response is then sent as it is."
+)
 _FRAMEWORK = {"anyio", "asgiref", "concurrent", "contextlib", "djfast_mount", "fastapi", "starlette"}
 
 
@@ -72,19 +86,24 @@ def log(
 
 
 def tell_the_remedy(request: Request, error: BaseException) -> None:
-    """Adds to Django's error of a query on the event loop, once, which endpoint it was and what helps."""
-    if _asked_on_the_loop(error) and not getattr(error, "__notes__", None):
-        error.add_note(
-            f"{route_name(request.scope)} ran a query on the event loop. Write it as a plain def, or use the ORM's "
-            "async methods (aget, acreate, async for) and fetch what is nested by select_related and prefetch_related."
-        )
+    """Adds to an error of the commonest mistakes, once, which endpoint it was and what helps."""
+    remedy = None if getattr(error, "__notes__", None) else _remedy_for(error)
+    if remedy is not None:
+        error.add_note(f"{route_name(request.scope)} {remedy}")
 
 
-def _asked_on_the_loop(error: BaseException) -> bool:
+def _remedy_for(error: BaseException) -> str | None:
     if isinstance(error, ResponseValidationError):
+        if isinstance(error.body, HttpResponseBase):
+            return _RETURNED_A_RESPONSE
+        errors = error.errors()
+        if any(isinstance(item.get("input"), QuerySet) for item in errors):
+            return _RETURNED_A_QUERYSET
         # Where the answer is made of a row: it lacks what was not fetched.
-        return any(SynchronousOnlyOperation.__name__ in str(item.get("msg")) for item in error.errors())
-    return isinstance(error, SynchronousOnlyOperation)
+        asked = any(SynchronousOnlyOperation.__name__ in str(item.get("msg")) for item in errors)
+    else:
+        asked = isinstance(error, SynchronousOnlyOperation)
+    return _ASKED_ON_THE_LOOP if asked else None
 
 
 def report(request: Request, response: Response, error: BaseException) -> None:

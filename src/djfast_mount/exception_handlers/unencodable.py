@@ -7,7 +7,9 @@ import math
 import re
 from typing import Any, NoReturn
 
-__all__ = ["fault_of", "printable"]
+from django.utils.functional import Promise
+
+__all__ = ["fault_of", "in_words", "printable"]
 
 _STRING = re.compile(rb'"(?:\\.|[^"\\])*"', re.DOTALL)
 # Brackets within brackets. Python's limit of 1000 is for the calls of an encoder, several to a level.
@@ -69,4 +71,15 @@ def printable(value: Any, depth: int = 0) -> Any:
         return {printable(key): printable(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [printable(item, depth + 1) for item in value]
+    return value
+
+
+def in_words(value: Any) -> Any:
+    """Returns `value` with each lazy text of it in the language that is active now."""
+    if isinstance(value, Promise):
+        return str(value)
+    if isinstance(value, dict):
+        return {in_words(key): in_words(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_words(item) for item in value]
     return value

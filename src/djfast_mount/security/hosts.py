@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from io import BytesIO
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import setting_changed
+from django.http import HttpResponse
 from django.http.request import split_domain_port, validate_host
+from django.utils.log import log_response
+from starlette.types import Scope
 
-__all__ = ["HostCheck"]
+__all__ = ["HostCheck", "hosts_of", "refusal"]
 
 # Django logs what it refuses itself under this name.
 logger = logging.getLogger("django.security.DisallowedHost")
@@ -22,6 +28,32 @@ logger = logging.getLogger("django.security.DisallowedHost")
 _DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 _NO_HOSTS: list[str] = []
 _REMEMBERED = 64
+_NO_NAME = "The domain name provided is not valid according to RFC 1034/1035."
+
+
+def hosts_of(scope: Scope) -> list[bytes]:
+    """Returns what names the host of a request: X-Forwarded-Host where that is believed, else Host."""
+    headers = scope["headers"]
+    forwarded = [value for name, value in headers if name == b"x-forwarded-host"]
+    return (settings.USE_X_FORWARDED_HOST and forwarded) or [value for name, value in headers if name == b"host"]
+
+
+def refusal(hosts: Sequence[bytes]) -> str:
+    """Returns what Django says of a host that it does not allow: which it was, and which name to allow."""
+    texts = [host.decode("latin-1") for host in hosts]
+    if len(texts) != 1:
+        return f"Invalid Host header: {texts!r}. A request has exactly one."
+    domain, _ = split_domain_port(texts[0])
+    advice = f"You may need to add {domain!r} to ALLOWED_HOSTS." if domain else _NO_NAME
+    return f"Invalid Host header: {texts[0]!r}. {advice}"
+
+
+def _shown(scope: Scope) -> ASGIRequest | None:
+    """The request for the log, and for the mail to ADMINS."""
+    try:
+        return ASGIRequest({"method": "GET", **scope}, BytesIO())
+    except UnicodeDecodeError:
+        return None
 
 
 class HostCheck:
@@ -32,20 +64,20 @@ class HostCheck:
         """Hosts that were let through, so that the next request need not ask the settings: they are slow to read."""
         setting_changed.connect(self._forget)
 
-    def allows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Whether these raw ASGI headers carry one Host that ALLOWED_HOSTS names. Logs a refusal, as Django does."""
+    def allows(self, scope: Scope) -> bool:
+        """Whether the headers carry one Host that ALLOWED_HOSTS names. Logs a refusal, as Django does."""
+        headers = scope["headers"]
         last = dict(headers)
         # As many headers as names: no second Host among them.
         if last.get(b"host") in self.known and len(last) == len(headers):
             return True
-        hosts = [value for name, value in headers if name == b"host"]
-        if settings.USE_X_FORWARDED_HOST:
-            hosts = [value for name, value in headers if name == b"x-forwarded-host"] or hosts
+        hosts = hosts_of(scope)
         if len(hosts) == 1 and self.allows_host(hosts[0]):
             return True
-        logger.error(
-            "Invalid Host header: %r. You may need to add it to ALLOWED_HOSTS.",
-            hosts[0].decode("latin-1") if len(hosts) == 1 else [host.decode("latin-1") for host in hosts],
+        error = DisallowedHost(refusal(hosts))
+        response = HttpResponse(status=400)
+        log_response(
+            "%s", error, response=response, request=_shown(scope), logger=logger, level="error", exception=error
         )
         return False
 
