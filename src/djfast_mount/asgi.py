@@ -22,6 +22,7 @@ from djfast_mount.database.connections import PoolThread, note_started
 from djfast_mount.django_for_api import encoding
 from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, DjangosHandler, undisturbed
+from djfast_mount.django_half.private_names import tell_what_is_gone
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload import run as offload
@@ -96,6 +97,7 @@ def _set_up() -> None:
         django_package.setup(set_prefix=False)
     offload.install()
     encoding.install()
+    tell_what_is_gone()
     if settings.DEBUG:
         keep_fresh()
 

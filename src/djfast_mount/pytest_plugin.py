@@ -2,15 +2,20 @@
 
 pytest loads this in every project that has djfast_mount installed, so it imports neither Django nor FastAPI before a
 fixture is asked for.
+
+Name used here that is not public, with a canary test: ``_fixtureinfo`` of a test, without which cookies are not shared.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+logger = logging.getLogger("djfast_mount.testing")
 
 if TYPE_CHECKING:
     from djfast_mount.testing import AsyncClient, Client
@@ -62,7 +67,11 @@ def async_api_client(asgi_application: Any, request: pytest.FixtureRequest) -> I
 
 def _fixture_beside(request: pytest.FixtureRequest, name: str) -> Any:
     """The fixture `name`, if the test has it and it is not made of the one that asks: a project may call ours so."""
-    definitions = request.node._fixtureinfo.name2fixturedefs
+    info = getattr(request.node, "_fixtureinfo", None)
+    if info is None:
+        logger.warning("pytest %s tells no fixtures of a test: %r shares no cookies.", pytest.__version__, name)
+        return None
+    definitions = info.name2fixturedefs
     names: set[str] = set()
     waiting = [name]
     while waiting:

@@ -5,6 +5,8 @@
 2. They end before the response is sent: a client that has been told of a write will find it, after `on_commit` has run.
 3. An exception rolls back, and so does an HTTPException of 400 or more. A returned response commits, whatever its
    status, as with Django's ATOMIC_REQUESTS; bodies of streams and background tasks come after.
+
+Name used here that is not public: ``_non_atomic_requests``, see djfast_mount.django_half.private_names.
 """
 
 from __future__ import annotations

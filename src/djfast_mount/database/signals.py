@@ -42,7 +42,7 @@ _caches: Any = caches
 _urls: Any = urls
 _Signal: Any = Signal
 _METHODS = ("send", "send_robust", "_live_receivers")
-_SENDING = tuple(getattr(_Signal, name) for name in _METHODS)
+_SENDING = tuple(getattr(_Signal, name, None) for name in _METHODS)
 # Whoever was here before us has put something in their place already.
 _IS_DJANGOS = all(type(method) is FunctionType and method.__globals__ is vars(dispatcher) for method in _SENDING)
 
@@ -93,7 +93,10 @@ finished = Receivers(request_finished, {close_caches, close_old_connections, res
 
 def initialized() -> list[BaseDatabaseWrapper]:
     """Returns what ``connections.all(initialized_only=True)`` does, on a thread in which no event loop runs."""
-    held = vars(_connections._connections._storage)
+    try:
+        held = vars(_connections._connections._storage)
+    except AttributeError:  # Django keeps them otherwise, and is asked.
+        return list(connections.all(initialized_only=True))
     return [held[alias] for alias in connections.settings if alias in held]
 
 

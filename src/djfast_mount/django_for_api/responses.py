@@ -5,6 +5,8 @@
    `response.cookies`, and stay.
 2. A field that no middleware has changed is sent as the API sent it; cookies of the middleware are added.
 3. `close()` of a response sends request_finished, which is not due here: its closers alone are called.
+
+Name used here that is not public: ``_resource_closers`` of a response, see djfast_mount.django_half.private_names.
 """
 
 from __future__ import annotations
@@ -137,7 +139,7 @@ async def send_django(response: Any, send: Send) -> None:
     try:
         await _sender.send_response(response, send)
     finally:
-        if response._resource_closers:
+        if getattr(response, "_resource_closers", True):
             await run_in_threadpool(close_silently, response)
 
 

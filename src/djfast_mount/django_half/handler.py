@@ -147,7 +147,7 @@ class DjangoHandler(ASGIHandler):
     def _respond(self, lease: Lease, request: ASGIRequest) -> Any:
         """The one hop: middleware, view, template and, where nobody else hears of it, the end of the spell."""
         response = self._prepared((self._sync_chain or self._made_sync_chain()).get_response(request))
-        own = not response.streaming and vars(response)["_resource_closers"] == [request.close]
+        own = not response.streaming and vars(response).get("_resource_closers") == [request.close]
         if own and _ends_here(lease, response):
             close_silently(response)
             vars(request)[_CLOSED] = True
@@ -189,8 +189,9 @@ class DjangoHandler(ASGIHandler):
     def _end(self, request: HttpRequest, response: Any) -> None:
         """Ends the spell with the call that it runs in, if the loop has nothing left to do but to send the response."""
         lease = offload.current_lease()
-        if lease is not None and _is_ready(response) and _ends_here(lease, response):
-            response._resource_closers.append(request.close)
+        closers = vars(response).get("_resource_closers")
+        if lease is not None and closers is not None and _is_ready(response) and _ends_here(lease, response):
+            closers.append(request.close)
             close_silently(self._prepared(response))
             vars(request)[_CLOSED] = True
             lease.end_with_this_call()
@@ -348,7 +349,8 @@ def _close(lease: Lease, response: Any) -> None:
 
 def _ends_here(lease: Lease, response: Any) -> bool:
     """Whether the end of the spell, which is at hand, can do what Django does after a response: nobody else listens."""
-    is_djangos = type(response).close is _CLOSE and "close" not in vars(response)
+    own = vars(response)
+    is_djangos = type(response).close is _CLOSE and "close" not in own and "_resource_closers" in own
     return is_djangos and finished.djangos_alone() is not None and not lease.pool.hooks.busy(lease)
 
 
@@ -357,14 +359,15 @@ def _is_ready(response: Any) -> bool:
     return (
         isinstance(response, HttpResponse)  # Those that are streamed are of another class.
         and response.status_code < 400
-        and not vars(response)["_resource_closers"]
+        and not vars(response).get("_resource_closers", True)
     )
 
 
 def close_silently(response: Any) -> None:
     """Does what HttpResponseBase.close() does, but for the signal request_finished."""
-    for closer in response._resource_closers:
+    closers = vars(response).get("_resource_closers", [])
+    for closer in closers:
         with contextlib.suppress(Exception):
             closer()
-    response._resource_closers.clear()
+    closers.clear()
     response.closed = True

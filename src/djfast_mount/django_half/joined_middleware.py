@@ -118,7 +118,7 @@ class JoinedChain(BaseHandler):
         if not _can_be_joined(middleware) or middleware.get_response is not self._given:
             return link
         run = _Run(middleware, self._runs.get(self._given), self._given)
-        if _is_djangos(run.inner) and run.inner.__wrapped__ == self._get_response_async:
+        if _is_djangos(run.inner) and run.inner.__wrapped__ == getattr(self, "_get_response_async", None):
             run.ahead = self._look_ahead
 
         @functools.wraps(middleware)

@@ -3,11 +3,13 @@
     fastapi.routing               request_response, get_request_handler: the code and cells of their inner functions;
                                   run_endpoint_function, serialize_response, solve_dependencies, run_in_threadpool: the
                                   globals that the handler looks up; _extract_endpoint_context, _IncludedRouter,
-                                  APIRouter._routes_version, ._low_priority_routes; the keys of what it puts into a
-                                  scope
+                                  _EffectiveRouteContext, APIRouter._routes_version, ._low_priority_routes; the keys of
+                                  what it puts into a scope: _FASTAPI_SCOPE_KEY, _FASTAPI_INCLUDED_ROUTER_KEY,
+                                  _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY
     fastapi.dependencies.models   Dependant and its fields, _get_cache_key, _get_oauth_scopes, _is_coroutine_callable,
                                   _is_gen_callable, _is_async_gen_callable
-    fastapi.dependencies.utils    solve_dependencies, request_params_to_args, request_body_to_args, _solve_generator,
+    fastapi.dependencies.utils    solve_dependencies and its _uses_scopes_cache, request_params_to_args,
+                                  request_body_to_args, _solve_generator,
                                   _get_param_aliases, _get_param_model, _request_param_model_to_args, _is_json_field,
                                   _should_embed_body_fields, _get_form_models
     fastapi._compat               Undefined, shared.field_annotation_is_sequence; ModelField._type_adapter

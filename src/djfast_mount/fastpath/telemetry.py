@@ -6,14 +6,13 @@ is set, none is named in the environment, and nobody has replaced the functions 
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import FastAPI
-from opentelemetry import _logs, metrics, trace
-from opentelemetry._logs import _internal as logs_internal
-from opentelemetry.metrics import _internal as metrics_internal
+from opentelemetry import metrics, trace
 
 from djfast_mount.fastpath.private_names import private
 
@@ -32,8 +31,12 @@ def question_of(api: FastAPI) -> Callable[[], bool]:
         return asked
     if any(api._telemetry[name] is not None for name in _PROVIDERS):
         return asked
-    tracers, meters, loggers = vars(trace), vars(metrics_internal), vars(logs_internal)
-    get_tracer, get_meter, get_logger = trace.get_tracer_provider, metrics.get_meter_provider, _logs.get_logger_provider
+    # By name, and only where private_names has found them.
+    logs: Any = importlib.import_module("opentelemetry._logs")
+    tracers = vars(trace)
+    meters = vars(importlib.import_module("opentelemetry.metrics._internal"))
+    loggers = vars(importlib.import_module("opentelemetry._logs._internal"))
+    get_tracer, get_meter, get_logger = trace.get_tracer_provider, metrics.get_meter_provider, logs.get_logger_provider
 
     def is_on() -> bool:
         if (
@@ -42,7 +45,7 @@ def question_of(api: FastAPI) -> Callable[[], bool]:
             and loggers["_LOGGER_PROVIDER"] is None
             and trace.get_tracer_provider is get_tracer
             and metrics.get_meter_provider is get_meter
-            and _logs.get_logger_provider is get_logger
+            and logs.get_logger_provider is get_logger
         ):
             return False
         return asked()

@@ -4,12 +4,6 @@
 2. At the begin of a call the context is given what the task holds, at its end the task what the context holds;
    asgiref's `Local`s are moved along.
 3. What a side no longer holds is unset on the other. Only a token can do that, so the token of each first set is kept.
-
-Names used here that are not public, each with a canary test:
-
-    asgiref.sync    SyncToAsync.threadlocal
-    asgiref.local   _Storage, _rehome
-    anyio           _core._eventloop.set_current_async_library
 """
 
 from __future__ import annotations
@@ -20,11 +14,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from anyio._core._eventloop import set_current_async_library
-from asgiref.local import _rehome, _Storage
 from asgiref.sync import SyncToAsync
 
 from djfast_mount.offload.cancellation import cancel_again, wait_shielded
+from djfast_mount.offload.private_names import Storage, rehome, set_current_async_library
 
 __all__ = ["LoopCall", "SharedContext", "running_call"]
 
@@ -58,8 +51,8 @@ class SharedContext:
             _carry(seen, self._below)
             return
         for variable, value in seen.items():
-            if type(value) is _Storage:
-                variable.set(_rehome(value))
+            if type(value) is Storage:
+                variable.set(rehome(value))
 
     def end(self) -> None:
         """Gives the task what the context holds. Runs in the task."""
@@ -78,7 +71,7 @@ def _carry(source: contextvars.Context, tokens: Tokens) -> None:
     thread = threading.get_ident()
     for variable, value in source.items():
         found = variable.get(_UNSET)
-        moved = _rehome(value) if type(value) is _Storage and value.thread_id != thread else value
+        moved = rehome(value) if type(value) is Storage and value.thread_id != thread else value
         if found is not moved:
             token = variable.set(moved)
             if found is _UNSET:

@@ -14,14 +14,7 @@ the lease, and is inert where there is none.
 5. Where sync code above the loop waits and offers its thread (a test), that thread is the request's: no worker is
    taken.
 
-Names used here that are not public, each with a canary test:
-
-    asgiref.sync       SyncToAsync.thread_sensitive_context, .context_to_thread_executor, .threadlocal,
-                       .single_thread_executor; AsyncToSync.executors and the ContextVar in it; _restore_context
-    anyio              _core._eventloop.threadlocals; _backends._asyncio.AsyncIOBackend, ._task_states
-    asyncio            _set_running_loop
-    starlette.concurrency, fastapi.concurrency     the global ``anyio``; starlette.concurrency._next,
-                       ._StopIteration
+The names that are not public stand in djfast_mount.offload.private_names.
 """
 
 from __future__ import annotations
@@ -39,14 +32,23 @@ import anyio
 import anyio.to_thread
 import fastapi.concurrency
 import starlette.concurrency
-from anyio._backends._asyncio import AsyncIOBackend, _task_states
-from anyio._core._eventloop import threadlocals
 from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context, async_to_sync
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync
 
 from djfast_mount.offload.function_kinds import is_file_access, name_of, owner_of
 from djfast_mount.offload.loop_call import LoopCall, SharedContext, running_call
+from djfast_mount.offload.private_names import (
+    AsyncIOBackend,
+    StopDrawing,
+    check_doors,
+    executors,
+    next_item,
+    restore_context,
+    set_running_loop,
+    task_states,
+    threadlocals,
+)
 from djfast_mount.threads.calls import Call, FutureCall, perform
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.source import Source
@@ -68,9 +70,6 @@ __all__ = [
 ]
 
 _source: contextvars.ContextVar[Source] = contextvars.ContextVar("djfast_mount_source")
-_next = starlette.concurrency._next
-# The storage of AsyncToSync.executors. Local itself takes a lock and, where nothing is set, formats an error.
-_executors: contextvars.ContextVar[Any] = AsyncToSync.executors._storage._data
 
 Entered = tuple[
     Source, contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None
@@ -119,14 +118,15 @@ def leave(entered: Entered) -> None:
 
 
 def install() -> None:
-    """Opens both doors. Called by `mount()`; a second call changes nothing."""
+    """Opens both doors. Called by `mount()`; a second call changes nothing. Raises MountError where one has moved."""
+    check_doors()
     for module in (starlette.concurrency, fastapi.concurrency):
         vars(module)["anyio"] = _stand_in
 
 
 def waiting_thread() -> CurrentThreadExecutor | None:
     """Returns the executor of the sync code above the caller that waits and offers its thread, if there is any."""
-    if _executors.get(None) is None:
+    if executors.get(None) is None:
         return None
     executor: CurrentThreadExecutor | None = getattr(AsyncToSync.executors, "current", None)
     return executor
@@ -153,7 +153,7 @@ def run_on_loop(
     context = contextvars.copy_context()
 
     async def call() -> Any:
-        _restore_context(context)  # The values are there; asgiref's Locals must be told of their new thread.
+        restore_context(context)  # The values are there; asgiref's Locals must be told of their new thread.
         offer(caller)
         return await function(*args)
 
@@ -201,11 +201,11 @@ def _run_here(call: Call) -> None:
     """Runs `call` in the midst of the running loop, which sync code may not know of: the ORM would refuse."""
     local = SyncToAsync.threadlocal
     loop, main_loop = asyncio.get_running_loop(), getattr(local, "main_event_loop", None)
-    asyncio._set_running_loop(None)
+    set_running_loop(None)
     try:
         perform(call)
     finally:
-        asyncio._set_running_loop(loop)
+        set_running_loop(loop)
         local.main_event_loop = main_loop
 
 
@@ -258,7 +258,7 @@ class _Backend(AsyncIOBackend):
     @classmethod
     def check_cancelled(cls) -> None:
         call = running_call()
-        state = _task_states.get(call.task) if call is not None and call.task is not None else None
+        state = task_states.get(call.task) if call is not None and call.task is not None else None
         threadlocals.current_cancel_scope = state.cancel_scope if state is not None else None
         super().check_cancelled()
 
@@ -277,8 +277,8 @@ async def draw(iterator: Any) -> Any:
     The iterator counts as a stream that holds its thread; what is left of it is closed with the request.
     """
     try:
-        return await _run_sync(_next, iterator)
-    except starlette.concurrency._StopIteration:
+        return await _run_sync(next_item, iterator)
+    except StopDrawing:
         return None
 
 
@@ -290,7 +290,7 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
     if lease.one_call:
         # Nobody would come back to what it leaves on the worker.
         return await _on_lease(lease, function, args)
-    if function is _next:
+    if function is next_item:
         await lease.pool.streams.enter(lease)
         lease.iterators[id(args[0])] = args[0]
         function, args = _draw, (lease, *args)
@@ -341,7 +341,7 @@ def _offer(call: LoopCall) -> bool:
 
 def _draw(lease: Lease, iterator: Any) -> Any:
     try:
-        return _next(iterator)
+        return next_item(iterator)
     except BaseException:
         lease.iterators.pop(id(iterator), None)
         raise

@@ -1,4 +1,8 @@
-"""One row: validated as far as it was sent, and saved as far as it changed."""
+"""One row: validated as far as it was sent, and saved as far as it changed.
+
+Name used here that is not public, with a canary test: ``_committed`` of a file of a FileField. Without it a file counts
+as changed.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +88,7 @@ def _changes_when_saved(row: Model, field: Any) -> bool:
         return bool(field.auto_now)
     if method is models.FileField.pre_save:
         file = getattr(row, field.attname)
-        return bool(file) and not file._committed
+        return bool(file) and not getattr(file, "_committed", False)
     return method is not models.Field.pre_save
 
 

@@ -24,7 +24,6 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import LiveServerTestCase
-from django.utils._os import safe_join
 from django.utils.functional import classproperty
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -151,8 +150,9 @@ class FoundFiles:
             if self._static_url and path.startswith(self._static_url):
                 return finders.find(unquote(path[len(self._static_url) :]))
             if self._media_url and settings.MEDIA_ROOT and path.startswith(self._media_url):
-                file = safe_join(settings.MEDIA_ROOT, path[len(self._media_url) :])
-                return file if Path(file).is_file() else None
+                root = Path(settings.MEDIA_ROOT).resolve()
+                file = (root / path[len(self._media_url) :]).resolve()
+                return str(file) if file.is_relative_to(root) and file.is_file() else None
         return None
 
 

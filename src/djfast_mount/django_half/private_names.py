@@ -1,0 +1,76 @@
+"""The names of Django and FastAPI that are not public and that cost something, though no safety, where they are gone.
+
+    django.http             HttpResponse._resource_closers, ._handler_class
+    django.urls             RoutePattern._route, RegexPattern._regex; base._urlconfs
+    django.db, .core.cache  connections._connections, caches._connections: Locals of asgiref, with _storage and _data
+    django.dispatch         Signal._live_receivers
+    django.db.transaction   _non_atomic_requests, by which a function is exempt from ATOMIC_REQUESTS
+    fastapi.routing         APIRouter._match_low_priority
+
+What uses one looks it up when it needs it and goes without. `mount()` says at the start what that costs. Each has a
+canary test.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import django
+from django.core.cache import caches
+from django.db import connections
+from django.db.transaction import non_atomic_requests
+from django.dispatch import Signal
+from django.http import HttpResponse
+from django.urls import base
+from django.urls.resolvers import RegexPattern, RoutePattern
+from fastapi import APIRouter
+
+__all__ = ["NAMES", "tell_what_is_gone"]
+
+logger = logging.getLogger("djfast_mount")
+
+
+class Name(NamedTuple):
+    """A name that is not public: where it is, and what it costs to be without it."""
+
+    owner: Any
+    name: str
+    cost: str
+
+
+def _exempt() -> None:
+    """A function that is exempt from ATOMIC_REQUESTS."""
+
+
+_TIME = "each request takes longer"
+_response = HttpResponse()
+NAMES = (
+    Name(_response, "_resource_closers", _TIME),
+    Name(RoutePattern("a"), "_route", "each view costs several hops to its thread"),
+    Name(RegexPattern("a"), "_regex", "each view costs several hops to its thread"),
+    Name(base, "_urlconfs", _TIME),
+    Name(connections, "_connections", _TIME),
+    Name(caches, "_connections", _TIME),
+    Name(Signal, "_live_receivers", _TIME),
+    Name(non_atomic_requests(_exempt), "_non_atomic_requests", "non_atomic_requests exempts no endpoint"),
+    Name(APIRouter, "_match_low_priority", "with fallthrough, a front end of FastAPI's is not asked"),
+)
+
+
+def tell_what_is_gone() -> None:
+    """Logs each name that is gone, with what that costs. Called by `mount()`."""
+    for name in _gone():
+        kind = name.owner if isinstance(name.owner, type) else type(name.owner)
+        logger.warning(
+            "%s.%s, which is not public, is gone from Django %s, or from FastAPI: %s. Install a newer djfast_mount.",
+            kind.__qualname__,
+            name.name,
+            django.__version__,
+            name.cost,
+        )
+
+
+def _gone() -> Iterator[Name]:
+    return (name for name in NAMES if not hasattr(name.owner, name.name))
