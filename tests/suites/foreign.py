@@ -46,6 +46,12 @@ def source(name: str) -> Path:
     return folder
 
 
+def exclusion_files(suite: str) -> list[Path]:
+    """exclusions.toml and, where the apps are to be at the root of the host, what differs there."""
+    names = ["exclusions.toml"] + ["exclusions_at_root.toml"] * (os.environ.get("FOREIGN_PLACE") == "root")
+    return [SUITES / suite / name for name in names]
+
+
 def pip(*arguments: str) -> None:
     """Runs pip for this interpreter's environment."""
     subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
@@ -54,8 +60,11 @@ def pip(*arguments: str) -> None:
 class Exclusions:
     """The tables of one suite's exclusions.toml."""
 
-    def __init__(self, file: Path) -> None:
-        self.tables: dict[str, dict[str, str]] = tomllib.loads(file.read_text()) if file.exists() else {}
+    def __init__(self, *files: Path) -> None:
+        self.tables: dict[str, dict[str, str]] = {}
+        for file in files:
+            for table, patterns in (tomllib.loads(file.read_text()) if file.exists() else {}).items():
+                self.tables.setdefault(table, {}).update(patterns)
 
     def find(self, test: str) -> tuple[str, str] | None:
         """Returns the first table that names `test`, and the pattern by which it does."""
@@ -88,11 +97,12 @@ def run(suite: str, mode: str, command: list[str], folder: Path) -> Results:
         file = Path(scratch, "results.json")
         environment = {
             **os.environ,
-            "FOREIGN_EXCLUSIONS": str(SUITES / suite / "exclusions.toml"),
+            "FOREIGN_EXCLUSIONS": os.pathsep.join(map(str, exclusion_files(suite))),
+            "FOREIGN_SUITE": suite,
             "FOREIGN_MODE": mode,
             "FOREIGN_RESULTS": str(file),
             "FOREIGN_SCRATCH": scratch,
-            "PYTHONPATH": os.pathsep.join([str(SUITES), str(SUITES / suite)]),
+            "PYTHONPATH": os.pathsep.join([str(SUITES), str(SUITES / suite), os.environ.get("PYTHONPATH", "")]),
         }
         subprocess.run([sys.executable, *command], cwd=folder, env=environment, check=False)
         if not file.exists():
@@ -107,7 +117,7 @@ def verdict(suite: str, plain: Results, mounted: Results, *, floor: float) -> in
         plain: What the tests that fail mounted do without us; it may hold more.
         floor: The share of the requests that must have gone through the root, those of tests listed as plain aside.
     """
-    exclusions = Exclusions(SUITES / suite / "exclusions.toml")
+    exclusions = Exclusions(*exclusion_files(suite))
     healthy = plain.of("passed")
     missing = healthy - mounted.outcomes.keys()
     bad = {test for test in (mounted.of("failed") | missing) & healthy if not exclusions.excludes(test)}
@@ -138,7 +148,7 @@ def run_pytest(suite: str, folder: Path, *options: str, floor: float) -> int:
     """
     command = ["-m", "pytest", "-p", "mounted_testclient", "-p", "no:cacheprovider", "-q", "--tb=short", *options]
     mounted = run(suite, "mounted", [*command, "-n", "2", "tests"], folder)
-    exclusions = Exclusions(SUITES / suite / "exclusions.toml")
+    exclusions = Exclusions(*exclusion_files(suite))
     failed = sorted(test for test in mounted.of("failed") if not exclusions.excludes(test))
     if not failed:
         return verdict(suite, Results(), mounted, floor=floor)

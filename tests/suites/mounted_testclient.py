@@ -1,7 +1,8 @@
 """pytest plugin: Starlette's TestClient and httpx's ASGITransport call a mounted root in the place of their app.
 
 The app is mounted under a prefix beside Django. A request's path gets the prefix on its way in, and the prefix is taken
-out of what the app answers on its way out, so that the foreign suite goes on to see its own URLs.
+out of what the app answers on its way out, so that the foreign suite goes on to see its own URLs. With FOREIGN_PLACE
+"root" the app has the root of the host, and what none of its routes matches is Django's: see `not_found`.
 
 foreign.py says how a run is told what to do, by environment variables.
 """
@@ -24,16 +25,26 @@ from foreign import Exclusions
 from starlette.testclient import TestClient
 
 # Distinct from every word in the suites, so that taking it out of an answer takes out nothing else.
-PREFIX = "/djfast-mounted"
+AT_ROOT = os.environ.get("FOREIGN_PLACE") == "root"
+PREFIX = "" if AT_ROOT else "/djfast-mounted"
 MOUNTED = os.environ.get("FOREIGN_MODE", "plain") == "mounted"
 
 urlpatterns: list[Any] = []
+handler404 = "mounted_testclient.not_found"
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
 App = Callable[..., Any]
 
 counts: Counter[str] = Counter()
+
+
+def not_found(request: Any, exception: Exception) -> Any:
+    """Django's page where neither half has a route: in the words of the framework whose suite is run."""
+    responses = importlib.import_module("django.http")
+    if os.environ["FOREIGN_SUITE"] == "fastapi":
+        return responses.JsonResponse({"detail": "Not Found"}, status=404)
+    return responses.HttpResponse("Not Found", status=404, content_type="text/plain; charset=utf-8")
 
 
 def configure_django() -> None:
@@ -126,7 +137,7 @@ class Front:
         settings.DEBUG_PROPAGATE_EXCEPTIONS = self._raises
         answer = Answer(send)
         try:
-            await root(prefixed(scope), receive, answer.send)
+            await root(prefixed(scope), receive, answer.send if PREFIX else send)
         finally:
             await answer.flush()
 
@@ -135,8 +146,15 @@ class Front:
             return self.app
         if position not in self._roots:
             app = Unprefixed(self.app) if position == "unprefixed" else self.app
-            self._roots[position] = djfast_mount.mount(PREFIX, app, **OPTIONS)
+            self._roots[position] = mounted_at_root(app) if AT_ROOT else djfast_mount.mount(PREFIX, app, **OPTIONS)
         return self._roots[position]
+
+
+def mounted_at_root(app: App) -> App:
+    """With Django behind the routes; an app that has none to be asked for leaves nothing to fall through."""
+    if hasattr(app, "routes") and hasattr(app, "router"):
+        return djfast_mount.mount("/", app, fallthrough=True, **OPTIONS)
+    return djfast_mount.mount("/", app, django_prefix="/djfast-django", **OPTIONS)
 
 
 def prefixed(scope: Scope) -> Scope:
@@ -244,7 +262,7 @@ def replace_transport(transport: Any) -> None:
     transport.__init__ = init
 
 
-exclusions = Exclusions(Path(os.environ["FOREIGN_EXCLUSIONS"]))
+exclusions = Exclusions(*map(Path, os.environ["FOREIGN_EXCLUSIONS"].split(os.pathsep)))
 outcomes: dict[str, str] = {}
 
 
