@@ -180,6 +180,13 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def tenants(session: nox.Session) -> None:
+    """django-tenants beneath `mount()`, on PostgreSQL: 140 clients of two schemas, and what streams leave behind."""
+    session.install("-e", ".[test]", "django-tenants>=3.10")
+    session.run("pytest", "tests/tenants", "--db", "postgres", *session.posargs)
+
+
+@nox.session
 def third_party(session: nox.Session) -> None:
     """Well-known Django apps beneath `mount()`, on SQLite and on PostgreSQL."""
     session.install("-e", ".[test]", *THIRD_PARTY)

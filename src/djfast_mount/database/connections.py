@@ -30,7 +30,17 @@ from djfast_mount.offload.run import current_lease, settle
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.worker import current_worker
 
-__all__ = ["OwnThread", "PoolThread", "begun", "endpoint_name", "in_transaction", "note_started"]
+__all__ = [
+    "OwnThread",
+    "PoolThread",
+    "begun",
+    "endpoint_name",
+    "in_transaction",
+    "keep_open",
+    "may_close",
+    "note_started",
+    "throw_away",
+]
 
 logger = logging.getLogger("djfast_mount.connections")
 
@@ -134,7 +144,7 @@ class OwnThread:
         self._connections = connections.all()
         self._depths = {connection.alias: len(connection.atomic_blocks) for connection in self._connections}
         for connection in self._connections:
-            _keep(connection)
+            keep_open(connection)
         if lease.announces and not lease.open:
             lease.open = True
             _announce(lease, self._sender)
@@ -151,7 +161,7 @@ class OwnThread:
             lease.open = False
             request_finished.send_robust(sender=lease.sender or self._sender)
         for connection in self._connections:
-            _let_go(connection)
+            may_close(connection)
         SyncToAsync.threadlocal.main_event_loop = self._loop
 
     def keeps(self, lease: Lease) -> bool:
@@ -199,13 +209,14 @@ def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
         return False
     for connection in unclean:
         logger.error("%s", _left_open(connection.alias, lease))
-        with contextlib.suppress(Exception):  # The connection is thrown away, whatever state it is in.
-            connection.close()
-        _drop(connection)
+        throw_away(connection)
     return True
 
 
-def _drop(connection: BaseDatabaseWrapper) -> None:
+def throw_away(connection: BaseDatabaseWrapper) -> None:
+    """Closes a connection in whatever state it is, and takes it off the calling thread."""
+    with contextlib.suppress(Exception):
+        connection.close()
     session = session_of(connection)
     if session is None:
         del connections[connection.alias]
@@ -228,7 +239,7 @@ def _clear_away(lease: Lease) -> None:
     for connection in initialized():
         session = session_of(connection)
         if session is None:
-            _clear_unknown(connection)
+            throw_away(connection)  # Somebody has put it in the place of the worker's: nobody knows what it carries.
         elif not session.is_clean():
             carries = session.carries()
             session.surrender(stock)
@@ -237,13 +248,6 @@ def _clear_away(lease: Lease) -> None:
                 session.carry(lease.carried)
             elif carries:
                 session.detach()
-
-
-def _clear_unknown(connection: BaseDatabaseWrapper) -> None:
-    """Somebody has put it in the place of the worker's own: nobody knows what it carries."""
-    with contextlib.suppress(Exception):
-        connection.close()
-    del connections[connection.alias]
 
 
 def _unpack(luggage: Stock) -> None:
@@ -285,13 +289,14 @@ def _driver_in_transaction(raw: Any) -> bool:
 _kept: Counter[BaseDatabaseWrapper] = Counter()  # by how many spells; each used by one thread at a time
 
 
-def _keep(connection: BaseDatabaseWrapper) -> None:
+def keep_open(connection: BaseDatabaseWrapper) -> None:
     """Has Django's two signals pass over the connection, which they would close, even in a transaction."""
     _kept[connection] += 1
     vars(connection)["close_if_unusable_or_obsolete"] = bool
 
 
-def _let_go(connection: BaseDatabaseWrapper) -> None:
+def may_close(connection: BaseDatabaseWrapper) -> None:
+    """Takes one `keep_open()` back."""
     _kept[connection] -= 1
     if not _kept[connection]:
         del _kept[connection], vars(connection)["close_if_unusable_or_obsolete"]

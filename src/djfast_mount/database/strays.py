@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.database.connections import in_transaction
+from djfast_mount.database.signalling import is_signalled
 from djfast_mount.offload.run import current_source
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.source import Source
@@ -95,6 +96,8 @@ def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
     source = current_source()
     lease = None if source is None else source.held
     if current_worker() is not None or (lease is not None and lease.worker and lease.worker.thread is thread):
+        return
+    if is_signalled():
         return
     if source is None and (not in_flight.count or thread is threading.main_thread()):
         return

@@ -83,7 +83,7 @@ class Streams:
         Runs on the event loop. Raises: what `timeout_error` makes, after `wait_timeout` seconds or, for one that can
         neither wait nor go ahead, soon.
         """
-        pinned = holder.pinned and holder.worker is not None
+        pinned = holder.pinned and _has_worker(holder)
         with self._lock:
             if holder in self._holders or self._admit(holder, pinned):
                 return
@@ -94,8 +94,9 @@ class Streams:
                 return
             if not pinned:
                 holder.rest()
-            may_wait = not pinned or holder.may_wait
-            if may_wait and await turn.granted_within(max(0.0, self._wait_timeout - _PATIENCE)):
+                if await turn.granted_within(max(0.0, self._wait_timeout - _PATIENCE)):
+                    return
+            elif await self._granted_with_worker(turn):
                 return
             raise self._timeout_error()
         except BaseException:
@@ -110,9 +111,39 @@ class Streams:
             self._holders.discard(holder)
             self._ahead.discard(holder)
             while self._queue and not self.full:
-                turn = self._queue.popleft()
+                # One that waits with its worker keeps it from the others: from those that have a place, too.
+                turn = next((turn for turn in self._queue if _has_worker(turn.holder)), self._queue[0])
+                self._queue.remove(turn)
                 self._holders.add(turn.holder)
                 turn.grant()
+
+    async def _granted_with_worker(self, turn: _Turn) -> bool:
+        """Whether a stream that keeps its worker while it waits has got its place."""
+        waited = _PATIENCE
+        while not self._take_over(turn):
+            if not turn.holder.may_wait or waited >= self._wait_timeout:
+                return False
+            if await turn.granted_within(_PATIENCE):
+                return True
+            waited += _PATIENCE
+        return True
+
+    def _take_over(self, turn: _Turn) -> bool:
+        """Gives `turn` the place of a stream that has no worker just now, and asks again before its next part.
+
+        Such a stream may wait for the very worker that `turn` keeps.
+        """
+        with self._lock:
+            if turn not in self._queue:
+                return True  # It was granted meanwhile.
+            idle = next((holder for holder in self._holders if not _has_worker(holder)), None)
+            if idle is None:
+                return False
+            self._holders.discard(idle)
+            self._ahead.discard(idle)
+            self._queue.remove(turn)
+            self._holders.add(turn.holder)
+            return True
 
     def _admit(self, holder: Holder, pinned: bool) -> bool:
         ahead = pinned and self.full and len(self._holders) < self._most
@@ -127,6 +158,12 @@ class Streams:
         with self._lock, contextlib.suppress(ValueError):
             self._queue.remove(turn)
         self.leave(turn.holder)
+
+
+def _has_worker(holder: Holder) -> bool:
+    """Whether `holder` keeps others from a worker that runs."""
+    worker = holder.worker
+    return worker is not None and worker.slot is not None
 
 
 class _Turn:

@@ -1,0 +1,220 @@
+"""Django's two signals, and clean connections, around code that runs outside of requests.
+
+1. `request_started` comes first and `request_finished` last, on the thread that works, whatever the code raises.
+2. Blocks on one thread that are nested, or overlap, share their signals: the first to begin sends the one, the last to
+   end the other. A connection is never closed beneath a block that still uses it.
+3. What was open when the first block began is left open: a test's transaction, or a caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar, cast, overload
+
+from asgiref.sync import sync_to_async
+from django.core.signals import request_finished, request_started
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from djfast_mount.database.connections import in_transaction, keep_open, may_close, throw_away
+from djfast_mount.exceptions import MountError
+from djfast_mount.offload.cancellation import wait_shielded
+from djfast_mount.offload.run import current_source
+from djfast_mount.threads.worker import current_worker
+
+__all__ = ["is_signalled", "request_signalling"]
+
+logger = logging.getLogger("djfast_mount.connections")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Thread(threading.local):
+    """What the blocks of a thread share."""
+
+    blocks = 0
+    kept: Sequence[BaseDatabaseWrapper] = ()  # those that were in a transaction then
+    found: dict[str, int]  # how deep in transactions each connection was when the first block began
+
+
+_thread = _Thread()
+
+
+def is_signalled() -> bool:
+    """Whether the calling thread is within a block: its connections will be looked after."""
+    return _thread.blocks > 0
+
+
+class RequestSignalling:
+    """A block of code with signals around it, made by `request_signalling()`. It may be entered once.
+
+    Args:
+        name: What the log calls the code.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._works = False
+
+    def __call__(self, function: Function) -> Function:
+        return _decorated(function)
+
+    def __enter__(self) -> None:
+        self._works = not _in_request_thread()
+        if self._works:
+            _begin()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._works:
+            self._works = False
+            _end(self._name)
+
+    async def __aenter__(self) -> None:
+        # In a request each sync call has a thread of the pool, with signals.
+        self._works = current_source() is None
+        if self._works:
+            await _on_thread(_begin)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._works:
+            self._works = False
+            await _on_thread(_end, self._name)
+
+
+@overload
+def request_signalling(function: Function, /) -> Function: ...
+
+
+@overload
+def request_signalling() -> RequestSignalling: ...
+
+
+def request_signalling(function: Function | None = None, /) -> Function | RequestSignalling:
+    """Sends Django's `request_started` before a piece of code and `request_finished` after it, outside of a request.
+
+    These signals are what has Django close connections that are too old or unusable. Nobody sends them for a job of a
+    scheduler, a consumer of a queue, a thread, or a command that runs for days: such code meets connections that the
+    server has closed long ago, or keeps them for ever. It is a decorator, for plain functions and coroutine functions,
+    and a context manager for ``with`` and ``async with``::
+
+        @request_signalling
+        def clean_up() -> None: ...
+
+        async with request_signalling():
+            await Order.objects.filter(...).adelete()
+
+    The signals are sent on the thread that does the work: that of the caller or, for async code, the one on which
+    ``sync_to_async()`` and the async ORM work. A transaction that the code has left open is rolled back, and logged at
+    level ERROR. What was open before stays open. In a request of djfast_mount it has no effect: its thread has signals
+    of its own.
+
+    Raises: TypeError, for a generator function. Use the context manager within it.
+    """
+    return RequestSignalling("The code within request_signalling()") if function is None else _decorated(function)
+
+
+def _decorated(function: Function) -> Function:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{function!r} is a generator function: its body runs when it is drawn from. "
+            "Use `with request_signalling():` where that is done."
+        )
+    name = f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            async with RequestSignalling(name):
+                return await function(*args, **kwargs)
+
+        return cast("Function", call_async)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with RequestSignalling(name):
+            return function(*args, **kwargs)
+
+    return cast("Function", call)
+
+
+def _in_request_thread() -> bool:
+    """Whether the calling thread is a request's: one of the pool, or one that the request has borrowed."""
+    worker = current_worker()
+    if worker is not None:
+        return worker.claim is not None
+    source = current_source()
+    held = None if source is None or source.over else source.held
+    return held is not None and held.worker is not None and held.worker.thread is threading.current_thread()
+
+
+async def _on_thread(function: Callable[..., None], *args: Any) -> None:
+    # A cancellation is met afterwards: signals come in pairs.
+    done = asyncio.ensure_future(sync_to_async(function)(*args))
+    await wait_shielded(done)
+    done.result()
+
+
+def _begin() -> None:
+    if not _thread.blocks:
+        found = connections.all(initialized_only=True)
+        _thread.found = {connection.alias: _depth(connection) for connection in found}
+        # Django's receivers would close a connection even in a transaction.
+        _thread.kept = [connection for connection in found if _thread.found[connection.alias]]
+        for connection in _thread.kept:
+            keep_open(connection)
+        try:
+            request_started.send(sender=request_signalling)
+        except BaseException:
+            _finish()
+            raise
+    _thread.blocks += 1
+
+
+def _end(name: str) -> None:
+    _thread.blocks -= 1
+    if _thread.blocks:
+        return
+    # Before the signal, so that what a receiver writes is not lost with the code's transaction; and after it.
+    try:
+        _roll_back(name)
+    finally:
+        _finish()
+        _roll_back("A receiver of request_finished")
+
+
+def _finish() -> None:
+    request_finished.send_robust(sender=request_signalling)
+    for connection in _thread.kept:
+        may_close(connection)
+    _thread.kept = []
+
+
+def _depth(connection: BaseDatabaseWrapper) -> int:
+    return len(connection.atomic_blocks) if connection.in_atomic_block else int(in_transaction(connection))
+
+
+def _roll_back(name: str) -> None:
+    for connection in connections.all(initialized_only=True):
+        before = _thread.found.get(connection.alias, 0)
+        if _depth(connection) <= before:
+            continue
+        error = MountError(
+            f"{name} left a transaction open on the database {connection.alias!r}; it was rolled back. "
+            "Leave every atomic() that you enter, and set autocommit back."
+        )
+        logger.error("%s", error)
+        if not before:
+            throw_away(connection)
+        else:
+            while len(connection.atomic_blocks) > before:
+                connection.atomic_blocks[-1].__exit__(MountError, error, None)
