@@ -5,7 +5,8 @@ Here a sync view's whole chain is one hop on the request thread; an async view k
 middleware share their hops (djfast_mount.joined_middleware).
 
 1. Which of the two, is guessed by resolving the path before any middleware has seen it. A wrong guess only costs time:
-   Django adapts a view of the other kind in either chain.
+   Django adapts a view of the other kind in either chain. Where a middleware has async code of its own, every view
+   has the async chain, as with Django: the two may differ (djfast_mount.django_half.middleware_modes).
 2. Sync iterators are drawn on the request thread, as the client takes the data; Django's handler collects them in a
    list.
 3. The signals are sent with each spell (djfast_mount.database.connections). Their sender is Django's ASGIHandler.
@@ -38,6 +39,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.database.signals import finished
 from djfast_mount.django_half.joined_middleware import JoinedChain
+from djfast_mount.django_half.middleware_modes import any_has_async_code
 from djfast_mount.django_half.view_guess import Guess, guess_of
 from djfast_mount.offload import run as offload
 from djfast_mount.offload.cancellation import wait_shielded
@@ -60,11 +62,13 @@ class DjangoHandler(ASGIHandler):
         self._sync_chain: _Chain | None = _Chain(is_async=False)
         self._async_chain: _Chain | None = None
         self._making = threading.Lock()
+        self._always_async = any_has_async_code()
         setting_changed.connect(self._forget)
 
     def _forget(self, **_: object) -> None:
         """Has the middleware loaded anew, as it may read any setting when it is made; in tests settings change."""
         self._sync_chain = self._async_chain = None
+        self._always_async = any_has_async_code()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         # Not a coroutine function: each costs its time.
@@ -118,7 +122,7 @@ class DjangoHandler(ASGIHandler):
             await self.send_response(refusal, send)
             await offload.run(_close, lease, refusal)
             return
-        if Guess(request).is_async:
+        if Guess(request).is_async or self._always_async:
             departure = _Departure(receive, after=0)
             serve = self._async_response
         else:
