@@ -110,8 +110,8 @@ def a_kept_exception(patch: pytest.MonkeyPatch) -> None:
         def pop(self, *_: Any) -> Any:
             return self[0]
 
-    own = errors.Failure.__init__
-    patch.setattr(errors.Failure, "__init__", lambda self, box, *args: own(self, Kept(box), *args))
+    own = errors.Raised.__init__
+    patch.setattr(errors.Raised, "__init__", lambda self, box, start: own(self, Kept(box), start))
 
 
 def a_stale_route(patch: pytest.MonkeyPatch) -> None:
@@ -190,8 +190,8 @@ def no_headers_of_dependencies(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_start_that_nobody_hears_of(patch: pytest.MonkeyPatch) -> None:
-    own = errors.Failure.__init__
-    patch.setattr(errors.Failure, "__init__", lambda self, box, request, started: own(self, box, request, None))
+    own = errors.Raised.__init__
+    patch.setattr(errors.Raised, "__init__", lambda self, box, start: own(self, box, None))
 
 
 FAULTS = {

@@ -112,7 +112,7 @@ root = mount("/api", api)
 
 @pytest.fixture
 def pages(settings: Any) -> None:
-    settings.ROOT_URLCONF = "test_testing_together"
+    settings.ROOT_URLCONF = __name__
     late.clear()
 
 

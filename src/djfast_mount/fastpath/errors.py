@@ -19,7 +19,7 @@ from djfast_mount.fastpath.answer import reply_to
 from djfast_mount.fastpath.eligibility import Facts
 from djfast_mount.fastpath.private_names import private
 
-__all__ = ["NOT_CALLED", "Failure", "Watched", "refuse", "request_for", "unanswerable", "without_start"]
+__all__ = ["NOT_CALLED", "Failure", "Raised", "Watched", "refuse", "request_for", "unanswerable", "without_start"]
 
 NOT_CALLED: Any = object()
 """The result of a dependency that has not been called."""
@@ -126,32 +126,43 @@ class Watched:
         return self.send(message)
 
 
-class Failure:
-    """ASGI: raises what the user's code has raised, where FastAPI would have.
+class Raised:
+    """ASGI: raises what was raised before, where it is called.
 
     Args:
         box: Holds the exception. It is taken out to be raised: whatever else held it would be in a cycle with it.
-        request: The one that the handler had.
+        start: The message with which the answer began; None: it has not begun. It is sent again, so that every layer
+            outside learns of it. Who calls sees to it that it goes no further.
+    """
+
+    __slots__ = ("_box", "start")
+
+    def __init__(self, box: list[Exception], start: Message | None) -> None:
+        self._box = box
+        self.start = start
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.start is not None:
+            await send(self.start)
+        raise self._box.pop()
+
+
+class Failure(Raised):
+    """ASGI: raises what the user's code has raised as FastAPI does it, with a handler of its own around it.
+
+    Args:
+        request: The one that the handler of the route had.
         started: The message with which the answer began, or what has watched for it; None: it has not begun.
     """
 
-    __slots__ = ("_box", "_request", "start")
+    __slots__ = ("_request",)
 
     def __init__(self, box: list[Exception], request: Request, started: Message | Watched | None) -> None:
-        self._box = box
+        super().__init__(box, started.start if isinstance(started, Watched) else started)
         self._request = request
-        self.start = started.start if isinstance(started, Watched) else started
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        box, start = self._box, self.start
-
-        async def raise_again(scope: Scope, receive: Receive, send: Send) -> None:
-            if start is not None:
-                # Every layer outside learns that the answer has begun. Who called sees to it that it is not sent twice.
-                await send(start)
-            raise box.pop()
-
-        await private.wrap_app_handling_exceptions(raise_again, self._request)(scope, receive, send)
+        await private.wrap_app_handling_exceptions(super().__call__, self._request)(scope, receive, send)
 
 
 def without_start(send: Send, start: Message | None) -> Send:

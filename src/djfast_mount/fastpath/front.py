@@ -1,7 +1,8 @@
 """Where plans stand: before an API whose stack has nothing of the user's, and in the place of its router.
 
-What fails before the stack goes up inside of it: the failure is put into the scope, the API is called as the server
-would call it, and where its router stands the failure is taken out and raised. A replay goes the same way.
+What fails before the stack, and no handler answers, goes up inside of it: the failure is put into the scope, the API is
+called as the server would call it, and where its router stands the failure is taken out and raised. A replay goes the
+same way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount.fastpath.errors import Failure, Watched, without_start
+from djfast_mount.fastpath.errors import Failure, Raised, Watched, without_start
 from djfast_mount.fastpath.plan import Plan
 from djfast_mount.fastpath.private_names import private, unknown
 from djfast_mount.fastpath.route_index import Found, Leaf, RouteIndex, finds_by_itself
@@ -314,8 +315,16 @@ class _Before(_Inside):
         send: Send,
     ) -> None:
         """Raises the exception in `box` where FastAPI would."""
-        failure = Failure(box, request, started)
-        await self._go_inside(failure, scope, receive, without_start(send, failure.start))
+        # Most are answered by a handler, which stands innermost: the stack would do no more than to hand that on.
+        failure, unhandled = Failure(box, request, started), []
+        watched = Watched(without_start(send, failure.start))
+        try:
+            await failure(scope, receive, watched)
+        except Exception as error:
+            unhandled.append(error)
+        if unhandled:
+            raised = Raised(unhandled, watched.start)
+            await self._go_inside(raised, scope, receive, without_start(send, watched.start))
 
     async def _go_inside(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Calls `app` where the router stands, through the stack of the API."""
