@@ -7,7 +7,7 @@ MountError
 
 from starlette.exceptions import HTTPException
 
-__all__ = ["ConfigurationError", "MountError", "PoolTimeout"]
+__all__ = ["ConfigurationError", "MountError", "PoolTimeout", "original_of"]
 
 
 class MountError(Exception):
@@ -29,3 +29,18 @@ class PoolTimeout(MountError, HTTPException):
             self, 503, f"The server is busy: no thread came free within {seconds:g} s.", headers={"Retry-After": "1"}
         )
         self.seconds = seconds
+
+
+def original_of(error: Exception) -> Exception:
+    """Returns the error for which Starlette's ExceptionMiddleware has raised one of its own.
+
+    It does so where there is a handler and the response has begun already.
+    """
+    cause = error.__cause__
+    if (
+        type(error) is RuntimeError
+        and str(error).startswith("Caught handled exception, but response already started")
+        and isinstance(cause, Exception)
+    ):
+        return cause
+    return error

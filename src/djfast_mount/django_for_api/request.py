@@ -36,7 +36,7 @@ from djfast_mount.django_for_api.http_request import (
     varied,
     with_changes,
 )
-from djfast_mount.exceptions import MountError
+from djfast_mount.exceptions import MountError, original_of
 from djfast_mount.offload.run import current_source
 from djfast_mount.threads.source import Source
 
@@ -116,6 +116,11 @@ class APICall:
             self._watched = True
             source.change = self._change
 
+    def has_settled(self, error: Exception) -> bool:
+        """Whether `error` has been logged, and the client has a whole response: its answer, or what it came after."""
+        is_late = getattr(self._source, "complete", False) and self.reported is original_of(error)
+        return self.answered is error or is_late
+
     def end(self) -> None:
         """Lets go of what leads back here: a call that has asked for no request need not wait for the collector."""
         self.scope = None
@@ -183,8 +188,8 @@ class DjangoRequests:
     """ASGI, http and websocket: lets `get_request` make the HttpRequest of each call of `app`, and puts what it changes
     on the response.
 
-    An error that has been logged and answered ends here, so that the server neither logs it again nor closes the
-    connection.
+    An error that has been logged and answered, or that came after the whole response, ends here, so that the server
+    neither logs it again nor closes the connection.
 
     Args:
         app: Served with the request's thread entered.
@@ -206,12 +211,19 @@ class DjangoRequests:
             await self.app(scope, receive, send)
         except Exception as error:
             # Starlette's test client alone has that extension. It raises what a server would log.
-            if call.answered is not error or "http.response.debug" in scope.get("extensions", ()):
+            settled = call.has_settled(error) and "http.response.debug" not in scope.get("extensions", ())
+            failure = None if settled else original_of(error)
+            if failure is error:
                 raise
+        else:
+            failure = None
         finally:
             if call.form is not None:
                 await call.form.close()
             call.end()
+        if failure is not None:
+            # Here, and not where its successor is at hand, which would become its context.
+            raise failure
 
 
 async def get_request(connection: HTTPConnection) -> HttpRequest:

@@ -57,6 +57,7 @@ from djfast_mount.exception_handlers.reports import (
 )
 from djfast_mount.exception_handlers.secrets import HIDDEN, is_secret, secret_names_of, without_secrets
 from djfast_mount.exception_handlers.unencodable import fault_of, in_words, printable
+from djfast_mount.exceptions import original_of
 
 __all__ = ["add_exception_handlers"]
 
@@ -228,6 +229,7 @@ class _Answers:
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
         """Starlette sends the answer unless a response has begun, then raises the error again."""
+        error = original_of(error)
         # A client that has left is nobody's fault; the root knows what to do.
         if settings.DEBUG_PROPAGATE_EXCEPTIONS or isinstance(error, ClientDisconnect):
             raise error

@@ -86,7 +86,13 @@ class WatchedResponse:
         if message.get("more_body"):
             self._become_stream()
             return self._send_part(message)
+        self._complete = True
         return self._send(message)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the response has been handed to the server."""
+        return self.started and self._complete
 
     def send_to_websocket(self, message: Message) -> Awaitable[None]:
         """ASGI: sends `message` of a websocket. One that holds a worker has to be among the few that may."""
