@@ -226,7 +226,8 @@ def throw_away(connection: BaseDatabaseWrapper) -> None:
 
 def _keeps(connection: BaseDatabaseWrapper) -> bool:
     session = session_of(connection)
-    return session is not None and session.keeps()
+    # What nobody watches may have anything in its session.
+    return connection.connection is not None if session is None else session.keeps()
 
 
 def _clear_away(lease: Lease) -> None:

@@ -113,6 +113,8 @@ class Session:
         raw = connection.connection
         if raw is not None and not _pool_of(connection) and self._is_fit(raw):
             connection.connection = None
+            if (known := stock.pop(connection.alias, None)) is not None:
+                close_raw(known[0])  # Nobody has asked for it: there is one connection to a slot, and no more.
             stock[connection.alias] = raw, connection.close_at
         # Without the raw connection this closes nothing; but packages forget here what they know of their session.
         with contextlib.suppress(Exception):
