@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
@@ -11,9 +13,10 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from djfast_mount import mount
 from djfast_mount.schemas import ModelSchema
+from djfast_mount.schemas.declaration import declared
 from djfast_mount.testing import Client
-from project.firm.models import Company, Department
-from schemas.firm_schemas import CompanySchema, DepartmentSchema
+from project.firm.models import Company, Department, OpenTeams
+from schemas.firm_schemas import CompanySchema, DepartmentSchema, TeamSchema
 
 
 class ByDatabase(ModelSchema[Company]):
@@ -154,3 +157,27 @@ def test_the_databases_json(client: Client, django_assert_num_queries: Any) -> N
     assert b'" : ' in response.content or not postgresql
     assert "name" not in client.get("/api/without").json()[0]
     assert "database's JSON" in ByDatabase.explain()
+
+
+@pytest.mark.parametrize("way", ["plan", "instances", "database"])
+def test_a_manager_is_asked_each_time(firm: None, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Nested rows are those that their manager shows this caller, whatever it showed the one before."""
+
+    class Teams(ModelSchema[Department]):
+        teams: list[TeamSchema]
+
+        class Meta:
+            fields = ["name"]
+
+    Teams.__name__ = f"Teams{way}"
+    declared(Teams).options = replace(declared(Teams).options, way=way)  # type: ignore[arg-type]
+    rows = Department.objects.filter(name="Research")
+
+    def names() -> list[str]:
+        [department] = json.loads(Teams.read_json(rows.all()))
+        return [team["name"] for team in department["teams"]]
+
+    assert names() == ["two", "one"]
+    everybodys = OpenTeams.get_queryset
+    monkeypatch.setattr(OpenTeams, "get_queryset", lambda self: everybodys(self).filter(name="one"))
+    assert names() == ["one"]

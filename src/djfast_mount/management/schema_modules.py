@@ -34,7 +34,8 @@ def load_schemas() -> Iterator[tuple[str, ConfigurationError]]:
     """
     for config in apps.get_app_configs():
         module: str = f"{config.name}.schemas"
-        if module_has_submodule(config.module, "schemas") and _uses_schemas(module):
+        # The package is an app itself, and its `schemas` is what others use.
+        if config.name != "djfast_mount" and module_has_submodule(config.module, "schemas") and _uses_schemas(module):
             try:
                 import_module(module)
             except ConfigurationError as error:

@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections, models
 from django.db.models import Case, Expression, F, Func, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Trunc
 from pydantic import BaseModel
 
@@ -26,10 +27,28 @@ __all__ = ["check_database", "json_of", "object_of"]
 
 
 class _Object(Func):
-    """``json_build_object``, which keeps the order of the names as ``jsonb_build_object`` does not."""
+    """``json_build_object``, which keeps the order of the names as ``jsonb_build_object`` does not.
 
-    function = "json_build_object"
+    The names are written into the SQL: as parameters they would double the expressions that Django resolves.
+    """
+
     output_field = models.JSONField()
+
+    def as_sql(  # type: ignore[override]
+        self, compiler: Any, connection: Any, **_: Any
+    ) -> tuple[str, list[Any]]:
+        parts: list[str] = []
+        parameters: list[Any] = []
+        for name, expression in zip(self.extra["names"], self.get_source_expressions(), strict=True):
+            sql, more = compiler.compile(expression)
+            parts.append(f"{_quoted(name)}, {sql}")
+            parameters += more
+        return f"json_build_object({', '.join(parts)})", parameters
+
+
+def _quoted(name: str) -> str:
+    """`name` as a text in SQL, whose percent signs stand for themselves."""
+    return "'" + name.replace("'", "''").replace("%", "%%") + "'"
 
 
 class _Array(Subquery):
@@ -98,17 +117,51 @@ def check_database(using: str) -> None:
         raise NoPlan(f"the database {using!r} is {vendor}, not postgresql")
 
 
-@functools.cache
 def object_of(shape: Shape) -> Expression:
-    """Returns the expression of one row of `shape`. Raises: NoPlan, with what the database cannot make."""
+    """Returns the expression of one row of `shape`. Raises: NoPlan, with what the database cannot make.
+
+    It is made anew for each caller, whom a manager may show other rows than the last.
+    """
     return _object(shape, "")
 
 
 def json_of(shape: Shape, rows: QuerySet[Any]) -> bytes:
     """Returns the JSON array of `rows`. Raises: NoPlan, with what the database cannot make."""
     check_database(rows.db)
-    texts = rows.values_list(Cast(object_of(shape), models.TextField()))
+    found = _compiled(shape, rows.db) if _is_root_alone(shape, rows) else None
+    expression: Any = Cast(object_of(shape), models.TextField()) if found is None else RawSQL(*found)
+    texts = rows.values_list(expression)
     return ("[" + ",".join([text for (text,) in texts]) + "]").encode()
+
+
+def _is_root_alone(shape: Shape, rows: QuerySet[Any]) -> bool:
+    """Whether the SQL of a row names no table but that of the rows, under its own name."""
+    return rows.model is shape.model and rows.query.get_initial_alias() == shape.model._meta.db_table
+
+
+@functools.cache
+def _compiled(shape: Shape, using: str) -> tuple[str, tuple[Any, ...]] | None:
+    """The SQL of a row, which is the same for all querysets; None where joins or a manager may make it another.
+
+    Most of what Django does for such a statement is to make this SQL.
+    """
+    if not _has_plain_managers(shape):
+        return None
+    rows = shape.model._base_manager.using(using).order_by().values_list(Cast(object_of(shape), models.TextField()))
+    compiler = rows.query.get_compiler(using)
+    compiler.pre_sql_setup()
+    [(_, (sql, parameters), _)] = compiler.select
+    return (sql, tuple(parameters)) if len(rows.query.alias_map) == 1 else None
+
+
+def _has_plain_managers(shape: Shape) -> bool:
+    """Whether the nested rows are those of Django's own manager, at any time and for any caller."""
+    nested = [member for member in shape.members if member.shape is not None]
+    return all(
+        type(member.field.related_model._default_manager) is models.Manager and _has_plain_managers(member.shape)
+        for member in nested
+        if member.shape is not None
+    )
 
 
 def _object(shape: Shape, prefix: str) -> Expression:
@@ -117,10 +170,8 @@ def _object(shape: Shape, prefix: str) -> Expression:
         raise NoPlan(f"{shape.schema.__name__} has validators or serializers")
     if len(decorators.model_validators) > 1 or shape.schema.model_computed_fields:
         raise NoPlan(f"{shape.schema.__name__} has model validators or computed fields")
-    parts: list[Any] = []
-    for member in shape.members:
-        parts += (Value(_written_name(shape.schema, member)), _value(shape, member, prefix))
-    return _Object(*parts)
+    names = tuple(_written_name(shape.schema, member) for member in shape.members)
+    return _Object(*(_value(shape, member, prefix) for member in shape.members), names=names)
 
 
 def _written_name(schema: type[BaseModel], member: Member) -> str:
