@@ -70,7 +70,7 @@ WORDS_TO_AVOID = {"manager", "helper", "util", "utils", "wrapper", "bridge", "ad
 # Called by StaticFiles alone, which has looked at the type.
 NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectResponse"}
 
-LONGEST_CHAIN = 9
+LONGEST_CHAIN = 19
 # What does not keep the rules yet. An entry whose room keeps them fails, so the lists only grow shorter.
 MANY_BRANCHES = {"api_docs.pages": {"_refusal"}, "application": {"_http"}, "exception_handlers.integrity": {"_named"}}
 DEEP = {"threads.lease": {"close_iterators"}}
@@ -178,7 +178,6 @@ def test_nothing_is_imported_in_a_circle(room: str) -> None:
     assert not {below for below in rooms_imported(room) if room in reached_from(below)}
 
 
-@pytest.mark.xfail(reason="Lease and Pool name each other, and so do url_for and asgi")
 def test_no_circle_through_types() -> None:
     """Imports under `if TYPE_CHECKING` go down as well."""
     waiting = {room: set(rooms_named(room)) for room in FILES}
@@ -187,9 +186,8 @@ def test_no_circle_through_types() -> None:
     assert waiting == {}
 
 
-@pytest.mark.xfail(reason="a circle has no end")
 def test_chains_are_short() -> None:
-    """Who changes a module reads at most eight others beneath it, one after another."""
+    """The longest chain of imports grows no longer. The rooms are to reach nine."""
     chain = max(map(longest_chain, FILES), key=len)
     assert len(chain) <= LONGEST_CHAIN, " -> ".join(chain)
 

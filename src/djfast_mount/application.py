@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -40,6 +39,7 @@ from djfast_mount.routing.prefixes import (
     namespace_of,
     split_root_path,
 )
+from djfast_mount.routing.root import Root
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
 from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
@@ -79,13 +79,14 @@ class _Mounted(NamedTuple):
     """What the app is to find in the scope of its calls, besides what the server puts there."""
 
 
-class MountedApplication(Starlette):
+class MountedApplication(Root):
     """The root: what `mount()` returns.
 
     A Starlette whose `routes`, `url_path_for`, `add_middleware` and `add_exception_handler` work as usual. Its dispatch
     is its own.
     """
 
+    health: Health
     _websocket_app: _Mounted | None = None
 
     def __init__(

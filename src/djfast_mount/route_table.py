@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -18,10 +18,8 @@ from djfast_mount.apis.tree import unwrapped
 from djfast_mount.auth import current_user, optional_user, staff_user, superuser
 from djfast_mount.auth.permissions import permissions_asked_by
 from djfast_mount.routing.prefixes import PrefixRouter, namespace_of
+from djfast_mount.routing.root import Root
 from djfast_mount.staticfiles.app import StaticFiles
-
-if TYPE_CHECKING:
-    from djfast_mount.asgi import MountedApplication
 
 __all__ = ["Route", "route_table", "rows_elsewhere", "taking_prefix"]
 
@@ -52,7 +50,7 @@ class Route(NamedTuple):
     """Whom it is for, as far as can be told from outside: ``user``, ``staff``, ``shop.change_item``; empty: anyone."""
 
 
-def route_table(app: MountedApplication) -> list[Route]:
+def route_table(app: Root) -> list[Route]:
     """Returns every route of what `mount()` returned, in the order in which they are asked.
 
     These are the paths of health, the prefixes, the longest foremost, static files, the app at the root, and Django's
@@ -72,14 +70,14 @@ def route_table(app: MountedApplication) -> list[Route]:
     return rows + [row for row in reached if row.owner != "static"]
 
 
-def taking_prefix(app: MountedApplication, path: str) -> str:
+def taking_prefix(app: Root, path: str) -> str:
     """Returns the prefix of the mounted app that answers `path` before static files and Django; empty: none does."""
     prefixes = {route.path: True for route in app.routes if isinstance(route, Mount) and route.path}
     prefix, taken = PrefixRouter({**prefixes, app.django_prefix: False}).match(path) or ("", False)
     return prefix if taken else ""
 
 
-def rows_elsewhere(app: MountedApplication) -> Iterator[Route]:
+def rows_elsewhere(app: Root) -> Iterator[Route]:
     """Yields the static files' rows, then those of Django's URLconf, as if no prefix took any of them away."""
     files = app.elsewhere  # the root's own, in the order that mount() gave them
     if isinstance(files, StaticFiles):

@@ -27,6 +27,7 @@ from djfast_mount.database.sessions import Stock, close_raw, session_of, watch_c
 from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.run import current_lease, settle
+from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.worker import current_worker
 
@@ -34,7 +35,6 @@ __all__ = [
     "OwnThread",
     "PoolThread",
     "begun",
-    "endpoint_name",
     "in_transaction",
     "keep_open",
     "may_close",
@@ -184,15 +184,6 @@ class OwnThread:
             logger.error("%s", error)
             while len(blocks) > depth:
                 blocks[-1].__exit__(MountError, error, None)
-
-
-def endpoint_name(scope: Any) -> str:
-    """Returns what the log calls a request: method, path and, where the router has set it, the endpoint."""
-    name = f"{scope.get('method', scope['type'])} {scope['path']}"
-    endpoint = scope.get("endpoint")
-    if endpoint is None:
-        return name
-    return f"{name} ({getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', repr(endpoint))})"
 
 
 def _left_open(alias: str, lease: Lease) -> str:

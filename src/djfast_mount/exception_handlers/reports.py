@@ -27,9 +27,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
-from djfast_mount.database.connections import endpoint_name
 from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import PoolTimeout
+from djfast_mount.routing.endpoints import endpoint_name
 
 __all__ = [
     "log",

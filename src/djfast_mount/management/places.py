@@ -11,13 +11,13 @@ from django.urls import NoReverseMatch, reverse, set_script_prefix
 from starlette.routing import Mount
 
 from djfast_mount.apis.tree import fastapis_in
-from djfast_mount.asgi import MountedApplication
 from djfast_mount.routing.placement import outer_of
+from djfast_mount.routing.root import Root
 
 __all__ = ["places"]
 
 
-def places(root: MountedApplication | None) -> Iterator[tuple[str, str]]:
+def places(root: Root | None) -> Iterator[tuple[str, str]]:
     """Yields a name and a path for the site, the admin, each mounted app and its docs. Imports the URLconf."""
     django_prefix = "" if root is None else root.django_prefix
     outer = outer_of(settings.FORCE_SCRIPT_NAME or "", django_prefix)

@@ -12,8 +12,8 @@ from django.core.management.base import CommandError
 from django.utils.module_loading import module_has_submodule
 from starlette.types import ASGIApp
 
-from djfast_mount.asgi import MountedApplication
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.routing.root import Root
 
 __all__ = ["Project", "find_root", "load_project"]
 
@@ -26,7 +26,7 @@ class Project(NamedTuple):
     target: str
     """The import string that a server takes: ``mysite.asgi:app``."""
     app: ASGIApp
-    root: MountedApplication | None
+    root: Root | None
     """What `mount()` returned; None where it cannot be found below what is wrapped around it."""
 
 
@@ -44,7 +44,7 @@ def load_project() -> Project:
     return Project(f"{module_name}:{name or _name_of(module, app)}", app, _root_in(app, module))
 
 
-def find_root() -> MountedApplication:
+def find_root() -> Root:
     """Returns what `mount()` returned in the project. Raises: CommandError."""
     project = load_project()
     if project.root is None:
@@ -94,7 +94,7 @@ def _name_of(module: ModuleType, app: object) -> str:
     return next(name for name in _NAMES if getattr(module, name, None) is app)
 
 
-def _root_in(app: object, module: ModuleType) -> MountedApplication | None:
-    if isinstance(app, MountedApplication):
+def _root_in(app: object, module: ModuleType) -> Root | None:
+    if isinstance(app, Root):
         return app
-    return next((found for found in vars(module).values() if isinstance(found, MountedApplication)), None)
+    return next((found for found in vars(module).values() if isinstance(found, Root)), None)

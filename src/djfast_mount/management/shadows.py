@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from djfast_mount.asgi import MountedApplication
 from djfast_mount.route_table import Route, rows_elsewhere, taking_prefix
+from djfast_mount.routing.root import Root
 
 __all__ = ["out_of_reach", "shadowed"]
 
@@ -43,7 +43,7 @@ def shadowed(table: Sequence[Route]) -> dict[int, str]:
     return found
 
 
-def out_of_reach(root: MountedApplication) -> Iterator[tuple[str, str]]:
+def out_of_reach(root: Root) -> Iterator[tuple[str, str]]:
     """Yields paths of the URLconf and of static files under a prefix, which the route table leaves out, with it."""
     if root.falls_through:
         return

@@ -8,8 +8,8 @@ import sys
 import time
 import traceback
 
-from djfast_mount.database.connections import endpoint_name
 from djfast_mount.database.strays import in_flight
+from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["Overdue"]

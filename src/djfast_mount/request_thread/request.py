@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.database.connections import OwnThread, endpoint_name
+from djfast_mount.database.connections import OwnThread
 from djfast_mount.database.strays import close_strays, in_flight
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
@@ -26,6 +26,7 @@ from djfast_mount.offload.run import enter, leave, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
 from djfast_mount.request_thread.response import WatchedResponse
+from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool

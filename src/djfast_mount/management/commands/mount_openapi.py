@@ -13,9 +13,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from starlette.routing import Mount
 
 from djfast_mount.apis.tree import fastapis_in
-from djfast_mount.asgi import MountedApplication
 from djfast_mount.management.project import find_root
 from djfast_mount.routing.placement import outer_of
+from djfast_mount.routing.root import Root
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Command"]
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         raise CommandError(f"{file} is not the schema of the API: run mount_openapi with --output {file}.")
 
 
-def _schemas(root: MountedApplication) -> dict[str, dict[str, Any]]:
+def _schemas(root: Root) -> dict[str, dict[str, Any]]:
     """The schema of each FastAPI that shows one, by its path inside of the outer prefix."""
     outer = outer_of(settings.FORCE_SCRIPT_NAME or "", root.django_prefix)
     return {

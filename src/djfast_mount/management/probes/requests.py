@@ -16,10 +16,10 @@ from starlette.routing import Mount
 from starlette.types import Message, Scope
 
 from djfast_mount.apis.tree import fastapis_in
-from djfast_mount.asgi import MountedApplication
 from djfast_mount.database.strays import places
 from djfast_mount.management.probes.target import Target
 from djfast_mount.routing.placement import outer_of
+from djfast_mount.routing.root import Root
 from djfast_mount.urls import route_table
 
 __all__ = ["probe_requests"]
@@ -54,7 +54,7 @@ async def _messages(target: Target) -> list[CheckMessage]:
     return found
 
 
-async def _readiness(root: MountedApplication) -> list[CheckMessage]:
+async def _readiness(root: Root) -> list[CheckMessage]:
     path = next((path for path, app in root.health.paths.items() if app == root.health.ready), None)
     if path is None:
         return []
@@ -70,7 +70,7 @@ async def _readiness(root: MountedApplication) -> list[CheckMessage]:
     ]
 
 
-async def _hosts(root: MountedApplication) -> list[CheckMessage]:
+async def _hosts(root: Root) -> list[CheckMessage]:
     """Asks each part with a Host that nobody allows, and with one that Django allows."""
     found: list[CheckMessage] = []
     for prefix in _prefixes(root):
@@ -95,7 +95,7 @@ async def _hosts(root: MountedApplication) -> list[CheckMessage]:
     return found
 
 
-async def _docs(root: MountedApplication) -> list[CheckMessage]:
+async def _docs(root: Root) -> list[CheckMessage]:
     shown = [path for path in _docs_paths(root) if (await _get(root, path)).status == 200]
     if not shown:
         return []
@@ -108,7 +108,7 @@ async def _docs(root: MountedApplication) -> list[CheckMessage]:
     ]
 
 
-async def _endpoints(root: MountedApplication) -> list[CheckMessage]:
+async def _endpoints(root: Root) -> list[CheckMessage]:
     paths = dict.fromkeys(
         route.path for route in route_table(root) if "GET" in route.methods and not set(route.path) & set("{<(^$")
     )
@@ -137,11 +137,11 @@ async def _endpoints(root: MountedApplication) -> list[CheckMessage]:
     ]
 
 
-def _prefixes(root: MountedApplication) -> list[str]:
+def _prefixes(root: Root) -> list[str]:
     return [route.path for route in root.routes if isinstance(route, Mount)]
 
 
-def _docs_paths(root: MountedApplication) -> Iterator[str]:
+def _docs_paths(root: Root) -> Iterator[str]:
     for route in root.routes:
         for found in fastapis_in(route.app, route.path) if isinstance(route, Mount) else ():
             paths = (found.app.openapi_url, found.app.docs_url, found.app.redoc_url)
@@ -153,7 +153,7 @@ def _hosts_to_ask() -> list[str]:
     return [host.lstrip(".") for host in settings.ALLOWED_HOSTS or ["localhost"] if host != "*"]
 
 
-async def _get(root: MountedApplication, path: str, host: str | None = None) -> Answer:
+async def _get(root: Root, path: str, host: str | None = None) -> Answer:
     """What a GET is answered; status 500 where the app raises, 0 where it does not answer in time."""
     status, body = 0, b""
     asked = False
@@ -184,7 +184,7 @@ def _hosts_to_ask_first() -> str:
     return next(iter(_hosts_to_ask()), "localhost")
 
 
-def _scope(root: MountedApplication, path: str, host: str) -> Scope:
+def _scope(root: Root, path: str, host: str) -> Scope:
     outer = outer_of(settings.FORCE_SCRIPT_NAME or "", root.django_prefix)
     return {
         "type": "http",
@@ -204,7 +204,7 @@ def _scope(root: MountedApplication, path: str, host: str) -> Scope:
 
 
 @asynccontextmanager
-async def _lifespan(root: MountedApplication) -> Any:
+async def _lifespan(root: Root) -> Any:
     """Runs the lifespans around the block. Yields what one said that failed to start, or the empty string."""
     incoming: asyncio.Queue[Message] = asyncio.Queue()
     outgoing: asyncio.Queue[Message] = asyncio.Queue()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from djfast_mount.asgi import MountedApplication
+from djfast_mount.routing.root import Root
 
 __all__ = ["Target"]
 
@@ -12,7 +12,7 @@ __all__ = ["Target"]
 class Target(NamedTuple):
     """The mounted project, and how it is to be run."""
 
-    root: MountedApplication
+    root: Root
     workers: int
     """Processes of one server."""
     instances: int
