@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Scope
 
 from djfast_mount.django_for_api import csrf
+from djfast_mount.django_for_api.body import RequestBody, has_no_body
 from djfast_mount.django_for_api.session import CookieUse, Rule, guard, peek
 
 __all__ = ["ENFORCE_CSRF_CHECKS", "APIRequest", "is_taken", "made", "varied", "with_changes"]
@@ -45,12 +46,13 @@ class APIRequest(ASGIRequest):
     """The HttpRequest of an API call.
 
     It is what Django's half would have been handed: the prefix of the API belongs to `path_info`. Its body is the
-    endpoint's, so `body` raises RawPostDataException and `POST` is empty.
+    endpoint's, so `POST` is empty.
 
     Args:
         rule: What is to pass before the session of a cookie is used. None: no rule.
     """
 
+    whole_body: RequestBody | None = None
     _chose: tuple[str, ...] = ()  # the headers by which something of it was chosen
     _whole_guard = False  # whether the session on it cannot be guarded in its parts
 
@@ -73,6 +75,16 @@ class APIRequest(ASGIRequest):
     def session(self, session: Any) -> None:
         vars(self)["session"] = session
         self._whole_guard = not (guard(session, self.cookie_use) or self._cookies_bring_no_session())
+
+    @property
+    def body(self) -> bytes:
+        """The body, where Django middleware is around the call or there is none. Else it is the endpoint's alone.
+
+        Raises: RawPostDataException; RequestDataTooBig, where it is over settings.DATA_UPLOAD_MAX_MEMORY_SIZE.
+        """
+        if self.whole_body is not None:
+            return self.whole_body.content()
+        return b"" if has_no_body(self.scope) else super().body
 
     @property
     def vary(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.apis.tree import unwrapped
+from djfast_mount.django_for_api.body import RequestBody
 from djfast_mount.django_for_api.request import call_of, http_request, is_taken
 from djfast_mount.django_for_api.responses import APIResponse, Parts, Returned, send_django
 from djfast_mount.django_half.middleware_methods import Methods, has_methods_only
@@ -100,6 +101,8 @@ class Chain(BaseHandler):
         self._view_hooks: list[Any] = []
         self._error_hooks: list[Any] = []
         self._methods: Methods | None = None  # the last that was made
+        self.may_read_on_the_loop = False
+        """Whether code of a project's own runs on the event loop before the app: it could not wait for the body."""
         handler: Any = _served
         is_async = True
         for cls in reversed(classes):
@@ -126,6 +129,7 @@ class Chain(BaseHandler):
             self._error_hooks.append(self.adapt_method_mode(True, middleware.process_exception))
         if is_async and has_methods_only(middleware):
             return self._with_neighbours(middleware, handler), True
+        self.may_read_on_the_loop |= is_async and not getattr(cls, "__module__", "").startswith("django.")
         return self._answering(middleware, is_async), is_async
 
     def _with_neighbours(self, middleware: Any, inner: Any) -> Any:
@@ -229,18 +233,22 @@ class DjangoMiddleware:
             scope["extensions"] = {
                 name: value for name, value in scope["extensions"].items() if name not in _SENT_AS_FILES
             }
-        call = _Call(self.app, scope, receive, send)
+        body = RequestBody(scope, receive)
+        call = _Call(self.app, scope, body.receive, send)
         try:
-            await call.answer(await self._response(call, chain))
+            if chain.may_read_on_the_loop:
+                await body.read()
+            await call.answer(await self._response(call, chain, body))
         finally:
             await call.end()
 
-    async def _response(self, call: _Call, chain: Chain) -> Any:
+    async def _response(self, call: _Call, chain: Chain, body: RequestBody) -> Any:
         asked = Request(call.scope)
         if settings.CSRF_USE_SESSIONS and settings.SESSION_COOKIE_NAME in asked.cookies:
             request = await run_in_threadpool(http_request, asked)
         else:
             request = http_request(asked)
+        request.whole_body = body
         setattr(request, _CALL, call)
         return await chain.serve(request)
 
