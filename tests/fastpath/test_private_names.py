@@ -127,3 +127,24 @@ def test_a_log_line_is_a_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest
     monkeypatch.setattr(front, "unknown", "a name is gone")
     front.tell_if_unknown()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_route_does_not_fail_for_want_of_a_plan(
+    root_path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where making a plan fails, the log has the fault and FastAPI answers."""
+
+    def write(facts: object) -> None:
+        raise LookupError("a fault in the making")
+
+    monkeypatch.setattr(plan, "write", write)
+    api = FastAPI()
+
+    @api.get("/number/{number}")
+    async def read(number: int) -> int:
+        return number
+
+    root = mount("/api", api)
+    for number in (3, 4):
+        assert request(root, f"{root_path}/api/number/{number}", root_path=root_path).json() == number
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [LookupError]

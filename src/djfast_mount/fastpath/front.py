@@ -128,7 +128,7 @@ class _InTheStack:
             return cast(Awaitable[None], self.router.app(scope, receive, send))
         chosen = scope.pop(_CHOSEN, None)
         if chosen is not None:
-            del scope[_TELEMETRY]  # See _Before.
+            scope.pop(_TELEMETRY, None)  # See _Before.
             return cast(Awaitable[None], chosen(scope, receive, send))
         found = self.find(scope)
         if found is None:

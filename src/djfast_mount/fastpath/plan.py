@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,8 @@ from djfast_mount.fastpath.private_names import unknown
 from djfast_mount.fastpath.source import write
 
 __all__ = ["Plan", "plan_for"]
+
+logger = logging.getLogger("djfast_mount")
 
 _making = threading.Lock()
 
@@ -33,6 +36,7 @@ class Plan:
         file = f"<djfast_mount plan of {facts.name}>"
         # Tracebacks show the lines.
         linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
+        objects["__name__"] = __name__
         exec(compile(self.source, file, "exec"), objects)
         self.serve: Callable[..., Any] = objects["serve"]
         self.holds: Callable[[], bool] = objects["holds"]
@@ -47,3 +51,7 @@ def plan_for(effective: Any, route: Any) -> Plan | str:
             return Plan(facts_of(effective, route))
         except NotPlanned as reason:
             return str(reason)
+        except Exception:
+            # A route must not fail for want of a plan.
+            logger.exception("No plan could be made of %r. FastAPI serves it itself, which is slower.", effective)
+            return "no plan could be made: see the log"
