@@ -205,6 +205,32 @@ def zoo(session: nox.Session) -> None:
 
 
 @nox.session
+def crud(session: nox.Session) -> None:
+    """Resources of models: 1,000 orders, every attack, 200 clients on one row. Takes an hour."""
+    session.install("-e", ".[test]")
+    files = [f"tests/crud/test_{name}.py" for name in ("cursors", "attack", "lost_updates")]
+    many = {"TEST_CURSOR_ORDERS": "1000", "TEST_ATTACK_REQUESTS": "1000000", "TEST_CRUD_CLIENTS": "200"}
+    for database in ("sqlite", "postgres"):
+        session.run("pytest", *files, "--db", database, *session.posargs, env=many)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """20,000 generated requests to resources of models, whose answers OpenAPI must describe. Takes an hour."""
+    session.install("-e", ".[test]", "schemathesis>=4.32")
+    session.run("pytest", "tests/contract", *session.posargs, env={"TEST_CONTRACT_EXAMPLES": "400"})
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Clients that others generate from OpenAPI, in Python and in TypeScript, and a call of each action. Needs npm."""
+    if shutil.which("npm") is None:
+        session.error("Install npm, by which the generator in TypeScript is fetched.")
+    session.install("-e", ".[test]", "openapi-python-client>=0.29")
+    session.run("pytest", "tests/clients", *session.posargs)
+
+
+@nox.session
 def mysql(session: nox.Session) -> None:
     """Errors, transactions and users on a MariaDB. Needs mariadbd, and what mysqlclient is built with."""
     session.install("-e", ".[test]", "mysqlclient>=2.2.1")

@@ -228,6 +228,8 @@ def attacks(world: World) -> Iterator[Attack]:
                 if parameter["in"] == "query" and parameter["name"] not in ("cursor", "limit", "offset"):
                     for value in values(parameter, world):
                         yield Attack(method, made, {parameter["name"]: value}, may_succeed=own)
+                        if parameter["name"] not in ("order_by", "group_by", "search", "total"):
+                            yield Attack(method, made, {f"!{parameter['name']}": value}, may_succeed=own)
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,8 @@ def description_of(resource: Resource, action: Action) -> str:
         told.append(f"Scopes: {' or '.join(f'`{scope}`' for scope in scopes)}")
     if resource.permissions is not None:
         told.append(f"Permission: `{resource.permission(action)}`")
+    if action in ("list", "aggregate") and resource.filters.parameters:
+        told.append("An exclamation mark before the name of a filter, `!name=a`, asks for its opposite.")
     if action in ("list", "aggregate") and resource.deletion.fields:
         names = ", ".join(sorted(resource.deletion.fields))
         told.append(f"Deleted ones are left out, unless there is a filter of {names}.")
@@ -82,6 +84,9 @@ def responses_of(resource: Resource, action: Action, *, alone: bool) -> dict[int
         found |= {401: "Nobody is known to call.", 403: "The caller may not do this."}
     elif writes and resource.rows:
         found[403] = "The caller may not do this."
+    if action in ("list", "aggregate"):
+        # FastAPI adds it where it reads parameters itself.
+        found[422] = "A parameter is not valid, or there is none of its name."
     if alone or resource.parent is not None:
         found[404] = "There is no such row that the caller may see."
     if writes:

@@ -52,24 +52,20 @@ class Filters:
         self.exposure = exposure
         chosen = _chosen(exposure, choice, frozenset(skip))
         self._parameters = {_unreserved(parameter.name, set(reserved)): parameter for parameter in chosen}
-        self._documents_opposites = choice == "all"
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
         """The parameters by name, without their opposites."""
         return self._parameters
 
-    def fields(self, *, documented: bool) -> dict[str, tuple[Any, Any]]:
-        """Returns type and settings of each field of a query model, by its name in the URL: those in OpenAPI, or the
-        rest."""
-        fields = {}
-        for name, parameter in self._parameters.items():
-            in_docs = self._documents_opposites or parameter.lookup.partition("__")[2] in ("", "in")
-            if documented:
-                fields[name] = _field(parameter, parameter.description)
-            if documented == in_docs:
-                fields[NOT + name] = _field(parameter, f"The opposite of {name}.")
-        return fields
+    def fields(self, *, opposites: bool) -> dict[str, tuple[Any, dict[str, Any]]]:
+        """Returns type and settings of each field of a query model, by its name in the URL: of the filters, or of their
+        opposites.
+
+        Opposites are not for OpenAPI: generators of clients make the same name of ``name`` and ``!name``.
+        """
+        sign = NOT if opposites else ""
+        return {sign + name: _field(parameter) for name, parameter in self._parameters.items()}
 
     def condition(self, values: Values, visibility: Visibility) -> Q:
         """Returns what `values`, by parameter, ask for. None stands for a parameter that was not sent."""
@@ -113,8 +109,8 @@ def _unreserved(name: str, reserved: set[str]) -> str:
     return f"{name}__exact" if name in reserved else name
 
 
-def _field(parameter: Parameter, told: str) -> tuple[Any, Any]:
-    return parameter.annotation, {"description": told}
+def _field(parameter: Parameter) -> tuple[Any, dict[str, Any]]:
+    return parameter.annotation, {"description": parameter.description}
 
 
 def _conditions(model: Any, asked: list[tuple[Parameter, tuple[str, ...], Any]], visibility: Visibility) -> Q:

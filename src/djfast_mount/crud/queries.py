@@ -36,8 +36,8 @@ class ListQuery:
     """
 
     def __init__(self, resource: Resource, own: Fields, *, documented: bool = True) -> None:
-        shown, hidden = (resource.filters.fields(documented=each) for each in (True, False))
-        fields = {**own, **shown, **hidden}
+        shown = resource.filters.fields(opposites=False)
+        fields = {**own, **shown, **resource.filters.fields(opposites=True)}
         self._shown = [*own, *shown] if documented else list(own)
         self._repeated = {name for name, (annotation, _) in fields.items() if _is_list(annotation)}
         self._defaults = {name: settings["default"] for name, (_, settings) in own.items() if "default" in settings}

@@ -1,0 +1,62 @@
+"""Generated requests against resources of models: no 500, and no answer that OpenAPI does not describe.
+
+`nox -s contract` runs it: schemathesis is in no other environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import checks
+
+from crud.resources import EmployeeSchema, RateSchema, api_of, companies
+from djfast_mount import mount
+from djfast_mount.crud import LimitOffset, ModelRouter
+from project.companies.models import Company, Label, Rate
+
+EXAMPLES = int(os.environ.get("TEST_CONTRACT_EXAMPLES", "30"))
+
+every = {"create": True, "update": True, "delete": True}
+app = mount(
+    "/api",
+    api_of(
+        companies(filters="default"),
+        ModelRouter(RateSchema, prefix="/rates", filters="all", page=LimitOffset(), **every),
+        ModelRouter(EmployeeSchema, prefix="/employees", filters="all", search=["name"], **every),
+    ),
+)
+schema = schemathesis.openapi.from_asgi("/api/openapi.json", app)
+
+CHECKS = (
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+)
+
+
+@pytest.fixture(autouse=True)
+def rows(transactional_db: None) -> Iterator[None]:
+    """A company with ids that generated requests find, too."""
+    row = Company.objects.create(id=1, name="a", slug="a", size=1)
+    row.departments.create(id=1, name="d").teams.create(id=1, name="t")
+    row.employees.create(id=1, name="e")
+    row.labels.add(Label.objects.create(id=1, name="l"))
+    Rate.objects.create(country="a", year=1)
+    yield
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_described(case: Any) -> None:
+    """Whatever is sent is answered, in a way that OpenAPI tells of."""
+    case.call_and_validate(headers={"X-Token": "1"}, checks=CHECKS)
