@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import TESTS, Server
 
 from crud.resources import api_of, companies
+from harness import TESTS, Server
 
 GENERATED = "companies_client"
 
@@ -89,7 +89,8 @@ def test_a_client_in_python(description: Path, server: Server, tmp_path: Path, m
 
 PROGRAM = """
 import { client } from "./client/client.gen.js";
-import { aggregateCompanies, createCompany, deleteCompany, listCompanies, readCompany, updateCompany } from "./client/index.js";
+import { aggregateCompanies, createCompany, deleteCompany, listCompanies } from "./client/index.js";
+import { readCompany, updateCompany } from "./client/index.js";
 
 client.setConfig({ baseUrl: process.argv[2]!, headers: { "X-Token": "1" } });
 const made = await createCompany({ body: { name: "ts", slug: "ts", labels: [] }, throwOnError: true });
@@ -118,5 +119,6 @@ def test_a_client_in_typescript(description: Path, server: Server, tmp_path: Pat
     run("npx", "openapi-ts", "--input", str(description), "--output", "client")
     (tmp_path / "program.ts").write_text(PROGRAM)
     options = ["--strict", "--target", "es2022", "--module", "nodenext", "--moduleResolution", "nodenext"]
+    options += ["--lib", "es2022,dom,dom.iterable"]
     run("npx", "tsc", *options, "--skipLibCheck", "--outDir", "built", "program.ts")
     assert json.loads(run("node", "built/program.js", f"{server.url}/api")) == [0, "ts", 7, 1]

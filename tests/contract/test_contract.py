@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,14 +40,13 @@ CHECKS = (
 
 
 @pytest.fixture(autouse=True)
-def rows(transactional_db: None) -> Iterator[None]:
+def rows(transactional_db: None) -> None:
     """A company with ids that generated requests find, too."""
     row = Company.objects.create(id=1, name="a", slug="a", size=1)
     row.departments.create(id=1, name="d").teams.create(id=1, name="t")
     row.employees.create(id=1, name="e")
     row.labels.add(Label.objects.create(id=1, name="l"))
     Rate.objects.create(country="a", year=1)
-    yield
 
 
 @schema.parametrize()
