@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from djfast_mount.crud.access import Action
+from djfast_mount.crud.access import WRITES, Action
 from djfast_mount.crud.resource import Resource
 
 __all__ = ["description_of", "headers_of", "responses_of", "summary_of"]
@@ -78,23 +78,7 @@ def responses_of(resource: Resource, action: Action, *, alone: bool) -> dict[int
     Args:
         alone: Whether the path names a row.
     """
-    writes = action in ("create", "update", "replace", "delete")
-    found: dict[int, str] = {}
-    if resource.caller is not None:
-        found |= {401: "Nobody is known to call.", 403: "The caller may not do this."}
-    elif writes and resource.rows:
-        found[403] = "The caller may not do this."
-    if action in ("list", "aggregate"):
-        # FastAPI adds it where it reads parameters itself.
-        found[422] = "A parameter is not valid, or there is none of its name."
-    if alone or resource.parent is not None:
-        found[404] = "There is no such row that the caller may see."
-    if writes:
-        found |= {400: "The body is no JSON.", 409: "A constraint of the database is violated."}
-    if action in ("update", "replace", "delete") and alone and resource.if_match != "off":
-        found[412] = "The row has been changed since."
-        if resource.if_match == "required":
-            found[428] = "If-Match is missing."
+    found = {**_of_the_caller(resource, action), **_of_the_request(resource, action, alone)}
     described: dict[int | str, dict[str, Any]] = {
         status: {"description": told, "content": _ERROR} for status, told in sorted(found.items())
     }
@@ -103,3 +87,26 @@ def responses_of(resource: Resource, action: Action, *, alone: bool) -> dict[int
     if action in ("update", "replace"):
         described[204] = {"description": "It is done, and the client prefers no body."}
     return described
+
+
+def _of_the_caller(resource: Resource, action: Action) -> dict[int, str]:
+    forbidden = "The caller may not do this."
+    if resource.caller is not None:
+        return {401: "Nobody is known to call.", 403: forbidden}
+    return {403: forbidden} if action in WRITES and resource.rows else {}
+
+
+def _of_the_request(resource: Resource, action: Action, alone: bool) -> dict[int, str]:
+    found: dict[int, str] = {}
+    if action in ("list", "aggregate"):
+        # FastAPI adds it where it reads parameters itself.
+        found[422] = "A parameter is not valid, or there is none of its name."
+    if alone or resource.parent is not None:
+        found[404] = "There is no such row that the caller may see."
+    if action in WRITES:
+        found |= {400: "The body is no JSON.", 409: "A constraint of the database is violated."}
+    if alone and action in WRITES and resource.if_match != "off":
+        found[412] = "The row has been changed since."
+    if alone and action in WRITES and resource.if_match == "required":
+        found[428] = "If-Match is missing."
+    return found
