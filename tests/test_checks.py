@@ -13,8 +13,8 @@ from django.core import checks
 from django.test import override_settings
 
 import djfast_mount
-from djfast_mount import conf, mount
-from djfast_mount.option_kinds import OPTIONS
+from djfast_mount import mount
+from djfast_mount.conf import OPTIONS
 from harness import TESTS
 
 pytestmark = pytest.mark.once
@@ -102,14 +102,14 @@ def test_e003(key: str) -> None:
 
 
 def test_every_option_has_a_check() -> None:
-    """The checks know each argument of mount() and each option besides, and none that does not exist."""
-    assert set(OPTIONS) == {*inspect.signature(mount).parameters, *conf._DEFAULTS}
+    """The table has each argument of mount(), with its default, and knows which options are arguments."""
+    arguments = {name: item.default for name, item in inspect.signature(mount).parameters.items()}
+    assert {name: option.default for name, option in OPTIONS.items() if option.is_argument} == arguments
 
 
 def test_the_defaults_are_let_pass() -> None:
     """Every option may be given its default."""
-    defaults = {name: item.default for name, item in inspect.signature(mount).parameters.items()} | conf._DEFAULTS
-    assert found(DJFAST_MOUNT=defaults) == []
+    assert found(DJFAST_MOUNT={name: option.default for name, option in OPTIONS.items()}) == []
 
 
 def test_e004() -> None:

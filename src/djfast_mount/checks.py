@@ -14,9 +14,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.conf import SETTING
+from djfast_mount.conf import OPTIONS, SETTING, wrong_value
 from djfast_mount.management.schema_modules import check_schemas
-from djfast_mount.option_kinds import OPTIONS, wrong_value
 from djfast_mount.routing.checks import check_placements, check_placements_of_application
 from djfast_mount.spelling import did_you_mean
 
@@ -56,8 +55,7 @@ def check_options(**_: object) -> list[CheckMessage]:
 
 
 def _check_option(key: object, value: object) -> Iterator[CheckMessage]:
-    kind = OPTIONS.get(str(key))
-    if kind is None:
+    if key not in OPTIONS:
         hint = did_you_mean(key, OPTIONS, f"The options are {', '.join(sorted(OPTIONS))}.")
         message = f"settings.{SETTING} has the key {key!r}, which is no option."
         yield checks.Error(message, hint=hint, id="djfast_mount.E002")

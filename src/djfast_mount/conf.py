@@ -9,33 +9,135 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from django.conf import settings
 
+from djfast_mount import option_kinds as kinds
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.option_kinds import wrong_value
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["SETTING", "option", "with_settings"]
+__all__ = ["OPTIONS", "SETTING", "Option", "option", "with_settings", "wrong_value"]
 
 SETTING = "DJFAST_MOUNT"
 
-_DEFAULTS: dict[str, Any] = {
-    "static_memory": 32 * 2**20,
-    "send_timeout": 30.0,
-    "warn_after": 30.0,
-    "lend_idle": True,
-    "authentication": ("djfast_mount.auth.session",),
-    "problem_details": False,
-    "error_responses": True,
-    "django_settings_for_api": True,
-    "health_path": "/healthz",
-    "ready_path": "/readyz",
-    "ready_timeout": 2.0,
-    "drain": 0.0,
-    "tune_gc": True,
+# The version in which the table was begun.
+_FIRST = "0.1.0"
+
+
+class Option(NamedTuple):
+    """One option: a key of ``settings.DJFAST_MOUNT`` and, mostly, an argument of `mount()`."""
+
+    kind: kinds.Kind
+    default: Any
+    help: str
+    """In Markdown, for docs/settings.md. It says what a user gives; `mount()`'s docstring says more."""
+    unit: str = ""
+    since: str = _FIRST
+    is_argument: bool = True
+
+
+def _setting(kind: kinds.Kind, default: Any, words: str, unit: str = "", since: str = _FIRST) -> Option:
+    """An option that is no argument of `mount()`."""
+    return Option(kind, default, words, unit, since, is_argument=False)
+
+
+OPTIONS: dict[str, Option] = {
+    "prefix": Option(kinds.PATHS, "/api", "where the app is, or a mapping of paths to apps"),
+    "app": Option(kinds.APP, None, "the app, or its import string; None: made of every installed app's `api.py`"),
+    "django": Option(kinds.FLAG, True, "whether Django answers what is under no prefix"),
+    "django_prefix": Option(kinds.PREFIX, "", "where Django is, its script name: see [moving.md](moving.md)"),
+    "static": Option(kinds.FLAG, True, "whether static files are served: see [static-files.md](static-files.md)"),
+    "websocket_app": Option(kinds.APP, None, "the app for websockets under no prefix; None: they are refused"),
+    "middleware": Option(kinds.MIDDLEWARE, (), "Starlette middleware around both halves"),
+    "lifespan": Option(kinds.LIFESPAN, None, "the root's own lifespan context"),
+    "debug": Option(kinds.FLAG_OR_NONE, None, "whether errors show a traceback; None: `settings.DEBUG`"),
+    "host_check": Option(kinds.FLAG, True, "whether `ALLOWED_HOSTS` holds for the API, static files and websockets"),
+    "max_body_size": Option(
+        kinds.or_none(kinds.BYTES),
+        100 * 2**20,
+        "the largest body of a request, in both halves; None: no limit",
+        "bytes",
+    ),
+    "threads": Option(
+        kinds.or_none(kinds.whole_number(1, "a whole number from 1 up")),
+        None,
+        "the most threads, and so the most connections for each database; None: 8",
+    ),
+    "wait_timeout": Option(kinds.SECONDS, 10.0, "how long a request waits for a thread before it gets 503", "seconds"),
+    "grace": Option(
+        kinds.or_none(kinds.SECONDS),
+        None,
+        "from SIGTERM to the end of the process: see [deployment.md](deployment.md); None: the server's own",
+        "seconds",
+    ),
+    "docs_access": Option(
+        kinds.one_of("auto", "public", "staff", None), "auto", "who sees the docs pages: see [api-docs.md](api-docs.md)"
+    ),
+    "fallthrough": Option(
+        kinds.FLAG, False, "whether a path that no route has goes on: see [fallthrough.md](fallthrough.md)"
+    ),
+    "django_handler": Option(
+        kinds.one_of("one_hop", "django"),
+        "one_hop",
+        "whose ASGI handler serves views: see [request-thread.md](request-thread.md)",
+    ),
+    "fast_path": Option(kinds.FLAG, True, "whether plain routes are served by plans; False: by FastAPI's own handler"),
+    "django_middleware_for_api": Option(
+        kinds.CHOICES_OF_MIDDLEWARE, None, "Django middleware around API calls: see [middleware.md](middleware.md)"
+    ),
+    "authentication": _setting(
+        kinds.IMPORT_STRINGS,
+        ("djfast_mount.auth.session",),
+        "import strings of the schemes by which callers are known: see [auth.md](auth.md)",
+    ),
+    "problem_details": _setting(
+        kinds.FLAG, False, "whether errors are `application/problem+json`: see [errors.md](errors.md)"
+    ),
+    "error_responses": _setting(
+        kinds.FLAG, True, "whether the schema names 400, 401, 403, 413 and 503: see [errors.md](errors.md)"
+    ),
+    "django_settings_for_api": _setting(
+        kinds.FLAG_OR_NAMES, True, "which of Django's settings hold for the API: see [middleware.md](middleware.md)"
+    ),
+    "static_memory": _setting(kinds.BYTES, 32 * 2**20, "the most of static files that is kept in memory", "bytes"),
+    "send_timeout": _setting(
+        kinds.SECONDS, 30.0, "how long a client may take for one part of a stream that holds a thread", "seconds"
+    ),
+    "warn_after": _setting(
+        kinds.SECONDS, 30.0, "after which a thread that one request holds is logged, with what it is doing", "seconds"
+    ),
+    "lend_idle": _setting(
+        kinds.FLAG,
+        True,
+        "whether a request that waits for something else lends its place and its connections to requests that wait for "
+        "a thread: see [request-thread.md](request-thread.md)",
+    ),
+    "health_path": _setting(
+        kinds.PATH_OR_NONE,
+        "/healthz",
+        "where the process says that it lives: see [health.md](health.md); None: nowhere",
+    ),
+    "ready_path": _setting(
+        kinds.PATH_OR_NONE, "/readyz", "where it says that it is ready: see [health.md](health.md); None: nowhere"
+    ),
+    "ready_timeout": _setting(
+        kinds.SECONDS, 2.0, "how long the databases may take to answer when readiness is asked", "seconds"
+    ),
+    "drain": _setting(
+        kinds.SECONDS_FROM_0,
+        0.0,
+        "from SIGTERM, when the process is no longer ready, to the server's hearing of it",
+        "seconds",
+    ),
+    "tune_gc": _setting(
+        kinds.FLAG,
+        True,
+        "whether Python's garbage collector leaves out what the start-up has made (`gc.freeze`) and begins after "
+        "10,000 new containers: see [deployment.md](deployment.md#a-parent-that-has-loaded-the-project)",
+    ),
 }
+"""Every option. `mount()`'s checks, the system checks, the doctor and docs/settings.md read it."""
 
 # Of these djfast_mount.loading can tell more.
 _LOADED = {"prefix", "app", "websocket_app"}
@@ -48,7 +150,7 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
     """Fills the arguments that a call leaves out from ``settings.DJFAST_MOUNT``.
 
     The decorated function raises ConfigurationError when Django has no settings, when the dict has a key that is no
-    argument, and for a value, there or in the call, that its option cannot have (djfast_mount.option_kinds).
+    argument, and for a value, there or in the call, that its option cannot have.
     """
     signature = inspect.signature(function)
     parameters = signature.parameters
@@ -59,7 +161,7 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
             remedy = did_you_mean(key, parameters, f"The arguments are {', '.join(sorted(parameters))}.")
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {key!r}. {remedy}")
         given = signature.bind(*args, **kwargs).arguments
-        named = {key: value for key, value in _read(set(parameters)).items() if key not in _DEFAULTS}
+        named = {key: value for key, value in _read().items() if OPTIONS[key].is_argument}
         for key in given.keys() - _LOADED:
             _check(key, given[key], f"{function.__name__}() got {key}={given[key]!r}")
         return function(**{**named, **given})  # type: ignore[call-arg]
@@ -69,10 +171,16 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 
 def option(key: str) -> Any:
     """Returns the setting `key`, which is no argument of `mount()`, or its default."""
-    return getattr(settings, SETTING, {}).get(key, _DEFAULTS[key])
+    return getattr(settings, SETTING, {}).get(key, OPTIONS[key].default)
 
 
-def _read(arguments: set[str]) -> dict[str, Any]:
+def wrong_value(key: str, value: object) -> str | None:
+    """Returns the words for what the option `key` may be, where `value` is none of it."""
+    kind = OPTIONS[key].kind
+    return None if kind.fits(value) else kind.words
+
+
+def _read() -> dict[str, Any]:
     if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise ConfigurationError(
             "DJANGO_SETTINGS_MODULE is not set, so Django has no settings. Above mount() in asgi.py, write "
@@ -81,10 +189,9 @@ def _read(arguments: set[str]) -> dict[str, Any]:
     options = getattr(settings, SETTING, {})
     if not isinstance(options, dict):
         raise ConfigurationError(f"settings.{SETTING} is {options!r}. Make it a dict of options.")
-    known = arguments | _DEFAULTS.keys()
     for key in options:
-        if key not in known:
-            remedy = did_you_mean(key, known, f"The options are {', '.join(sorted(known))}.")
+        if key not in OPTIONS:
+            remedy = did_you_mean(key, OPTIONS, f"The options are {', '.join(sorted(OPTIONS))}.")
             raise ConfigurationError(f"settings.{SETTING} has the key {key!r}, which is no option. {remedy}")
         _check(key, options[key], f"settings.{SETTING}[{key!r}] is {options[key]!r}")
     return options

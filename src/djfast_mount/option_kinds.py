@@ -1,4 +1,4 @@
-"""What each option of ``settings.DJFAST_MOUNT``, and the argument of its name, may be. Standard library only."""
+"""What options may be: the kinds of which the table in djfast_mount.conf makes use. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,26 @@ import numbers
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["OPTIONS", "wrong_value"]
+__all__ = [
+    "APP",
+    "BYTES",
+    "CHOICES_OF_MIDDLEWARE",
+    "FLAG",
+    "FLAG_OR_NAMES",
+    "FLAG_OR_NONE",
+    "IMPORT_STRINGS",
+    "LIFESPAN",
+    "MIDDLEWARE",
+    "PATHS",
+    "PATH_OR_NONE",
+    "PREFIX",
+    "SECONDS",
+    "SECONDS_FROM_0",
+    "Kind",
+    "one_of",
+    "or_none",
+    "whole_number",
+]
 
 
 class Kind(NamedTuple):
@@ -39,62 +58,39 @@ def _names(value: object) -> bool:
     return all(isinstance(item, str) for item in value)
 
 
-_FLAG = Kind(lambda value: isinstance(value, bool), "True or False")
-_SECONDS = Kind(lambda value: _number(value) and value > 0, "a number of seconds above 0")
-_APP = Kind(
+def one_of(*values: str | None) -> Kind:
+    """One of some words; None among them stands for itself."""
+    return Kind(lambda value: value in values, ", ".join(map(repr, values[:-1])) + f" or {values[-1]!r}")
+
+
+def whole_number(least: int, words: str) -> Kind:
+    """A whole number from `least` up."""
+    return Kind(lambda value: _whole(value, least), words)
+
+
+def or_none(kind: Kind) -> Kind:
+    """The same, or None."""
+    return Kind(lambda value: value is None or kind.fits(value), f"{kind.words}, or None")
+
+
+FLAG = Kind(lambda value: isinstance(value, bool), "True or False")
+FLAG_OR_NONE = Kind(lambda value: value is None or isinstance(value, bool), "True, False or None")
+FLAG_OR_NAMES = Kind(lambda value: isinstance(value, bool) or _names(value), "True, False or a list of names")
+SECONDS = Kind(lambda value: _number(value) and value > 0, "a number of seconds above 0")
+SECONDS_FROM_0 = Kind(lambda value: _number(value) and value >= 0, "a number of seconds")
+BYTES = whole_number(0, "a whole number of bytes")
+APP = Kind(
     lambda value: value is None or isinstance(value, str) or callable(value), 'an ASGI app, "module:name" or None'
 )
-_HEALTH_PATH = Kind(_path, 'a path such as "/healthz", or None')
-
-OPTIONS: dict[str, Kind] = {
-    "prefix": Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps"),
-    "app": _APP,
-    "django": _FLAG,
-    "django_prefix": Kind(
-        lambda value: isinstance(value, str) and value[:1] in ("", "/"), 'a path such as "/server", or "" for none'
-    ),
-    "static": _FLAG,
-    "websocket_app": _APP,
-    "middleware": Kind(
-        lambda value: isinstance(value, Sequence) and not isinstance(value, str), "a list of Middleware"
-    ),
-    "lifespan": Kind(lambda value: value is None or callable(value), "a lifespan context or None"),
-    "debug": Kind(lambda value: value is None or isinstance(value, bool), "True, False or None"),
-    "host_check": _FLAG,
-    "max_body_size": Kind(lambda value: value is None or _whole(value, 0), "a whole number of bytes, or None"),
-    "threads": Kind(lambda value: value is None or _whole(value, 1), "a whole number from 1 up, or None"),
-    "wait_timeout": _SECONDS,
-    "grace": Kind(lambda value: value is None or _SECONDS.fits(value), "a number of seconds above 0, or None"),
-    "docs_access": Kind(
-        lambda value: value in ("auto", "public", "staff", None), "'auto', 'public' or 'staff', or None for no docs"
-    ),
-    "fallthrough": _FLAG,
-    "django_handler": Kind(lambda value: value in ("one_hop", "django"), "'one_hop' or 'django'"),
-    "fast_path": _FLAG,
-    "django_middleware_for_api": Kind(
-        lambda value: value in ("session", "all", None) or _words(value),
-        "a list of import strings as in settings.MIDDLEWARE, 'session', 'all' or None",
-    ),
-    "static_memory": Kind(lambda value: _whole(value, 0), "a whole number of bytes"),
-    "send_timeout": _SECONDS,
-    "warn_after": _SECONDS,
-    "lend_idle": _FLAG,
-    "authentication": Kind(lambda value: _words(value) and bool(value), "a list of import strings"),
-    "problem_details": _FLAG,
-    "error_responses": _FLAG,
-    "django_settings_for_api": Kind(
-        lambda value: isinstance(value, bool) or _names(value), "True, False or a list of names"
-    ),
-    "health_path": _HEALTH_PATH,
-    "ready_path": _HEALTH_PATH,
-    "ready_timeout": _SECONDS,
-    "drain": Kind(lambda value: _number(value) and value >= 0, "a number of seconds"),
-    "tune_gc": _FLAG,
-}
-"""Every option of ``settings.DJFAST_MOUNT``, and what it may be."""
-
-
-def wrong_value(key: str, value: object) -> str | None:
-    """Returns the words for what the option `key` may be, where `value` is none of it."""
-    kind = OPTIONS[key]
-    return None if kind.fits(value) else kind.words
+PATH_OR_NONE = Kind(_path, 'a path such as "/healthz", or None')
+PATHS = Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps")
+PREFIX = Kind(
+    lambda value: isinstance(value, str) and value[:1] in ("", "/"), 'a path such as "/server", or "" for none'
+)
+MIDDLEWARE = Kind(lambda value: isinstance(value, Sequence) and not isinstance(value, str), "a list of Middleware")
+LIFESPAN = Kind(lambda value: value is None or callable(value), "a lifespan context or None")
+IMPORT_STRINGS = Kind(lambda value: _words(value) and bool(value), "a list of import strings")
+CHOICES_OF_MIDDLEWARE = Kind(
+    lambda value: value in ("session", "all", None) or _words(value),
+    "a list of import strings as in settings.MIDDLEWARE, 'session', 'all' or None",
+)

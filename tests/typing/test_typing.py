@@ -69,7 +69,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 def test_every_option_can_be_completed() -> None:
     """Options, by which editors complete settings.DJFAST_MOUNT, has every option, and mount()'s types for its own."""
-    own = conf._DEFAULTS
+    own = {name for name, option in conf.OPTIONS.items() if not option.is_argument}
     parameters = inspect.signature(mount).parameters
     assert set(Options.__annotations__) == {*parameters, *own}
     types = {name: hint.__forward_arg__ for name, hint in Options.__annotations__.items()}

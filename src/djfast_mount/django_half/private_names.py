@@ -27,7 +27,7 @@ from django.urls import base
 from django.urls.resolvers import RegexPattern, RoutePattern
 from fastapi import APIRouter
 
-__all__ = ["NAMES", "tell_what_is_gone"]
+__all__ = ["names", "tell_what_is_gone"]
 
 logger = logging.getLogger("djfast_mount")
 
@@ -45,9 +45,14 @@ def _exempt() -> None:
 
 
 _TIME = "each request takes longer"
-_response = HttpResponse()
-NAMES = (
-    Name(_response, "_resource_closers", _TIME),
+
+
+def names() -> tuple[Name, ...]:
+    """Returns all of them. Django must have its settings."""
+    return (Name(HttpResponse(), "_resource_closers", _TIME), *_NAMES)
+
+
+_NAMES = (
     Name(RoutePattern("a"), "_route", "each view costs several hops to its thread"),
     Name(RegexPattern("a"), "_regex", "each view costs several hops to its thread"),
     Name(base, "_urlconfs", _TIME),
@@ -73,4 +78,4 @@ def tell_what_is_gone() -> None:
 
 
 def _gone() -> Iterator[Name]:
-    return (name for name in NAMES if not hasattr(name.owner, name.name))
+    return (name for name in names() if not hasattr(name.owner, name.name))
