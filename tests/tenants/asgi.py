@@ -10,6 +10,6 @@ app = mount(
     "tenants.api:api",
     static=False,
     threads=int(os.environ.get("TEST_THREADS", "8")),
-    wait_timeout=60,
+    wait_timeout=600,
     django_middleware_for_api=["django_tenants.middleware.main.TenantMainMiddleware"],
 )

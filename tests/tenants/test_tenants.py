@@ -60,7 +60,7 @@ class Asking:
         self.count = 0
         self.wrong: list[str] = []
         limits = httpx.Limits(max_connections=None)
-        self._client = httpx.AsyncClient(base_url=server.url, timeout=120, limits=limits)
+        self._client = httpx.AsyncClient(base_url=server.url, timeout=900, limits=limits)
 
     def note(self, kind: str, owner: str, found: list[str]) -> None:
         self.count += len(found)
@@ -78,7 +78,7 @@ class Asking:
 
     async def _ask_by_websocket(self, owner: str) -> None:
         url = f"{self.server.url.replace('http', 'ws')}/api/socket?schema={owner}"
-        async with connect(url, open_timeout=120) as socket:
+        async with connect(url, open_timeout=900) as socket:
             for _ in range(10):
                 await socket.send("whose?")
                 self.note("socket", owner, [str(await socket.recv())])
@@ -118,7 +118,7 @@ def test_what_lives_in_a_session_stays_with_its_stream(server: Server) -> None:
     numbers = itertools.count(1)
 
     async def look() -> None:
-        async with httpx.AsyncClient(base_url=server.url, timeout=120, headers={"Host": "ann.test"}) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=900, headers={"Host": "ann.test"}) as client:
 
             async def get(path: str, number: int, expected: str) -> None:
                 answer = await client.get(path, params={"number": number})
@@ -127,7 +127,7 @@ def test_what_lives_in_a_session_stays_with_its_stream(server: Server) -> None:
 
             async def talk(number: int) -> None:
                 url = f"{server.url.replace('http', 'ws')}/api/left/socket?number={number}"
-                async with connect(url, open_timeout=120) as socket:
+                async with connect(url, open_timeout=900) as socket:
                     for _ in range(5):
                         await socket.send("")
                         seen.append((f"{number} mine [{number}]", str(await socket.recv()).strip()))

@@ -36,6 +36,21 @@ def places(workers: int, wait_timeout: float = 5.0) -> Streams:
     return Streams(workers, wait_timeout, TimeoutError)
 
 
+def test_one_whose_place_was_taken_goes_on_when_it_has_a_worker() -> None:
+    """A stream whose place was taken while it had no worker is not ended when it has one, even in a transaction."""
+
+    async def check() -> None:
+        found = places(2)
+        placed, having = Holder(worker=False, may_wait=False), Holder()
+        await found.enter(placed)
+        await found.enter(having)
+        placed.worker, placed.pinned = having.worker, True
+        await asyncio.wait_for(found.enter(placed), 2)
+        assert found.must_hurry(placed)
+
+    asyncio.run(check())
+
+
 async def waiting(entering: asyncio.Task[None]) -> bool:
     await asyncio.sleep(0.05)
     return not entering.done()
@@ -98,7 +113,10 @@ def test_one_with_a_worker_is_granted_first() -> None:
 
 
 def test_one_with_a_worker_takes_the_place_of_one_without() -> None:
-    """Where who has the place waits for a worker, and who has the worker waits for a place, neither waits for ever."""
+    """Where who has the place waits for a worker, and who has the worker waits for a place, neither waits for ever.
+
+    Whose place was taken is the next to have one.
+    """
 
     async def check() -> None:
         found = places(2)
@@ -107,10 +125,15 @@ def test_one_with_a_worker_takes_the_place_of_one_without() -> None:
         await asyncio.wait_for(found.enter(having), 2)
         assert found.holds(having)
         assert not found.holds(placed)
+        other = enter(found, Holder(worker=False))
+        await asyncio.sleep(0)
         again = enter(found, placed)
         assert await waiting(again)
         found.leave(having)
         await again
+        assert await waiting(other)
+        found.leave(placed)
+        await other
 
     asyncio.run(check())
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -57,6 +58,7 @@ class Streams:
         self._lock = threading.Lock()
         self._holders: set[Any] = set()  # guarded by _lock
         self._ahead: set[Any] = set()  # guarded by _lock; those of _holders that went ahead of the limit
+        self._displaced: weakref.WeakSet[Any] = weakref.WeakSet()  # guarded by _lock; whose place was taken over
         self._queue: deque[_Turn] = deque()  # guarded by _lock
 
     @property
@@ -88,7 +90,11 @@ class Streams:
             if holder in self._holders or self._admit(holder, pinned):
                 return
             turn = _Turn(holder, asyncio.get_running_loop())
-            self._queue.append(turn)
+            if holder in self._displaced:
+                self._displaced.discard(holder)
+                self._queue.appendleft(turn)
+            else:
+                self._queue.append(turn)
         try:
             if await turn.granted_within(min(_PATIENCE, self._wait_timeout)):
                 return
@@ -136,17 +142,24 @@ class Streams:
         with self._lock:
             if turn not in self._queue:
                 return True  # It was granted meanwhile.
+            # Who has a worker, and something there, is let go on when it asks: see _admit().
             idle = next((holder for holder in self._holders if not _has_worker(holder)), None)
             if idle is None:
                 return False
             self._holders.discard(idle)
             self._ahead.discard(idle)
+            self._displaced.add(idle)
             self._queue.remove(turn)
             self._holders.add(turn.holder)
             return True
 
     def _admit(self, holder: Holder, pinned: bool) -> bool:
-        ahead = pinned and self.full and len(self._holders) < self._most
+        most = self._most
+        if holder in self._displaced and pinned:
+            # It had a place already, and neither waits nor is ended: each of those with a worker can go on.
+            self._displaced.discard(holder)
+            most = len(self._holders) + 1
+        ahead = pinned and self.full and len(self._holders) < most
         if ahead:
             self._ahead.add(holder)
         elif self.full or self._queue:
