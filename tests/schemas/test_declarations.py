@@ -322,3 +322,13 @@ def test_depth() -> None:
     team = next(member for member in shape_of(Deep).members if member.name == "team")
     assert team.shape is not None
     assert {member.kind for member in team.shape.members if member.name == "department"} == {"one"}
+
+
+def test_a_schema_in_a_module_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While models are being loaded nobody knows their relations: the error says where a schema belongs."""
+    monkeypatch.setattr("django.apps.apps.models_ready", False)
+    with refused(r"declared while Django is still loading the models.*such as schemas\.py"):
+
+        class TooEarly(ModelSchema[Company]):
+            class Meta:
+                fields = ["name"]

@@ -75,6 +75,13 @@ def test_the_servers_own_values(client: Client) -> None:
     assert client.post(path, json={"title": "Flush", "pages": 1}).status_code == 422
 
 
+def test_references(client: Client) -> None:
+    """A reference says what it leads to, and with which parameters."""
+    [flush, _] = client.get("/api/referring").json()
+    key = Author.objects.get().pk
+    assert flush["author"] == {"id": key, "$rel": "author-detail", "$rel_params": {"id": key}}
+
+
 def test_every_option_is_on_the_page() -> None:
     """The table of Meta's options has each of them."""
     from djfast_mount.schemas.declaration import Options  # noqa: PLC0415

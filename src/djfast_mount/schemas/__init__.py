@@ -6,6 +6,7 @@ from djfast_mount.schemas.invalid import InvalidRow
 from djfast_mount.schemas.mapping import Caller, Orm, as_caller
 from djfast_mount.schemas.model_schema import Create, ModelSchema, Update
 from djfast_mount.schemas.pages import Page
+from djfast_mount.schemas.references import Reference
 from djfast_mount.schemas.related import Related
 from djfast_mount.schemas.route_calls import read_what_routes_return
 
@@ -17,6 +18,7 @@ __all__ = [
     "ModelSchema",
     "Orm",
     "Page",
+    "Reference",
     "Related",
     "Update",
     "as_caller",

@@ -57,6 +57,7 @@ class Options:
         nested: Relations to rows of their own standing (foreign keys, many-to-many) that a body writes through, too.
         match: For a nested list, the fields by which its items find their rows where they have no id.
         name: The name in OpenAPI. None: the class's, without ``Schema`` at its end.
+        rel: For a `Reference`, what it leads to, such as the name of a route.
         way: How rows are read, if not as it is chosen: ``"plan"``, ``"instances"``, ``"database"`` (PostgreSQL's JSON).
     """
 
@@ -70,6 +71,7 @@ class Options:
     nested: tuple[str, ...] = ()
     match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     name: str | None = None
+    rel: str | None = None
     way: Way = "plan"
 
 

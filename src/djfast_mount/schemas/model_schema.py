@@ -14,11 +14,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import RawQuerySet
 from pydantic import MISSING, BaseModel, ConfigDict, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import instances, reading, writing
 from djfast_mount.schemas.annotations import check_annotation
 from djfast_mount.schemas.body_models import body_model
@@ -28,6 +30,7 @@ from djfast_mount.schemas.declaration import (
     declared,
     is_declared,
     place_in_module,
+    place_of,
     shape_of,
     source_of,
 )
@@ -76,6 +79,11 @@ class ModelSchema(BaseModel, Generic[M]):
         model = _model_of(cls)
         if model is None:
             return
+        if not apps.models_ready:
+            raise ConfigurationError(
+                f"{place_of(cls)} is declared while Django is still loading the models, whose relations nobody knows "
+                "yet. Declare it in a module that no models.py imports, such as schemas.py."
+            )
         above = [declared(each).options for each in cls.__mro__[1:] if is_declared(each)]
         options = inherited(read_options(cls, getattr(cls, "Meta", None)), above, cls)
         declaration = Declaration(cls, model, options, ModelSchema)
