@@ -10,6 +10,7 @@ import pytest
 from django.core.exceptions import FieldError
 from django.db import NotSupportedError, connection
 from django.db.models import QuerySet
+from django.db.models.signals import post_init
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from djfast_mount.schemas.declaration import declared, shape_of
 from djfast_mount.schemas.instances import fetched, values_of
 from djfast_mount.schemas.plan import NoPlan
 from djfast_mount.schemas.reading import lists_of, plan_for
+from project.firm.models import Company
+from schemas.firm_schemas import CompanySchema, DepartmentWithCompany
 from schemas.generated import querysets, schemas
 
 pytestmark = pytest.mark.django_db
@@ -85,3 +88,38 @@ def any_joinless(rows: QuerySet[Any]) -> int:
     """How many queries more a queryset may take that can be joined to nothing: one for each relation to one row."""
     lookups: Any = rows._prefetch_related_lookups  # type: ignore[attr-defined]
     return 9 if rows.query.combinator or lookups else 0
+
+
+def test_routers_are_asked_as_django_asks(firm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A router may choose the database of nested rows by the row that they belong to."""
+    asked: list[tuple[str, str]] = []
+
+    class Router:
+        def db_for_read(self, model: Any, instance: Any = None, **_: Any) -> str:
+            asked.append((model.__name__, "" if instance is None else instance._state.db))
+            return "default"
+
+    monkeypatch.setattr("django.db.router.routers", [Router()])
+    assert len(CompanySchema.read(Company.objects.all())) == 3
+    assert {("Department", "default"), ("Team", "default")} <= set(asked)
+
+
+def test_receivers_that_are_connected_later(firm: None) -> None:
+    """From when somebody listens to the making of instances on, they are made."""
+
+    def loud(sender: type, instance: Any, **_: Any) -> None:
+        instance.name = instance.name.upper()
+
+    assert CompanySchema.read(Company.objects.all())[0].name == "Acme"
+    post_init.connect(loud, sender=Company)
+    try:
+        assert CompanySchema.read(Company.objects.all())[0].name == "ACME"
+    finally:
+        post_init.disconnect(loud, sender=Company)
+
+
+def test_rows_know_the_parent_in_memory(firm: None) -> None:
+    """What a related manager's rows know of their parent is shown, as instances show it."""
+    acme = Company.objects.get(name="Acme")
+    acme.name = "Unsaved"
+    assert {row.company.name for row in DepartmentWithCompany.read(acme.departments.all())} == {"Unsaved"}

@@ -58,18 +58,27 @@ def automatic(declaration: Declaration, name: str, source: str) -> tuple[Any, An
     if found is None:
         return _computed(model, source), Field(alias=alias)
     field, by_key = found
-    if field.is_relation and not by_key and declaration.options.depth:
+    if field.is_relation and not by_key and declaration.options.depth and field.related_model is not None:
         return _nested(declaration, field), Field(alias=alias)
     if not field.is_relation or (field.concrete and not field.many_to_many):
         annotation = or_none(field_type(field).read, field.null)
     elif field.concrete and field.many_to_many:
         annotation = list[field_type(field.target_field).read]  # type: ignore[misc]
     else:
-        raise ConfigurationError(
-            f"{place_of(declaration.schema)}: {source} is a relation to {field.related_model.__name__}, and no schema "
-            f"shows it. Declare one, and annotate: {name}: {_example(field)}."
-        )
+        raise _not_shown(declaration, name, field)
     return annotation, Field(alias=alias, json_schema_extra=shown(field))
+
+
+def _not_shown(declaration: Declaration, name: str, field: Any) -> Exception:
+    if field.related_model is None:
+        return ConfigurationError(
+            f"{place_of(declaration.schema)}: {name} leads to rows of any model, which no one schema shows. Name the "
+            "columns that it is made of, its content type and the key of the object."
+        )
+    return ConfigurationError(
+        f"{place_of(declaration.schema)}: {name} is a relation to {field.related_model.__name__}, and no schema "
+        f"shows it. Declare one, and annotate: {name}: {_example(field)}."
+    )
 
 
 def _nested(declaration: Declaration, field: Any) -> Any:

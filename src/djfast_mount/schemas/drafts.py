@@ -20,7 +20,7 @@ from djfast_mount.schemas.fields import python_name
 from djfast_mount.schemas.model_schema import ModelSchema
 from djfast_mount.schemas.secrets import is_called_like_a_secret
 
-__all__ = ["all_schemas", "draft", "unsaid"]
+__all__ = ["all_schemas", "draft", "unsaid", "unusable"]
 
 
 def draft(*chosen: type[models.Model]) -> str:
@@ -94,14 +94,19 @@ def unsaid(schemas: Iterable[type[BaseModel]]) -> dict[type[models.Model], list[
         names = said.setdefault(declared(schema).model, set())
         options = declared(schema).options
         names.update((*options.exclude, *options.write_only))
-        with suppress(PydanticUndefinedAnnotation):  # One that nobody can use yet says nothing.
+        with suppress(ConfigurationError, PydanticUndefinedAnnotation):  # One that nobody can use says nothing.
             names.update(member.field.name for member in shape_of(schema).members if member.field is not None)
-    return {
-        model: missing
-        for model, names in said.items()
-        if (
-            missing := [
-                each.name for each in model._meta.concrete_fields if names.isdisjoint((each.name, each.attname))
-            ]
-        )
-    }
+    return {model: missing for model, names in said.items() if (missing := _missing(model, names))}
+
+
+def _missing(model: type[models.Model], names: set[str]) -> list[str]:
+    return [each.name for each in model._meta.concrete_fields if names.isdisjoint((each.name, each.attname))]
+
+
+def unusable(schemas: Iterable[type[BaseModel]]) -> Iterator[str]:
+    """Yields why some of `schemas` cannot be used: they hold each other, or name classes that are not there."""
+    for schema in schemas:
+        try:
+            shape_of(schema)
+        except (ConfigurationError, PydanticUndefinedAnnotation) as error:
+            yield str(error)

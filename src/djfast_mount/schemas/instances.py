@@ -6,7 +6,7 @@ It serves whatever the caller has: evaluated querysets, single rows, raw queries
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -16,7 +16,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaration import Member, Shape, shape_of
-from djfast_mount.schemas.queryset_door import filled_by_caller
+from djfast_mount.schemas.queryset_door import filled_by_caller, parents_known
 
 __all__ = ["complete", "fetched", "values_of"]
 
@@ -87,12 +87,12 @@ def fetched(shape: Shape, rows: models.QuerySet[Any]) -> list[models.Model]:
     """Returns the instances of `rows`, with all that `shape` takes: one query, and one for each relation to many."""
     if rows.query.combinator:  # Django joins nothing to a union.
         return complete(shape, list(rows))
-    asked = filled_by_caller(rows)
-    joined = list(_joined(shape))
+    asked, known = filled_by_caller(rows), parents_known(rows)
+    joined = [path for path in _joined(shape) if path.split("__")[0] not in known]
     found = rows.defer(None)
     if joined and not rows.query.is_empty():
         found = found.select_related(*joined)
-    lookups = list(_lookups(shape, "", asked, joined=True))
+    lookups = list(_lookups(shape, "", asked, joined=True, apart=known))
     instances = list(found.prefetch_related(*lookups) if lookups else found)
     _load_rest(shape, instances)
     return instances
@@ -147,12 +147,14 @@ def _lookup(member: Member) -> str:
     return str(member.source if member.field.concrete else member.field.get_accessor_name())
 
 
-def _lookups(shape: Shape, prefix: str, asked: set[str], *, joined: bool) -> Iterator[str | Prefetch[Any]]:
-    """What `prefetch_related` is to fetch. `joined`: what can be joined has been."""
+def _lookups(
+    shape: Shape, prefix: str, asked: set[str], *, joined: bool, apart: Container[str] = ()
+) -> Iterator[str | Prefetch[Any]]:
+    """What `prefetch_related` is to fetch. `joined`: what can be joined has been, but for the names in `apart`."""
     for member in shape.relations():
         path = prefix + _lookup(member)
         if member.kind == "one":
-            here = joined and may_join(member)
+            here = joined and may_join(member) and member.field.name not in apart
             if not here:
                 yield path
             inner_joined = here

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Model
 from django.db.models.expressions import BaseExpression
+from django.db.models.fields.files import FieldFile
 from pydantic import BaseModel
 
 __all__ = ["Snapshot", "changed", "plain", "refresh", "save_changes", "unsent"]
@@ -50,11 +51,17 @@ def changed(was: Any, now: Any) -> bool:
         return list(was) != list(now) or any(changed(was[key], now[key]) for key in was)
     if isinstance(was, list | tuple) and isinstance(now, list | tuple):
         return len(was) != len(now) or any(map(changed, was, now))
-    if isinstance(was, memoryview):
-        was = bytes(was)
+    was, now = _comparable(was), _comparable(now)
     if type(was) is not type(now) and not (isinstance(was, str) and isinstance(now, str)):
         return True
     return bool(was != now) or (isinstance(now, float) and repr(was) != repr(now))
+
+
+def _comparable(value: Any) -> Any:
+    """Without what a driver or a descriptor puts around the stored value."""
+    if isinstance(value, memoryview):
+        return bytes(value)
+    return value.name if isinstance(value, FieldFile) else value
 
 
 def unsent(row: Model, sent: Collection[str]) -> set[str]:
@@ -74,7 +81,7 @@ def save_changes(row: Model, fields: Collection[Any]) -> None:
     else:
         names = {field.name for field in fields} | {field.name for field in _set_by_saving(row)}
         row.save(update_fields=names)
-    refresh(row)
+    refresh(row, changed_by_update=True)
 
 
 def _set_by_saving(row: Model) -> list[Any]:
@@ -92,12 +99,17 @@ def _changes_when_saved(row: Model, field: Any) -> bool:
     return method is not models.Field.pre_save
 
 
-def refresh(row: Model) -> None:
-    """Loads what the database alone knows after a write: defaults that it gives, and generated columns."""
-    stale = [field.attname for field in row._meta.concrete_fields if _is_stale(row, field)]
+def refresh(row: Model, *, changed_by_update: bool = False) -> None:
+    """Loads what the database alone knows after a write: defaults that it gives, and generated columns.
+
+    Args:
+        changed_by_update: Whether generated columns that have a value may have another by now.
+    """
+    stale = [field.attname for field in row._meta.concrete_fields if _is_stale(row, field, changed_by_update)]
     if stale:
         row.refresh_from_db(fields=stale)
 
 
-def _is_stale(row: Model, field: Any) -> bool:
-    return field.generated or isinstance(row.__dict__.get(field.attname), BaseExpression)
+def _is_stale(row: Model, field: Any, changed_by_update: bool) -> bool:
+    value = row.__dict__.get(field.attname, _ABSENT)
+    return isinstance(value, BaseExpression) or (field.generated and (changed_by_update or value is _ABSENT))

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from djfast_mount.management.project import load_project
 from djfast_mount.management.schema_modules import load_schemas
-from djfast_mount.schemas.drafts import all_schemas, draft, unsaid
+from djfast_mount.schemas.drafts import all_schemas, draft, unsaid, unusable
 from djfast_mount.schemas.reading import explain
 
 __all__ = ["Command"]
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             load_project()
         schemas = sorted(all_schemas(), key=lambda schema: (schema.__module__, schema.__qualname__))
         if options["check"]:
-            self._check(faults, unsaid(schemas))
+            self._check([*faults, *unusable(schemas)], unsaid(schemas))
             return
         for fault in faults:
             self.stderr.write(self.style.ERROR(fault))
