@@ -70,8 +70,8 @@ PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text
 EXTRAS = PROJECT["optional-dependencies"]
 # Edges for those who have them anyway: a test's runner and client, and the server of runserver.
 OF_THE_USER = {"httpx", "pytest", "uvicorn"}
-# pydantic asks for one version of it alone.
-PINNED = {"pydantic_core"}
+# What pydantic asks for itself: the one version of its core, and the TypedDict that it wants before Python 3.12.
+PINNED = {"pydantic_core", "typing_extensions"}
 REQUIREMENTS = [*PROJECT["dependencies"], *(requirement for extra in EXTRAS.values() for requirement in extra)]
 
 
