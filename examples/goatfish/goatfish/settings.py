@@ -27,8 +27,12 @@ SECURE_HSTS_SECONDS = 3600 if HTTPS else 0
 AUTH_USER_MODEL = "simulations.User"
 ASGI_APPLICATION = "goatfish.asgi.app"
 DJFAST_MOUNT = {
-    # Who is logged in to the admin may use the API from its docs page; all else brings a key.
-    "authentication": ["djfast_mount.auth.session", "simulations.schemes.key"],
+    # Who is logged in to the admin may use the API from its docs page; all else brings a key, or a token.
+    "authentication": [
+        "djfast_mount.auth.session",
+        "simulations.schemes.key",
+        "djfast_mount.tokens.schemes.api_token",
+    ],
 }
 
 INSTALLED_APPS = [
@@ -38,6 +42,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "djfast_mount",
+    "djfast_mount.tokens",
     "django.contrib.staticfiles",
     "simulations",
 ]

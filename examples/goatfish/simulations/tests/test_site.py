@@ -65,10 +65,10 @@ class SiteTests(ApiTestCase):
             self.assertEqual(client.get(reverse(f"api:{name}"), headers=headers).headers["Content-Language"], "de")
 
     def test_the_docs_know_both_ways_in(self) -> None:
-        """OpenAPI lists the key and the session, and FastAPI's own route options."""
+        """OpenAPI lists the key, the token and the session, and FastAPI's own route options."""
         self.api.force_login(User.objects.create_superuser("admin"))
         schema = self.api.get("/api/openapi.json").json()
-        self.assertEqual(set(schema["components"]["securitySchemes"]), {"X-API-Key", "session"})
+        self.assertEqual(set(schema["components"]["securitySchemes"]), {"X-API-Key", "session", "API token"})
         operation = schema["paths"]["/v1/simulations"]["post"]
         self.assertEqual((operation["summary"], operation["tags"]), ("Add a simulation", ["simulations"]))
 
