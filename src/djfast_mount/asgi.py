@@ -1,15 +1,27 @@
-"""`mount()`: the composition. The only module that knows the order of the layers; djfast_mount.application has it."""
+"""`mount()`: the composition. What a request passes, outermost first:
+
+the root middleware                 mount(middleware=...)
+the dispatcher                      application: health, prefixes, Host check, body limit
+
+under the prefix of an app          all else
+--------------------------          --------
+routing.fallthrough                 staticfiles.app, with a Host check of its own
+request_thread.request              request_thread.request
+django_for_api.request              django_half.handler
+security.djangos_middleware
+django_for_api.middleware           What stands between django_for_api.request and the app, and what is done to
+apis.preparation                    each FastAPI inside, is listed in apis.preparation.
+fastpath.front
+the app: its own middleware, api_docs.pages, exception_handlers, transactions, its routes
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import django as django_package
-from django.apps import apps as installed_apps
 from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
@@ -18,41 +30,17 @@ from djfast_mount.apis.loading import load_app, load_apps
 from djfast_mount.apis.preparation import Preparation
 from djfast_mount.application import MountedApplication, bad_request, not_found
 from djfast_mount.conf import option, with_settings
-from djfast_mount.database.connections import PoolThread, note_started
 from djfast_mount.django_for_api import encoding
-from djfast_mount.django_half.fresh_templates import keep_fresh
-from djfast_mount.django_half.handler import DjangoHandler, DjangosHandler, undisturbed
-from djfast_mount.django_half.private_names import tell_what_is_gone
-from djfast_mount.exceptions import PoolTimeout
-from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.django_half.serving import serve_django, set_up_django
 from djfast_mount.offload import run as offload
-from djfast_mount.request_thread.request import RequestThreads
+from djfast_mount.request_thread.making import make_request_threads
 from djfast_mount.routing.fallthrough import route_paths, route_taking
 from djfast_mount.routing.placement import Placement, RoutesOf, check_placement, note_placement
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles
-from djfast_mount.threads.pool import Pool
 from djfast_mount.url_names.api_patterns import register
 
 __all__ = ["MountedApplication", "mount"]
-
-_THREADS = 8
-
-
-def _pool(threads: int | None, wait_timeout: float) -> Pool:
-    return Pool(
-        threads or _THREADS,
-        PoolThread(MountedApplication),
-        wait_timeout=wait_timeout,
-        timeout_error=partial(PoolTimeout, wait_timeout),
-        lends=option("lend_idle"),
-    )
-
-
-def _request_threads(pool: Pool, seconds: float | None) -> RequestThreads:
-    grace = None if seconds is None else Grace(seconds)
-    send_timeout, warn_after = option("send_timeout"), option("warn_after")
-    return RequestThreads(pool, MountedApplication, send_timeout=send_timeout, warn_after=warn_after, grace=grace)
 
 
 def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
@@ -84,22 +72,10 @@ def _with_files(
     )
 
 
-def _django(threads: RequestThreads, kind: Literal["one_hop", "django"]) -> ASGIApp:
-    if kind == "one_hop":
-        return partial(threads.http, cast(ASGIApp, DjangoHandler()), sender=ASGIHandler)
-    note_started()
-    return partial(threads.http, undisturbed(cast(ASGIApp, DjangosHandler())), announces=False)
-
-
 def _set_up() -> None:
-    if not installed_apps.ready:
-        # As django.core.asgi.get_asgi_application() does: the script prefix is known with the request only.
-        django_package.setup(set_prefix=False)
+    set_up_django()
     offload.install()
     encoding.install()
-    tell_what_is_gone()
-    if settings.DEBUG:
-        keep_fresh()
 
 
 def _note(root: MountedApplication, apps: Mapping[str, ASGIApp]) -> None:
@@ -168,9 +144,9 @@ def mount(
     """
     _set_up()
     debug = settings.DEBUG if debug is None else debug
-    request_threads = _request_threads(_pool(threads, wait_timeout), grace)
+    request_threads = make_request_threads(MountedApplication, threads, wait_timeout, grace)
     hosts = HostCheck() if host_check else None
-    elsewhere = _django(request_threads, django_handler) if django else not_found
+    elsewhere = serve_django(request_threads, django_handler) if django else not_found
     apps = load_apps(prefix, app, debug=debug)
     check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None)

@@ -1,0 +1,41 @@
+"""From the options to the threads of a root."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from djfast_mount.conf import option
+from djfast_mount.database.connections import PoolThread
+from djfast_mount.exceptions import PoolTimeout
+from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.request_thread.request import RequestThreads
+from djfast_mount.threads.pool import Pool
+
+__all__ = ["make_request_threads"]
+
+_THREADS = 8
+
+
+def make_request_threads(
+    sender: object, threads: int | None, wait_timeout: float, grace: float | None
+) -> RequestThreads:
+    """Returns what runs apps on the threads of a new pool. No thread is started yet.
+
+    Args:
+        sender: The sender of Django's signals.
+        threads, wait_timeout, grace: As `mount()` takes them.
+    """
+    pool = Pool(
+        threads or _THREADS,
+        PoolThread(sender),
+        wait_timeout=wait_timeout,
+        timeout_error=partial(PoolTimeout, wait_timeout),
+        lends=option("lend_idle"),
+    )
+    return RequestThreads(
+        pool,
+        sender,
+        send_timeout=option("send_timeout"),
+        warn_after=option("warn_after"),
+        grace=None if grace is None else Grace(grace),
+    )
