@@ -5,9 +5,12 @@ MountError
 └── PoolTimeout             no thread came free in time: 503 with Retry-After
 """
 
-from starlette.exceptions import HTTPException
+from traceback import walk_tb
 
-__all__ = ["ConfigurationError", "MountError", "PoolTimeout", "original_of"]
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+__all__ = ["ConfigurationError", "MountError", "PoolTimeout", "client_has_left", "original_of"]
 
 
 class MountError(Exception):
@@ -44,3 +47,24 @@ def original_of(error: Exception) -> Exception:
     ):
         return cause
     return error
+
+
+# Whose frames are in a traceback only where the app has called `send` or `receive`.
+_SERVERS = {"uvicorn", "hypercorn", "daphne", "granian"}
+
+
+def client_has_left(error: BaseException | None) -> bool:
+    """Whether `error`, or what it was raised from, says that the client has left: it is nobody's fault.
+
+    A server may raise an OSError from `send` then (ASGI, "Disconnected Client"). uvicorn on uvloop raises the
+    RuntimeError of the transport. A RuntimeError of the server's own code is about the messages of an app, and is one.
+    """
+    while error is not None:
+        if isinstance(error, ClientDisconnect):
+            return True
+        packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+        of_transport = isinstance(error, OSError) or (isinstance(error, RuntimeError) and packages[-1:] == ["uvloop"])
+        if of_transport and not _SERVERS.isdisjoint(packages):
+            return True
+        error = error.__cause__
+    return False

@@ -37,7 +37,7 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.exceptions import ValidationException as FastAPIValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -57,7 +57,7 @@ from djfast_mount.exception_handlers.reports import (
 )
 from djfast_mount.exception_handlers.secrets import HIDDEN, is_secret, secret_names_of, without_secrets
 from djfast_mount.exception_handlers.unencodable import fault_of, in_words, printable
-from djfast_mount.exceptions import original_of
+from djfast_mount.exceptions import client_has_left, original_of
 
 __all__ = ["add_exception_handlers"]
 
@@ -231,7 +231,7 @@ class _Answers:
         """Starlette sends the answer unless a response has begun, then raises the error again."""
         error = original_of(error)
         # A client that has left is nobody's fault; the root knows what to do.
-        if settings.DEBUG_PROPAGATE_EXCEPTIONS or isinstance(error, ClientDisconnect):
+        if settings.DEBUG_PROPAGATE_EXCEPTIONS or client_has_left(error):
             raise error
         call = call_of(request)
         if call is None:

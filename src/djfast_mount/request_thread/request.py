@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.database.connections import OwnThread
 from djfast_mount.database.strays import close_strays, in_flight
-from djfast_mount.exceptions import PoolTimeout
+from djfast_mount.exceptions import PoolTimeout, client_has_left
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.run import enter, leave, waiting_thread
@@ -98,6 +98,8 @@ class RequestThreads:
             pass  # It left in mid-upload, or took no more of a stream: nobody to answer, and no fault of ours.
         except Exception as error:
             timeout = _timeout_in(error)
+            if client_has_left(error):
+                return
             if timeout is None or request.started:
                 raise
             request.forget_start()
