@@ -96,7 +96,7 @@ def test_a_stray_connection_is_named_and_closed(
 
 def test_the_endpoint_is_named(client: Client) -> None:
     """Where the thread knows its request, the warning names the function that serves it."""
-    with pytest.warns(StrayConnectionWarning, match=r"test_testing_strays\.to_thread\)"):
+    with pytest.warns(StrayConnectionWarning, match=r"test_strays\.to_thread\)"):
         client.get("/api/to-thread")
 
 

@@ -10,6 +10,7 @@ end.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import sys
 import threading
@@ -22,6 +23,7 @@ from django.db.backends.signals import connection_created
 from djfast_mount.database.connections import in_transaction
 from djfast_mount.database.signalling import is_signalled
 from djfast_mount.offload.run import current_source
+from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.source import Source
 from djfast_mount.threads.worker import current_worker
@@ -106,30 +108,41 @@ def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
             _of_requests.setdefault(id(source), []).append(connection)
         else:
             _of_threads.append((thread, connection))
-    _report(thread, connection)
+    _report(thread, connection, source)
 
 
-def _report(thread: threading.Thread, connection: BaseDatabaseWrapper) -> None:
-    where = place(sys._getframe(2))
+def _report(thread: threading.Thread, connection: BaseDatabaseWrapper, source: Source | None) -> None:
+    where = place(sys._getframe(2)) or _place_of_endpoint(source)
     with _lock:
         if where in _places:
             return
         _places.add(where)
     logger.warning(
-        "%s uses the ORM on the thread %r, which is not the request's: no signal closes its connection to %r there. "
+        "%s%s uses the ORM on the thread %r, which is not the request's: no signal closes its connection to %r there. "
         "Call it with sync_to_async(), or from a plain `def` endpoint or dependency.",
         where,
+        "" if source is None else f", in {endpoint_name(source.scope)},",
         thread.name,
         connection.alias,
     )
 
 
-def place(frame: FrameType | None) -> str:
-    """Returns the nearest line at or above `frame` that is the user's, as ``file:line``."""
+def _place_of_endpoint(source: Source | None) -> str:
+    """Returns where the endpoint of the request begins, as ``file:line``.
+
+    Of `asyncio.to_thread(Model.objects.count)`, say, nothing nearer can be told: no line on its thread is the user's.
+    """
+    endpoint = None if source is None else source.scope.get("endpoint")
+    code = None if endpoint is None else getattr(inspect.unwrap(endpoint), "__code__", None)
+    return "Code without a line of its own" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def place(frame: FrameType | None) -> str | None:
+    """Returns the nearest line at or above `frame` that is the user's, as ``file:line``; None where there is none."""
     for summary, _ in traceback.walk_stack(frame):
         if summary.f_globals.get("__name__", "").partition(".")[0] not in _PASSED_OVER:
             return f"{summary.f_code.co_filename}:{summary.f_lineno}"
-    return "Code without a frame of its own"
+    return None
 
 
 connection_created.connect(_note, dispatch_uid="djfast_mount.database.strays")

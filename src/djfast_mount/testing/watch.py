@@ -76,7 +76,7 @@ def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
         return
     with _lock:
         _opened.append(connection)
-    where = place(sys._getframe(1))
+    where = place(sys._getframe(1)) or "Code without a line of its own"
     filename, _colon, line = where.rpartition(":")
     warnings.warn_explicit(
         f"{_name_of(request)} opened a connection to {connection.alias!r} on the thread {thread.name!r}, which is not "

@@ -29,6 +29,9 @@ class Source(Protocol):
     over: bool
     """Whether the request has ended; each call then has a lease of its own."""
 
+    scope: MutableMapping[str, Any]
+    """The request's, as ASGI has it."""
+
     started: bool
     """Whether the response has begun."""
 
