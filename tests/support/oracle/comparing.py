@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -88,7 +89,10 @@ async def _observe(app: Any, log: Log, request: Any, *, alive: bool) -> dict[str
 
 
 def _shown(error: Any) -> Any:
-    return None if error is None else (type(error).__name__, str(error), error.__suppress_context__)
+    if error is None:
+        return None
+    # A text may show an object, by where it is.
+    return type(error).__name__, re.sub(r" at 0x[0-9a-f]+", "", str(error)), error.__suppress_context__
 
 
 def _is_refused(observed: dict[str, Any]) -> bool:
