@@ -372,3 +372,16 @@ def test_calls_at_once_keep_their_values(root_path: str) -> None:
     paths = [f"{root_path}/api/path/{number}" for number in range(2, 32)]
     answers = asyncio.run(_at_once(root, paths, root_path))
     assert [answer.json() for answer in answers] == list(range(2, 32))
+
+
+def test_without_plans_the_api_is_left_as_it_was(root_path: str, settings: Any) -> None:
+    """`mount(fast_path=False)`, and the setting, leave the router to FastAPI, also where plans have served before."""
+    api = make_api()
+    for how in ("argument", "setting"):
+        mount("/api", api)
+        assert api.router.middleware_stack != api.router.app
+        if how == "setting":
+            settings.DJFAST_MOUNT = {"fast_path": False}
+        root = mount("/api", api, fast_path=False) if how == "argument" else mount("/api", api)
+        assert api.router.middleware_stack == api.router.app
+        assert request(root, f"{root_path}/api/path/3", root_path=root_path).json() == 3
