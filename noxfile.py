@@ -158,6 +158,13 @@ def container(session: nox.Session) -> None:
     session.run("pytest", "tests/container", *session.posargs)
 
 
+@nox.session(python=[python for python in ("3.12", "3.13") if answers(python)][:1] or False)
+def tasks(session: nox.Session) -> None:
+    """Background work by Django's tasks and by Celery, as examples/tasks has it. Needs redis-server and Python 3.12."""
+    session.install("-e", ".[test]", "-r", "examples/tasks/requirements.txt")
+    session.run("pytest", "tests/tasks", *session.posargs)
+
+
 @nox.session
 def pgbouncer(session: nox.Session) -> None:
     """PgBouncer in transaction mode, an old one and a newer one. Needs root, pgbouncer and debootstrap."""
