@@ -139,6 +139,20 @@ def test_it_is_served(project: Path, root_path: str) -> None:
         assert client.post("/api/notes/", json=[{"title": "no"}]).status_code == 401
 
 
+def test_a_database_that_is_away_is_503_in_both_halves(project: Path, root_path: str) -> None:
+    """Pages and API say that they will be back, and each has its traceback in the log."""
+    run(project, "manage.py", "collectstatic", "--no-input", **PRODUCTION)
+    options = ("--root-path", root_path) if root_path else ()
+    path = os.pathsep.join(map(str, (project, TESTS.parent / "src")))
+    env = {**PRODUCTION, "PYTHONPATH": path, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
+    with Server("shop.asgi:app", *options, env=env, folder=project) as server, server.client() as client:
+        for asked in ("/", "/api/notes/"):
+            answer = client.get(asked)
+            assert (answer.status_code, "retry-after" in answer.headers) == (503, True), asked
+        assert client.get("/nothing").status_code == 404
+        assert "OperationalError" in server.log
+
+
 CONTAINER = (".dockerignore", "Dockerfile", "compose.yaml", "entrypoint.sh", "requirements.lock")
 
 

@@ -165,7 +165,7 @@ def test_a_refused_call_enqueues_nothing(env: dict[str, str], redis: str, tmp_pa
 def stored(env: dict[str, str], redis: str) -> tuple[int, int]:
     """How many tasks are in the database, and how many in redis."""
     with psycopg.connect(env["DATABASE_URL"]) as connection:
-        [(rows,)] = connection.execute("select count(*) from django_tasks_db_dbtaskresult").fetchall()
+        [(rows,)] = connection.execute("select count(*) from django_tasks_database_dbtaskresult").fetchall()
     port = httpx.URL(redis).port
     said = subprocess.run(["redis-cli", "-p", str(port), "llen", "celery"], capture_output=True, text=True, check=True)
     return int(rows), int(said.stdout)

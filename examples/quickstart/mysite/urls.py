@@ -9,3 +9,6 @@ urlpatterns = [
     path("", NoteList.as_view(), name="notes"),
     path("admin/", admin.site.urls),
 ]
+
+# 503 instead of 500 if the database is away, as in the API.
+handler500 = "djfast_mount.exception_handlers.server_error"
