@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.db.models import Q, QuerySet
 from fastapi import Depends, FastAPI
 
@@ -34,6 +35,8 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.testing import Client
 from project.companies.models import Company, Employee, Label, Rate
+
+FullText: Any = pytest.importorskip("djfast_mount.crud.full_text").FullText  # it needs psycopg
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +81,19 @@ def test_limits_of_a_page() -> None:
     assert client.get("/companies?limit=3").status_code == 422
     assert client.get("/companies?limit=0").status_code == 422
     assert ok(client.get("/companies?limit=2"))["items"] == []
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's own search")
+def test_full_text_search() -> None:
+    """By choice PostgreSQL searches: by stems of words, with its operators."""
+    for name in ("Running engines", "An engine runs", "A mill"):
+        company(name)
+    client = Api(served(plain(search=FullText("name", config="english"))))
+    assert {item["name"] for item in ok(client.get("/companies?search=engine run"))["items"]} == {
+        "Running engines",
+        "An engine runs",
+    }
+    assert [item["name"] for item in ok(client.get("/companies?search=-engine"))["items"]] == ["A mill"]
 
 
 # Keys ----------------------------------------------------------------------------------------------------------------
