@@ -39,6 +39,12 @@ THIRD_PARTY = [
     "django-guardian>=3.5",
     "django-import-export>=4.4",
     "django-simple-history>=3.13",
+    "fastapi-pagination>=0.16",
+    "prometheus-fastapi-instrumentator>=8",
+    "python-socketio>=5.18",
+    "slowapi>=0.1.10",
+    "sse-starlette>=3.7",
+    "strawberry-graphql>=0.341",
 ]
 DJANGO = {"3.11": "django~=5.2.0", "3.12": "django~=6.0.0", "3.13": "django~=6.1.0"}
 
@@ -270,6 +276,8 @@ def fastapi_suite(session: nox.Session) -> None:
     """FastAPI's own tests against a mounted FastAPI, with plans and without."""
     session.install("-e", ".[test]", PIP)
     session.run("python", "tests/suites/fastapi/run.py", *session.posargs)
+    # With the app at the root of the host, and Django behind its routes.
+    session.run("python", "tests/suites/fastapi/run.py", *session.posargs, env={"FOREIGN_PLACE": "root"})
 
 
 @nox.session
@@ -277,6 +285,8 @@ def starlette_suite(session: nox.Session) -> None:
     """Starlette's own tests against a mounted Starlette."""
     session.install("-e", ".[test]", PIP)
     session.run("python", "tests/suites/starlette/run.py", *session.posargs)
+    # With the app at the root of the host, and Django behind its routes.
+    session.run("python", "tests/suites/starlette/run.py", *session.posargs, env={"FOREIGN_PLACE": "root"})
 
 
 @nox.session
