@@ -204,7 +204,7 @@ def test_w022_w023(databases: Any, tmp_path: Path) -> None:
 
 DOCS = TESTS.parent / "docs"
 PACKAGE = Path(djfast_mount.__file__).parent
-SOURCES = [*PACKAGE.rglob("probes/*.py"), *PACKAGE.rglob("checks.py")]
+SOURCES = [*PACKAGE.rglob("*.py")]
 
 
 def test_the_docs_list_every_finding() -> None:

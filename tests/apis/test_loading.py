@@ -139,9 +139,8 @@ def test_an_api_may_import_models_at_its_top(write: Write, tmp_path: Path) -> No
         ("api", "does not start with a slash. Write '/api'."),
         ("api/", "does not start with a slash. Write '/api'."),
         ("/api/", "ends with a slash. Write '/api'; it serves both forms."),
-        ("/", 'would leave no path to Django. Name one, such as "/api".'),
-        ("", 'would leave no path to Django. Name one, such as "/api".'),
-        ("//", 'would leave no path to Django. Name one, such as "/api".'),
+        ("", 'is no path. Name one, such as "/api", or "/" for the root.'),
+        ("//", 'is no path. Name one, such as "/api", or "/" for the root.'),
         ("/a b", "Use plain segments."),
         ("/api?x", "Use plain segments."),
         ("/api#x", "Use plain segments."),
@@ -160,6 +159,11 @@ def test_a_bad_prefix_is_told_with_the_remedy(prefix: str, told: str) -> None:
     for error in (fault(prefix, project_api), fault({"/good": project_api, prefix: project_api})):
         assert str(error).startswith(f"The prefix {prefix!r} ")
         assert str(error).endswith(told)
+
+
+def test_an_app_at_the_root_alone_is_told_with_the_remedy() -> None:
+    """The root, without a place for Django, is refused with both ways out."""
+    assert all(word in str(fault("/", project_api)) for word in ("no path to Django", "django_prefix=", "fallthrough="))
 
 
 def test_the_app_in_the_place_of_the_prefix_is_told() -> None:
