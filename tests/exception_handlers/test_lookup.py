@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
+from django.db.models import FileField
+from django.db.models.fields.files import FieldFile
+from django.utils.translation import gettext_lazy
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
@@ -67,6 +70,14 @@ def make_api() -> FastAPI:
     @both(api, "POST", "/refuses")
     def refuses() -> None:
         raise HTTPException(405, "Not today", {"Allow": "GET"})
+
+    @both(api, "GET", "/file")
+    def file() -> AuthorOut:
+        return {"name": FieldFile(None, FileField(), "a.txt")}  # type: ignore[return-value]
+
+    @both(api, "GET", "/lazy")
+    def lazy() -> AuthorOut:
+        return {"name": gettext_lazy("Yes")}  # type: ignore[return-value]
 
     @api.get("/authors")
     async def authors() -> list[AuthorOut]:
@@ -163,6 +174,13 @@ def test_a_queryset_from_the_loop(client: ApiClient, caplog: pytest.LogCaptureFi
     assert "GET " in caplog.text
     assert "returned a QuerySet" in caplog.text
     assert "[row async for row in queryset]" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["file", "lazy"])
+def test_no_text_for_a_schema(client: ApiClient, kind: str, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A file or a lazy text under a schema's str is told with the remedy."""
+    assert client.get(f"/api/{kind}/{path}").status_code == 500
+    assert "Return file.url or str(text)" in caplog.text
 
 
 # CORS ---------------------------------------------------------------------------------------------------------------

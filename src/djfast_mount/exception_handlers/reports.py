@@ -16,8 +16,10 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import got_request_exception
 from django.db.models import QuerySet
+from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.functional import Promise
 from django.utils.log import AdminEmailHandler, log_response
 from django.views.debug import technical_500_response
 from fastapi.exceptions import ResponseValidationError
@@ -51,6 +53,10 @@ _ASKED_ON_THE_LOOP = (
 _RETURNED_A_QUERYSET = (
     "returned a QuerySet, whose query would run on the event loop. Write the endpoint as a plain def, or return "
     "[row async for row in queryset]."
+)
+_RETURNED_NO_TEXT = (
+    "returned a file of Django's, or a lazy text, where its schema has a str. Return file.url or str(text), or use a "
+    "ModelSchema, which shows the URL of a file."
 )
 _RETURNED_A_RESPONSE = (
     "returned a response of Django's, and is declared to return something else. Declare the route with "
@@ -99,6 +105,8 @@ def _remedy_for(error: BaseException) -> str | None:
         errors = error.errors()
         if any(isinstance(item.get("input"), QuerySet) for item in errors):
             return _RETURNED_A_QUERYSET
+        if any(isinstance(item.get("input"), FieldFile | Promise) for item in errors):
+            return _RETURNED_NO_TEXT
         # Where the answer is made of a row: it lacks what was not fetched.
         asked = any(SynchronousOnlyOperation.__name__ in str(item.get("msg")) for item in errors)
     else:
