@@ -10,9 +10,10 @@ from typing import Annotated
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 
 from laws import record
 from laws.record import note
@@ -63,6 +64,19 @@ async def wait(key: str, gate: str = "service") -> int:
 @api.get("/wait/session")
 async def wait_in_a_session(key: str, session: Annotated[None, Depends(noted_connection)]) -> int:
     return await wait(key)
+
+
+def in_a_transaction() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+
+
+@api.get("/wait/atomic")
+async def wait_in_a_transaction(key: str, within: Annotated[None, Depends(in_a_transaction)]) -> None:
+    await Item.objects.acreate(name=key)
+    await wait_for_others("atomic")
+    assert await Item.objects.filter(name=key).acount() == 1
+    raise HTTPException(409)
 
 
 async def view(request: HttpRequest) -> HttpResponse:
@@ -149,3 +163,29 @@ async def test_a_thread_local_is_the_requests_own(site: Site) -> None:
         assert {noted.value for noted in record.notes_of("query")} == {None}
         gates["service"].set()
         assert (await request).text == "ann"
+
+
+@pytest.mark.watchdog(30)
+@pytest.mark.parametrize("path", ["/api/wait", "/wait"])
+async def test_two_hundred_wait_at_once(site: Site, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 endpoints, and 200 views, that have used the ORM wait at the same time on 8 threads, with 8 connections."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 60)
+    async with site(api, threads=8, wait_timeout=20, urls=__name__, django_middleware=()) as root:
+        requests = await all_wait(root, path, 200)
+        gates["service"].set()
+        answers = await asyncio.gather(*requests)
+        assert {answer.status_code for answer in answers} == {200}
+        assert record.most_connections_at_once() <= 8
+
+
+async def test_a_transaction_among_them_stays_whole(site: Site) -> None:
+    """A request in a transaction of a dependency keeps its connection while it waits, and rolls all of it back."""
+    async with site(api, threads=2, urls=__name__, django_middleware=()) as root:
+        kept = [root.start("/api/wait/atomic", params={"key": f"kept {number}"}) for number in range(1)]
+        await record.stops["atomic"].reached()
+        others = await all_wait(root, "/api/wait", 8)
+        gates["atomic"].set()
+        assert {answer.status_code for answer in await asyncio.gather(*kept)} == {409}
+        gates["service"].set()
+        assert {answer.status_code for answer in await asyncio.gather(*others)} == {200}
+        assert {answer.json() for answer in await asyncio.gather(*others)} == {0}
