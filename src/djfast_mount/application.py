@@ -44,7 +44,6 @@ from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
 from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
-from djfast_mount.url_names.url_for import names_of_both
 
 __all__ = ["MountedApplication", "bad_request", "not_found"]
 
@@ -106,6 +105,7 @@ class MountedApplication(Root):
         fallthrough: bool = False,
         fronts: Mapping[str, ASGIApp],
         scope: Mapping[str, Any] = NOTHING,
+        names: Mapping[str, Mapping[str, Any]] = NOTHING,
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
@@ -130,7 +130,7 @@ class MountedApplication(Root):
         served = {prefix: DjangoRequests(fronts[prefix], prefix, django_prefix) for prefix in apps}
         http = self._behind_routes({prefix: partial(threads.http, app) for prefix, app in served.items()}, apps)
         mounted: dict[str, _Mounted | None] = {
-            prefix: _Mounted(http[prefix], served[prefix], lifespans.of(app), {**scope, **names_of_both(app)})
+            prefix: _Mounted(http[prefix], served[prefix], lifespans.of(app), {**scope, **names.get(prefix, NOTHING)})
             for prefix, app in apps.items()
         }
         if websocket_app is not None:

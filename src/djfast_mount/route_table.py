@@ -15,8 +15,8 @@ from fastapi.security.base import SecurityBase
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
 from djfast_mount.apis.tree import unwrapped
-from djfast_mount.auth import current_user, optional_user, staff_user, superuser
 from djfast_mount.auth.permissions import permissions_asked_by
+from djfast_mount.auth.users import current_user, optional_user, staff_user, superuser
 from djfast_mount.routing.prefixes import PrefixRouter, namespace_of
 from djfast_mount.routing.root import Root
 from djfast_mount.staticfiles.app import StaticFiles

@@ -1,5 +1,6 @@
 """Who calls: Django's users in FastAPI's endpoints."""
 
+from djfast_mount.auth.login import router
 from djfast_mount.auth.users import (
     CurrentUser,
     OptionalUser,
@@ -12,7 +13,6 @@ from djfast_mount.auth.users import (
     get_request,
     optional_user,
     require_perm,
-    router,
     session,
     staff_user,
     superuser,

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from django.conf import settings
 from fastapi import Depends, HTTPException
 
-from djfast_mount.auth.login import router
 from djfast_mount.auth.permissions import check_permission, check_spelling, note_asker
 from djfast_mount.auth.schemes import Scheme, api_key, authenticated, bearer, challenges, session
 from djfast_mount.django_for_api.request import get_request
@@ -45,7 +44,6 @@ __all__ = [
     "get_request",
     "optional_user",
     "require_perm",
-    "router",
     "session",
     "staff_user",
     "superuser",

@@ -37,8 +37,7 @@ from djfast_mount.django_for_api.http_request import (
     with_changes,
 )
 from djfast_mount.exceptions import MountError, original_of
-from djfast_mount.offload.run import current_source
-from djfast_mount.threads.source import Source
+from djfast_mount.offload.current import Response, current_response
 
 __all__ = [
     "ENFORCE_CSRF_CHECKS",
@@ -77,7 +76,7 @@ class APICall:
     _watched = False
     _refused = False
 
-    def __init__(self, scope: Scope, prefix: str, source: Source | None, django_prefix: str = "") -> None:
+    def __init__(self, scope: Scope, prefix: str, source: Response | None, django_prefix: str = "") -> None:
         self.scope: Scope | None = scope  # as it came, whatever middleware within makes of it; None: it has ended
         self.outer: str = scope["root_path"].removesuffix(prefix)
         self.django_prefix = django_prefix
@@ -140,13 +139,13 @@ class APICall:
             return self._send_returned(self.returned, source, message)
         return self._begin_response(source, message)
 
-    def _begin_response(self, source: Source, message: Message) -> Awaitable[None]:
+    def _begin_response(self, source: Response, message: Message) -> Awaitable[None]:
         if self.request is not None:
             return self._start(source, self.request, message)
         return source.send(varied(message, self.vary), changed=True)
 
     async def _send_returned(
-        self, returned: tuple[Any, Callable[..., Awaitable[None]]], source: Source, start: Message
+        self, returned: tuple[Any, Callable[..., Awaitable[None]]], source: Response, start: Message
     ) -> None:
         response, sends = returned
         self.returned = None
@@ -166,7 +165,7 @@ class APICall:
         await sends(response, send)
         self._refused = True
 
-    async def _start(self, source: Source, request: APIRequest, message: Message) -> None:
+    async def _start(self, source: Response, request: APIRequest, message: Message) -> None:
         try:
             message = await with_changes(request, message)
         except SessionInterrupted as error:
@@ -179,7 +178,7 @@ class APICall:
         else:
             await source.send(varied(message, self.vary), changed=True)
 
-    async def _refuse(self, source: Source, answer: JSONResponse) -> None:
+    async def _refuse(self, source: Response, answer: JSONResponse) -> None:
         self._refused = True  # What the app goes on to send belongs to a response that is not to be.
         await answer({"type": "http"}, _nothing_to_receive, partial(source.send, changed=True))
 
@@ -203,7 +202,7 @@ class DjangoRequests:
         self.django_prefix = django_prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = scope[_KEY] = APICall(scope, self.prefix, current_source(), self.django_prefix)
+        call = scope[_KEY] = APICall(scope, self.prefix, current_response(), self.django_prefix)
         if call.outer or self.django_prefix:
             # As for a view: reverse() puts it in front of a path.
             set_script_prefix(call.script_name)
@@ -305,7 +304,7 @@ def call_of(connection: HTTPConnection) -> APICall | None:
 
 def current_call() -> APICall | None:
     """Returns what is known of the call that the caller belongs to; None outside of one. Runs on any thread."""
-    scope: Scope = getattr(current_source(), "scope", {})
+    scope: Scope = getattr(current_response(), "scope", {})
     call: APICall | None = scope.get(_KEY)
     return call
 

@@ -23,7 +23,7 @@ from djfast_mount.fastpath.plan import Plan
 from djfast_mount.fastpath.private_names import private, unknown
 from djfast_mount.fastpath.route_index import Found, Leaf, RouteIndex, finds_by_itself
 from djfast_mount.fastpath.telemetry import is_traced, question_of
-from djfast_mount.offload.run import current_source
+from djfast_mount.offload.current import current_response
 
 __all__ = ["Way", "before", "leave_to_fastapi", "straighten", "tell_if_unknown", "ways_of"]
 
@@ -137,7 +137,7 @@ class _InTheStack:
             return cast(Awaitable[None], (app or self.router.app)(scope, receive, send))
         leaf = found[0]
         # Without a source this is no request of ours: the API may be served by others besides.
-        is_ours = current_source() is not None and scope.get(_TELEMETRY) is None
+        is_ours = current_response() is not None and scope.get(_TELEMETRY) is None
         plan = plan_now(leaf, scope) if is_ours else None
         if plan is not None and self.enter(scope, found):
             if leaf.inside is None:

@@ -36,6 +36,7 @@ from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync
 
+from djfast_mount.offload.current import source as _source
 from djfast_mount.offload.function_kinds import is_file_access, name_of, owner_of
 from djfast_mount.offload.loop_call import LoopCall, SharedContext, running_call
 from djfast_mount.offload.private_names import (
@@ -69,8 +70,6 @@ __all__ = [
     "waiting_thread",
 ]
 
-_source: contextvars.ContextVar[Source] = contextvars.ContextVar("djfast_mount_source")
-
 Entered = tuple[
     Source, contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None
 ]
@@ -86,7 +85,8 @@ class Caller(Executor):
 
 def current_source() -> Source | None:
     """Returns what the request that the caller belongs to has its lease from; None outside of one."""
-    return _source.get(None)
+    found: Source | None = _source.get(None)
+    return found
 
 
 def current_lease() -> Lease | None:

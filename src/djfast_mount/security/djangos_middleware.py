@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount.conf import SETTING, option
 from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.offload.run import current_source
+from djfast_mount.offload.current import current_response
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.prefixes import child_scope, split_root_path
 from djfast_mount.spelling import did_you_mean
@@ -107,7 +107,7 @@ class DjangoSettings:
             self._believe_proxy(scope)
             if kind == "http" and scope.get("scheme") != "https":
                 app = self._redirect(scope) or app
-        if self._adds_headers and kind == "http" and (source := current_source()) is not None:
+        if self._adds_headers and kind == "http" and (source := current_response()) is not None:
             source.headers = _by_name(scope.get("scheme") == "https")
         return app(scope, receive, send)
 

@@ -11,7 +11,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from djfast_mount.auth import Scheme
+from djfast_mount.auth.users import Scheme
 from djfast_mount.tokens.access import TokenAccess, access_of
 from djfast_mount.tokens.texts import TOKEN, TRANSACTION
 
