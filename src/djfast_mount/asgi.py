@@ -79,10 +79,11 @@ def _set_up() -> None:
     encoding.install()
 
 
-def _note(root: MountedApplication, apps: Mapping[str, ASGIApp]) -> None:
-    """Lets the system checks know."""
+def _noted(root: MountedApplication, apps: Mapping[str, ASGIApp]) -> MountedApplication:
+    """Returns `root`, of which the system checks know now."""
     routes = {prefix: RoutesOf(partial(route_taking, app), partial(route_paths, app)) for prefix, app in apps.items()}
     note_placement(Placement(routes, root.django_prefix, root.falls_through, tuple(root.health.paths)))
+    return root
 
 
 @with_settings
@@ -151,8 +152,8 @@ def mount(
     apps = load_apps(prefix, app, debug=debug)
     check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None)
-    names = partial(register, apps, django_prefix)
-    preparation = Preparation(apps, docs, django_middleware_for_api, fast_path=fast_path, afterwards=names)
+    afterwards = partial(register, apps, django_prefix)
+    preparation = Preparation(apps, docs, django_middleware_for_api, fast_path=fast_path, afterwards=afterwards)
     root = MountedApplication(
         apps,
         _with_files(elsewhere, static, docs.folder, hosts, django_prefix),
@@ -170,5 +171,4 @@ def mount(
         scope=docs.scope,
         names={prefix: names_of_both(app) for prefix, app in apps.items()},
     )
-    _note(root, apps)
-    return root
+    return _noted(root, apps)
