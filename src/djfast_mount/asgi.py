@@ -39,7 +39,6 @@ from djfast_mount.routing.placement import Placement, RoutesOf, check_placement,
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles
 from djfast_mount.url_names.api_patterns import register
-from djfast_mount.url_names.url_for import names_of_both
 
 __all__ = ["MountedApplication", "mount"]
 
@@ -169,6 +168,6 @@ def mount(
         fallthrough=fallthrough,
         fronts=preparation.fronts(),
         scope=docs.scope,
-        names={prefix: names_of_both(app) for prefix, app in apps.items()},
+        names=preparation.scopes(),
     )
     return _noted(root, apps)

@@ -20,6 +20,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.fastpath.front import before, leave_to_fastapi, straighten, tell_if_unknown
 from djfast_mount.security.djangos_middleware import DjangoSettings, chosen_settings
 from djfast_mount.transactions import honour_atomic_requests
+from djfast_mount.url_names.url_for import names_of_both
 
 __all__ = ["Preparation"]
 
@@ -73,6 +74,10 @@ class Preparation:
         self._prepare()
         self._check_docs()
         check_schemes(apps.values())
+
+    def scopes(self) -> dict[str, Mapping[str, Any]]:
+        """Returns, for each prefix, what the calls of its app have in their scope: the names of both halves' URLs."""
+        return {prefix: names_of_both(app) for prefix, app in self._apps.items()}
 
     def fronts(self) -> dict[str, ASGIApp]:
         """Returns, for each prefix, what all calls of its app pass before the app itself."""
