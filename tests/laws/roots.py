@@ -20,11 +20,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount import asgi, mount
+from djfast_mount import mount
 from djfast_mount.database import connections
 from djfast_mount.database.connections import PoolThread
 from djfast_mount.offload import loop_call as loop_calls
 from djfast_mount.offload import run as offload
+from djfast_mount.request_thread import making
 from djfast_mount.request_thread import request as request_thread
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.request_thread.response import WatchedResponse
@@ -96,7 +97,7 @@ def scattered() -> contextlib.AbstractContextManager[MakeRoot]:
             with self.lock:
                 self._idle.sort(key=lambda idle: idle is not worker)
 
-    return _mounted_with((Lease, "_after_call", Lease._end_spell), (asgi, "Pool", ScatteredPool))
+    return _mounted_with((Lease, "_after_call", Lease._end_spell), (making, "Pool", ScatteredPool))
 
 
 def one_way() -> contextlib.AbstractContextManager[MakeRoot]:
@@ -222,7 +223,7 @@ def unfair() -> contextlib.AbstractContextManager[MakeRoot]:
             super().wait(claim)
             self._waiting.rotate(1)
 
-    return _mounted_with((asgi, "Pool", UnfairPool))
+    return _mounted_with((making, "Pool", UnfairPool))
 
 
 def dropping() -> contextlib.AbstractContextManager[MakeRoot]:
