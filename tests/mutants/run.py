@@ -7,6 +7,7 @@ mutants.toml has the list. Status 1 where one survives, or where the code that i
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -51,11 +52,18 @@ def copy(folder: Path) -> None:
 
 
 def status(folder: Path, tests: list[str], *, told: bool = False) -> int:
-    """Of pytest, which puts the folder's own `src` first. Its output is shown where it is `told`, or has no result."""
+    """Of pytest, for which the folder's own `src` comes first, and for the processes of its tests too.
+
+    Its output is shown where it is `told`, or has no result.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "long or not long", "-p", "no:cacheprovider", *tests]
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(str(folder / part) for part in ("src", "tests", "tests/support")),
+    }
     try:
         done = subprocess.run(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=LIMIT
+            command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=LIMIT
         )
     except subprocess.TimeoutExpired:
         return FAILED
