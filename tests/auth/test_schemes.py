@@ -14,7 +14,7 @@ from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBase
 from starlette.requests import HTTPConnection
 
 from api_client import ApiClient, both, committed_rows
-from calls import ask, websocket
+from calls import ask, request, websocket
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser, OptionalUser, Scheme, api_key, bearer, get_request
 
@@ -273,3 +273,27 @@ def without_scheme(app: Any, path: str, root_path: str, headers: Any) -> Any:
         await app(scope, receive, send)
 
     return ask(serve, path, root_path=root_path, headers=headers)
+
+
+def test_a_user_of_a_middleware_is_held_to_the_csrf_check(db: None, settings: Any) -> None:
+    """What a proxy says of the user may go along with a foreign page's call, so an unsafe one needs Django's token."""
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
+    api = FastAPI()
+
+    @api.api_route("/me", methods=["GET", "POST"])
+    def me(user: CurrentUser) -> str:
+        return user.get_username()
+
+    paths = ("sessions.middleware.Session", "auth.middleware.Authentication", "auth.middleware.RemoteUser")
+    root = mount("/api", api, django_middleware_for_api=[f"django.contrib.{path}Middleware" for path in paths])
+    said = {"host": "testserver", "remote-user": "ada"}
+    token = "a" * 32
+    sent = {**said, "origin": "http://testserver", "cookie": f"csrftoken={token}", "x-csrftoken": token}
+    for method, headers, status in (
+        ("GET", said, 200),
+        ("POST", said, 403),
+        ("POST", {**sent, "origin": "https://evil.example"}, 403),
+        ("POST", sent, 200),
+    ):
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        assert request(root, "/api/me", method=method, headers=raw).status == status, (method, headers)

@@ -141,6 +141,16 @@ def _session_user(connection: HTTPConnection) -> Any:
     return user if user.is_authenticated else None
 
 
+def _user_of_middleware(connection: HTTPConnection) -> Any:
+    user = _session_user(connection)
+    if user is not None and not connection.headers.get("authorization", "").lower().startswith("bearer "):
+        # What named it may go along with a request that a foreign page has made: a client certificate, Kerberos.
+        # Django's half checks such a request too. No page can make a browser send a bearer token.
+        request: Any = http_request(connection)
+        request.cookie_use.permit(vars(request).get("session", {}))
+    return user
+
+
 class _Verified(Scheme):
     """A scheme with a function that knows the credentials."""
 
@@ -244,7 +254,7 @@ class _Authenticated:
                 if user is not None:
                     return user
         # Whom a middleware names is the user of the Django request: CurrentUser says the same.
-        return await run_in_threadpool(_session_user, connection) if names_a_user(connection) else None
+        return await run_in_threadpool(_user_of_middleware, connection) if names_a_user(connection) else None
 
 
 authenticated = _Authenticated()
