@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, runtime_checkable
 
 from fastapi import Depends, HTTPException
@@ -16,7 +16,17 @@ from fastapi.params import Depends as DependsMarker
 
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["WRITES", "Access", "Action", "ActionScopes", "caller_of", "check_scopes", "has_scope"]
+__all__ = [
+    "WRITES",
+    "Access",
+    "Action",
+    "ActionScopes",
+    "caller_of",
+    "check_permission",
+    "check_scopes",
+    "has_permission",
+    "has_scope",
+]
 
 Action = Literal["list", "read", "aggregate", "create", "update", "replace", "delete"]
 WRITES: frozenset[Action] = frozenset({"create", "update", "replace", "delete"})
@@ -57,6 +67,10 @@ class ActionScopes:
         found: Sequence[str] | None = getattr(self, action)
         return fallback if found is None else found
 
+    def some(self) -> bool:
+        """Whether any action needs one."""
+        return any(getattr(self, each.name) for each in fields(self))
+
     def for_children(self) -> ActionScopes:
         """Returns the scopes of children that have none: to write one, the caller must be able to update its parent."""
         return ActionScopes(
@@ -90,6 +104,25 @@ def check_scopes(access: Any, scopes: Sequence[str]) -> None:
         raise HTTPException(
             403, "Forbidden", {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'}
         )
+
+
+def has_permission(user: Any, permission: str, row: Any = None) -> bool:
+    """Whether `user` has Django's `permission`, for all rows or for `row`.
+
+    Runs on the request thread. Raises: ConfigurationError, when `user` is no user of Django's.
+    """
+    if not hasattr(user, "has_perm"):
+        raise ConfigurationError(
+            f'security= returned a {type(user).__qualname__}, which has no has_perm(), and permissions="django" asks '
+            "for it. Return a user of Django's, as security=CurrentUser does, or use scopes=."
+        )
+    return bool(user.has_perm(permission) or (row is not None and user.has_perm(permission, row)))
+
+
+def check_permission(user: Any, permission: str) -> None:
+    """Raises HTTPException 403 where `user` has not Django's `permission`. Runs on the request thread."""
+    if not has_permission(user, permission):
+        raise HTTPException(403, "Forbidden")
 
 
 def caller_of(security: Any) -> Callable[..., Any]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any
 
 from django.db.models import Model, Q, QuerySet
 from fastapi import Depends, HTTPException, Request
 
-from djfast_mount.crud.access import Action, check_scopes
+from djfast_mount.crud.access import Action, check_permission, check_scopes
+from djfast_mount.crud.callers import check_callers, handed
 from djfast_mount.crud.guard import check_rules
 from djfast_mount.crud.resource import Resource
 from djfast_mount.crud.visibility import Visibility
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["Call", "CallOf", "handed", "not_found"]
+__all__ = ["Call", "CallOf", "not_found"]
 
 
 @dataclass
@@ -74,6 +75,7 @@ class CallOf:
     def __init__(self, resource: Resource, action: Action) -> None:
         self.resource = resource
         self._action = action
+        check_callers(resource)
         self._rules = _rules(resource)
         self.__signature__ = inspect.Signature(list(self._parameters()))
 
@@ -92,7 +94,7 @@ class CallOf:
         if resource.caller is not None:
             check_scopes(access, resource.scopes.of(action))
         if resource.permissions is not None and action in ("list", "aggregate", "create"):
-            _check_permission(access, resource.permission(action))
+            check_permission(access, resource.permission(action))
         call = Call(resource, action, request, access, self._visibility(values), (), values.get("server_values") or {})
         for parent in resource.parents():
             above = Call(parent, "read", request, access, call.visibility, call.parents)
@@ -145,44 +147,3 @@ def _found(resource: Resource, rows: QuerySet[Any], keys: Mapping[str, Any]) -> 
         return rows.get(**{key.column: keys[key.parameter] for key in resource.keys})
     except resource.model.DoesNotExist:
         raise not_found() from None
-
-
-def _check_permission(user: Any, permission: str) -> None:
-    if not user.has_perm(permission):
-        raise HTTPException(403, "Forbidden")
-
-
-def handed(dependency: Callable[..., Any], caller: Callable[..., Any] | None) -> Callable[..., Any]:
-    """Returns `dependency`, whose parameter ``access`` gets what `caller` returns if it says not itself where from."""
-    if caller is None or "access" not in inspect.signature(dependency).parameters:
-        return dependency
-    signature = inspect.signature(dependency, eval_str=True)
-    wanted = signature.parameters["access"]
-    if wanted.default is not inspect.Parameter.empty or get_origin(wanted.annotation) is Annotated:
-        return dependency
-    replaced = wanted.replace(annotation=Annotated[Any, Depends(caller)])
-    others = [replaced if each is wanted else each for each in signature.parameters.values()]
-    kind = _HandedCoroutine if inspect.iscoroutinefunction(dependency) else _Handed
-    return kind(dependency, signature.replace(parameters=others))
-
-
-class _Handed:
-    """A dependency that is handed what another returns. It is overridden in tests as what it stands for."""
-
-    def __init__(self, dependency: Callable[..., Any], signature: inspect.Signature) -> None:
-        self._dependency = dependency
-        self.__signature__ = signature
-
-    def __eq__(self, other: object) -> bool:
-        return other is self._dependency or (isinstance(other, _Handed) and other._dependency is self._dependency)
-
-    def __hash__(self) -> int:
-        return hash(self._dependency)
-
-    def __call__(self, **values: Any) -> Any:
-        return self._dependency(**values)
-
-
-class _HandedCoroutine(_Handed):
-    async def __call__(self, **values: Any) -> Any:
-        return await self._dependency(**values)

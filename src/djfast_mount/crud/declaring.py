@@ -96,10 +96,11 @@ def child_exposures(schema: Any, children: Mapping[Any, Exposure]) -> Exposure:
 
 
 def resource_of(
-    schema: Any, options: RouterOptions, exposure: Exposure, hooks: Any, plural: str, parent: Resource | None
+    schema: Any, options: RouterOptions, exposure: Exposure, hooks: Any, prefix: str, parent: Resource | None
 ) -> Resource:
     """Returns the resource that the arguments of a `ModelRouter` come to below `parent`. Raises: ConfigurationError."""
     model = declared(schema).model
+    plural = prefix.strip("/").rpartition("/")[2].replace("-", "_")
     parent_key = foreign_key(model, parent.model, options.get("parent")) if parent is not None else None
     name = options.get("name") or singular_of(model, parent.name if parent is not None else None)
     deletion = _deletion(options.get("delete", False), model)
@@ -131,6 +132,7 @@ def resource_of(
         cache_control=options.get("cache_control"),
         parent=parent,
         parent_key=parent_key,
+        prefix=prefix,
     )
 
 

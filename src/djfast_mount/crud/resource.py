@@ -24,7 +24,7 @@ from djfast_mount.crud.paging import Paging
 from djfast_mount.crud.searching import Search
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["Key", "Resource", "foreign_key", "keys_of", "singular_of"]
+__all__ = ["Key", "Resource", "foreign_key", "keys_of", "label_of", "singular_of"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,12 @@ class Resource:
     parent_key: Any = None
     children: list[Resource] = field(default_factory=list)
     sound: bool = False
+    prefix: str = ""
+
+    @property
+    def label(self) -> str:
+        """The router, as messages of errors name it."""
+        return label_of(self.schema, self.prefix)
 
     @cached_property
     def bodies(self) -> Mapping[str, type[BaseModel]]:
@@ -104,6 +110,11 @@ class Resource:
         """Django's permission for `action`."""
         verb = {"create": "add", "update": "change", "replace": "change", "delete": "delete"}.get(action, "view")
         return f"{self.model._meta.app_label}.{verb}_{self.model._meta.model_name}"
+
+
+def label_of(schema: Any, prefix: str) -> str:
+    """Returns how messages of errors name the router of `schema` at `prefix`."""
+    return f"ModelRouter({schema.__name__}, prefix={prefix!r})"
 
 
 def singular_of(model: type[Model], parent: str | None = None) -> str:

@@ -18,6 +18,7 @@ from djfast_mount.crud.access import Action
 from djfast_mount.crud.aggregation import Aggregation
 from djfast_mount.crud.bodies import defaults_of
 from djfast_mount.crud.call import Call
+from djfast_mount.crud.callers import check_callers
 from djfast_mount.crud.declaring import RouterOptions, check_options, child_exposures, resource_of
 from djfast_mount.crud.dependencies import CallLater, ListingOf, RowOf
 from djfast_mount.crud.exposure import Exposure
@@ -187,6 +188,7 @@ class ModelRouter(APIRouter):
         """Every route, in the order in which they are tried. They are made when they are asked for: by then a child
         knows its parents."""
         if not self._is_built:
+            check_callers(self.resource)
             self._is_built = True
             self._build()
         return self._routes
@@ -197,8 +199,7 @@ class ModelRouter(APIRouter):
 
     def _place_below(self, parent: Resource | None) -> None:
         """Makes the resource anew, below `parent`, and has the routes follow."""
-        plural = self.prefix.strip("/").rpartition("/")[2].replace("-", "_")
-        self.resource = resource_of(self.schema, self._options, self.exposure(), _Hooks(self), plural, parent)
+        self.resource = resource_of(self.schema, self._options, self.exposure(), _Hooks(self), self.prefix, parent)
         self._is_built = False
         for child in self._children:
             child._place_below(self.resource)

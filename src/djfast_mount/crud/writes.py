@@ -17,6 +17,7 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
+from djfast_mount.crud.access import has_permission
 from djfast_mount.crud.bodies import key_in
 from djfast_mount.crud.call import Call, not_found
 from djfast_mount.crud.guard import check_named, check_visible, keep_hidden
@@ -102,9 +103,8 @@ def check_row_permission(call: Call, row: Model) -> None:
         return
     user = call.access
     wanted, view = call.resource.permission(call.action), call.resource.permission("read")
-    if user.has_perm(wanted) or user.has_perm(wanted, row):
-        return
-    raise HTTPException(403, "Forbidden") if user.has_perm(view) or user.has_perm(view, row) else not_found()
+    if not has_permission(user, wanted, row):
+        raise HTTPException(403, "Forbidden") if has_permission(user, view, row) else not_found()
 
 
 def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whole: bool) -> None:

@@ -1,0 +1,152 @@
+"""How the caller comes to the functions that ask for it: `rows`, `related_rows` and `server_values`.
+
+The parameter ``access`` of such a function, and of a dependency below it, is never read from the request: a client
+would choose who it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, get_args, get_origin
+
+from fastapi import Depends
+from fastapi.params import Depends as DependsMarker
+from pydantic.fields import FieldInfo
+
+from djfast_mount.crud.resource import Resource
+from djfast_mount.exceptions import ConfigurationError
+
+__all__ = ["check_callers", "handed"]
+
+_REMEDY = "Add security= to it, as in security=CurrentUser"
+
+
+def check_callers(resource: Resource) -> None:
+    """Raises ConfigurationError when `resource` has no `security`, and something asks for the caller.
+
+    Rules of the whole tree are asked in every call: one of a child asks for the caller of its parent, too.
+    """
+    for owner, name, rule in _rules(resource):
+        what = f"{name} of {owner.label}" if owner is not resource else name
+        if resource.caller is None and _plain(rule) is not None:
+            raise ConfigurationError(
+                f"{resource.label}: the function of {what}, {_called(rule)}, has the parameter access, and the router "
+                f"has no security=. Anybody could send it. {_REMEDY}, or to a router above."
+            )
+        for each in _below(rule):
+            if _plain(each) is not None:
+                raise ConfigurationError(
+                    f"{resource.label}: {_called(each)}, a dependency of {what}, has the parameter access, which would "
+                    "be read from the request. Say where it comes from, as in access: Annotated[Any, Depends(...)]."
+                )
+    if resource.caller is not None:
+        return
+    if resource.permissions is not None:
+        raise ConfigurationError(
+            f"{resource.label}: permissions={resource.permissions!r} needs a caller, and the router has no security=. "
+            f"{_REMEDY}, or to a router above."
+        )
+    if resource.scopes.some():
+        raise ConfigurationError(
+            f"{resource.label}: scopes= needs a caller, and the router has no security=. Add security= to it, as in "
+            "security=api_token, or to a router above."
+        )
+
+
+def _rules(resource: Resource) -> Iterator[tuple[Resource, str, Callable[..., Any]]]:
+    for each in resource.root().walk():
+        for model, rule in each.rows.items():
+            yield each, "rows=" if model is each.model else "related_rows=", rule
+    if resource.server_values is not None:
+        yield resource, "server_values=", resource.server_values
+
+
+def _called(dependency: Any) -> str:
+    return getattr(dependency, "__qualname__", None) or repr(dependency)
+
+
+def _parameters(dependency: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(dependency, eval_str=True).parameters.values())
+
+
+def _plain(dependency: Callable[..., Any]) -> inspect.Parameter | None:
+    """The parameter ``access`` of `dependency` that says not itself which dependency it comes from."""
+    if "access" not in inspect.signature(dependency).parameters:
+        return None
+    [found] = [each for each in _parameters(dependency) if each.name == "access"]
+    return found if _marker(found) is None else None
+
+
+def _marker(parameter: inspect.Parameter) -> DependsMarker | None:
+    if isinstance(parameter.default, DependsMarker):
+        return parameter.default
+    if get_origin(parameter.annotation) is not Annotated:
+        return None
+    items = get_args(parameter.annotation)[1:]
+    # Beside a Query() or a Header(), FastAPI may take that one.
+    if any(isinstance(item, FieldInfo) for item in items):
+        return None
+    return next((item for item in reversed(items) if isinstance(item, DependsMarker)), None)
+
+
+def _below(dependency: Callable[..., Any], seen: frozenset[int] = frozenset()) -> Iterator[Callable[..., Any]]:
+    """The dependencies that `dependency` names, at every depth."""
+    try:
+        parameters = _parameters(dependency)
+    except (NameError, TypeError, ValueError):
+        # FastAPI tells what it cannot read.
+        return
+    for parameter in parameters:
+        marker = _marker(parameter)
+        inner = marker.dependency if marker is not None else None
+        if inner is not None and id(inner) not in seen:
+            yield inner
+            yield from _below(inner, seen | {id(inner)})
+
+
+def handed(dependency: Callable[..., Any], caller: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Returns `dependency`, whose parameter ``access`` gets what `caller` returns if it names no dependency itself.
+
+    Raises: ConfigurationError, when there is no `caller` to hand.
+    """
+    wanted = _plain(dependency)
+    if wanted is None:
+        return dependency
+    if caller is None:
+        raise ConfigurationError(f"{_called(dependency)} has the parameter access, and the router has no security=.")
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    replaced = inspect.Parameter("access", keyword, annotation=Annotated[Any, Depends(caller)])
+    # All by keyword, as FastAPI calls them: one without a default may follow one that has one then.
+    others = [
+        replaced if each.name == "access" else each if each.kind is each.VAR_KEYWORD else each.replace(kind=keyword)
+        for each in _parameters(dependency)
+    ]
+    return (_HandedCoroutine if _is_coroutine(dependency) else _Handed)(dependency, inspect.Signature(others))
+
+
+def _is_coroutine(dependency: Any) -> bool:
+    # An object whose __call__ is one, too. Of a function or a partial, the type's says nothing.
+    return inspect.iscoroutinefunction(dependency) or inspect.iscoroutinefunction(type(dependency).__call__)
+
+
+class _Handed:
+    """A dependency that is handed what another returns. It is overridden in tests as what it stands for."""
+
+    def __init__(self, dependency: Callable[..., Any], signature: inspect.Signature) -> None:
+        self._dependency = dependency
+        self.__signature__ = signature
+
+    def __eq__(self, other: object) -> bool:
+        return other is self._dependency or (isinstance(other, _Handed) and other._dependency is self._dependency)
+
+    def __hash__(self) -> int:
+        return hash(self._dependency)
+
+    def __call__(self, **values: Any) -> Any:
+        return self._dependency(**values)
+
+
+class _HandedCoroutine(_Handed):
+    async def __call__(self, **values: Any) -> Any:
+        return await self._dependency(**values)
