@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
-from django.db.models import Count
+from django.db.models import Count, Model
 from pydantic import BaseModel
 
 from djfast_mount.exceptions import ConfigurationError
@@ -17,6 +17,7 @@ from project.firm.models import Company, Department, Membership, Person, Secret,
 from project.zoo.models import Animal, MoneyField, Ticket
 from schemas.zoo_schemas import AnimalSchema, TicketSchema
 
+T = TypeVar("T", bound=Model)
 FILE = r"test_declarations\.py\)"
 
 
@@ -71,6 +72,31 @@ def test_unknown_options() -> None:
 
     with refused(r"Meta\.read_only names 'naem', which is no field of the schema"):
         Create[ReadOnly]
+
+
+def test_a_meta_without_a_model() -> None:
+    """A Meta of a class without the parameter is told, with what to write; a generic class may have one."""
+    with refused(FILE + r" has a Meta, and no model\..* write class Elsewhere\(ModelSchema\[Person\]\)\."):
+
+        class Elsewhere(ModelSchema):  # type: ignore[type-arg]
+            class Meta:
+                model = Person
+                fields = ["id"]
+
+    with refused(r"write class NoModel\(ModelSchema\[Company\]\)\."):
+
+        class NoModel(ModelSchema):  # type: ignore[type-arg]
+            class Meta:
+                fields = ["id"]
+
+    class Named(ModelSchema[T], Generic[T]):
+        class Meta:
+            fields = ["name"]
+
+    class PersonSchema(Named[Person]):
+        pass
+
+    assert list(PersonSchema.model_fields) == ["name"]
 
 
 def test_a_wrong_type() -> None:

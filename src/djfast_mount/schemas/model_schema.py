@@ -78,6 +78,7 @@ class ModelSchema(BaseModel, Generic[M]):
         super().__init_subclass__(**kwargs)
         model = _model_of(cls)
         if model is None:
+            _check_no_meta(cls)
             return
         if not apps.models_ready:
             raise ConfigurationError(
@@ -176,6 +177,20 @@ def _model_of(schema: type[BaseModel]) -> type[Model] | None:
     schemas = [above for above in schema.__mro__[1:] if issubclass(above, ModelSchema)]
     given = (argument for above in schemas for argument in above.__pydantic_generic_metadata__["args"])
     return next((each for each in given if isinstance(each, type) and issubclass(each, Model)), None)
+
+
+def _check_no_meta(schema: type[BaseModel]) -> None:
+    """Raises ConfigurationError when `schema` has a Meta, and neither a model nor a parameter that will be one."""
+    own = vars(schema)
+    meta = own.get("Meta")
+    if meta is None or "__orig_bases__" in own:
+        return
+    given = getattr(meta, "model", None)
+    name = given.__name__ if isinstance(given, type) else "Company"
+    raise ConfigurationError(
+        f"{place_of(schema)} has a Meta, and no model. A schema takes its model as a parameter, not from Meta.model: "
+        f"write class {schema.__name__}(ModelSchema[{name}])."
+    )
 
 
 S_co = TypeVar("S_co", bound=ModelSchema[Any], covariant=True)
