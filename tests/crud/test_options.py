@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from fastapi import Depends, FastAPI
 
 from crud.by_hand import by_hand, replaced
@@ -373,7 +374,16 @@ class TwoOwners(ModelSchema[Employee]):
         ({"search": ["department__name"]}, "has no relation 'department'"),
         ({"filters": ["nam"]}, "Did you mean 'name'"),
         ({"lookup": "name"}, "no unique field"),
-        ({"delete": SoftDelete(state="x")}, "has no such field"),
+        ({"delete": SoftDelete(state="x")}, "has no such field. Did you mean 'status'?"),
+        ({"delete": SoftDelete(departments="x")}, "has no such field"),
+        ({"delete": SoftDelete(status="gone")}, "Company.status does not accept the value. Value 'gone' is not"),
+        ({"delete": SoftDelete(status="gone")}, "It accepts 'open', 'paused', 'closed'."),
+        ({"delete": SoftDelete(size="none")}, "Company.size does not accept the value"),
+        ({"delete": SoftDelete(founded=5)}, "Company.founded does not accept the value"),
+        ({"delete": SoftDelete(name="x" * 1000)}, "at most"),
+        ({"delete": SoftDelete(name=None)}, "cannot be null"),
+        ({"delete": SoftDelete(listed="closed")}, "Company.listed does not accept the value"),
+        ({"delete": SoftDelete(created=timezone.now)}, "Name a field with null=True"),
         ({"security": 5}, "security= got 5"),
         ({"children": [ModelRouter(RateSchema, prefix="/rates")]}, "no such foreign key"),
         ({"children": [ModelRouter(TeamSchema, prefix="/teams")]}, "no such foreign key"),
@@ -384,6 +394,12 @@ def test_mistakes(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         plain(**options)
     assert told in str(caught.value)
+
+
+def test_marks_that_fit() -> None:
+    """Any value that the field can hold is a mark: a choice, none, a blank text, a function if it may be null."""
+    for marks in ({"status": Company.Status.CLOSED}, {"size": None}, {"name": ""}, {"founded": timezone.now}):
+        plain(delete=SoftDelete(**marks))
 
 
 def test_other_mistakes() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q
 
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Deletion", "SoftDelete"]
 
@@ -49,16 +50,41 @@ class SoftDelete(Deletion):
         self.fields = frozenset(marks)
 
     def check(self, model: type[Model]) -> None:
-        for name in self._marks:
-            try:
-                model._meta.get_field(name)
-            except FieldDoesNotExist:
-                raise ConfigurationError(
-                    f"SoftDelete() names {name!r}, and {model.__name__} has no such field."
-                ) from None
+        known = {field.name: field for field in model._meta.concrete_fields}
+        for name, mark in self._marks.items():
+            if name not in known:
+                told = did_you_mean(name, known)
+                raise ConfigurationError(f"SoftDelete() names {name!r}, and {model.__name__} has no such field. {told}")
+            _check_mark(known[name], mark)
 
     def delete(self, row: Model) -> None:
         for name, mark in self._marks.items():
             setattr(row, name, mark() if callable(mark) else mark)
         # Not update_fields: the model's save() and its auto_now fields may have more to write.
         row.save()
+
+
+def _check_mark(field: Any, mark: Any) -> None:
+    place = f"{field.model.__name__}.{field.name}"
+    if callable(mark):
+        if not field.null:
+            raise ConfigurationError(
+                f"SoftDelete({field.name}={mark!r}): a row would count as deleted once {place} is not null, and it is "
+                "never null. Name a field with null=True."
+            )
+        return
+    if field.is_relation:
+        return
+    try:
+        field.clean(mark, None)
+    except (ValidationError, TypeError, ValueError) as error:
+        if getattr(error, "code", None) == "blank":
+            return
+        why = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+        raise ConfigurationError(
+            f"SoftDelete({field.name}={mark!r}): {place} does not accept the value. {why}{_accepted(field)}"
+        ) from error
+
+
+def _accepted(field: Any) -> str:
+    return f" It accepts {', '.join(repr(value) for value, _ in field.flatchoices)}." if field.choices else ""
