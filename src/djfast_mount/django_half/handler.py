@@ -193,9 +193,9 @@ class DjangoHandler(ASGIHandler):
     def _end(self, request: HttpRequest, response: Any) -> None:
         """Ends the spell with the call that it runs in, if the loop has nothing left to do but to send the response."""
         lease = offload.current_lease()
-        closers = vars(response).get("_resource_closers")
-        if lease is not None and closers is not None and _is_ready(response) and _ends_here(lease, response):
-            closers.append(request.close)
+        # A middleware may have returned anything: that is for Django to find out.
+        if lease is not None and _is_ready(response) and _ends_here(lease, response):
+            vars(response)["_resource_closers"].append(request.close)
             close_silently(self._prepared(response))
             vars(request)[_CLOSED] = True
             lease.end_with_this_call()

@@ -141,7 +141,7 @@ def compare(pair: Pair, draw: Callable[[int], int], count: int) -> int:
     gc.disable()
     try:
         # Plans serve the requests of `mount()` alone. There is none here, and AnyIO's threads do the plain calls.
-        with mock.patch.object(front, "current_source", object):
+        with mock.patch.object(front, "current_response", object):
             asyncio.run(main())
     finally:
         gc.enable()
