@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -199,3 +200,36 @@ def test_a_caller_who_is_no_user() -> None:
     for path in ("/companies", f"/companies/{row.pk}"):
         with pytest.raises(ConfigurationError, match=r"returned a Caller, which has no has_perm\(\)"):
             client.get(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "child", "warned"),
+    [
+        ({"create": True}, {}, ["CompanySchema"]),
+        ({"delete": True}, {"update": True}, ["CompanySchema", "DepartmentSchema"]),
+        ({}, {"create": True}, ["DepartmentSchema"]),
+        ({}, {}, []),
+        ({"create": True, "security": caller}, {"create": True}, []),
+        ({"create": True, "dependencies": [Depends(caller)]}, {"create": True}, []),
+    ],
+)
+def test_a_warning_of_open_routers(
+    options: dict[str, Any],
+    child: dict[str, Any],
+    warned: list[str],
+    caplog: pytest.LogCaptureFixture,
+    settings: Any,
+) -> None:
+    """Where nobody is asked who they are and rows can be written, the log says so at the start, but not with DEBUG."""
+
+    def started() -> list[str]:
+        below = ModelRouter(DepartmentSchema, prefix="/departments", **child)
+        caplog.clear()
+        with Api(served(ModelRouter(CompanySchema, prefix="/companies", children=[below], **options))):
+            return [each.getMessage() for each in caplog.records if each.name == "djfast_mount.crud"]
+
+    settings.DEBUG = False
+    told = started()
+    assert [re.findall(r"ModelRouter\((\w+), .*lets everybody write", each) for each in told] == [[w] for w in warned]
+    settings.DEBUG = True
+    assert started() == []

@@ -7,9 +7,11 @@ would choose who it is.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, get_args, get_origin
 
+from django.conf import settings
 from fastapi import Depends
 from fastapi.params import Depends as DependsMarker
 from pydantic.fields import FieldInfo
@@ -17,8 +19,9 @@ from pydantic.fields import FieldInfo
 from djfast_mount.crud.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["check_callers", "handed"]
+__all__ = ["check_callers", "handed", "warn_of_open"]
 
+logger = logging.getLogger("djfast_mount.crud")
 _REMEDY = "Add security= to it, as in security=CurrentUser"
 
 
@@ -52,6 +55,22 @@ def check_callers(resource: Resource) -> None:
             f"{resource.label}: scopes= needs a caller, and the router has no security=. Add security= to it, as in "
             "security=api_token, or to a router above."
         )
+
+
+def warn_of_open(root: Resource, guarded: Callable[[Resource], bool]) -> None:
+    """Logs a warning for each resource below `root`, and it, that everybody may write. With DEBUG it does nothing.
+
+    Args:
+        guarded: Whether something else, a dependency of the router, is asked before its endpoints.
+    """
+    for each in [] if settings.DEBUG else root.walk():
+        if each.caller is None and (each.bodies or each.deletes) and not guarded(each):
+            logger.warning(
+                "%s lets everybody write: it has neither security= nor dependencies=. Add security=. If the app or "
+                "an including router checks the caller, silence the logger %s.",
+                each.label,
+                logger.name,
+            )
 
 
 def _rules(resource: Resource) -> Iterator[tuple[Resource, str, Callable[..., Any]]]:

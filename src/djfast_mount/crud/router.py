@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
@@ -18,7 +18,7 @@ from djfast_mount.crud.access import Action
 from djfast_mount.crud.aggregation import Aggregation
 from djfast_mount.crud.bodies import defaults_of
 from djfast_mount.crud.call import Call
-from djfast_mount.crud.callers import check_callers
+from djfast_mount.crud.callers import check_callers, warn_of_open
 from djfast_mount.crud.declaring import RouterOptions, check_options, child_exposures, resource_of
 from djfast_mount.crud.dependencies import CallLater, ListingOf, RowOf
 from djfast_mount.crud.exposure import Exposure
@@ -247,10 +247,22 @@ class ModelRouter(APIRouter):
         row = [Depends(RowOf(lambda: self.resource, "read" if reads else "update"))] if names_row else []
         return [self.allowing(action), *row]
 
+    def _guarded(self) -> Callable[[Resource], bool]:
+        """Says of a resource whether its router, or one above, has dependencies of its own."""
+        guarded = {id(each.resource) for each in self._tree() if each.dependencies}
+        return lambda resource: any(id(each) in guarded for each in (resource, *resource.parents()))
+
+    def _tree(self) -> Iterator[ModelRouter]:
+        yield self
+        for child in self._children:
+            yield from child._tree()
+
     def _lifespan(self, own: Any) -> Any:
         @asynccontextmanager
         async def lifespan(app: Any) -> AsyncIterator[Any]:
             check_rules(self.resource.root())
+            if self.resource.parent is None:
+                warn_of_open(self.resource, self._guarded())
             if own is None:
                 yield
                 return
