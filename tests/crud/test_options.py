@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from crud.by_hand import by_hand, replaced
 from crud.resources import (
@@ -370,7 +370,19 @@ class TwoOwners(ModelSchema[Employee]):
     ("options", "told"),
     [
         ({"order_by": ["nam"]}, "Did you mean 'name'"),
-        ({"search": ["nam"]}, "names 'nam'"),
+        ({"order_by": ["nam"]}, "ModelRouter(CompanySchema, prefix='/companies'): "),
+        ({"search": ["nam"]}, "names 'nam', and Company has no such field. Did you mean 'name'?"),
+        ({"lookup": "slag"}, "Did you mean 'slug'?"),
+        ({"lookup": "zzz"}, "The unique fields are "),
+        ({"prefix": "companies"}, 'Write a path, as in prefix="/companies"'),
+        ({"prefix": "/companies/"}, "must begin with"),
+        ({"prefix": ""}, "must begin with"),
+        ({"prefix": None}, "must begin with"),
+        ({"children": ["x"]}, "children= got 'x'. Give a list of ModelRouters"),
+        ({"children": [APIRouter()]}, "Give a list of ModelRouters"),
+        ({"children": ModelRouter(EmployeeSchema, prefix="/employees")}, "Give a list of ModelRouters"),
+        ({"children": 5}, "children= got 5"),
+        ({"children": [ModelRouter(EmployeeSchema, prefix="/e", parent="compny")]}, "Did you mean 'company'?"),
         ({"search": ["department__name"]}, "has no relation 'department'"),
         ({"filters": ["nam"]}, "Did you mean 'name'"),
         ({"lookup": "name"}, "no unique field"),
@@ -385,8 +397,8 @@ class TwoOwners(ModelSchema[Employee]):
         ({"delete": SoftDelete(listed="closed")}, "Company.listed does not accept the value"),
         ({"delete": SoftDelete(created=timezone.now)}, "Name a field with null=True"),
         ({"security": 5}, "security= got 5"),
-        ({"children": [ModelRouter(RateSchema, prefix="/rates")]}, "no such foreign key"),
-        ({"children": [ModelRouter(TeamSchema, prefix="/teams")]}, "no such foreign key"),
+        ({"children": [ModelRouter(RateSchema, prefix="/rates")]}, "Rate is to be a child of Company, and has no"),
+        ({"children": [ModelRouter(TeamSchema, prefix="/teams")]}, "include its router in the API by itself"),
     ],
 )
 def test_mistakes(options: dict[str, Any], told: str) -> None:
@@ -394,6 +406,27 @@ def test_mistakes(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         plain(**options)
     assert told in str(caught.value)
+
+
+def test_a_required_field_that_nothing_sets() -> None:
+    """Where it is read-only, creating is an error at the start, until server_values or a hook may set it."""
+
+    class Elsewhere(ModelSchema[Employee]):
+        class Meta:
+            fields = ["id", "name", "company"]
+            read_only = ["company"]
+
+    def router(**options: Any) -> ModelRouter:
+        return ModelRouter(Elsewhere, prefix="/employees", **options)
+
+    with pytest.raises(ConfigurationError, match=r"ModelRouter\(.*nothing sets the field 'company'"):
+        api_of(router(create=True))
+    api_of(
+        router(update=True),
+        router(create=True, server_values=lambda: {"company_id": 1}),
+        router(create=True, hooks={"create_row": lambda call, body: body.create(company_id=1)}),
+        plain(children=[router(create=True)]),
+    )
 
 
 def test_marks_that_fit() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any, Literal, TypedDict
 
-from django.db.models import Model
+from django.db.models import NOT_PROVIDED, Model
+from django.db.models.signals import pre_save
 from fastapi.params import Depends
 from pydantic import BaseModel
 
@@ -20,13 +21,21 @@ from djfast_mount.crud.filters import Filters
 from djfast_mount.crud.ordering import Ordering
 from djfast_mount.crud.paging import Cursor, Paging
 from djfast_mount.crud.queries import RESERVED
-from djfast_mount.crud.resource import Resource, foreign_key, keys_of, singular_of
+from djfast_mount.crud.resource import Resource, foreign_key, keys_of, label_of, singular_of
 from djfast_mount.crud.searching import Search, Words
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaration import declared, is_declared
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["RouteName", "RouterOptions", "check_options", "child_exposures", "resource_of"]
+__all__ = [
+    "RouteName",
+    "RouterOptions",
+    "check_creation",
+    "check_options",
+    "check_place",
+    "child_exposures",
+    "resource_of",
+]
 
 Body = bool | type[BaseModel]
 RouteName = Literal[
@@ -83,6 +92,51 @@ def check_options(schema: Any, options: Mapping[str, Any]) -> None:
         if name not in known:
             told = did_you_mean(name, known, f"The arguments are {', '.join(known)}.")
             raise TypeError(f"ModelRouter() got an unexpected keyword argument {name!r}. {told}")
+
+
+def check_place(schema: Any, prefix: Any, children: Any, router: type) -> None:
+    """Raises ConfigurationError when `prefix` is no path, or `children` are no list of instances of `router`."""
+    label = label_of(schema, prefix)
+    if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
+        raise ConfigurationError(
+            f'{label}: prefix= must begin with "/", and not end with it. Write a path, as in prefix="/companies".'
+        )
+    wrong = [children] if isinstance(children, router) or not isinstance(children, Iterable) else children
+    for child in wrong:
+        if wrong is not children or not isinstance(child, router):
+            raise ConfigurationError(
+                f"{label}: children= got {child!r}. Give a list of ModelRouters, as in "
+                'children=[ModelRouter(DepartmentSchema, prefix="/departments")].'
+            )
+
+
+def check_creation(resource: Resource, options: RouterOptions) -> None:
+    """Raises ConfigurationError when no row can be created, since nothing sets a field that is read-only.
+
+    A model that overrides `save()`, or has a receiver of `pre_save`, may set it.
+    """
+    model, read_only = resource.model, set(declared(resource.schema).options.read_only)
+    if options.get("create") is not True or options.get("server_values") is not None:
+        return
+    if model.save is not Model.save or pre_save.has_listeners(model):
+        return
+    for field in model._meta.concrete_fields:
+        if field is resource.parent_key or read_only.isdisjoint((field.name, field.attname)):
+            continue
+        if _must_be_set(field):
+            raise ConfigurationError(
+                f"{resource.label}: create=True, and nothing sets the field {field.name!r}, which is required and in "
+                f"Meta.read_only. Set it by server_values=, give {model.__name__}.{field.name} a default, or take it "
+                "out of read_only."
+            )
+
+
+def _must_be_set(field: Any) -> bool:
+    sets_itself = field.primary_key or field.generated or getattr(field, "auto_now", False)
+    if sets_itself or getattr(field, "auto_now_add", False) or field.db_default is not NOT_PROVIDED:
+        return False
+    own = type(field).pre_save.__module__.startswith("django.db.models.")
+    return bool(own and not field.null and field.get_default() is None)
 
 
 def child_exposures(schema: Any, children: Mapping[Any, Exposure]) -> Exposure:

@@ -23,6 +23,7 @@ from djfast_mount.crud.ordering import Ordering
 from djfast_mount.crud.paging import Paging
 from djfast_mount.crud.searching import Search
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Key", "Resource", "foreign_key", "keys_of", "label_of", "singular_of"]
 
@@ -150,7 +151,9 @@ def keys_of(model: type[Model], name: str, lookup: str | None) -> list[Key]:
 def _unique(model: type[Model], name: str) -> Any:
     found = next((item for item in model._meta.concrete_fields if item.name == name), None)
     if found is None or not found.unique:
-        raise ConfigurationError(f"lookup= names {name!r}, which is no unique field of {model.__name__}.")
+        unique = [item.name for item in model._meta.concrete_fields if item.unique]
+        told = did_you_mean(name, unique, f"The unique fields are {', '.join(unique)}.")
+        raise ConfigurationError(f"lookup= names {name!r}, which is no unique field of {model.__name__}. {told}")
     return found
 
 
@@ -176,13 +179,20 @@ def foreign_key(model: type[Model], parent: type[Model], name: str | None) -> An
         for item in model._meta.concrete_fields
         if isinstance(item, models.ForeignKey) and issubclass(parent, item.related_model)
     ]
-    if name is not None:
-        found = [item for item in found if item.name == name]
-    if len(found) != 1:
-        several = ", ".join(item.name for item in found)
-        what = f"several foreign keys to it: {several}" if found else "no such foreign key to it"
+    names = [item.name for item in found]
+    if not found:
         raise ConfigurationError(
-            f"{model.__name__} is to be a child of {parent.__name__}, and has {what}. Name the one that is meant: "
-            'ModelRouter(..., parent="company").'
+            f"{model.__name__} is to be a child of {parent.__name__}, and has no foreign key to it. Take it out of "
+            "children=, and include its router in the API by itself."
         )
-    return found[0]
+    if name is not None and name not in names:
+        told = did_you_mean(name, names, f"Those that do are {', '.join(names)}.")
+        raise ConfigurationError(
+            f"parent= names {name!r}, which is no foreign key of {model.__name__} to {parent.__name__}. {told}"
+        )
+    if name is None and len(found) > 1:
+        raise ConfigurationError(
+            f"{model.__name__} is to be a child of {parent.__name__}, and has several foreign keys to it: "
+            f"{', '.join(names)}. Name the one that is meant, as in ModelRouter(..., parent={names[0]!r})."
+        )
+    return found[0 if name is None else names.index(name)]

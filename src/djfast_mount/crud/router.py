@@ -19,11 +19,18 @@ from djfast_mount.crud.aggregation import Aggregation
 from djfast_mount.crud.bodies import defaults_of
 from djfast_mount.crud.call import Call
 from djfast_mount.crud.callers import check_callers, warn_of_open
-from djfast_mount.crud.declaring import RouterOptions, check_options, child_exposures, resource_of
+from djfast_mount.crud.declaring import (
+    RouterOptions,
+    check_creation,
+    check_options,
+    check_place,
+    child_exposures,
+    resource_of,
+)
 from djfast_mount.crud.dependencies import CallLater, ListingOf, RowOf
 from djfast_mount.crud.exposure import Exposure
 from djfast_mount.crud.guard import check_rules
-from djfast_mount.crud.resource import Resource, foreign_key
+from djfast_mount.crud.resource import Resource, foreign_key, label_of
 from djfast_mount.crud.routes import routes_of
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import ModelSchema
@@ -88,6 +95,7 @@ class ModelRouter(APIRouter):
         **options: Unpack[RouterOptions],
     ) -> None:
         check_options(schema, options)
+        check_place(schema, prefix, children, ModelRouter)
         self.schema = schema
         self._options = options
         self._children = list(children)
@@ -188,7 +196,7 @@ class ModelRouter(APIRouter):
         """Every route, in the order in which they are tried. They are made when they are asked for: by then a child
         knows its parents."""
         if not self._is_built:
-            check_callers(self.resource)
+            self._check()
             self._is_built = True
             self._build()
         return self._routes
@@ -199,11 +207,20 @@ class ModelRouter(APIRouter):
 
     def _place_below(self, parent: Resource | None) -> None:
         """Makes the resource anew, below `parent`, and has the routes follow."""
-        self.resource = resource_of(self.schema, self._options, self.exposure(), _Hooks(self), self.prefix, parent)
+        try:
+            self.resource = resource_of(self.schema, self._options, self.exposure(), _Hooks(self), self.prefix, parent)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{label_of(self.schema, self.prefix)}: {error}") from error
         self._is_built = False
         for child in self._children:
             child._place_below(self.resource)
             self.resource.children.append(child.resource)
+
+    def _check(self) -> None:
+        check_callers(self.resource)
+        own = "create_row" in self._options.get("hooks", {}) or type(self).create_row is not ModelRouter.create_row
+        if not own:
+            check_creation(self.resource, self._options)
 
     def _build(self) -> None:
         self._drop(lambda route: True)

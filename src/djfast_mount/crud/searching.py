@@ -10,6 +10,7 @@ from django.db.models import Model, Q, QuerySet
 from djfast_mount.crud.exposure import relation
 from djfast_mount.crud.visibility import Visibility
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Search", "Words"]
 
@@ -45,8 +46,10 @@ class Words(Search):
                     below = relation(below, name).related_model
                 except LookupError as error:
                     raise ConfigurationError(f"search= leads over {name!r}. {error}") from error
-            if column not in {field.name for field in below._meta.get_fields() if field.concrete}:
-                raise ConfigurationError(f"search= names {column!r}, and {below.__name__} has no such field.")
+            known = [field.name for field in below._meta.get_fields() if field.concrete]
+            if column not in known:
+                told = did_you_mean(column, known, f"Its fields are {', '.join(known)}.")
+                raise ConfigurationError(f"search= names {column!r}, and {below.__name__} has no such field. {told}")
 
     def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
         for word in text.split()[:_MOST_WORDS]:
