@@ -12,11 +12,14 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 from pydantic import BeforeValidator
+from pydantic_core import PydanticSerializationError, to_json
 
 __all__ = ["decoded", "encoded", "exact_decimal", "finite_json", "naive_time", "padded", "stored_datetime", "to_bytes"]
 
 # As many significant digits survive the way through a binary floating-point number (IEEE 754, double precision).
 _FLOAT_DIGITS = 15
+# Levels of nesting that an answer may put around a value: lists, and rows in rows.
+_ROOM = 40
 
 
 def stored_datetime(value: datetime.datetime) -> datetime.datetime:
@@ -90,4 +93,13 @@ def finite_json(value: Any) -> Any:
         json.dumps(value, allow_nan=False)
     except ValueError:
         raise ValueError("NaN and Infinity are no JSON.") from None
+    # What is stored must come out again. Pydantic writes no half of a surrogate pair, and nothing that is nested too
+    # deeply. A row that cannot be written would fail every list that it is in.
+    around = value
+    for _ in range(_ROOM):
+        around = [around]
+    try:
+        to_json(around)
+    except PydanticSerializationError:
+        raise ValueError("This cannot be written as JSON: a text is no Unicode, or it is nested too deeply.") from None
     return value
