@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from fastapi import APIRouter, Depends, FastAPI
+from pydantic import ConfigDict
 
 from crud.by_hand import by_hand, replaced
 from crud.resources import (
@@ -33,7 +34,7 @@ from djfast_mount.crud import Call, Cursor, LimitOffset, ModelRouter, PageNumber
 from djfast_mount.crud.paging import Paging
 from djfast_mount.crud.registry import Registry
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas import ModelSchema
+from djfast_mount.schemas import Create, ModelSchema
 from djfast_mount.testing import Client
 from project.companies.models import Company, Employee, Label, Rate
 
@@ -95,6 +96,35 @@ def test_full_text_search() -> None:
         "An engine runs",
     }
     assert [item["name"] for item in ok(client.get("/companies?search=-engine"))["items"]] == ["A mill"]
+
+
+def test_queries_of_a_list(django_assert_num_queries: Any) -> None:
+    """A list takes two queries and one for each relation to many; `total` and a parent in the path take one more."""
+    for letter in "abc":
+        company(letter).labels.add(Label.objects.create(name=letter, tenant_id=1))
+    row = company("d")
+    Employee.objects.create(name="x", company=row)
+    client = Api(served(plain(children=[ModelRouter(EmployeeSchema, prefix="/employees")])))
+    for path, queries in (
+        ("/companies", 2 + 2),
+        ("/companies?total=true", 2 + 2 + 1),
+        (f"/companies/{row.pk}/employees", 2 + 1),
+    ):
+        ok(client.get(path))
+        with django_assert_num_queries(queries):
+            ok(client.get(path))
+
+
+def test_an_unknown_field_of_a_body() -> None:
+    """It is ignored, unless a subclass of the body forbids it."""
+
+    class Strict(Create[CompanySchema]):
+        model_config = ConfigDict(extra="forbid")
+
+    sent = {"name": "a", "slug": "a", "labels": [], "colour": "red"}
+    assert ok(Api(served(plain())).post("/companies", json=sent), 201)["name"] == "a"
+    refused = Api(served(plain(create=Strict))).post("/companies", json=sent)
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "colour"])
 
 
 # Keys ----------------------------------------------------------------------------------------------------------------
