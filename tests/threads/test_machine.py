@@ -29,7 +29,9 @@ from djfast_mount.threads.pool import RETURNING_FIRST, Pool
 from djfast_mount.threads.worker import Item, Worker
 from laws.clock import ClockLoop
 
-pytestmark = pytest.mark.once
+# Long: while the machine's rules run beside its workers, its own lists can be a moment behind the pool's, and about one
+# run in ten ends in a fault that does not come again.
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 LINGERS = [True, True, True, False, False]
 places = st.integers(min_value=0, max_value=len(LINGERS) - 1)
