@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from djfast_mount.schemas import Create, ModelSchema, Update
+from harness import PYTHONPATH
 from project.firm.models import Company, Department
 
 pytestmark = pytest.mark.once
@@ -28,7 +30,8 @@ print([name for name in sys.modules if name.startswith("djfast_mount.schemas")])
 
 def test_a_process_without_schemas_loads_none_of_them() -> None:
     """Neither `mount()` nor the system checks import the room."""
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
+    env = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run([sys.executable, "-c", WITHOUT], env=env, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
