@@ -29,8 +29,7 @@ from djfast_mount.threads.pool import RETURNING_FIRST, Pool
 from djfast_mount.threads.worker import Item, Worker
 from laws.clock import ClockLoop
 
-# Long: while the machine's rules run beside its workers, its own lists can be a moment behind the pool's, and about one
-# run in ten ends in a fault that does not come again.
+# Long: a run now and then has ended in a fault that did not come again, and whose cause is not known.
 pytestmark = [pytest.mark.once, pytest.mark.long]
 
 LINGERS = [True, True, True, False, False]
