@@ -53,7 +53,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "pytest_plugin": "pytest_plugin",
     "routing.front_end": "routing.front_end",
     "schemas.queryset_door": "schemas.queryset_door",
-    "schemas.rows": "schemas.rows",
+    "schemas.writing.rows": "schemas.writing.rows",
     "transactions": "transactions",
 }
 # Documented, though they begin so: of a model and its instances, and of a named tuple; and Python's own.

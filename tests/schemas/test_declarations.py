@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import Auto, Create, ModelSchema, Orm, Update, register
-from djfast_mount.schemas.declaration import shape_of
-from djfast_mount.schemas.field_types import field_type
+from djfast_mount.schemas.declaring.declaration import shape_of
+from djfast_mount.schemas.declaring.field_types import field_type
 from project.firm.models import Company, Department, Membership, Person, Secret, Status
 from project.zoo.models import Animal, MoneyField, Ticket
 from schemas.zoo_schemas import AnimalSchema, TicketSchema

@@ -84,7 +84,7 @@ def test_references(client: Client) -> None:
 
 def test_every_option_is_on_the_page() -> None:
     """The table of Meta's options has each of them."""
-    from djfast_mount.schemas.declaration import Options  # noqa: PLC0415
+    from djfast_mount.schemas.declaring.declaration import Options  # noqa: PLC0415
 
     table = PAGE.split("`Meta` has these options:")[1].split("A subclass inherits")[0]
     shown = {name for row in re.findall(r"^\| (`[^|]+) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}

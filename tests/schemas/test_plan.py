@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from djfast_mount.schemas import ModelSchema
-from djfast_mount.schemas.declaration import declared, shape_of
-from djfast_mount.schemas.instances import fetched, values_of
-from djfast_mount.schemas.plan import NoPlan
-from djfast_mount.schemas.reading import lists_of, plan_for
+from djfast_mount.schemas.declaring.declaration import declared, shape_of
+from djfast_mount.schemas.reading.instances import fetched, values_of
+from djfast_mount.schemas.reading.plan import NoPlan
+from djfast_mount.schemas.reading.ways import lists_of, plan_for
 from project.firm.models import Company
 from schemas.firm_schemas import CompanySchema, DepartmentWithCompany
 from schemas.generated import querysets, schemas

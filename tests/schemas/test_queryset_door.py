@@ -55,7 +55,7 @@ def test_without_the_name_a_queryset_counts_as_evaluated(name: str) -> None:
 def test_rows_are_the_same_where_querysets_count_as_evaluated(firm: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read without the door is what is read with it."""
     expected = CompanySchema.read(Company.objects.all())
-    monkeypatch.setattr("djfast_mount.schemas.reading.is_plain", lambda rows: False)
+    monkeypatch.setattr("djfast_mount.schemas.reading.ways.is_plain", lambda rows: False)
     assert CompanySchema.read(Company.objects.all()) == expected
 
 

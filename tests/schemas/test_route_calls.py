@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from djfast_mount import mount
 from djfast_mount.schemas import ModelSchema
-from djfast_mount.schemas.declaration import declared
+from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.testing import Client
 from project.firm.models import Company, Department, OpenTeams
 from schemas.firm_schemas import CompanySchema, DepartmentSchema, TeamSchema

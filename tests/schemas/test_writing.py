@@ -219,7 +219,7 @@ def test_scopes_mask(db: None) -> None:
 
 def test_json_values_of_one_python_value_are_told_apart() -> None:
     """1, 1.0 and True are equal to Python, and three values to JSON."""
-    from djfast_mount.schemas.rows import changed  # noqa: PLC0415
+    from djfast_mount.schemas.writing.rows import changed  # noqa: PLC0415
 
     assert changed({"a": [1]}, {"a": [True]})
     assert changed(1, 1.0)

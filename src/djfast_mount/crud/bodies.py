@@ -10,10 +10,10 @@ from pydantic import MISSING, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
 from djfast_mount.schemas import Create, Update
-from djfast_mount.schemas.body_models import body_model
-from djfast_mount.schemas.declaration import declared
-from djfast_mount.schemas.field_types import field_type
-from djfast_mount.schemas.slots import plan_of
+from djfast_mount.schemas.declaring.declaration import declared
+from djfast_mount.schemas.declaring.field_types import field_type
+from djfast_mount.schemas.writing.body_models import body_model
+from djfast_mount.schemas.writing.slots import plan_of
 
 __all__ = ["change_model", "create_body", "defaults_of", "replace_body", "update_body"]
 

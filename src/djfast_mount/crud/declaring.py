@@ -24,7 +24,7 @@ from djfast_mount.crud.queries import RESERVED
 from djfast_mount.crud.resource import Resource, foreign_key, keys_of, label_of, singular_of
 from djfast_mount.crud.searching import Search, Words
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.declaration import declared, is_declared
+from djfast_mount.schemas.declaring.declaration import declared, is_declared
 from djfast_mount.spelling import did_you_mean
 
 __all__ = [

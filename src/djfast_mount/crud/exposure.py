@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import models
 
-from djfast_mount.schemas.declaration import Shape, shape_of
-from djfast_mount.schemas.mapping import orm_of
+from djfast_mount.schemas.declaring.declaration import Shape, shape_of
+from djfast_mount.schemas.declaring.mapping import orm_of
 
 __all__ = ["Exposure", "exposure_of", "is_to_many", "relation"]
 

@@ -16,7 +16,7 @@ from pydantic import MISSING, BaseModel
 from djfast_mount.crud.resource import Resource
 from djfast_mount.crud.visibility import Visibility
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.slots import Slot, plan_of, slots_of
+from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
 
 __all__ = ["check_named", "check_rules", "check_visible", "keep_hidden"]
 

@@ -13,7 +13,7 @@ from djfast_mount.crud.filters import NOT
 from djfast_mount.crud.paging import Asked, Part, linked
 from djfast_mount.crud.visibility import Visibility
 from djfast_mount.schemas import Page
-from djfast_mount.schemas.declaration import Shape, shape_of
+from djfast_mount.schemas.declaring.declaration import Shape, shape_of
 
 __all__ = ["Listing", "items_of", "visible_relations"]
 

@@ -34,7 +34,7 @@ from djfast_mount.crud.resource import Resource, foreign_key, label_of
 from djfast_mount.crud.routes import routes_of
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import ModelSchema
-from djfast_mount.schemas.declaration import declared
+from djfast_mount.schemas.declaring.declaration import declared
 
 __all__ = ["ModelRouter", "every_row"]
 

@@ -21,10 +21,8 @@ from pydantic import MISSING, BaseModel, ConfigDict, GetCoreSchemaHandler, model
 from pydantic_core import CoreSchema
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas import instances, reading, writing
-from djfast_mount.schemas.annotations import check_annotation
-from djfast_mount.schemas.body_models import body_model
-from djfast_mount.schemas.declaration import (
+from djfast_mount.schemas.declaring.annotations import check_annotation
+from djfast_mount.schemas.declaring.declaration import (
     Declaration,
     declare,
     declared,
@@ -34,10 +32,13 @@ from djfast_mount.schemas.declaration import (
     shape_of,
     source_of,
 )
-from djfast_mount.schemas.fields import add_fields
-from djfast_mount.schemas.mapping import orm_of
-from djfast_mount.schemas.options import check_source, inherited, read_options
-from djfast_mount.schemas.slots import Purpose, is_made, plan_of
+from djfast_mount.schemas.declaring.fields import add_fields
+from djfast_mount.schemas.declaring.mapping import orm_of
+from djfast_mount.schemas.declaring.options import check_source, inherited, read_options
+from djfast_mount.schemas.reading import instances, ways
+from djfast_mount.schemas.writing import saving
+from djfast_mount.schemas.writing.body_models import body_model
+from djfast_mount.schemas.writing.slots import Purpose, is_made, plan_of
 
 __all__ = ["Create", "ModelSchema", "Update"]
 
@@ -60,7 +61,7 @@ class ModelSchema(BaseModel, Generic[M]):
 
     Annotations are checked against the model when the class is made; ``Auto`` stands for the model's own type. A nested
     schema stands for a relation. `Create`, `Update` and `Page` make the other types of it. `Meta` is described at
-    `djfast_mount.schemas.declaration.Options`.
+    `djfast_mount.schemas.declaring.declaration.Options`.
 
     Raises: ConfigurationError, when the class is made or its first route is: the model has no such field, a type does
         not fit, a relation has no schema, schemas hold each other.
@@ -133,7 +134,7 @@ class ModelSchema(BaseModel, Generic[M]):
 
         Raises: TypeError, when `rows` are of another model or no rows at all; django.db.Error.
         """
-        return cast("list[Self]", reading.read(cls, rows))
+        return cast("list[Self]", ways.read(cls, rows))
 
     @classmethod
     async def aread(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> list[Self]:
@@ -143,7 +144,7 @@ class ModelSchema(BaseModel, Generic[M]):
     @classmethod
     def read_json(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> bytes:
         """Returns what `read` does as JSON. With ``Meta.way = "database"`` PostgreSQL makes it, where it can."""
-        return reading.read_json(cls, rows)
+        return ways.read_json(cls, rows)
 
     @classmethod
     async def aread_json(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> bytes:
@@ -153,7 +154,7 @@ class ModelSchema(BaseModel, Generic[M]):
     @classmethod
     def of(cls, row: M) -> Self:
         """Returns the schema of `row` as it is in memory. Relations that were not fetched take a query each."""
-        return cast("Self", reading.of(cls, row))
+        return cast("Self", ways.of(cls, row))
 
     @classmethod
     async def aof(cls, row: M) -> Self:
@@ -163,7 +164,7 @@ class ModelSchema(BaseModel, Generic[M]):
     @classmethod
     def explain(cls) -> str:
         """Returns how rows are read and why so, with the queries it takes: a text for people. Asks no database."""
-        return reading.explain(cls)
+        return ways.explain(cls)
 
 
 def _empty(module: str, path: str) -> BaseModel:
@@ -257,22 +258,22 @@ class Create(_Body, Generic[S_co]):
             django.db.IntegrityError: A constraint of the database; under `mount()` it is answered 409.
             TypeError: The model has nothing of the name of one of `values`.
         """
-        return cast("M", writing.create(self, values))
+        return cast("M", saving.create(self, values))
 
     async def acreate(self: Create[ModelSchema[M]], **values: Any) -> M:
         """Does the same for a coroutine."""
-        return cast("M", await sync_to_async(writing.create)(self, values))
+        return cast("M", await sync_to_async(saving.create)(self, values))
 
     def replace(self: Create[ModelSchema[M]], row: M, **values: Any) -> M:
         """Returns `row` with the values that a new row would have, as PUT asks: what was not sent gets its default.
 
         Lists that were not sent stay. All else is as `Update.update` does it.
         """
-        return cast("M", writing.replace(self, row, values))
+        return cast("M", saving.replace(self, row, values))
 
     async def areplace(self: Create[ModelSchema[M]], row: M, **values: Any) -> M:
         """Does the same for a coroutine."""
-        return cast("M", await sync_to_async(writing.replace)(self, row, values))
+        return cast("M", await sync_to_async(saving.replace)(self, row, values))
 
 
 class Update(_Body, Generic[S_co]):
@@ -296,8 +297,8 @@ class Update(_Body, Generic[S_co]):
 
         Raises: InvalidRow, django.db.IntegrityError and TypeError, as `Create.create` does.
         """
-        return cast("M", writing.update(self, row, values))
+        return cast("M", saving.update(self, row, values))
 
     async def aupdate(self: Update[ModelSchema[M]], row: M, **values: Any) -> M:
         """Does the same for a coroutine."""
-        return cast("M", await sync_to_async(writing.update)(self, row, values))
+        return cast("M", await sync_to_async(saving.update)(self, row, values))

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, create_model
 
-from djfast_mount.schemas.declaration import declared, is_declared
+from djfast_mount.schemas.declaring.declaration import declared, is_declared
 
 __all__ = ["Page"]
 

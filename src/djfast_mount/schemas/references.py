@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model
 from pydantic import computed_field
 
-from djfast_mount.schemas.declaration import declared
+from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.schemas.model_schema import ModelSchema
 
 __all__ = ["Reference"]

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from djfast_mount.management.project import load_project
 from djfast_mount.management.schema_modules import load_schemas
 from djfast_mount.schemas.drafts import all_schemas, draft, unsaid, unusable
-from djfast_mount.schemas.reading import explain
+from djfast_mount.schemas.reading.ways import explain
 
 __all__ = ["Command"]
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 from django.db import models
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.declaration import Declaration, Options, Way, model_field, place_of
-from djfast_mount.schemas.secrets import is_called_like_a_secret
+from djfast_mount.schemas.declaring.declaration import Declaration, Options, Way, model_field, place_of
+from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["check_source", "has_attribute", "inherited", "names_of_all", "read_options"]

@@ -9,11 +9,11 @@ from django.db import models
 from pydantic import MISSING, AfterValidator, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from djfast_mount.schemas.annotations import or_none, shown
-from djfast_mount.schemas.declaration import declared
-from djfast_mount.schemas.field_types import constraints, field_type
-from djfast_mount.schemas.mapping import orm_of
-from djfast_mount.schemas.slots import BodyPlan, Purpose, Slot, keep_plan, may_be_left_out, slots_of
+from djfast_mount.schemas.declaring.annotations import or_none, shown
+from djfast_mount.schemas.declaring.declaration import declared
+from djfast_mount.schemas.declaring.field_types import constraints, field_type
+from djfast_mount.schemas.declaring.mapping import orm_of
+from djfast_mount.schemas.writing.slots import BodyPlan, Purpose, Slot, keep_plan, may_be_left_out, slots_of
 
 __all__ = ["body_model"]
 

@@ -22,8 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Mount
 
 from djfast_mount.apis.prepared import preparations
-from djfast_mount.schemas.declaration import declared, nested_schema
-from djfast_mount.schemas.reading import of, read, read_json
+from djfast_mount.schemas.declaring.declaration import declared, nested_schema
+from djfast_mount.schemas.reading.ways import of, read, read_json
 
 __all__ = ["read_what_routes_return"]
 

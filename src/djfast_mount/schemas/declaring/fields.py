@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel
 
-from djfast_mount.schemas.annotations import automatic, described, of_model
-from djfast_mount.schemas.declaration import Declaration
-from djfast_mount.schemas.options import check_source, names_of_all
+from djfast_mount.schemas.declaring.annotations import automatic, described, of_model
+from djfast_mount.schemas.declaring.declaration import Declaration
+from djfast_mount.schemas.declaring.options import check_source, names_of_all
 
 __all__ = ["Auto", "add_fields"]
 

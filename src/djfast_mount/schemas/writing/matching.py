@@ -12,8 +12,8 @@ from django.db import models
 from django.db.models import Model
 from pydantic import MISSING, BaseModel
 
-from djfast_mount.schemas.invalid import Path
-from djfast_mount.schemas.rows import plain
+from djfast_mount.schemas.writing.invalid import Path
+from djfast_mount.schemas.writing.rows import plain
 
 __all__ = ["Match", "match_items", "unique_fields"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from djfast_mount.schemas.invalid import Path
+from djfast_mount.schemas.writing.invalid import Path
 
 __all__ = ["set_rows"]
 

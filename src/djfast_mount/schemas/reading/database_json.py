@@ -17,11 +17,11 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Trunc
 from pydantic import BaseModel
 
-from djfast_mount.schemas import reasons
-from djfast_mount.schemas.declaration import Member, Shape
-from djfast_mount.schemas.field_types import field_type
-from djfast_mount.schemas.mapping import orm_of
-from djfast_mount.schemas.reasons import NoPlan
+from djfast_mount.schemas.declaring.declaration import Member, Shape
+from djfast_mount.schemas.declaring.field_types import field_type
+from djfast_mount.schemas.declaring.mapping import orm_of
+from djfast_mount.schemas.reading import reasons
+from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["check_database", "json_of", "object_of"]
 

@@ -14,10 +14,10 @@ from django.db import models, router
 from django.db.models import QuerySet
 from pydantic import BaseModel
 
-from djfast_mount.schemas import reasons
-from djfast_mount.schemas.assembler import Assembler, Compiled
-from djfast_mount.schemas.declaration import Member, Shape, shape_of
-from djfast_mount.schemas.reasons import NoPlan
+from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.reading import reasons
+from djfast_mount.schemas.reading.assembler import Assembler, Compiled
+from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["Plan", "plan_of_schema"]
 

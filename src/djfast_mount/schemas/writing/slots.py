@@ -11,9 +11,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.declaration import declared, model_field, nested_schema, place_of, shape_of, source_of
-from djfast_mount.schemas.field_types import field_type
-from djfast_mount.schemas.mapping import Orm, orm_of
+from djfast_mount.schemas.declaring.declaration import (
+    declared,
+    model_field,
+    nested_schema,
+    place_of,
+    shape_of,
+    source_of,
+)
+from djfast_mount.schemas.declaring.field_types import field_type
+from djfast_mount.schemas.declaring.mapping import Orm, orm_of
 
 __all__ = ["BodyPlan", "Purpose", "Slot", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
 

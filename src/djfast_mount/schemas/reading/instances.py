@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models import Prefetch, prefetch_related_objects
 from pydantic import BaseModel
 
-from djfast_mount.schemas.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.queryset_door import filled_by_caller, parents_known
 
 __all__ = ["complete", "fetched", "values_of"]

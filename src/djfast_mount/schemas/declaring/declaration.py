@@ -19,7 +19,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.mapping import orm_of
+from djfast_mount.schemas.declaring.mapping import orm_of
 
 __all__ = [
     "Declaration",

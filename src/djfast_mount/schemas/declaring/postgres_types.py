@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from djfast_mount.schemas import values
+from djfast_mount.schemas.declaring import values
 
 __all__ = ["Range", "postgres_type"]
 

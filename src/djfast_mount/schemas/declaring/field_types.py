@@ -21,8 +21,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas import values
-from djfast_mount.schemas.postgres_types import postgres_type
+from djfast_mount.schemas.declaring import values
+from djfast_mount.schemas.declaring.postgres_types import postgres_type
 
 __all__ = ["FieldType", "field_type", "register"]
 

@@ -16,15 +16,15 @@ from django.db import router, transaction
 from django.db.models import Model, QuerySet
 from pydantic import MISSING, BaseModel
 
-from djfast_mount.schemas import keys
-from djfast_mount.schemas.declaration import declared, model_field
-from djfast_mount.schemas.invalid import InvalidRow, Path, told
-from djfast_mount.schemas.mapping import may_write
-from djfast_mount.schemas.matching import match_items, unique_fields
-from djfast_mount.schemas.options import has_attribute
+from djfast_mount.schemas.declaring.declaration import declared, model_field
+from djfast_mount.schemas.declaring.mapping import may_write
+from djfast_mount.schemas.declaring.options import has_attribute
 from djfast_mount.schemas.queryset_door import forget
-from djfast_mount.schemas.rows import Snapshot, plain, refresh, save_changes, unsent
-from djfast_mount.schemas.slots import BodyPlan, Slot, plan_of, slots_of
+from djfast_mount.schemas.writing import keys
+from djfast_mount.schemas.writing.invalid import InvalidRow, Path, told
+from djfast_mount.schemas.writing.matching import match_items, unique_fields
+from djfast_mount.schemas.writing.rows import Snapshot, plain, refresh, save_changes, unsent
+from djfast_mount.schemas.writing.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["create", "replace", "update"]

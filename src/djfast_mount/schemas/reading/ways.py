@@ -12,12 +12,12 @@ from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import RawQuerySet
 from pydantic import BaseModel, TypeAdapter
 
-from djfast_mount.schemas.database_json import check_database, json_of, object_of
-from djfast_mount.schemas.declaration import Member, Shape, declared, shape_of
-from djfast_mount.schemas.instances import complete, fetched, values_of
-from djfast_mount.schemas.plan import Plan, plan_of_schema
+from djfast_mount.schemas.declaring.declaration import Member, Shape, declared, shape_of
 from djfast_mount.schemas.queryset_door import gives_instances, is_plain
-from djfast_mount.schemas.reasons import NoPlan
+from djfast_mount.schemas.reading.database_json import check_database, json_of, object_of
+from djfast_mount.schemas.reading.instances import complete, fetched, values_of
+from djfast_mount.schemas.reading.plan import Plan, plan_of_schema
+from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["explain", "of", "read", "read_json"]
 

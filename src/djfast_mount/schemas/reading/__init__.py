@@ -1,0 +1,1 @@
+"""Rows to schemas: by a plan, by instances, or by the database's own JSON."""
