@@ -110,16 +110,21 @@ def test_a_late_error_is_logged_once_as_what_it_is(
     assert [record.name for record in records] == ["django.request"]
     assert records[0].exc_info is not None
     assert records[0].exc_info[0] is ERRORS[kind]
+    assert records[0].getMessage().startswith(f"Error after the response: {root_path}{prefix}/{path}/{kind} (GET ")
     assert "Caught handled exception" not in caplog.text
     assert seen == [1]
 
 
 @kinds
-def test_an_error_within_a_stream_reaches_the_server(kind: str, served: tuple[ASGIApp, str], root_path: str) -> None:
+def test_an_error_within_a_stream_reaches_the_server(
+    kind: str, served: tuple[ASGIApp, str], root_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Where the response is not whole the original error goes on, so that the server breaks the connection."""
     root, prefix = served
     with pytest.raises(ERRORS[kind], match="too late"):
         asyncio.run(call(root, http_scope(f"{root_path}{prefix}/in-a-stream/{kind}", root_path=root_path)))
+    (record,) = (record for record in caplog.records if record.levelno >= logging.ERROR)
+    assert record.getMessage().startswith(f"Error during the response: {root_path}{prefix}/in-a-stream/{kind} (GET ")
 
 
 @late

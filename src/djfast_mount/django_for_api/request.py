@@ -117,8 +117,17 @@ class APICall:
 
     def has_settled(self, error: Exception) -> bool:
         """Whether `error` has been logged, and the client has a whole response: its answer, or what it came after."""
-        is_late = getattr(self._source, "complete", False) and self.reported is original_of(error)
-        return self.answered is error or is_late
+        return self.answered is error or (self.has_whole_response and self.reported is original_of(error))
+
+    @property
+    def has_begun_response(self) -> bool:
+        """Whether the server has been handed the start of a response."""
+        return self._source is not None and self._source.started
+
+    @property
+    def has_whole_response(self) -> bool:
+        """Whether the server has been handed all of the response."""
+        return bool(getattr(self._source, "complete", False))
 
     def end(self) -> None:
         """Lets go of what leads back here: a call that has asked for no request need not wait for the collector."""

@@ -121,19 +121,30 @@ def report(request: Request, response: Response, error: BaseException) -> None:
 
 def _report(request: Request, response: Response, error: BaseException) -> None:
     got_request_exception.send(sender=None, request=_django_request(request))
-    log(request, response, error=error)
-    _tell_somebody(request, response, error)
+    message = _met(request, response)
+    log(request, response, message=message, error=error)
+    _tell_somebody(message, request, error)
 
 
-def _tell_somebody(request: Request, response: Response, error: BaseException) -> None:
+def _met(request: Request, response: Response) -> str:
+    """The words for when the error came: the client of a late one was answered something else."""
+    call = call_of(request)
+    if call is not None and call.has_whole_response:
+        return "Error after the response"
+    if call is not None and call.has_begun_response:
+        return "Error during the response"
+    return http.HTTPStatus(response.status_code).phrase
+
+
+def _tell_somebody(message: str, request: Request, error: BaseException) -> None:
     """Writes an error that no handler has taken to stderr.
 
     Django's default logging, with DEBUG off, only mails it to ADMINS. FastAPI's users look for it in the server's log,
     where nothing is written about an error that was answered.
     """
-    message = f"{http.HTTPStatus(response.status_code).phrase}: {route_name(request.scope)}"
     info = (type(error), error, error.__traceback__)
-    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), info)
+    told = f"{message}: {route_name(request.scope)}"
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, told, (), info)
     if logger.isEnabledFor(logging.ERROR) and not any(_takes(handler, record) for handler in _handlers()):
         (logging.lastResort or logging.NullHandler()).handle(record)
 
