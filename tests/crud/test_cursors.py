@@ -13,9 +13,9 @@ from django.core import signing
 from fastapi.exceptions import RequestValidationError
 
 from crud.zoo import COMPANIES, company
-from djfast_mount.crud.ordering import Ordering
-from djfast_mount.crud.paging import Asked, Cursor, Part
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.pages.paging import Asked, Cursor, Part
+from djfast_mount.crud.query.ordering import Ordering
 from project.companies.models import Company
 
 # `nox -s cursors` asks for 1,000 of each.

@@ -13,9 +13,9 @@ from django.utils import timezone
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from crud.zoo import COMPANIES, company
-from djfast_mount.crud.filters import Filters
-from djfast_mount.crud.parameters import Parameter
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.query.filters import Filters
+from djfast_mount.crud.query.parameters import Parameter
 from djfast_mount.exceptions import ConfigurationError
 from project.companies.models import Company, Label
 

@@ -31,7 +31,7 @@ from crud.serving import Api, ok, served
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser
 from djfast_mount.crud import Call, Cursor, LimitOffset, ModelRouter, PageNumber, SoftDelete, every_row
-from djfast_mount.crud.paging import Paging
+from djfast_mount.crud.pages.paging import Paging
 from djfast_mount.crud.registry import Registry
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import Create, ModelSchema

@@ -7,7 +7,7 @@ import decimal
 import random
 from collections.abc import Sequence
 
-from djfast_mount.crud.exposure import Exposure
+from djfast_mount.crud.declaring.exposure import Exposure
 from project.companies.models import Company, CompanyDepartment, Employee, Label, Team
 
 

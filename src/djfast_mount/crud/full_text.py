@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db.models import QuerySet
 
-from djfast_mount.crud.searching import Search
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.query.searching import Search
 
 __all__ = ["FullText"]
 

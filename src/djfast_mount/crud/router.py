@@ -14,12 +14,12 @@ from fastapi.params import Depends as DependsMarker
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from djfast_mount.crud.access import Action
-from djfast_mount.crud.aggregation import Aggregation
-from djfast_mount.crud.bodies import defaults_of
-from djfast_mount.crud.call import Call
-from djfast_mount.crud.callers import check_callers, warn_of_open
-from djfast_mount.crud.declaring import (
+from djfast_mount.crud.access.call import Call
+from djfast_mount.crud.access.callers import check_callers, warn_of_open
+from djfast_mount.crud.access.named_rows import check_rules
+from djfast_mount.crud.access.scopes import Action
+from djfast_mount.crud.declaring.exposure import Exposure
+from djfast_mount.crud.declaring.options import (
     RouterOptions,
     check_creation,
     check_options,
@@ -27,11 +27,11 @@ from djfast_mount.crud.declaring import (
     child_exposures,
     resource_of,
 )
-from djfast_mount.crud.dependencies import CallLater, ListingOf, RowOf
-from djfast_mount.crud.exposure import Exposure
-from djfast_mount.crud.guard import check_rules
-from djfast_mount.crud.resource import Resource, foreign_key, label_of
-from djfast_mount.crud.routes import routes_of
+from djfast_mount.crud.declaring.resource import Resource, foreign_key, label_of
+from djfast_mount.crud.query.aggregation import Aggregation
+from djfast_mount.crud.routes.dependencies import CallLater, ListingOf, RowOf
+from djfast_mount.crud.routes.specs import routes_of
+from djfast_mount.crud.writing.bodies import defaults_of
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.declaring.declaration import declared

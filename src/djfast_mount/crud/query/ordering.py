@@ -14,11 +14,11 @@ from typing import Any
 from django.db.models import CompositePrimaryKey, F, Model, QuerySet, Subquery
 from pydantic import TypeAdapter
 
-from djfast_mount.crud.exposure import Exposure, is_to_many, relation
-from djfast_mount.crud.fields import kind_of, stored_type
-from djfast_mount.crud.measures import count_of
-from djfast_mount.crud.parameters import countable
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
+from djfast_mount.crud.query.fields import kind_of, stored_type
+from djfast_mount.crud.query.measures import count_of
+from djfast_mount.crud.query.parameters import countable
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from django.db import models
 from pydantic import Field
 
-from djfast_mount.crud.exposure import Exposure, is_to_many, relation
-from djfast_mount.crud.fields import MOST_VALUES, PARTS, FieldKind, kind_of, value_type
+from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
+from djfast_mount.crud.query.fields import MOST_VALUES, PARTS, FieldKind, kind_of, value_type
 
 __all__ = ["MEASURES", "Measure", "Parameter", "countable", "default_parameters", "parameters"]
 

@@ -13,15 +13,15 @@ from django.db.models import Model
 from fastapi import Path
 from pydantic import BaseModel, Field
 
-from djfast_mount.crud.access import Action, ActionScopes
-from djfast_mount.crud.deletion import Deletion
-from djfast_mount.crud.etags import IfMatch
-from djfast_mount.crud.exposure import Exposure
-from djfast_mount.crud.fields import kind_of, stored, stored_type
-from djfast_mount.crud.filters import Filters
-from djfast_mount.crud.ordering import Ordering
-from djfast_mount.crud.paging import Paging
-from djfast_mount.crud.searching import Search
+from djfast_mount.crud.access.scopes import Action, ActionScopes
+from djfast_mount.crud.declaring.exposure import Exposure
+from djfast_mount.crud.pages.paging import Paging
+from djfast_mount.crud.query.fields import kind_of, stored, stored_type
+from djfast_mount.crud.query.filters import Filters
+from djfast_mount.crud.query.ordering import Ordering
+from djfast_mount.crud.query.searching import Search
+from djfast_mount.crud.writing.deletion import Deletion
+from djfast_mount.crud.writing.etags import IfMatch
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 
-from djfast_mount.crud.exposure import relation
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 

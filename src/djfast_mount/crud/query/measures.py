@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import Avg, Count, Max, Min, Model, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
-from djfast_mount.crud.exposure import relation
-from djfast_mount.crud.parameters import Measure
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.declaring.exposure import relation
+from djfast_mount.crud.query.parameters import Measure
 
 __all__ = ["AGGREGATES", "count_of", "measure_of"]
 

@@ -15,10 +15,10 @@ from django.db.models import BooleanField, Q, Value
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
 
-from djfast_mount.crud.exposure import Exposure, relation
-from djfast_mount.crud.measures import measure_of
-from djfast_mount.crud.parameters import Parameter, default_parameters, parameters
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.declaring.exposure import Exposure, relation
+from djfast_mount.crud.query.measures import measure_of
+from djfast_mount.crud.query.parameters import Parameter, default_parameters, parameters
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 
-from djfast_mount.crud.access import Action
-from djfast_mount.crud.call import Call, CallOf
-from djfast_mount.crud.listing import Listing
-from djfast_mount.crud.queries import ListQuery, list_fields
-from djfast_mount.crud.resource import Resource
-from djfast_mount.crud.writes import check_row_permission
+from djfast_mount.crud.access.call import Call, CallOf
+from djfast_mount.crud.access.scopes import Action
+from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.crud.pages.listing import Listing
+from djfast_mount.crud.query.list_query import ListQuery, list_fields
+from djfast_mount.crud.writing.writes import check_row_permission
 
 __all__ = ["CallLater", "ListingOf", "RowOf"]
 

@@ -11,14 +11,14 @@ from django.db.models import functions as database
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, create_model
 
-from djfast_mount.crud.call import Call
-from djfast_mount.crud.fields import PARTS, kind_of, stored_type
-from djfast_mount.crud.listing import Listing
-from djfast_mount.crud.measures import AGGREGATES, count_of
-from djfast_mount.crud.paging import LimitOffset
-from djfast_mount.crud.parameters import MEASURES, countable
-from djfast_mount.crud.queries import choice_field, order_field
-from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.access.call import Call
+from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.crud.pages.listing import Listing
+from djfast_mount.crud.pages.paging import LimitOffset
+from djfast_mount.crud.query.fields import PARTS, kind_of, stored_type
+from djfast_mount.crud.query.list_query import choice_field, order_field
+from djfast_mount.crud.query.measures import AGGREGATES, count_of
+from djfast_mount.crud.query.parameters import MEASURES, countable
 
 __all__ = ["Aggregation", "Function"]
 

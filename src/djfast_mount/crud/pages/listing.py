@@ -8,10 +8,10 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet
 from starlette.responses import Response
 
-from djfast_mount.crud.call import Call
-from djfast_mount.crud.filters import NOT
-from djfast_mount.crud.paging import Asked, Part, linked
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.call import Call
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.pages.paging import Asked, Part, linked
+from djfast_mount.crud.query.filters import NOT
 from djfast_mount.schemas import Page
 from djfast_mount.schemas.declaring.declaration import Shape, shape_of
 

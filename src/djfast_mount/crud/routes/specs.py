@@ -17,17 +17,17 @@ from fastapi import Body, Depends
 from pydantic import Field, TypeAdapter
 from starlette.responses import Response
 
-from djfast_mount.crud import writes
-from djfast_mount.crud.access import Action
-from djfast_mount.crud.aggregation import Aggregation, Function
-from djfast_mount.crud.bodies import change_model
-from djfast_mount.crud.call import Call, CallOf
-from djfast_mount.crud.descriptions import description_of, headers_of, responses_of, summary_of
-from djfast_mount.crud.fields import MOST_VALUES
-from djfast_mount.crud.listing import Listing
-from djfast_mount.crud.queries import ListQuery, list_fields
-from djfast_mount.crud.representation import read_response, read_rows, told_to_schemas, written_response
-from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.access.call import Call, CallOf
+from djfast_mount.crud.access.scopes import Action
+from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.crud.pages.listing import Listing
+from djfast_mount.crud.query.aggregation import Aggregation, Function
+from djfast_mount.crud.query.fields import MOST_VALUES
+from djfast_mount.crud.query.list_query import ListQuery, list_fields
+from djfast_mount.crud.routes.descriptions import description_of, headers_of, responses_of, summary_of
+from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
+from djfast_mount.crud.writing import writes
+from djfast_mount.crud.writing.bodies import change_model
 from djfast_mount.schemas import Page
 
 __all__ = ["RouteSpec", "routes_of"]

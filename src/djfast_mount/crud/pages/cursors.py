@@ -17,7 +17,7 @@ from django.core import signing
 from django.db.models import Q
 from pydantic import ValidationError
 
-from djfast_mount.crud.ordering import Term
+from djfast_mount.crud.query.ordering import Term
 
 __all__ = ["InvalidCursor", "Place", "after", "fingerprint", "read", "written"]
 

@@ -17,11 +17,11 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
-from djfast_mount.crud.access import has_permission
-from djfast_mount.crud.bodies import key_in
-from djfast_mount.crud.call import Call, not_found
-from djfast_mount.crud.guard import check_named, check_visible, keep_hidden
-from djfast_mount.crud.representation import check_unchanged
+from djfast_mount.crud.access.call import Call, not_found
+from djfast_mount.crud.access.named_rows import check_named, check_visible, keep_hidden
+from djfast_mount.crud.access.scopes import has_permission
+from djfast_mount.crud.routes.representation import check_unchanged
+from djfast_mount.crud.writing.bodies import key_in
 
 __all__ = ["change", "change_many", "create", "delete", "locked"]
 

@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["RESERVED", "ListQuery", "check_parameters", "choice_field", "list_fields", "order_field"]

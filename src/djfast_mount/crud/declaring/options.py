@@ -12,17 +12,17 @@ from django.db.models.signals import pre_save
 from fastapi.params import Depends
 from pydantic import BaseModel
 
-from djfast_mount.crud.access import ActionScopes, caller_of
-from djfast_mount.crud.bodies import create_body, replace_body, update_body
-from djfast_mount.crud.deletion import Deletion
-from djfast_mount.crud.etags import IfMatch
-from djfast_mount.crud.exposure import Exposure, exposure_of
-from djfast_mount.crud.filters import Filters
-from djfast_mount.crud.ordering import Ordering
-from djfast_mount.crud.paging import Cursor, Paging
-from djfast_mount.crud.queries import RESERVED
-from djfast_mount.crud.resource import Resource, foreign_key, keys_of, label_of, singular_of
-from djfast_mount.crud.searching import Search, Words
+from djfast_mount.crud.access.scopes import ActionScopes, caller_of
+from djfast_mount.crud.declaring.exposure import Exposure, exposure_of
+from djfast_mount.crud.declaring.resource import Resource, foreign_key, keys_of, label_of, singular_of
+from djfast_mount.crud.pages.paging import Cursor, Paging
+from djfast_mount.crud.query.filters import Filters
+from djfast_mount.crud.query.list_query import RESERVED
+from djfast_mount.crud.query.ordering import Ordering
+from djfast_mount.crud.query.searching import Search, Words
+from djfast_mount.crud.writing.bodies import create_body, replace_body, update_body
+from djfast_mount.crud.writing.deletion import Deletion
+from djfast_mount.crud.writing.etags import IfMatch
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import declared, is_declared
 from djfast_mount.spelling import did_you_mean

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from django.db.models import Model, Q, QuerySet
 from fastapi import Depends, HTTPException, Request
 
-from djfast_mount.crud.access import Action, check_permission, check_scopes
-from djfast_mount.crud.callers import check_callers, handed
-from djfast_mount.crud.guard import check_rules
-from djfast_mount.crud.resource import Resource
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.callers import check_callers, handed
+from djfast_mount.crud.access.named_rows import check_rules
+from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 
 __all__ = ["Call", "CallOf", "not_found"]

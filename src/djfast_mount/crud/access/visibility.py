@@ -13,7 +13,7 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
-from djfast_mount.crud.exposure import is_to_many, relation
+from djfast_mount.crud.declaring.exposure import is_to_many, relation
 
 __all__ = ["Visibility", "leads_to_many", "narrowed"]
 

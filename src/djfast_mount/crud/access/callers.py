@@ -16,7 +16,7 @@ from fastapi import Depends
 from fastapi.params import Depends as DependsMarker
 from pydantic.fields import FieldInfo
 
-from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 
 __all__ = ["check_callers", "handed", "warn_of_open"]

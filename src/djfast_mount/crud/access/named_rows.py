@@ -13,8 +13,8 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import MISSING, BaseModel
 
-from djfast_mount.crud.resource import Resource
-from djfast_mount.crud.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
 

@@ -10,10 +10,10 @@ from django.db.models import Case, Model, Value, When
 from fastapi import HTTPException
 from starlette.responses import Response
 
-from djfast_mount.crud.access import has_scope
-from djfast_mount.crud.call import Call, not_found
-from djfast_mount.crud.etags import check_if_match, etag_of, is_unchanged
-from djfast_mount.crud.listing import items_of
+from djfast_mount.crud.access.call import Call, not_found
+from djfast_mount.crud.access.scopes import has_scope
+from djfast_mount.crud.pages.listing import items_of
+from djfast_mount.crud.writing.etags import check_if_match, etag_of, is_unchanged
 from djfast_mount.schemas import as_caller
 
 __all__ = ["body_of", "check_unchanged", "read_response", "read_rows", "told_to_schemas", "written_response"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from djfast_mount.crud.access import WRITES, Action
-from djfast_mount.crud.resource import Resource
+from djfast_mount.crud.access.scopes import WRITES, Action
+from djfast_mount.crud.declaring.resource import Resource
 
 __all__ = ["description_of", "headers_of", "responses_of", "summary_of"]
 

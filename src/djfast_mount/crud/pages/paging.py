@@ -15,8 +15,8 @@ from django.db.models import F, QuerySet
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
-from djfast_mount.crud.cursors import InvalidCursor, Place, after, fingerprint, read, written
-from djfast_mount.crud.ordering import Term
+from djfast_mount.crud.pages.cursors import InvalidCursor, Place, after, fingerprint, read, written
+from djfast_mount.crud.query.ordering import Term
 from djfast_mount.exceptions import ConfigurationError
 
 __all__ = ["Asked", "Cursor", "LimitOffset", "PageNumber", "Paging", "Part", "linked"]

@@ -1,0 +1,1 @@
+"""What a resource is, and the arguments that it is declared by."""

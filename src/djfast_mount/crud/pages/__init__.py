@@ -1,0 +1,1 @@
+"""Lists, and how they are cut into pages."""

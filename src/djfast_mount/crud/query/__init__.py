@@ -1,0 +1,1 @@
+"""The query language: filters, order, search and numbers over rows."""

@@ -1,0 +1,1 @@
+"""The routes of a resource, and how they stand in OpenAPI."""

@@ -1,0 +1,1 @@
+"""Writes: bodies, deletion and the preconditions of a change."""
