@@ -123,6 +123,20 @@ def test_a_lease_that_goes_on_waits_its_turn(bench: MakeBench) -> None:
     assert order == ["waiting", "busy"]
 
 
+def test_a_pool_tells_who_waits(bench: MakeBench) -> None:
+    """Leases that have no worker yet are told in the order in which they came, and none once they have one."""
+    one = bench(1)
+    stop = Stop()
+    busy, first, second = one.lease(lingers=False), one.lease(lingers=False), one.lease(lingers=False)
+    one.submit(busy, stop.wait)
+    calls = [one.submit(first), one.submit(second)]
+    assert one.pool.waiting() == [first, second]
+    stop.open()
+    for call in calls:
+        call.result(5)
+    assert one.pool.waiting() == []
+
+
 def test_calls_that_are_there_already_share_a_spell(bench: MakeBench, hooks: NotedHooks) -> None:
     """Where no other lease waits, calls that were made before the first has ended run in its spell."""
     one = bench(1)

@@ -244,6 +244,11 @@ class Pool:
         with self.lock:
             return self._count_parked()
 
+    def waiting(self) -> list[Any]:
+        """Returns the leases that wait for a worker: first those that had one before, each in order of arrival."""
+        with self.lock:
+            return [*self._returning, *self._waiting]
+
     @property
     def crowded(self) -> bool:
         """Whether a claim waits for a worker."""
