@@ -120,7 +120,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The docs site, into docs/_build. A warning, a link that leads nowhere or a page in no list is an error."""
-    session.install("-e", ".", *DOCS)
+    session.install("-e", ".[jwt]", "httpx>=0.28", *DOCS)
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build", *session.posargs)
 
 
