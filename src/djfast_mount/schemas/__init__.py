@@ -3,10 +3,9 @@
 from djfast_mount.schemas.declaring.field_types import register
 from djfast_mount.schemas.declaring.fields import Auto
 from djfast_mount.schemas.declaring.mapping import Caller, Orm, as_caller
-from djfast_mount.schemas.model_schema import Create, ModelSchema, Update
+from djfast_mount.schemas.model_schema import Create, ModelSchema, Reference, Update
 from djfast_mount.schemas.pages import Page
 from djfast_mount.schemas.reading.route_calls import read_what_routes_return
-from djfast_mount.schemas.references import Reference
 from djfast_mount.schemas.related import Related
 from djfast_mount.schemas.writing.invalid import InvalidRow
 

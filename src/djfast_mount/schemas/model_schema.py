@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import RawQuerySet
-from pydantic import MISSING, BaseModel, ConfigDict, GetCoreSchemaHandler, model_validator
+from pydantic import MISSING, BaseModel, ConfigDict, GetCoreSchemaHandler, computed_field, model_validator
 from pydantic_core import CoreSchema
 
 from djfast_mount.exceptions import ConfigurationError
@@ -40,7 +40,7 @@ from djfast_mount.schemas.writing import saving
 from djfast_mount.schemas.writing.body_models import body_model
 from djfast_mount.schemas.writing.slots import Purpose, is_made, plan_of
 
-__all__ = ["Create", "ModelSchema", "Update"]
+__all__ = ["Create", "ModelSchema", "Reference", "Update"]
 
 M = TypeVar("M", bound=Model)
 
@@ -192,6 +192,25 @@ def _check_no_meta(schema: type[BaseModel]) -> None:
         f"{place_of(schema)} has a Meta, and no model. A schema takes its model as a parameter, not from Meta.model: "
         f"write class {schema.__name__}(ModelSchema[{name}])."
     )
+
+
+class Reference(ModelSchema[M], Generic[M]):
+    """What is shown of a row in the place of the row: its key, and by ``Meta.rel`` what a client finds it at.
+
+    An answer has ``$rel``, the text of ``Meta.rel``, and ``$rel_params``, the fields by name.
+    """
+
+    @computed_field(alias="$rel")  # type: ignore[prop-decorator]
+    @property
+    def rel_(self) -> str:
+        """What it leads to."""
+        return declared(type(self)).options.rel or declared(type(self)).public_name
+
+    @computed_field(alias="$rel_params")  # type: ignore[prop-decorator]
+    @property
+    def rel_params_(self) -> dict[str, Any]:
+        """What tells which one is meant."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
 
 
 S_co = TypeVar("S_co", bound=ModelSchema[Any], covariant=True)

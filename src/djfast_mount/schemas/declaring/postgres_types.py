@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -11,12 +10,11 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from djfast_mount.schemas.declaring import values
+from djfast_mount.schemas.declaring.field_types import FieldType, Maker, field_type, makes
 
-__all__ = ["Range", "postgres_type"]
+__all__ = ["Range"]
 
 T = TypeVar("T")
-Types = Callable[[Any], tuple[Any, Any]]
-"""Takes a field, and returns the annotations of what is read and what is written."""
 
 
 class Range(BaseModel, Generic[T]):
@@ -56,43 +54,37 @@ def _to_driver(field: Any, value: Any) -> Any:
     return field.range_type(value.lower, value.upper, value.bounds)
 
 
-def _range(inner: Any, written: Any = None) -> Types:
-    def make(field: Any) -> tuple[Any, Any]:
+def _range(inner: Any, written: Any = None) -> Maker:
+    def make(field: Any) -> FieldType:
         write: Any = Range.__class_getitem__(inner if written is None else written)
-        return Range.__class_getitem__(inner), Annotated[write, AfterValidator(partial(_to_driver, field))]
+        return FieldType(Range.__class_getitem__(inner), Annotated[write, AfterValidator(partial(_to_driver, field))])
 
     return make
+
+
+def _simple(read: Any, write: Any) -> Maker:
+    return lambda field: FieldType(read, write)
 
 
 _STORED = Annotated[datetime.datetime, AfterValidator(values.stored_datetime)]
 _EXACT = Annotated[Decimal, values.EXACT_DECIMAL]
 _TEXT = dict[str, str | None]
-_PACKAGE = "django.contrib.postgres.fields."
-_TYPES: dict[str, Types] = {
-    f"{_PACKAGE}hstore.HStoreField": lambda field: (_TEXT, _TEXT),
-    f"{_PACKAGE}ranges.IntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**31), lt=2**31)]),
-    f"{_PACKAGE}ranges.BigIntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**63), lt=2**63)]),
-    f"{_PACKAGE}ranges.DecimalRangeField": _range(Decimal, _EXACT),
-    f"{_PACKAGE}ranges.DateRangeField": _range(datetime.date),
-    f"{_PACKAGE}ranges.DateTimeRangeField": _range(datetime.datetime, _STORED),
-    "django.contrib.postgres.search.SearchVectorField": lambda field: (str, None),
-}
+_PACKAGE = "django.contrib.postgres"
+for _path, _maker in {
+    "fields.hstore.HStoreField": _simple(_TEXT, _TEXT),
+    "fields.ranges.IntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**31), lt=2**31)]),
+    "fields.ranges.BigIntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**63), lt=2**63)]),
+    "fields.ranges.DecimalRangeField": _range(Decimal, _EXACT),
+    "fields.ranges.DateRangeField": _range(datetime.date),
+    "fields.ranges.DateTimeRangeField": _range(datetime.datetime, _STORED),
+    "search.SearchVectorField": _simple(str, None),
+}.items():
+    makes(f"{_PACKAGE}.{_path}")(_maker)
 
 
-def postgres_type(field_class: type, inner: Callable[[Any], Any]) -> Types | None:
-    """Returns what makes the types of `field_class`; None where it is no field of PostgreSQL's.
-
-    Args:
-        inner: Returns the types of the field that an array is of.
-    """
-    path = f"{field_class.__module__}.{field_class.__qualname__}"
-    if path == f"{_PACKAGE}array.ArrayField":
-        return partial(_array, inner)
-    return _TYPES.get(path)
-
-
-def _array(inner: Callable[[Any], Any], field: Any) -> tuple[Any, Any]:
-    item, null = inner(field.base_field), field.base_field.null
+@makes(f"{_PACKAGE}.fields.array.ArrayField")
+def _array(field: Any) -> FieldType:
+    item, null = field_type(field.base_field), field.base_field.null
     read = list[item.read | None if null else item.read]  # type: ignore[misc, valid-type]
     write: Any = list[item.write | None if null else item.write]  # type: ignore[misc]
-    return read, Annotated[write, Field(max_length=field.size)] if field.size else write
+    return FieldType(read, Annotated[write, Field(max_length=field.size)] if field.size else write)

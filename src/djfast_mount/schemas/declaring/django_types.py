@@ -1,0 +1,161 @@
+"""The types of Django's own model fields."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any
+
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinLengthValidator, MinValueValidator
+from django.db import models
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic_core import CoreSchema
+
+from djfast_mount.schemas.declaring import values
+from djfast_mount.schemas.declaring.field_types import FieldType, Maker, ModelField, field_type, makes
+
+__all__ = ["constraints"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """An annotation that gives the JSON schema of a text its ``format``."""
+
+    name: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "format": self.name}
+
+
+def constraints(field: ModelField) -> list[Any]:
+    """What the validators of `field` ask for and pydantic can tell a client: lengths and bounds."""
+    found: dict[str, Any] = {}
+    for validator in field.validators:
+        for kind, name, tighter in _BOUNDS:
+            limit = getattr(validator, "limit_value", None)
+            if type(validator) is kind and not callable(limit):
+                found[name] = tighter(found.get(name, limit), limit)
+    if not field.blank and field.empty_strings_allowed and found.get("min_length", 0) < 1 and _is_text(field):
+        found["min_length"] = 1
+    return [Field(**found)] if found else []
+
+
+_BOUNDS: tuple[tuple[Any, str, Callable[[Any, Any], Any]], ...] = (
+    (MinValueValidator, "ge", max),
+    (MaxValueValidator, "le", min),
+    (MinLengthValidator, "min_length", max),
+    (MaxLengthValidator, "max_length", min),
+)
+
+
+def _is_text(field: ModelField) -> bool:
+    return isinstance(field, models.CharField | models.TextField | models.GenericIPAddressField | models.FilePathField)
+
+
+def _annotated(plain: Any, *metadata: Any) -> Any:
+    return Annotated[(plain, *metadata)] if metadata else plain
+
+
+def _simple(plain: type, *metadata: Any) -> Maker:
+    """A type that Django's validators constrain, and nothing else."""
+
+    def make(field: ModelField) -> FieldType:
+        return FieldType(plain, _annotated(plain, *metadata, *constraints(field)), plain)
+
+    return make
+
+
+def _formatted(json_format: str) -> Maker:
+    def make(field: ModelField) -> FieldType:
+        shown = Format(json_format)
+        return FieldType(Annotated[str, shown], _annotated(str, *constraints(field), shown), str)
+
+    return make
+
+
+for _field_class, _maker in {
+    models.CharField: _simple(str),
+    models.TextField: _simple(str),
+    models.FilePathField: _simple(str),
+    models.EmailField: _formatted("email"),
+    models.URLField: _formatted("uri"),
+    models.BooleanField: _simple(bool),
+    models.IntegerField: _simple(int),
+    models.FloatField: _simple(float, Field(allow_inf_nan=False)),
+    models.DateField: _simple(datetime.date),
+    models.DateTimeField: _simple(datetime.datetime, AfterValidator(values.stored_datetime)),
+    models.TimeField: _simple(datetime.time, AfterValidator(values.naive_time)),
+    models.DurationField: _simple(datetime.timedelta),
+    models.UUIDField: _simple(uuid.UUID),
+}.items():
+    makes(_field_class)(_maker)
+
+
+@makes(models.DecimalField)
+def _decimal(field: ModelField) -> FieldType:
+    # Without pydantic's own max_digits: the two count trailing zeros differently.
+    stored = AfterValidator(partial(values.padded, field.decimal_places))
+    return FieldType(Decimal, Annotated[Decimal, values.EXACT_DECIMAL, stored], Decimal)
+
+
+@makes(models.GenericIPAddressField)
+def _address(field: ModelField) -> FieldType:
+    protocol = field.protocol.lower()
+    shown = Format(protocol if protocol in ("ipv4", "ipv6") else "ipvanyaddress")
+    return FieldType(Annotated[str, shown], _annotated(str, *constraints(field), shown), str)
+
+
+_BASE64 = {"type": "string", "contentEncoding": "base64"}
+
+
+@makes(models.BinaryField)
+def _binary(field: ModelField) -> FieldType:
+    shown = WithJsonSchema(_BASE64)
+    written = PlainSerializer(values.encoded, return_type=str)
+    return FieldType(
+        Annotated[bytes, BeforeValidator(values.to_bytes), written, shown],
+        Annotated[bytes, BeforeValidator(values.decoded), written, shown],
+        bytes,
+    )
+
+
+@makes(models.JSONField)
+def _json(field: ModelField) -> FieldType:
+    return FieldType(Any, Annotated[Any, AfterValidator(values.finite_json)])
+
+
+@makes(models.FileField)
+def _file(field: ModelField) -> FieldType:
+    """The URL of the file, relative where MEDIA_URL is; None where there is none. Never written: uploads are forms."""
+    shown = Format("uri-reference")
+    return FieldType(Annotated[str | None, shown], None)
+
+
+@makes(models.GeneratedField)
+def _generated(field: ModelField) -> FieldType:
+    found = field_type(field.output_field)
+    return FieldType(found.read, None, found.plain)
+
+
+@makes(models.ForeignKey)
+def _key(field: ModelField) -> FieldType:
+    """The type of what it points to, without that field's own constraints: Django asks whether there is such a row."""
+    found = field_type(field.target_field)
+    return FieldType(found.read, _without_constraints(field.target_field, found), found.plain)
+
+
+def _without_constraints(target: ModelField, found: FieldType) -> Any:
+    return found.plain if found.plain is not None and isinstance(target, _PLAIN_KEYS) else found.write
+
+
+_PLAIN_KEYS = (models.IntegerField, models.CharField, models.UUIDField)
+
+
+@makes(models.CompositePrimaryKey)
+def _composite(field: ModelField) -> FieldType:
+    members = tuple(field_type(member).read for member in field.fields)
+    return FieldType(tuple[members], None, tuple)  # type: ignore[valid-type]
