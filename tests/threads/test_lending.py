@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from djfast_mount.threads import lease as leases
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.claim import IDLE, LOOKS
 from djfast_mount.threads.lease import Lease
-from djfast_mount.threads.pool import Pool
+from djfast_mount.threads.pool import RETURNING_FIRST, Pool
 from laws.clock import ClockLoop
 from laws.record import Stop
 from pool_hooks import NotedHooks
@@ -116,6 +117,61 @@ def test_who_returns_comes_first(one: Lending) -> None:
     one.loop.run_until_complete(_closed(holder))
     newcomer.result(5)
     assert order == ["returning", "newcomer"]
+
+
+@pytest.fixture
+def asks_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "REFUSAL", 0)
+
+
+@pytest.mark.usefixtures("asks_again_at_once")
+def test_who_comes_last_passes_nobody_who_returns(one: Lending) -> None:
+    """A newcomer is served ahead of leases that return only if enough of them came ahead of it, and not of others."""
+    order: list[str] = []
+    holder, other, waiting = idle_and_waiting(one)
+    one.look()
+    waiting.result(5)
+    for _ in range(RETURNING_FIRST):
+        one.wait_until_idle(other)
+        again = one.submit(holder)
+        one.look()
+        again.result(5)
+        holder, other = other, holder
+    stop = Stop()
+    busy = one.submit(other, stop.wait)
+    one.loop.until(lambda: stop.arrived)
+    returning = one.submit(holder, order.append, "returning")
+    newcomer = one.submit(one.lease(lingers=False), order.append, "newcomer")
+    stop.open()
+    busy.result(5)
+    one.loop.run_until_complete(_closed(other))
+    returning.result(5)
+    one.loop.run_until_complete(_closed(holder))
+    newcomer.result(5)
+    assert order == ["returning", "newcomer"]
+
+
+@pytest.mark.usefixtures("asks_again_at_once")
+def test_a_newcomer_gets_its_turn(one: Lending) -> None:
+    """However many return, one that waits for its first spell is passed by `RETURNING_FIRST` of them at most."""
+    holder, other, waiting = idle_and_waiting(one)
+    one.look()
+    waiting.result(5)
+    stop = Stop()
+    one.submit(other, stop.wait)
+    one.loop.until(lambda: stop.arrived)
+    served: list[str] = []
+    newcomer = one.submit(one.lease(), served.append, "newcomer")
+    stop.open()
+    for _ in range(RETURNING_FIRST + 1):
+        if newcomer.done():
+            break
+        again = one.submit(holder, served.append, "returning")
+        one.wait_until_idle(other)
+        one.look()
+        one.loop.until(lambda again=again: again.done() or newcomer.done())
+        holder, other = other, holder
+    assert served == ["returning"] * RETURNING_FIRST + ["newcomer"]
 
 
 def is_parked(lease: Lease) -> bool:

@@ -33,6 +33,7 @@ class Claim:
     closed = False
     worker: Worker | None = None  # guarded by Pool.lock
     waits = False  # guarded by Pool.lock
+    passed = 0  # guarded by Pool.lock; how many that return were served ahead of it while it was first
     pending: deque[Item] | None = None  # guarded by Pool.lock; what waits along with it
     idle_since = 0.0  # time.monotonic() of the end of its last call; 0.0 while one runs. Written on the worker
     ask_after = 0.0  # time.monotonic() before which it is not asked to give its slot back. Written on the worker

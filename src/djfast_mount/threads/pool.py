@@ -42,7 +42,7 @@ __all__ = ["REFUSAL", "Pool"]
 PARKED = 32
 # Seconds until a lease that had to keep its slot is asked again: a cursor may be closed without any call.
 REFUSAL = 0.1
-# How many claims that had a spell before may come first, in a row, where others wait for their first.
+# How many claims that had a spell before may come ahead of one that waits for its first.
 RETURNING_FIRST = 3
 
 
@@ -80,7 +80,6 @@ class Pool:
         self._spare: list[Worker] = []  # guarded by lock; neither with a claim nor with a slot
         self._waiting: deque[Claim] = deque()  # guarded by lock
         self._returning: deque[Claim] = deque()  # guarded by lock; those that wait on a thread of their own
-        self._in_a_row = 0  # guarded by lock; how many of them were served, one after the other
         self._closing = False  # guarded by lock
         self._emptied: list[Callable[[], None]] = []  # guarded by lock
         self._looks = Looks(self)
@@ -131,6 +130,7 @@ class Pool:
     def wait(self, claim: Claim) -> None:
         """Puts `claim` at the end of its queue for a worker. Called with the lock held."""
         claim.waits = True
+        claim.passed = 0
         (self._waiting if claim.worker is None else self._returning).append(claim)
 
     def give_back(self, claim: Claim) -> None:
@@ -292,12 +292,12 @@ class Pool:
 
     def _next(self) -> Claim | None:
         """Returns who is to be served now."""
-        first = self._returning if self._in_a_row < RETURNING_FIRST or not self._waiting else self._waiting
-        queue = first or self._waiting
-        if not queue:
-            return None
-        self._in_a_row = self._in_a_row + 1 if queue is self._returning else 0
-        return queue.popleft()
+        first = self._waiting[0] if self._waiting else None
+        if self._returning and (first is None or first.passed < RETURNING_FIRST):
+            if first is not None:
+                first.passed += 1
+            return self._returning.popleft()
+        return self._waiting.popleft() if self._waiting else None
 
     def _hand_on(self, worker: Worker) -> None:
         """Hands `worker`, which nobody has, to who is next. To one with a worker of its own goes the slot alone."""
