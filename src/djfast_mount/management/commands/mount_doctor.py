@@ -5,29 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connections
 
-from djfast_mount.management.probes.databases import probe_databases
-from djfast_mount.management.probes.fastapi_command import probe_fastapi_command
-from djfast_mount.management.probes.requests import probe_requests
-from djfast_mount.management.probes.server import probe_server
-from djfast_mount.management.probes.static import probe_static
+from djfast_mount.management.probes.findings import findings
 from djfast_mount.management.probes.target import Target
 from djfast_mount.management.project import find_root
 
 __all__ = ["Command"]
 
 _LEVELS = {"DEBUG": checks.DEBUG, "INFO": checks.INFO, "WARNING": checks.WARNING, "ERROR": checks.ERROR}
-# What a probe has found out for certain, where the settings alone could only suspect it.
-_PROBED = {"djfast_mount.W004": "djfast_mount.W102", "djfast_mount.W021": "djfast_mount.W133"}
-_ONLY_PROBED = {"djfast_mount.W022"}
 
 
 class Command(BaseCommand):
@@ -57,8 +48,7 @@ class Command(BaseCommand):
             calls_endpoints=options["requests"],
             production=options["deploy"] or not settings.DEBUG,
         )
-        found = [message for message in _findings(target) if not message.is_silenced()]
-        found.sort(key=lambda message: -message.level)
+        found = findings(target)
         if options["as_json"]:
             self.stdout.write(json.dumps([_as_dict(message) for message in found], indent=2))
         else:
@@ -83,21 +73,6 @@ class Command(BaseCommand):
         if message.level >= checks.ERROR:
             return self.style.ERROR
         return self.style.WARNING if message.level >= checks.WARNING else self.style.NOTICE
-
-
-def _findings(target: Target) -> Iterator[CheckMessage]:
-    probes = (probe_databases, probe_server, probe_fastapi_command, probe_static, probe_requests)
-    probed = [message for probe in probes for message in probe(target)]
-    ids = {message.id for message in probed}
-    answering = [alias for alias in connections if not _is_down(alias, probed)]
-    for message in checks.run_checks(include_deployment_checks=target.production, databases=answering):
-        if _PROBED.get(message.id or "") not in ids and message.id not in _ONLY_PROBED:
-            yield message
-    yield from probed
-
-
-def _is_down(alias: str, probed: list[CheckMessage]) -> bool:
-    return any(message.id == "djfast_mount.E101" and f"{alias!r} does not" in message.msg for message in probed)
 
 
 def _count(text: str) -> int:

@@ -1,0 +1,49 @@
+"""All that the doctor finds: the system checks, and what each probe adds to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.db import connections
+
+from djfast_mount.management.probes.databases import probe_databases
+from djfast_mount.management.probes.fastapi_command import probe_fastapi_command
+from djfast_mount.management.probes.requests import probe_requests
+from djfast_mount.management.probes.server import probe_server
+from djfast_mount.management.probes.static import probe_static
+from djfast_mount.management.probes.target import Target
+
+__all__ = ["QUIET_PROBES", "findings"]
+
+Probe = Callable[[Target], Iterator[CheckMessage]]
+
+QUIET_PROBES: tuple[Probe, ...] = (probe_databases, probe_server, probe_fastapi_command, probe_static)
+"""Those that send the project no requests: a process that serves may run them, on a thread of its own."""
+PROBES: tuple[Probe, ...] = (*QUIET_PROBES, probe_requests)
+# What a probe has found out for certain, where the settings alone could only suspect it.
+_PROBED = {"djfast_mount.W004": "djfast_mount.W102", "djfast_mount.W021": "djfast_mount.W133"}
+_ONLY_PROBED = {"djfast_mount.W022"}
+
+
+def findings(target: Target, probes: Sequence[Probe] = PROBES) -> list[CheckMessage]:
+    """Returns what is wrong and not silenced, the gravest first. Opens connections on the calling thread, and closes
+    them.
+    """
+    found = [message for message in _findings(target, probes) if not message.is_silenced()]
+    return sorted(found, key=lambda message: -message.level)
+
+
+def _findings(target: Target, probes: Sequence[Probe]) -> Iterator[CheckMessage]:
+    probed = [message for probe in probes for message in probe(target)]
+    ids = {message.id for message in probed}
+    answering = [alias for alias in connections if not _is_down(alias, probed)]
+    for message in checks.run_checks(include_deployment_checks=target.production, databases=answering):
+        if _PROBED.get(message.id or "") not in ids and message.id not in _ONLY_PROBED:
+            yield message
+    yield from probed
+
+
+def _is_down(alias: str, probed: list[CheckMessage]) -> bool:
+    return any(message.id == "djfast_mount.E101" and f"{alias!r} does not" in message.msg for message in probed)
