@@ -254,3 +254,58 @@ def test_faults_of_the_database_are_found(postgres_ward: Ward) -> None:
     assert set(postgres_ward.found()) == {"djfast_mount.W003", "djfast_mount.W023", "djfast_mount.W103"}
     postgres_ward.settings("DATABASES['default'] |= {'CONN_MAX_AGE': 0}\n")
     assert set(postgres_ward.found()) == {"djfast_mount.I101"}
+
+
+SCHEMAS = """
+from django.contrib.auth.models import Group, User
+from djfast_mount.schemas import ModelSchema
+
+
+class GroupSchema(ModelSchema[Group]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class UserSchema(ModelSchema[User]):
+    groups: list[GroupSchema]
+
+    class Meta:
+        fields = ["id", "username"]
+
+
+class NamedUser(ModelSchema[User]):
+    class Meta:
+        fields = ["id", "get_full_name"]
+
+
+class JSONUser(UserSchema):
+    class Meta(UserSchema.Meta):
+        way = "database"
+"""
+CIRCLE = """
+
+class Owner(ModelSchema[Group]):
+    user_set: list["Owned"]
+
+
+class Owned(ModelSchema[User]):
+    groups: list[Owner]
+"""
+
+
+def test_the_way_of_each_schema_is_told(ward: Ward) -> None:
+    """Each schema is told with its way, the reason and its queries; that is no finding. One that holds itself is."""
+    file = ward.folder.path / "pages" / "schemas.py"
+    try:
+        file.write_text(SCHEMAS)
+        told = ward.doctor().stdout
+        file.write_text(SCHEMAS + CIRCLE)
+        broken = ward.found()
+    finally:
+        file.unlink()
+    assert "DEBUG djfast_mount.D141  pages.schemas: UserSchema reads User by the plan.\n" in told
+    assert "\n    User: id, username\n      Group: id, name\n" in told
+    assert "NamedUser reads User by instances: User.get_full_name is computed in Python.\n    1 query," in told
+    assert "JSONUser reads User by the plan, and not by the database's JSON: the database 'default' is sqlite" in told
+    assert told.endswith("Nothing to mend.\n")
+    assert "holds itself" in broken["djfast_mount.E141"]["message"]

@@ -12,7 +12,8 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management.base import BaseCommand, CommandParser
 
-from djfast_mount.management.probes.findings import findings
+from djfast_mount.management.probes.findings import PROBES, findings
+from djfast_mount.management.probes.schemas import probe_schemas
 from djfast_mount.management.probes.target import Target
 from djfast_mount.management.project import find_root
 
@@ -48,7 +49,8 @@ class Command(BaseCommand):
             calls_endpoints=options["requests"],
             production=options["deploy"] or not settings.DEBUG,
         )
-        found = findings(target)
+        # Not among PROBES: who imports those need not have loaded the schemas.
+        found = findings(target, (*PROBES, probe_schemas))
         if options["as_json"]:
             self.stdout.write(json.dumps([_as_dict(message) for message in found], indent=2))
         else:
@@ -66,8 +68,9 @@ class Command(BaseCommand):
             self.stdout.write("DEBUG is on: what matters in production alone was not looked at (--deploy does).")
         if not target.calls_endpoints:
             self.stdout.write("No endpoint was called (--requests does).")
-        count = f"{len(found)} finding{'s' if len(found) > 1 else ''}."
-        self.stdout.write(count if found else self.style.SUCCESS("Nothing to mend."))
+        count = sum(message.level > checks.DEBUG for message in found)
+        told = f"{count} finding{'s' if count > 1 else ''}."
+        self.stdout.write(told if count else self.style.SUCCESS("Nothing to mend."))
 
     def _style_of(self, message: CheckMessage) -> Any:
         if message.level >= checks.ERROR:

@@ -15,13 +15,14 @@ from djfast_mount.management.probes.server import probe_server
 from djfast_mount.management.probes.static import probe_static
 from djfast_mount.management.probes.target import Target
 
-__all__ = ["QUIET_PROBES", "findings"]
+__all__ = ["PROBES", "QUIET_PROBES", "findings"]
 
 Probe = Callable[[Target], Iterator[CheckMessage]]
 
 QUIET_PROBES: tuple[Probe, ...] = (probe_databases, probe_server, probe_fastapi_command, probe_static)
 """Those that send the project no requests: a process that serves may run them, on a thread of its own."""
 PROBES: tuple[Probe, ...] = (*QUIET_PROBES, probe_requests)
+"""Those of every project."""
 # What a probe has found out for certain, where the settings alone could only suspect it.
 _PROBED = {"djfast_mount.W004": "djfast_mount.W102", "djfast_mount.W021": "djfast_mount.W133"}
 _ONLY_PROBED = {"djfast_mount.W022"}

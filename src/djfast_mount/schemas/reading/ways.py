@@ -107,8 +107,9 @@ def explain(schema: type[BaseModel]) -> str:
         plan = plan_for(schema, model._default_manager.all())
         plan.check(model._default_manager.all(), "its manager")
     except NoPlan as reason:
-        queries = sum(member.kind != "one" for member in _relations(shape_of(schema)))
-        return f"{title} by instances: {reason}.\n  {1 + queries} queries, to-one relations joined"
+        count = 1 + sum(member.kind != "one" for member in _relations(shape_of(schema)))
+        queries = "1 query" if count == 1 else f"{count} queries"
+        return f"{title} by instances: {reason}.\n  {queries}, to-one relations joined"
     lines = [f"{title} by the plan.", *_queries(plan, "  ")]
     if declared(schema).options.way == "database":
         lines[0] = f"{title} by {_database_or_plan(schema)}."
