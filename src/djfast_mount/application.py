@@ -11,7 +11,7 @@ root middleware, if there is any
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Container, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,6 +77,22 @@ class _Mounted(NamedTuple):
     scope: Mapping[str, Any] = NOTHING
     """What the app is to find in the scope of its calls, besides what the server puts there."""
 
+    def child_of(self, scope: Scope, root_path: str, path: str) -> Scope:
+        """Returns the scope of a call of the app, which is rooted at `root_path`; `path` is the path inside of it."""
+        child = child_scope(scope, root_path, path, self.scope)
+        if state := self.participant.state:
+            child["state"] = {**scope.get("state", NOTHING), **state}
+        return child
+
+
+Match = tuple[str, _Mounted | None]
+"""The prefix that owns a path, and what is served there; None: Django's half."""
+
+
+class _Everything:
+    def __contains__(self, item: object) -> bool:
+        return True
+
 
 class MountedApplication(Root):
     """The root: what `mount()` returns.
@@ -87,6 +103,7 @@ class MountedApplication(Root):
 
     health: Health
     _websocket_app: _Mounted | None = None
+    _known_hosts: Container[bytes | None]
 
     def __init__(
         self,
@@ -115,6 +132,7 @@ class MountedApplication(Root):
         # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
         self.body_limit = max_body_size
         self._hosts = hosts
+        self._known_hosts = _Everything() if hosts is None else hosts.known
         self._follow_script_name()
         self._threads = threads
         self.health = Health(threads, {*apps, django_prefix})
@@ -136,8 +154,7 @@ class MountedApplication(Root):
         if websocket_app is not None:
             self._websocket_app = _Mounted(not_found, websocket_app, lifespans.of(websocket_app))
         self._prefixes = PrefixRouter({**mounted, django_prefix: None} if django_prefix else mounted)
-        self._root_app = apps.get("")
-        self._files = self._files_of(elsewhere)
+        self._know_paths(elsewhere, mounted, apps.get(""))
 
     def _behind_routes(self, http: dict[str, ASGIApp], apps: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
         """What serves the http calls of each prefix: with `fallthrough`, Django behind the routes of its app."""
@@ -159,6 +176,13 @@ class MountedApplication(Root):
         owners = ((path, file, self._prefixes.match(path)) for path, file in elsewhere.files.items())
         return {path: file for path, file, owner in owners if owner is None or owner[0] in places}
 
+    def _know_paths(self, elsewhere: ASGIApp, mounted: Mapping[str, _Mounted | None], root: ASGIApp | None) -> None:
+        """Notes what each path of health and of a file leads to, and under which prefixes there is no such path."""
+        self._root_app = root
+        self._exact = {**self._files_of(elsewhere), **self.health.paths}
+        shared = {match[0] for path in self._exact if (match := self._prefixes.match(path))} | self._places_of_files
+        self._usual = {prefix: target for prefix, target in mounted.items() if prefix not in shared and target}
+
     def _follow_script_name(self) -> None:
         self._read_script_name()
         setting_changed.connect(self._read_script_name)
@@ -179,55 +203,47 @@ class MountedApplication(Root):
         return ServerErrorMiddleware(app, handler=next(iter(errors.values()), None), debug=self.debug)
 
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        kind = scope["type"]
-        if kind == "http":
-            return self._http(scope, receive, send)
-        if kind == "websocket":
-            return self._websocket(scope, receive, send)
-        if kind == "lifespan":
-            self.health.expect_lifespan()
-            return self._lifespans.run(scope, receive, send)
-        raise ValueError(
-            f"djfast_mount serves the scope types 'http', 'websocket' and 'lifespan', not {kind!r} "
-            "(ASGI asks an app to raise for a type it does not know)."
-        )
-
-    def _http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._serve_other(scope, receive, send)
         # The path that every request takes: what could be a call is written out, settings are not asked, and it is no
         # coroutine function, each of which costs its time.
+        path = scope["path"]
         outer = scope.get("root_path") or self._script_name
-        outer, path = split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
-        if path in self.health.paths:
-            return self.health.paths[path](scope, receive, send)
+        if outer:
+            outer, path = split_root_path(outer, path)
         raw_headers = scope["headers"]
         headers = dict(raw_headers)
-        # None too where there is no body that could be over it.
-        limit = None if scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers) else self.body_limit
-        hosts = self._hosts
-        # As many headers as names: no second Host among them.
-        known = hosts is None or (headers.get(b"host") in hosts.known and len(headers) == len(raw_headers))
-        if limit is None and known and path in self._files:
-            return self._send_file(path, outer, scope, receive, send)
         match = self._prefixes.match(path)
-        if match is None or (match[0] in self._places_of_files and self._may_be_file(outer, path)):
-            app = self._serve_elsewhere
-            # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
-            child = child_scope(scope, self._script_name or outer, path)
+        if (
+            match is not None
+            and (target := self._usual.get(match[0])) is not None
+            and path.isprintable()
+            and headers.get(b"host") in self._known_hosts
+            and len(headers) == len(raw_headers)  # As many as names: no second Host among them.
+        ):
+            prefix = match[0]
+            app, child = target.http, target.child_of(scope, outer + prefix, path[len(prefix) :] or "/")
         else:
-            app, child = self._owner(match, scope, outer, path, known)
-            if child is scope:
-                return app(scope, receive, send)
-        if limit is None:
+            app, child = self._decide(match, scope, headers, outer, path)
+        # Without both of these there is no body that could be over the limit.
+        if (scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers)) or child is scope:
             return app(child, receive, send)
-        if declared_too_large(headers, limit):
-            return too_large(scope, receive, send)
-        if needs_counting(scope, headers):
-            return CountedBody(limit, receive, send)(app, child)
-        return app(child, receive, send)
+        return self._within_limit(app, child, headers, receive, send)
 
-    def _owner(
-        self, match: tuple[str, _Mounted | None], scope: Scope, outer: str, path: str, known: bool
+    def _decide(
+        self, match: Match | None, scope: Scope, headers: Mapping[bytes, bytes], outer: str, path: str
     ) -> tuple[ASGIApp, Scope]:
+        """What answers a request, and its scope: `scope` itself where the answer is not to depend on its body."""
+        if path in self.health.paths:
+            return self.health.paths[path], scope
+        if path in self._exact and self._is_open(scope, headers):
+            return partial(self._send_file, path), scope
+        if match is not None and not (match[0] in self._places_of_files and self._may_be_file(outer, path)):
+            return self._owner(match, scope, outer, path)
+        # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
+        return self._serve_elsewhere, child_scope(scope, self._script_name or outer, path)
+
+    def _owner(self, match: Match, scope: Scope, outer: str, path: str) -> tuple[ASGIApp, Scope]:
         """The app whose prefix `path` is under, and its scope; with `scope` itself what refuses the request."""
         prefix, target = match
         inside = path[len(prefix) :] or "/"
@@ -235,9 +251,28 @@ class MountedApplication(Root):
             return self._django, child_scope(scope, self._forced or outer + prefix, inside)
         if has_control_character(path):
             return bad_request, scope
-        if not (known or self._allows(scope)):
+        if not self._allows(scope):
             return refused_call, scope
-        return target.http, self._child_of(target, scope, outer + prefix, inside)
+        return target.http, target.child_of(scope, outer + prefix, inside)
+
+    def _is_open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request has a host that has been let in, and no body that could be over the limit."""
+        is_known = headers.get(b"host") in self._known_hosts and len(headers) == len(scope["headers"])
+        has_no_body = scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers)
+        return is_known and (has_no_body or self.body_limit is None)
+
+    def _within_limit(
+        self, app: ASGIApp, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Has `app` serve a request whose body may be over the limit."""
+        limit = self.body_limit
+        if limit is None:
+            return app(scope, receive, send)
+        if declared_too_large(headers, limit):
+            return too_large(scope, receive, send)
+        if needs_counting(scope, headers):
+            return CountedBody(limit, receive, send)(app, scope)
+        return app(scope, receive, send)
 
     def _may_be_file(self, outer: str, path: str) -> bool:
         return isinstance(self.elsewhere, StaticFiles) and self.elsewhere.could_answer(outer, path)
@@ -247,18 +282,31 @@ class MountedApplication(Root):
         outer = scope["root_path"]
         path = scope["path"][len(outer) :]
         match = self._prefixes.match(path)
-        app, child = (not_found, scope) if match is None else self._owner(match, scope, outer, path, known=False)
+        app, child = (not_found, scope) if match is None else self._owner(match, scope, outer, path)
         await app(child, receive, send)
 
-    async def _send_file(self, path: str, outer: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends a static file that is known from the start, to a host that was let in: it needs no scope of its own."""
+    async def _send_file(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends a static file that is known from the start: it needs no scope of its own."""
         try:
-            await self._files[path](scope, receive, send)
+            await self._exact[path](scope, receive, send)
         except StaleFile:
+            outer, path = self._position(scope)
             await self._serve_elsewhere(child_scope(scope, self._script_name or outer, path), receive, send)
 
     def _allows(self, scope: Scope) -> bool:
         return self._hosts is None or self._hosts.allows(scope)
+
+    def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        kind = scope["type"]
+        if kind == "websocket":
+            return self._websocket(scope, receive, send)
+        if kind == "lifespan":
+            self.health.expect_lifespan()
+            return self._lifespans.run(scope, receive, send)
+        raise ValueError(
+            f"djfast_mount serves the scope types 'http', 'websocket' and 'lifespan', not {kind!r} "
+            "(ASGI asks an app to raise for a type it does not know)."
+        )
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         outer, path = self._position(scope)
@@ -275,7 +323,7 @@ class MountedApplication(Root):
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            child = self._child_of(target, scope, outer, path)
+            child = target.child_of(scope, outer, path)
             await self._threads.websocket(target.app, child, receive, send)
 
     def _passes_by(self, scope: Scope, outer: str, path: str) -> bool:
@@ -288,10 +336,3 @@ class MountedApplication(Root):
         """The outer prefix, and the path inside of it."""
         outer = scope.get("root_path") or self._script_name
         return split_root_path(outer, scope["path"]) if outer else ("", scope["path"])
-
-    @staticmethod
-    def _child_of(target: _Mounted, scope: Scope, root_path: str, path: str) -> Scope:
-        child = child_scope(scope, root_path, path, target.scope)
-        if state := target.participant.state:
-            child["state"] = {**scope.get("state", {}), **state}
-        return child
