@@ -14,7 +14,9 @@ from fastapi.exceptions import RequestValidationError
 
 from crud.zoo import COMPANIES, company
 from djfast_mount.crud.access.visibility import Visibility
-from djfast_mount.crud.pages.paging import Asked, Cursor, Part
+from djfast_mount.crud.pages.cursors import Cursor
+from djfast_mount.crud.pages.paging import Asked, Part
+from djfast_mount.crud.query.order_expressions import prepared
 from djfast_mount.crud.query.ordering import Ordering
 from project.companies.models import Company
 
@@ -30,8 +32,7 @@ def page(order: list[str], cursor: str | None, limit: int, rows: Any = None) -> 
     terms = ORDERING.terms(order)
     values = {"limit": limit, "cursor": cursor or ""}
     query = [("order_by", name) for name in order]
-    prepared = ORDERING.prepared(rows, terms, Visibility())
-    return Cursor().part(prepared, Asked(values, terms, query, "/companies"), list)
+    return Cursor().part(prepared(rows, terms, Visibility()), Asked(values, terms, query, "/companies"), list)
 
 
 def walk(order: list[str], limit: int) -> Iterator[list[Company]]:
@@ -90,7 +91,7 @@ def test_the_order_is_the_databases(seed: int) -> None:
     some_rows(chance, itertools.count())
     order, limit = some_order(chance), chance.randint(1, 7)
     terms = ORDERING.terms(order)
-    whole = ORDERING.prepared(Company.objects.all(), terms, Visibility()).order_by(*(term.ordered() for term in terms))
+    whole = prepared(Company.objects.all(), terms, Visibility()).order_by(*(term.ordered() for term in terms))
     forward, part = [], page(order, None, limit)
     while True:
         forward.append([row.pk for row in part.items])
@@ -147,7 +148,7 @@ def test_what_is_no_cursor() -> None:
 def test_the_statement_uses_an_index() -> None:
     """For columns without nulls the order is plain: nothing stands between the column and its index."""
     terms = ORDERING.terms(["slug"])
-    rows = ORDERING.prepared(Company.objects.all(), terms, Visibility()).order_by(*(term.ordered() for term in terms))
+    rows = prepared(Company.objects.all(), terms, Visibility()).order_by(*(term.ordered() for term in terms))
     assert str(rows.query).partition("ORDER BY")[2].replace('"companies_company".', "").replace('"', "").split() == [
         "slug",
         "ASC,",

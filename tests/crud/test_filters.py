@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from crud.zoo import COMPANIES, company
 from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.query.conditions import condition_of
 from djfast_mount.crud.query.filters import Filters
 from djfast_mount.crud.query.parameters import Parameter
 from djfast_mount.exceptions import ConfigurationError
@@ -115,7 +116,7 @@ def some_value(parameter: Parameter, rows: list[Company], chance: random.Random)
 
 
 def asked(values: dict[str, Any], visibility: Visibility | None = None) -> list[int]:
-    condition = ALL.condition(values, visibility or Visibility())
+    condition = condition_of(ALL, values, visibility or Visibility())
     return sorted(Company.objects.filter(condition).values_list("pk", flat=True))
 
 

@@ -2,8 +2,9 @@
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.scopes import Access, ActionScopes
+from djfast_mount.crud.pages.cursors import Cursor
 from djfast_mount.crud.pages.listing import Listing
-from djfast_mount.crud.pages.paging import Cursor, LimitOffset, PageNumber
+from djfast_mount.crud.pages.paging import LimitOffset, PageNumber
 from djfast_mount.crud.router import ModelRouter, every_row
 from djfast_mount.crud.writing.deletion import SoftDelete
 

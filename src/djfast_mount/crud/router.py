@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Unpack
 
 from asgiref.sync import async_to_sync
@@ -19,22 +20,14 @@ from djfast_mount.crud.access.callers import check_callers, warn_of_open
 from djfast_mount.crud.access.named_rows import check_rules
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.exposure import Exposure
-from djfast_mount.crud.declaring.options import (
-    RouterOptions,
-    check_creation,
-    check_options,
-    check_place,
-    child_exposures,
-    resource_of,
-)
-from djfast_mount.crud.declaring.resource import Resource, foreign_key, label_of
-from djfast_mount.crud.query.aggregation import Aggregation
+from djfast_mount.crud.declaring.making import check_creation, resource_of, whole_exposure
+from djfast_mount.crud.declaring.options import RouterOptions, check_options, check_place
+from djfast_mount.crud.declaring.resource import Resource, label_of
 from djfast_mount.crud.routes.dependencies import CallLater, ListingOf, RowOf
 from djfast_mount.crud.routes.specs import routes_of
-from djfast_mount.crud.writing.bodies import defaults_of
+from djfast_mount.crud.writing.bodies import bodies_of, defaults_of
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas import ModelSchema
-from djfast_mount.schemas.declaring.declaration import declared
+from djfast_mount.schemas.model_schema import ModelSchema
 
 __all__ = ["ModelRouter", "every_row"]
 
@@ -184,12 +177,8 @@ class ModelRouter(APIRouter):
 
     def exposure(self) -> Exposure:
         """Returns what the resource shows of its rows, those of its children too."""
-        model = declared(self.schema).model
-        children = {
-            foreign_key(declared(child.schema).model, model, child._options.get("parent")): child.exposure()
-            for child in self._children
-        }
-        return child_exposures(self.schema, children)
+        children = [(child.schema, child._options.get("parent"), child.exposure()) for child in self._children]
+        return whole_exposure(self.schema, children)
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -208,7 +197,10 @@ class ModelRouter(APIRouter):
     def _place_below(self, parent: Resource | None) -> None:
         """Makes the resource anew, below `parent`, and has the routes follow."""
         try:
-            self.resource = resource_of(self.schema, self._options, self.exposure(), _Hooks(self), self.prefix, parent)
+            make_bodies = partial(bodies_of, self.schema, self._options)
+            self.resource = resource_of(
+                self.schema, self._options, self.exposure(), make_bodies, _Hooks(self), self.prefix, parent
+            )
         except ConfigurationError as error:
             raise ConfigurationError(f"{label_of(self.schema, self.prefix)}: {error}") from error
         self._is_built = False
@@ -233,15 +225,10 @@ class ModelRouter(APIRouter):
             self._made.append(self._routes[-1])
 
     def _add_routes(self) -> None:
-        wanted = self._options.get("aggregate", True)
-        fields = None if wanted is True else wanted or ()
-        aggregation = Aggregation(self.resource, fields, self._options.get("group_by")) if wanted else None
-        documented = self._options.get("document_filters", True)
-        asynchronous = self._options.get("asynchronous", False)
         left_out = set(self._options.get("without", ()))
         self._building = True
         try:
-            for spec in routes_of(self.resource, aggregation, documented=documented, asynchronous=asynchronous):
+            for spec in routes_of(self.resource, self._options):
                 if spec.kind not in left_out:
                     self.add_api_route(spec.path, spec.endpoint, methods=[spec.method], **spec.options)
         finally:

@@ -1,27 +1,21 @@
-"""One request to a resource: who calls, what they may see, and the rows above it in the path.
-
-1. First who calls (401), then what they may do (403), then the parents (404): each before the next is asked.
-2. A parent must be visible itself, and a child of the parent before it.
-"""
+"""One request to a resource: who calls, what they may see, and the rows above it in the path."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from django.db.models import Model, Q, QuerySet
-from fastapi import Depends, HTTPException, Request
+from django.db.models import Model, QuerySet
+from fastapi import HTTPException, Request
 
-from djfast_mount.crud.access.callers import check_callers, handed
-from djfast_mount.crud.access.named_rows import check_rules
-from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
+from djfast_mount.crud.access.related_rows import visible_relations
+from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource
-from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.declaring.declaration import shape_of
 
-__all__ = ["Call", "CallOf", "not_found"]
+__all__ = ["Call", "not_found"]
 
 
 @dataclass
@@ -60,86 +54,27 @@ class Call:
         """Returns the row that `keys`, by parameter of the path, name. Raises: HTTPException 404."""
         return _found(self.resource, self.rows() if rows is None else rows, keys)
 
+    def items(self, rows: QuerySet[Any]) -> list[Any]:
+        """Returns the schemas of `rows`, with no related row that the caller may not see."""
+        prefetches = list(visible_relations(shape_of(self.resource.schema), self.visibility))
+        return self.resource.schema.read(rows.prefetch_related(*prefetches) if prefetches else rows)  # type: ignore[no-any-return]
+
+    def written(self) -> QuerySet[Any]:
+        """Every row that the caller may see, deleted ones and those of other parents too: for what was written."""
+        return self.visibility.rows(self.resource.model, self.resource.hooks.queryset(self), gone=True)
+
+    def json_of(self, row: Model) -> bytes:
+        """Returns the JSON of `row`, read anew. Raises: HTTPException 404, when it has gone."""
+        items = self.items(self.written().filter(pk=row.pk))
+        if not items:
+            raise not_found()
+        body: str = items[0].model_dump_json(by_alias=True)
+        return body.encode()
+
 
 def not_found() -> HTTPException:
     """What is said of a row that is not there, and of one that may not be seen."""
     return HTTPException(404, "Not Found")
-
-
-class CallOf:
-    """A dependency: the `Call` of a request to `resource`. It runs on the request thread.
-
-    Two of the same resource and action are one to FastAPI, which calls it once.
-    """
-
-    def __init__(self, resource: Resource, action: Action) -> None:
-        self.resource = resource
-        self._action = action
-        check_callers(resource)
-        self._rules = _rules(resource)
-        self.__signature__ = inspect.Signature(list(self._parameters()))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CallOf) and self.resource is other.resource and self._action == other._action
-
-    def __hash__(self) -> int:
-        return hash((id(self.resource), self._action))
-
-    def __call__(self, request: Request, access: Any = None, **values: Any) -> Call:
-        resource, action = self.resource, self._action
-        root = resource.root()
-        if not root.sound:
-            check_rules(root)
-            root.sound = True
-        if resource.caller is not None:
-            check_scopes(access, resource.scopes.of(action))
-        if resource.permissions is not None and action in ("list", "aggregate", "create"):
-            check_permission(access, resource.permission(action))
-        call = Call(resource, action, request, access, self._visibility(values), (), values.get("server_values") or {})
-        for parent in resource.parents():
-            above = Call(parent, "read", request, access, call.visibility, call.parents)
-            row = above.find({key.parameter: values[key.parameter] for key in parent.keys})
-            call.parents = (*call.parents, row)
-        return call
-
-    def _visibility(self, values: Mapping[str, Any]) -> Visibility:
-        visibility = Visibility()
-        for number, (model, _) in enumerate(self._rules):
-            visibility.add(model, _condition(values[f"rows_{number}"]))
-        for resource in self.resource.root().walk():
-            if resource.deletion.gone:
-                visibility.add_gone(resource.model, resource.deletion.gone)
-            if resource.parent is not None and visibility.restricts(resource.parent.model):
-                parents = visibility.rows(resource.parent.model).order_by().values("pk")
-                visibility.add_below(resource.model, Q((f"{resource.parent_key.name}__in", parents)))
-        return visibility
-
-    def _parameters(self) -> Any:
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        resource = self.resource
-        yield inspect.Parameter("request", keyword, annotation=Request)
-        if resource.caller is not None:
-            yield inspect.Parameter("access", keyword, annotation=Annotated[Any, Depends(resource.caller)])
-        for number, (_, rule) in enumerate(self._rules):
-            dependency = Depends(handed(rule, resource.caller))
-            yield inspect.Parameter(f"rows_{number}", keyword, annotation=Annotated[Any, dependency])
-        if self._action == "create" and resource.server_values is not None:
-            dependency = Depends(handed(resource.server_values, resource.caller))
-            yield inspect.Parameter("server_values", keyword, annotation=Annotated[Any, dependency])
-        for parent in resource.parents():
-            for key in parent.keys:
-                yield inspect.Parameter(key.parameter, keyword, annotation=key.type)
-
-
-def _rules(resource: Resource) -> list[tuple[type[Model], Callable[..., Any]]]:
-    """Every rule of the tree that `resource` is in: a filter or a body may name any of its models."""
-    return [(model, rule) for each in resource.root().walk() for model, rule in each.rows.items()]
-
-
-def _condition(rule: Any) -> Q:
-    if not isinstance(rule, Q):
-        raise ConfigurationError(f"rows= returned {rule!r}. Return a Q: Q() for every row, Q(pk__in=[]) for none.")
-    return rule
 
 
 def _found(resource: Resource, rows: QuerySet[Any], keys: Mapping[str, Any]) -> Any:

@@ -11,10 +11,7 @@ from typing import Any
 
 from django.db import models
 
-from djfast_mount.schemas.declaring.declaration import Shape, shape_of
-from djfast_mount.schemas.declaring.mapping import orm_of
-
-__all__ = ["Exposure", "exposure_of", "is_to_many", "relation"]
+__all__ = ["Exposure", "is_to_many", "relation"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,10 @@ class Exposure:
             for name, below in self.related.items():
                 yield from (((name, *path), found) for path, found in below.walk(most - 1))
 
+    def countable(self) -> list[str]:
+        """The relations whose rows can be counted."""
+        return [name for name in self.related if is_to_many(relation(self.model, name))]
+
 
 def relation(model: type[models.Model], name: str) -> Any:
     """Returns the relation `name` of `model`: a field, or the other side of one by its accessor's name."""
@@ -49,30 +50,3 @@ def relation(model: type[models.Model], name: str) -> Any:
 def is_to_many(found: Any) -> bool:
     """Whether `found`, a relation, leads to any number of rows."""
     return bool(found.one_to_many or found.many_to_many)
-
-
-def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> Exposure:
-    """Returns what `schema` shows. What it shows to some callers alone is left out: a filter would tell it to all.
-
-    Args:
-        children: What the children of the resource show, by the relation that leads to them.
-    """
-    found = _of_shape(shape_of(schema))
-    return Exposure(found.model, found.fields, {**(children or {}), **found.related})
-
-
-def _of_shape(shape: Shape) -> Exposure:
-    fields: dict[str, models.Field[Any, Any]] = {}
-    related: dict[str, Exposure] = {}
-    for member in shape.members:
-        if orm_of(shape.schema.model_fields[member.name]).read_scopes:
-            continue
-        found = member.field
-        if member.kind == "column" or (member.kind == "one" and found.concrete):
-            fields[member.key] = found
-        if member.shape is not None:
-            related[member.source] = _of_shape(member.shape)
-        elif member.kind == "keys":
-            key = found.related_model._meta.pk
-            related[member.source] = Exposure(found.related_model, {key.name: key})
-    return Exposure(shape.model, fields, related)

@@ -1,102 +1,72 @@
-"""Cursors: places in an order from which a list goes on, whatever was added or removed in the meantime.
-
-1. A cursor holds the values of a row's terms, not a number of rows: nothing is lost or repeated when others change.
-2. It is signed, has a version, and is bound to the order and the filters that it came from.
-3. Its values have the types of their fields. A cursor that was not made here for this list is refused.
-
-It is signed, not encrypted: whoever has it can read the values by which the list is ordered.
-"""
+"""Pages by cursor: a list goes on behind a row, whatever was added or removed in the meantime."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from django.core import signing
-from django.db.models import Q
-from pydantic import ValidationError
+from django.db.models import F, QuerySet
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field
 
-from djfast_mount.crud.query.ordering import Term
+from djfast_mount.crud.pages.cursor_text import InvalidCursor, Place, after, fingerprint, read, written
+from djfast_mount.crud.pages.paging import NO_PLACE, Asked, Paging, Part, Query, Read, ordered
+from djfast_mount.crud.query.terms import Term
 
-__all__ = ["InvalidCursor", "Place", "after", "fingerprint", "read", "written"]
-
-VERSION = 1
-_SALT = "djfast_mount.crud.cursor"
+__all__ = ["Cursor"]
 
 
-class InvalidCursor(ValueError):
-    """The text is no cursor of this list."""
+class Cursor(Paging):
+    """Pages that go on behind the last row: none is lost or repeated, whatever others add or remove."""
+
+    def fields(self) -> dict[str, tuple[Any, Any]]:
+        told = "Where to go on: what `next` of another page was."
+        text = Annotated[str, Field(max_length=8000)]
+        return {**super().fields(), "cursor": (text, {"description": told})}
+
+    def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
+        limit, text = asked.values["limit"], asked.values.get("cursor")
+        bound_to = fingerprint(asked.terms, _filters(asked.query), asked.path)
+        place = _place(text, asked.terms, bound_to) if text else None
+        backward = place is not None and place.backward
+        # The keys come first, with the values of the cursor: read with the rows, these could have changed since.
+        found, more = _keys(rows, asked.terms, place, limit)
+        if not found:
+            return Part([], None, {"first": {}})
+        shown = read(ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms))
+        places = [Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))]
+        before, following = (written(place, asked.terms, bound_to) for place in places)
+        has_next, has_previous = (True, more) if backward else (more, place is not None)
+        links = _cursors(prev=before if has_previous else None, next=following if has_next else None)
+        return Part(shown, following if has_next else None, {"first": {}, **links})
 
 
-class Place(NamedTuple):
-    """Where a list goes on: behind the row with these values, or before it where `backward`."""
-
-    values: list[Any]
-    backward: bool = False
-
-
-def fingerprint(terms: Iterable[Term], asked: Iterable[tuple[str, str]], where: str) -> str:
-    """Returns what binds a cursor to its list: the order, the filters, and the path that the list is at."""
-    order = [f"{'-' if term.descending else ''}{term.name}" for term in terms]
-    told = repr((order, sorted(asked), where))
-    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def written(place: Place, terms: Sequence[Term], bound_to: str) -> str:
-    """Returns the text of the cursor for `place`."""
-    values = [
-        None if value is None else term.validator().dump_python(value, mode="json")
-        for term, value in zip(terms, place.values, strict=True)
-    ]
-    return signing.dumps([VERSION, bound_to, int(place.backward), values], salt=_SALT)
+def _keys(
+    rows: QuerySet[Any], order: Sequence[Term], place: Place | None, limit: int
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """The keys of a page, each with the values of its terms, and whether there are more in the direction of `place`."""
+    backward = place is not None and place.backward
+    terms = [term.turned() for term in order] if backward else order
+    if place is not None:
+        rows = rows.filter(after(terms, place.values))
+    found = list(ordered(rows, terms).values_list("pk", *(F(term.alias) for term in terms))[: limit + 1])
+    shown = found[:limit]
+    return shown[::-1] if backward else shown, len(found) > limit
 
 
-def read(text: str, terms: Sequence[Term], bound_to: str) -> Place:
-    """Returns the place that a cursor stands for.
+def _cursors(**links: str | None) -> dict[str, dict[str, str]]:
+    return {name: {"cursor": cursor} for name, cursor in links.items() if cursor is not None}
 
-    Raises:
-        InvalidCursor: It was not signed by this site, is of another version, or belongs to another list.
-    """
+
+def _filters(query: Query) -> list[tuple[str, str]]:
+    # What changes the page, not the list: a client may ask for longer pages on the way.
+    return [(name, value) for name, value in query if name not in {*NO_PLACE, "limit", "total"}]
+
+
+def _place(text: str, terms: Sequence[Term], bound_to: str) -> Place:
     try:
-        version, owner, backward, raw = signing.loads(text, salt=_SALT)
-    except (signing.BadSignature, ValueError, TypeError) as error:
-        raise InvalidCursor("The cursor was not made by this site.") from error
-    if version != VERSION:
-        raise InvalidCursor("The cursor is of another version. Start again without it.")
-    if owner != bound_to or len(raw) != len(terms):
-        raise InvalidCursor("The cursor belongs to another order, or to other filters. Start again without it.")
-    try:
-        values = [
-            None if value is None else term.validator().validate_python(value)
-            for term, value in zip(terms, raw, strict=True)
-        ]
-    except ValidationError as error:
-        raise InvalidCursor("The cursor does not fit this list. Start again without it.") from error
-    return Place(values, bool(backward))
-
-
-def after(terms: Sequence[Term], values: Sequence[Any]) -> Q:
-    """Returns the condition for rows that come after the one with these `values`, in the order of `terms`.
-
-    An OR of one condition for each term: equal in all terms before it, and behind in this one.
-    """
-    condition, equal = Q(), Q()
-    behind_any = False
-    for term, value in zip(terms, values, strict=True):
-        behind = _behind(term, value)
-        if behind is not None:
-            condition = condition | (equal & behind) if behind_any else equal & behind
-            behind_any = True
-        equal &= Q((f"{term.alias}__isnull", True)) if value is None else Q((term.alias, value))
-    return condition if behind_any else Q(pk__in=[])
-
-
-def _behind(term: Term, value: Any) -> Q | None:
-    """The rows behind `value` in this term alone; None where there cannot be any."""
-    if value is None:
-        return Q((f"{term.alias}__isnull", False)) if term.nulls_first else None
-    condition = Q((f"{term.alias}__{'lt' if term.descending else 'gt'}", value))
-    if term.nullable and not term.nulls_first:
-        condition |= Q((f"{term.alias}__isnull", True))
-    return condition
+        return read(text, terms, bound_to)
+    except InvalidCursor as error:
+        raise RequestValidationError(
+            [{"type": "invalid_cursor", "loc": ("query", "cursor"), "msg": str(error), "input": text}]
+        ) from error

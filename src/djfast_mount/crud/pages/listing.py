@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from starlette.responses import Response
 
 from djfast_mount.crud.access.call import Call
-from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.pages.paging import Asked, Part, linked
+from djfast_mount.crud.query.conditions import condition_of
 from djfast_mount.crud.query.filters import NOT
-from djfast_mount.schemas import Page
-from djfast_mount.schemas.declaring.declaration import Shape, shape_of
+from djfast_mount.crud.query.order_expressions import prepared
+from djfast_mount.schemas.pages import Page
 
-__all__ = ["Listing", "items_of", "visible_relations"]
+__all__ = ["Listing"]
 
 
 class Listing:
@@ -33,7 +33,7 @@ class Listing:
         """Returns every row that the caller may see and asked for, in no order."""
         call, resource = self.call, self.call.resource
         gone = any(self.values.get(name) is not None for name in _names(resource.deletion.fields))
-        rows = call.rows(gone=gone).filter(resource.filters.condition(self.values, call.visibility))
+        rows = call.rows(gone=gone).filter(condition_of(resource.filters, self.values, call.visibility))
         text = self.values.get("search")
         return resource.hooks.search_rows(call, rows, text) if text else rows
 
@@ -41,8 +41,7 @@ class Listing:
         """Returns the page that was asked for: its items are schemas."""
         rows = self.rows()
         asked = self._asked()
-        prepared = self.call.resource.ordering.prepared(rows, asked.terms, self.call.visibility)
-        return self.call.resource.paging.part(prepared, asked, lambda found: items_of(self.call, found))
+        return self.call.resource.paging.part(prepared(rows, asked.terms, self.call.visibility), asked, self.call.items)
 
     def response(self) -> Response:
         """Returns the page as it is sent, with ``Link`` and, where it was asked for, its total."""
@@ -66,22 +65,3 @@ def _names(fields: frozenset[str]) -> list[str]:
     """The parameters that ask for a field itself."""
     ends = ("", "__exact", "__isnull")
     return [f"{sign}{field}{end}" for field in fields for sign in ("", NOT) for end in ends]
-
-
-def items_of(call: Call, rows: QuerySet[Any]) -> list[Any]:
-    """Returns the schemas of `rows`, with no related row that the caller may not see."""
-    prefetches = list(visible_relations(shape_of(call.resource.schema), call.visibility))
-    return call.resource.schema.read(rows.prefetch_related(*prefetches) if prefetches else rows)  # type: ignore[no-any-return]
-
-
-def visible_relations(shape: Shape, visibility: Visibility, path: str = "") -> list[Prefetch[Any, Any]]:
-    """Returns the prefetches that leave out related rows which may not be seen."""
-    found: list[Prefetch[Any, Any]] = []
-    for member in shape.relations():
-        model = member.field.related_model
-        name = f"{path}{member.source}"
-        if visibility.hides(model):
-            found.append(Prefetch(name, queryset=visibility.rows(model)))
-        if member.shape is not None:
-            found += visible_relations(member.shape, visibility, f"{name}__")
-    return found

@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from django.db.models import F, QuerySet
-from fastapi.exceptions import RequestValidationError
+from django.db.models import QuerySet
 from pydantic import Field
 
-from djfast_mount.crud.pages.cursors import InvalidCursor, Place, after, fingerprint, read, written
-from djfast_mount.crud.query.ordering import Term
+from djfast_mount.crud.query.terms import Term
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["Asked", "Cursor", "LimitOffset", "PageNumber", "Paging", "Part", "linked"]
+__all__ = ["NO_PLACE", "Asked", "LimitOffset", "PageNumber", "Paging", "Part", "Query", "Read", "linked", "ordered"]
 
 Query = Sequence[tuple[str, str]]
 Read = Callable[[QuerySet[Any]], list[Any]]
-_NO_PLACE = frozenset({"cursor", "offset", "page"})
+NO_PLACE = frozenset({"cursor", "offset", "page"})
+"""The parameters that say where a page begins."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class LimitOffset(Paging):
 
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
         limit, offset = asked.values["limit"], asked.values["offset"]
-        items = read(_ordered(rows, asked.terms)[offset : offset + limit + 1])
+        items = read(ordered(rows, asked.terms)[offset : offset + limit + 1])
         following = {"next": str(offset + limit)} if len(items) > limit else {}
         before = {"prev": str(max(0, offset - limit))} if offset else {}
         links = {name: {"offset": value} for name, value in {"first": "0", **before, **following}.items()}
@@ -111,58 +110,16 @@ class PageNumber(Paging):
 
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
         limit, number = asked.values["limit"], asked.values["page"]
-        items = read(_ordered(rows, asked.terms)[(number - 1) * limit : number * limit + 1])
+        items = read(ordered(rows, asked.terms)[(number - 1) * limit : number * limit + 1])
         following = {"next": str(number + 1)} if len(items) > limit else {}
         before = {"prev": str(number - 1)} if number > 1 else {}
         links = {name: {"page": value} for name, value in {"first": "1", **before, **following}.items()}
         return Part(items[:limit], following.get("next"), links)
 
 
-class Cursor(Paging):
-    """Pages that go on behind the last row: none is lost or repeated, whatever others add or remove."""
-
-    def fields(self) -> dict[str, tuple[Any, Any]]:
-        told = "Where to go on: what `next` of another page was."
-        text = Annotated[str, Field(max_length=8000)]
-        return {**super().fields(), "cursor": (text, {"description": told})}
-
-    def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
-        limit, text = asked.values["limit"], asked.values.get("cursor")
-        bound_to = fingerprint(asked.terms, _filters(asked.query), asked.path)
-        place = _place(text, asked.terms, bound_to) if text else None
-        backward = place is not None and place.backward
-        # The keys come first, with the values of the cursor: read with the rows, these could have changed since.
-        found, more = _keys(rows, asked.terms, place, limit)
-        if not found:
-            return Part([], None, {"first": {}})
-        shown = read(_ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms))
-        places = [Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))]
-        before, following = (written(place, asked.terms, bound_to) for place in places)
-        has_next, has_previous = (True, more) if backward else (more, place is not None)
-        links = _cursors(prev=before if has_previous else None, next=following if has_next else None)
-        return Part(shown, following if has_next else None, {"first": {}, **links})
-
-
-def _keys(
-    rows: QuerySet[Any], order: Sequence[Term], place: Place | None, limit: int
-) -> tuple[list[tuple[Any, ...]], bool]:
-    """The keys of a page, each with the values of its terms, and whether there are more in the direction of `place`."""
-    backward = place is not None and place.backward
-    terms = [term.turned() for term in order] if backward else order
-    if place is not None:
-        rows = rows.filter(after(terms, place.values))
-    found = list(_ordered(rows, terms).values_list("pk", *(F(term.alias) for term in terms))[: limit + 1])
-    shown = found[:limit]
-    return shown[::-1] if backward else shown, len(found) > limit
-
-
-def _cursors(**links: str | None) -> dict[str, dict[str, str]]:
-    return {name: {"cursor": cursor} for name, cursor in links.items() if cursor is not None}
-
-
 def linked(part: Part, asked: Asked, url: str) -> str:
     """Returns the header ``Link`` of a page (RFC 8288), for a list at `url`."""
-    kept = [(name, value) for name, value in asked.query if name not in _NO_PLACE]
+    kept = [(name, value) for name, value in asked.query if name not in NO_PLACE]
     links = []
     for name, parameters in part.links.items():
         query = urlencode([*kept, *parameters.items()])
@@ -170,19 +127,6 @@ def linked(part: Part, asked: Asked, url: str) -> str:
     return ", ".join(links)
 
 
-def _filters(query: Query) -> list[tuple[str, str]]:
-    # What changes the page, not the list: a client may ask for longer pages on the way.
-    return [(name, value) for name, value in query if name not in {*_NO_PLACE, "limit", "total"}]
-
-
-def _place(text: str, terms: Sequence[Term], bound_to: str) -> Place:
-    try:
-        return read(text, terms, bound_to)
-    except InvalidCursor as error:
-        raise RequestValidationError(
-            [{"type": "invalid_cursor", "loc": ("query", "cursor"), "msg": str(error), "input": text}]
-        ) from error
-
-
-def _ordered(rows: QuerySet[Any], terms: Sequence[Term]) -> QuerySet[Any]:
+def ordered(rows: QuerySet[Any], terms: Sequence[Term]) -> QuerySet[Any]:
+    """Returns `rows`, which have an alias for each term, in the order of the terms."""
     return rows.order_by(*(term.ordered() for term in terms))

@@ -13,12 +13,10 @@ from pydantic import BaseModel, Field, create_model
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.declaring.resource import Resource
-from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.pages.paging import LimitOffset
-from djfast_mount.crud.query.fields import PARTS, kind_of, stored_type
+from djfast_mount.crud.query.fields import MEASURES, PARTS, kind_of, stored_type
 from djfast_mount.crud.query.list_query import choice_field, order_field
 from djfast_mount.crud.query.measures import AGGREGATES, count_of
-from djfast_mount.crud.query.parameters import MEASURES, countable
 
 __all__ = ["Aggregation", "Function"]
 
@@ -48,7 +46,7 @@ class Aggregation:
         self._resource = resource
         own = resource.exposure.fields
         self._columns = {name: found for name, found in own.items() if _is_measured(found)}
-        self._relations = countable(resource.exposure)
+        self._relations = resource.exposure.countable()
         every = [ROWS, *self._columns, *self._relations]
         self.fields = every if fields is None else [name for name in every if name in fields]
         possible = dict(_groups(resource))
@@ -98,19 +96,23 @@ class Aggregation:
         row = create_model(f"{name}Value", value=(value, ...), **groups)
         return create_model(f"{name}Aggregate", values=(list[row], ...))  # type: ignore[valid-type]
 
-    def values(self, listing: Listing, function: Function, field: str) -> list[dict[str, Any]]:
-        """Returns the value of each group, in the order that was asked for. Runs on the request thread.
+    def values(
+        self, call: Call, rows: QuerySet[Any], asked: Mapping[str, Any], function: Function, field: str
+    ) -> list[dict[str, Any]]:
+        """Returns the value of each group of `rows`, in the order that was asked for. Runs on the request thread.
+
+        Args:
+            asked: What the request sent, by parameter.
 
         Raises: RequestValidationError, when the function says nothing of such a field.
         """
-        rows = listing.rows()
-        measured = self._measured(listing.call, function, field)
-        groups = list(listing.values.get("group_by") or ())
+        measured = self._measured(call, function, field)
+        groups = list(asked.get("group_by") or ())
         if not groups:
-            if wanted := self._wanted(listing.values):
+            if wanted := self._wanted(asked):
                 raise _invalid(wanted[0][0], "This is about groups: say by what, group_by.", wanted[0][1])
             return [{"value": _plain(rows.aggregate(value=measured)["value"], function)}]
-        return list(self._grouped(rows, measured, groups, function, listing.values))
+        return list(self._grouped(rows, measured, groups, function, asked))
 
     def _grouped(
         self, rows: QuerySet[Any], measured: Any, groups: Sequence[str], function: Function, values: Mapping[str, Any]

@@ -17,7 +17,7 @@ from django.db import models
 from django.utils import timezone
 from pydantic import AfterValidator, Field
 
-__all__ = ["MOST_VALUES", "PARTS", "FieldKind", "kind_of", "stored", "stored_type", "value_type"]
+__all__ = ["MEASURES", "MOST_VALUES", "PARTS", "FieldKind", "Measure", "kind_of", "stored", "stored_type", "value_type"]
 
 FieldKind = Literal["text", "choice", "integer", "number", "boolean", "date", "datetime", "time", "duration", "uuid"]
 
@@ -26,6 +26,10 @@ MOST_VALUES = 1000
 
 # A longer pattern is an error of SQLite's, whose limit for LIKE is 50,000 bytes.
 _MOST_CHARACTERS = 2000
+
+Measure = Literal["count", "sum", "avg", "min", "max"]
+MEASURES: tuple[Measure, ...] = ("sum", "avg", "min", "max")
+"""What is made of a field of related rows."""
 
 PARTS = ("year", "quarter", "month", "day", "week", "week_day")
 """The parts of a date that can be asked for."""

@@ -1,32 +1,20 @@
-"""The filters of a resource: the query model that reads them, and the condition that they make.
-
-1. Relations are asked by EXISTS: no row comes twice, and no DISTINCT is needed.
-2. All parameters of one relation speak of the same related row: ``departments__name=a&departments__size__gte=5`` finds
-   companies with a department that is both.
-3. The opposite of a filter is true for nulls too: ``!name=x`` finds whatever is not `x`.
-"""
+"""The filters of a resource: which there are, and what each takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from django.db.models import BooleanField, Q, Value
-from django.db.models.functions import Coalesce
-from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
-
-from djfast_mount.crud.access.visibility import Visibility
-from djfast_mount.crud.declaring.exposure import Exposure, relation
-from djfast_mount.crud.query.measures import measure_of
+from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.query.parameters import Parameter, default_parameters, parameters
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["Filters"]
+__all__ = ["NOT", "RESERVED", "Filters"]
 
 NOT = "!"
-_COMPARISONS = {"gte": GreaterThanOrEqual, "lte": LessThanOrEqual}
-Values = Mapping[str, Any]
+RESERVED = frozenset({"limit", "offset", "page", "cursor", "total", "search", "order_by", "group_by"})
+"""Parameters with a meaning of their own."""
 
 
 class Filters:
@@ -67,26 +55,6 @@ class Filters:
         sign = NOT if opposites else ""
         return {sign + name: _field(parameter) for name, parameter in self._parameters.items()}
 
-    def condition(self, values: Values, visibility: Visibility) -> Q:
-        """Returns what `values`, by parameter, ask for. None stands for a parameter that was not sent."""
-        asked = [
-            (self._parameters[name.removeprefix(NOT)], value, name.startswith(NOT))
-            for name, value in values.items()
-            if value is not None and name.removeprefix(NOT) in self._parameters
-        ]
-        condition = self._joined(
-            [(parameter, value) for parameter, value, opposite in asked if not opposite], visibility
-        )
-        for parameter, value, opposite in asked:
-            if opposite:
-                condition &= ~self._joined([(parameter, value)], visibility)
-        return condition
-
-    def _joined(self, asked: list[tuple[Parameter, Any]], visibility: Visibility) -> Q:
-        return _conditions(
-            self.exposure.model, [(parameter, parameter.path, value) for parameter, value in asked], visibility
-        )
-
 
 def _chosen(
     exposure: Exposure, choice: Literal["default", "all"] | Sequence[str], skip: frozenset[str]
@@ -111,30 +79,3 @@ def _unreserved(name: str, reserved: set[str]) -> str:
 
 def _field(parameter: Parameter) -> tuple[Any, dict[str, Any]]:
     return parameter.annotation, {"description": parameter.description}
-
-
-def _conditions(model: Any, asked: list[tuple[Parameter, tuple[str, ...], Any]], visibility: Visibility) -> Q:
-    """The condition for rows of `model`; the paths are what is left of each parameter's way."""
-    condition = Q()
-    below: dict[str, list[tuple[Parameter, tuple[str, ...], Any]]] = {}
-    for parameter, path, value in asked:
-        if path:
-            below.setdefault(path[0], []).append((parameter, path[1:], value))
-        elif parameter.measure is not None:
-            condition &= Q(_comparison(model, parameter, value, visibility))
-        else:
-            condition &= Q((parameter.lookup, value))
-    for name, further in below.items():
-        inner = _conditions(relation(model, name).related_model, further, visibility)
-        condition &= Q(visibility.behind(model, name, inner))
-    return condition
-
-
-def _comparison(model: Any, parameter: Parameter, value: Any, visibility: Visibility) -> Any:
-    name, _, side = parameter.lookup.partition("__")
-    measured = measure_of(visibility, model, name, parameter.measure or "count", parameter.measured)
-    comparison = _COMPARISONS.get(side, Exact)(measured, value)
-    if parameter.measured is None:
-        return comparison
-    # A sum over no rows is null, of which the opposite would be null too.
-    return Coalesce(comparison, Value(False), output_field=BooleanField())

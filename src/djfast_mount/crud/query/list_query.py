@@ -15,10 +15,7 @@ from typing_extensions import TypedDict
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["RESERVED", "ListQuery", "check_parameters", "choice_field", "list_fields", "order_field"]
-
-RESERVED = frozenset({"limit", "offset", "page", "cursor", "total", "search", "order_by", "group_by"})
-"""Parameters with a meaning of their own."""
+__all__ = ["ListQuery", "check_parameters", "choice_field", "list_fields", "order_field"]
 
 Fields = dict[str, tuple[Any, dict[str, Any]]]
 _TYPED_DICT: Any = TypedDict  # made of names that are not known before

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
-from djfast_mount.crud.query.parameters import Measure
+from djfast_mount.crud.query.fields import Measure
 
 __all__ = ["AGGREGATES", "count_of", "measure_of"]
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from django.db import models
 from pydantic import Field
 
 from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
-from djfast_mount.crud.query.fields import MOST_VALUES, PARTS, FieldKind, kind_of, value_type
+from djfast_mount.crud.query.fields import MEASURES, MOST_VALUES, PARTS, FieldKind, Measure, kind_of, value_type
 
-__all__ = ["MEASURES", "Measure", "Parameter", "countable", "default_parameters", "parameters"]
-
-Measure = Literal["count", "sum", "avg", "min", "max"]
-MEASURES: tuple[Measure, ...] = ("sum", "avg", "min", "max")
+__all__ = ["Parameter", "default_parameters", "parameters"]
 
 _Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 _Year = Annotated[int, Field(ge=1, le=9999)]
@@ -73,11 +70,6 @@ def parameters(exposure: Exposure, *, skip: frozenset[str] = frozenset()) -> Ite
 def default_parameters(exposure: Exposure, *, skip: frozenset[str] = frozenset()) -> Iterator[Parameter]:
     """The readable few: the resource's own fields, without the parts of dates, and the numbers of related rows."""
     return (parameter for parameter in parameters(exposure, skip=skip) if parameter.basic and not parameter.path)
-
-
-def countable(exposure: Exposure) -> list[str]:
-    """The relations whose rows can be counted."""
-    return [name for name in exposure.related if is_to_many(relation(exposure.model, name))]
 
 
 def _of_field(path: tuple[str, ...], name: str, field: models.Field[Any, Any]) -> Iterator[Parameter]:
@@ -163,8 +155,3 @@ def _measured(
     annotation = Annotated[float, Field(allow_inf_nan=False)] if annotation is float else annotation
     full = _SEPARATOR.join((*path, name))
     return Parameter(full, annotation, path, f"{relation_name}{side}", told, measure, measured, basic)
-
-
-def named(found: Sequence[Parameter], name: str) -> Parameter | None:
-    """Returns the parameter called `name` among those `found`."""
-    return next((parameter for parameter in found if parameter.name == name), None)

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 
-from djfast_mount.crud.access.call import Call, CallOf
+from djfast_mount.crud.access.call import Call
+from djfast_mount.crud.access.call_of import CallOf
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing

@@ -17,8 +17,10 @@ from fastapi import Body, Depends
 from pydantic import Field, TypeAdapter
 from starlette.responses import Response
 
-from djfast_mount.crud.access.call import Call, CallOf
+from djfast_mount.crud.access.call import Call
+from djfast_mount.crud.access.call_of import CallOf
 from djfast_mount.crud.access.scopes import Action
+from djfast_mount.crud.declaring.options import RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.aggregation import Aggregation, Function
@@ -27,8 +29,8 @@ from djfast_mount.crud.query.list_query import ListQuery, list_fields
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, responses_of, summary_of
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
 from djfast_mount.crud.writing import writes
-from djfast_mount.crud.writing.bodies import change_model
-from djfast_mount.schemas import Page
+from djfast_mount.crud.writing.changes import change_model
+from djfast_mount.schemas.pages import Page
 
 __all__ = ["RouteSpec", "routes_of"]
 
@@ -46,16 +48,16 @@ class RouteSpec:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def routes_of(
-    resource: Resource, aggregation: Aggregation | None, *, documented: bool = True, asynchronous: bool = False
-) -> Iterator[RouteSpec]:
-    """Yields the routes of `resource`.
+def routes_of(resource: Resource, options: RouterOptions) -> Iterator[RouteSpec]:
+    """Yields the routes of `resource`, whose router has these `options`.
 
-    Args:
-        documented: Whether filters stand in OpenAPI.
-        asynchronous: Whether the endpoints are coroutines. Their work is done on the request thread all the same.
+    Endpoints that are coroutines have their work done on the request thread all the same.
     """
-    for spec in _Routes(resource, documented).all(aggregation):
+    wanted = options.get("aggregate", True)
+    fields = None if wanted is True else wanted or ()
+    aggregation = Aggregation(resource, fields, options.get("group_by")) if wanted else None
+    asynchronous = options.get("asynchronous", False)
+    for spec in _Routes(resource, options.get("document_filters", True)).all(aggregation):
         run = spec.endpoint
         if asynchronous:
             spec.endpoint = _as_coroutine(run)
@@ -129,7 +131,9 @@ class _Routes:
 
         def run(call: Call, function: Function, field: str) -> Response:
             listing = Listing(call, query().values(call.request))
-            found = answer.model_validate({"values": aggregation.values(listing, function, field)})
+            found = answer.model_validate(
+                {"values": aggregation.values(call, listing.rows(), listing.values, function, field)}
+            )
             body = found.model_dump_json(by_alias=True, exclude_unset=True)
             return Response(body, 200, media_type="application/json")
 

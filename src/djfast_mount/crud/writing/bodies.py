@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Union, get_args, get_origin
 
-from django.db import models
 from pydantic import MISSING, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from djfast_mount.schemas import Create, Update
-from djfast_mount.schemas.declaring.declaration import declared
-from djfast_mount.schemas.declaring.field_types import field_type
+from djfast_mount.schemas.model_schema import Create, Update
 from djfast_mount.schemas.writing.body_models import body_model
 from djfast_mount.schemas.writing.slots import plan_of
 
-__all__ = ["change_model", "create_body", "defaults_of", "replace_body", "update_body"]
+__all__ = ["bodies_of", "create_body", "defaults_of", "replace_body", "update_body"]
 
 
 def create_body(schema: Any, parent_key: Any = None) -> type[BaseModel]:
@@ -28,6 +26,21 @@ def update_body(schema: Any, parent_key: Any = None) -> type[BaseModel]:
     return body_model(Update, schema, "update", parent_key)
 
 
+def bodies_of(schema: Any, options: Mapping[str, Any], parent_key: Any) -> dict[str, type[BaseModel]]:
+    """Returns the class of each body, by action, that the arguments of a router ask for."""
+    create, update = options.get("create", False), options.get("update", False)
+    replace = options.get("replace", bool(update))
+    bodies: dict[str, type[BaseModel]] = {}
+    if create:
+        bodies["create"] = create_body(schema, parent_key) if create is True else create
+    if update:
+        bodies["update"] = update_body(schema, parent_key) if update is True else update
+    if replace:
+        whole = replace_body(update_body(schema, parent_key), create_body(schema, parent_key))
+        bodies["replace"] = whole if replace is True else replace
+    return bodies
+
+
 @cache
 def replace_body(update: type[BaseModel], create: type[BaseModel]) -> type[BaseModel]:
     """Returns the body of PUT: that of a change, in which everything must be sent that a new row needs."""
@@ -35,27 +48,6 @@ def replace_body(update: type[BaseModel], create: type[BaseModel]) -> type[BaseM
     fields = {name: _required(info) for name, info in update.model_fields.items() if name in required}
     name = f"{update.__name__.removesuffix('Update')}Replace"
     return create_model(name, __base__=update, __module__=update.__module__, **fields)
-
-
-@cache
-def change_model(update: type[BaseModel], model: type[models.Model]) -> type[BaseModel]:
-    """Returns one item of a bulk change: the row's key, and what is changed."""
-    key = model._meta.pk
-    parts = key.fields if isinstance(key, models.CompositePrimaryKey) else [key]
-    fields: dict[str, Any] = {}
-    for part in parts:
-        told = Field(alias=part.name, description=f"Which {model._meta.verbose_name} is changed.")
-        fields[f"key_{part.name}"] = (field_type(part).read, told)
-    name = f"{update.__name__.removesuffix('Update')}Change"
-    return create_model(name, __base__=update, __module__=update.__module__, **fields)
-
-
-def key_in(change: BaseModel, model: type[models.Model]) -> Any:
-    """Returns the primary key that an item of a bulk change names."""
-    key = model._meta.pk
-    if isinstance(key, models.CompositePrimaryKey):
-        return tuple(getattr(change, f"key_{part.name}") for part in key.fields)
-    return getattr(change, f"key_{key.name}")
 
 
 def defaults_of(body: BaseModel) -> dict[str, Any]:
@@ -76,8 +68,3 @@ def _required(info: FieldInfo) -> Any:
     if get_origin(annotation) is Union:
         annotation = Union[tuple(each for each in get_args(annotation) if each is not MISSING)]  # noqa: UP007
     return annotation, Field(alias=info.alias, description=info.description, json_schema_extra=info.json_schema_extra)
-
-
-def public_name(schema: Any) -> str:
-    """Returns the name of `schema` in OpenAPI."""
-    return declared(schema).public_name

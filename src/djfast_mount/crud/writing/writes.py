@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from djfast_mount.crud.access.call import Call, not_found
 from djfast_mount.crud.access.named_rows import check_named, check_visible, keep_hidden
 from djfast_mount.crud.access.scopes import has_permission
-from djfast_mount.crud.routes.representation import check_unchanged
-from djfast_mount.crud.writing.bodies import key_in
+from djfast_mount.crud.writing.changes import key_in
+from djfast_mount.crud.writing.etags import check_if_match, etag_of
 
 __all__ = ["change", "change_many", "create", "delete", "locked"]
 
@@ -51,7 +51,7 @@ def change(call: Call, keys: Keys, body: BaseModel, *, whole: bool = False) -> M
     with _transaction(call):
         row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
         check_row_permission(call, row)
-        check_unchanged(call, row)
+        _check_unchanged(call, row)
         _change(call, [(("body",), row, body)], whole=whole)
     return row
 
@@ -81,7 +81,7 @@ def delete(call: Call, keys: Keys) -> None:
     with _transaction(call):
         row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
         check_row_permission(call, row)
-        check_unchanged(call, row)
+        _check_unchanged(call, row)
         call.resource.hooks.delete_row(call, row)
 
 
@@ -105,6 +105,16 @@ def check_row_permission(call: Call, row: Model) -> None:
     wanted, view = call.resource.permission(call.action), call.resource.permission("read")
     if not has_permission(user, wanted, row):
         raise HTTPException(403, "Forbidden") if has_permission(user, view, row) else not_found()
+
+
+def _check_unchanged(call: Call, row: Model) -> None:
+    """Raises HTTPException 412 where the client's ``If-Match`` is stale, 428 where it is needed and absent."""
+    kind = call.resource.if_match
+    if_match = call.request.headers.get("if-match")
+    if if_match is None and kind == "required":
+        raise HTTPException(428, "Send If-Match with the ETag of the row as you know it.")
+    if if_match is not None and kind != "off":
+        check_if_match(if_match, etag_of(call.json_of(row)))
 
 
 def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whole: bool) -> None:

@@ -1,0 +1,41 @@
+"""What a schema shows of its model: the only fields that callers may filter, order, search and aggregate by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models
+
+from djfast_mount.crud.declaring.exposure import Exposure
+from djfast_mount.schemas.declaring.declaration import Shape, shape_of
+from djfast_mount.schemas.declaring.mapping import orm_of
+
+__all__ = ["exposure_of"]
+
+
+def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> Exposure:
+    """Returns what `schema` shows. What it shows to some callers alone is left out: a filter would tell it to all.
+
+    Args:
+        children: What the children of the resource show, by the relation that leads to them.
+    """
+    found = _of_shape(shape_of(schema))
+    return Exposure(found.model, found.fields, {**(children or {}), **found.related})
+
+
+def _of_shape(shape: Shape) -> Exposure:
+    fields: dict[str, models.Field[Any, Any]] = {}
+    related: dict[str, Exposure] = {}
+    for member in shape.members:
+        if orm_of(shape.schema.model_fields[member.name]).read_scopes:
+            continue
+        found = member.field
+        if member.kind == "column" or (member.kind == "one" and found.concrete):
+            fields[member.key] = found
+        if member.shape is not None:
+            related[member.source] = _of_shape(member.shape)
+        elif member.kind == "keys":
+            key = found.related_model._meta.pk
+            related[member.source] = Exposure(found.related_model, {key.name: key})
+    return Exposure(shape.model, fields, related)

@@ -1,0 +1,102 @@
+"""The text of a cursor: a place in an order from which a list goes on.
+
+1. A cursor holds the values of a row's terms, not a number of rows: nothing is lost or repeated when others change.
+2. It is signed, has a version, and is bound to the order and the filters that it came from.
+3. Its values have the types of their fields. A cursor that was not made here for this list is refused.
+
+It is signed, not encrypted: whoever has it can read the values by which the list is ordered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from django.core import signing
+from django.db.models import Q
+from pydantic import ValidationError
+
+from djfast_mount.crud.query.terms import Term
+
+__all__ = ["InvalidCursor", "Place", "after", "fingerprint", "read", "written"]
+
+VERSION = 1
+_SALT = "djfast_mount.crud.cursor"
+
+
+class InvalidCursor(ValueError):
+    """The text is no cursor of this list."""
+
+
+class Place(NamedTuple):
+    """Where a list goes on: behind the row with these values, or before it where `backward`."""
+
+    values: list[Any]
+    backward: bool = False
+
+
+def fingerprint(terms: Iterable[Term], asked: Iterable[tuple[str, str]], where: str) -> str:
+    """Returns what binds a cursor to its list: the order, the filters, and the path that the list is at."""
+    order = [f"{'-' if term.descending else ''}{term.name}" for term in terms]
+    told = repr((order, sorted(asked), where))
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def written(place: Place, terms: Sequence[Term], bound_to: str) -> str:
+    """Returns the text of the cursor for `place`."""
+    values = [
+        None if value is None else term.validator().dump_python(value, mode="json")
+        for term, value in zip(terms, place.values, strict=True)
+    ]
+    return signing.dumps([VERSION, bound_to, int(place.backward), values], salt=_SALT)
+
+
+def read(text: str, terms: Sequence[Term], bound_to: str) -> Place:
+    """Returns the place that a cursor stands for.
+
+    Raises:
+        InvalidCursor: It was not signed by this site, is of another version, or belongs to another list.
+    """
+    try:
+        version, owner, backward, raw = signing.loads(text, salt=_SALT)
+    except (signing.BadSignature, ValueError, TypeError) as error:
+        raise InvalidCursor("The cursor was not made by this site.") from error
+    if version != VERSION:
+        raise InvalidCursor("The cursor is of another version. Start again without it.")
+    if owner != bound_to or len(raw) != len(terms):
+        raise InvalidCursor("The cursor belongs to another order, or to other filters. Start again without it.")
+    try:
+        values = [
+            None if value is None else term.validator().validate_python(value)
+            for term, value in zip(terms, raw, strict=True)
+        ]
+    except ValidationError as error:
+        raise InvalidCursor("The cursor does not fit this list. Start again without it.") from error
+    return Place(values, bool(backward))
+
+
+def after(terms: Sequence[Term], values: Sequence[Any]) -> Q:
+    """Returns the condition for rows that come after the one with these `values`, in the order of `terms`.
+
+    An OR of one condition for each term: equal in all terms before it, and behind in this one.
+    """
+    condition, equal = Q(), Q()
+    behind_any = False
+    for term, value in zip(terms, values, strict=True):
+        behind = _behind(term, value)
+        if behind is not None:
+            condition = condition | (equal & behind) if behind_any else equal & behind
+            behind_any = True
+        equal &= Q((f"{term.alias}__isnull", True)) if value is None else Q((term.alias, value))
+    return condition if behind_any else Q(pk__in=[])
+
+
+def _behind(term: Term, value: Any) -> Q | None:
+    """The rows behind `value` in this term alone; None where there cannot be any."""
+    if value is None:
+        return Q((f"{term.alias}__isnull", False)) if term.nulls_first else None
+    condition = Q((f"{term.alias}__{'lt' if term.descending else 'gt'}", value))
+    if term.nullable and not term.nulls_first:
+        condition |= Q((f"{term.alias}__isnull", True))
+    return condition

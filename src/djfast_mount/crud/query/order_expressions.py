@@ -1,0 +1,58 @@
+"""What the terms of an order come to in the database.
+
+A related row that may not be seen orders as if its value were null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db.models import F, Model, QuerySet, Subquery
+
+from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.declaring.exposure import relation
+from djfast_mount.crud.query.measures import count_of
+from djfast_mount.crud.query.terms import Term
+
+__all__ = ["prepared"]
+
+
+def prepared(rows: QuerySet[Any], terms: Sequence[Term], visibility: Visibility) -> QuerySet[Any]:
+    """Returns `rows` with an alias for each term, in no order yet."""
+    return rows.alias(**{term.alias: _expression(rows.model, term, visibility) for term in terms})
+
+
+def _expression(model: type[Model], term: Term, visibility: Visibility) -> Any:
+    if term.counted:
+        return count_of(visibility, model, term.column)
+    if not term.path:
+        return F(term.column)
+    return _behind(model, term.path, term.column, visibility)
+
+
+def _behind(model: type[Model], path: tuple[str, ...], column: str, visibility: Visibility) -> Any:
+    """The value of a column of the row that `path` leads to, or null where that row may not be seen."""
+    if not _restricted(model, path, visibility):
+        return F("__".join((*_query_names(model, path), column)))
+    found = relation(model, path[0])
+    related = visibility.related(model, path[0])
+    if len(path) > 1:
+        further = _behind(found.related_model, path[1:], column, visibility)
+        return Subquery(related.annotate(_value=further).values("_value")[:1])
+    return Subquery(related.values(column)[:1])
+
+
+def _restricted(model: type[Model], path: tuple[str, ...], visibility: Visibility) -> bool:
+    for name in path:
+        model = relation(model, name).related_model
+        if visibility.restricts(model):
+            return True
+    return False
+
+
+def _query_names(model: type[Model], path: tuple[str, ...]) -> Iterator[str]:
+    for name in path:
+        found = relation(model, name)
+        yield found.name
+        model = found.related_model

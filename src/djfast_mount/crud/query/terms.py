@@ -1,0 +1,52 @@
+"""One term of an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db.models import F
+from pydantic import TypeAdapter
+
+__all__ = ["Term"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of an order.
+
+    Args:
+        name: What callers call it.
+        path: The relations that lead to the ordered column; all of them to one row.
+        column: The column's attribute there; of a count, the relation.
+        nullable: Whether its value may be null.
+        type: What its values are validated as when they come back in a cursor.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    column: str
+    nullable: bool
+    type: Any
+    counted: bool = False
+    descending: bool = False
+    nulls_first: bool = False
+
+    @property
+    def alias(self) -> str:
+        """The name of its expression among those of a queryset."""
+        return f"_order_{self.name.replace('__', '_of_')}"
+
+    def turned(self) -> Term:
+        """Returns the term of the reversed order."""
+        return replace(self, descending=not self.descending, nulls_first=not self.nulls_first)
+
+    def ordered(self) -> Any:
+        """Returns what a queryset is ordered by, once `prepared()` has given it the alias."""
+        if not self.nullable:
+            return f"-{self.alias}" if self.descending else self.alias
+        nulls = {"nulls_first": True} if self.nulls_first else {"nulls_last": True}
+        return F(self.alias).desc(**nulls) if self.descending else F(self.alias).asc(**nulls)
+
+    def validator(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.type)
