@@ -70,7 +70,7 @@ WORDS_TO_AVOID = {"manager", "helper", "util", "utils", "wrapper", "bridge", "ad
 # Called by StaticFiles alone, which has looked at the type.
 NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectResponse"}
 
-LONGEST_CHAIN = 19
+LONGEST_CHAIN = 17
 # What does not keep the rules yet. An entry whose room keeps them fails, so the lists only grow shorter.
 MANY_BRANCHES = {"api_docs.pages": {"_refusal"}, "exception_handlers.integrity": {"_named"}}
 DEEP = {"threads.lease": {"close_iterators"}}
@@ -200,7 +200,7 @@ def test_modules_stand_on_few_others(room: str) -> None:
 
 def test_few_files_stand_outside_of_the_rooms() -> None:
     """What lies in the package's own folder is a public face or a leaf."""
-    assert len(list(PACKAGE.glob("*.py"))) <= 19
+    assert len(list(PACKAGE.glob("*.py"))) <= 18
 
 
 @rooms

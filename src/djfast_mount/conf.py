@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from django.conf import settings
 
-from djfast_mount import option_kinds as kinds
+from djfast_mount import options as kinds
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 

@@ -26,9 +26,8 @@ from starlette.requests import HTTPConnection
 from djfast_mount.apis.dependencies import add_dependency
 from djfast_mount.database.connections import begun
 from djfast_mount.exceptions import ConfigurationError, MountError
-from djfast_mount.offload import run as offload
+from djfast_mount.offload.current import Source, current_source
 from djfast_mount.spelling import did_you_mean
-from djfast_mount.threads.source import Source
 
 __all__ = ["Atomic", "atomic", "honour_atomic_requests"]
 
@@ -125,7 +124,7 @@ def honour_atomic_requests(api: FastAPI) -> None:
 
 @contextlib.asynccontextmanager
 async def _in_transactions(connection: HTTPConnection, aliases: tuple[str, ...]) -> AsyncIterator[None]:
-    source = offload.current_source()
+    source = current_source()
     if source is None:
         raise MountError(
             "A transaction needs the request's own thread, and this app is not served by mount(). Test through the "
@@ -139,7 +138,7 @@ async def _in_transactions(connection: HTTPConnection, aliases: tuple[str, ...])
     _blocks.set((*outer, block))
     try:
         if source.held is not None or connection.scope["type"] != "http":
-            await offload.run(block.enter)
+            await source.run(block.enter)
         yield
     except BaseException as error:
         kept = isinstance(error, HTTPException) and error.status_code < 400
@@ -155,4 +154,4 @@ async def _leave(source: Source, block: _Block, outer: tuple[_Block, ...], error
     if source.held is None:
         block.over = True
     else:
-        await offload.run(block.leave, error)
+        await source.run(block.leave, error)

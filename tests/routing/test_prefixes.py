@@ -83,7 +83,9 @@ class Stubs:
 
     def __init__(self) -> None:
         self.scopes: list[tuple[str, Scope]] = []
-        threads = RequestThreads(Pool(1, None, wait_timeout=1), Stubs)  # type: ignore[arg-type]  # takes no thread
+        # It takes no thread, so nothing of this is called.
+        never: Any = None
+        threads = RequestThreads(Pool(1, never, wait_timeout=1), own_thread=never, ended=bool, unavailable=never)
         apps = {prefix: partial(self.app, prefix) for prefix in PREFIXES}
         self.root = MountedApplication(
             apps,

@@ -11,8 +11,8 @@ import pytest
 
 from djfast_mount.threads import lease as leases
 from djfast_mount.threads.calls import FutureCall
-from djfast_mount.threads.claim import IDLE, LOOKS
 from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.looks import IDLE, LOOKS
 from djfast_mount.threads.pool import RETURNING_FIRST, Pool
 from laws.clock import ClockLoop
 from laws.record import Stop

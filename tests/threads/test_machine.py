@@ -20,8 +20,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from djfast_mount.threads import claim as claims
 from djfast_mount.threads import lease as leases
+from djfast_mount.threads import looks
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.claim import Claim
 from djfast_mount.threads.lease import Lease
@@ -178,7 +178,7 @@ class PoolMachine(RuleBasedStateMachine):
     def make(self, size: int, crowded: bool) -> None:
         # Each look finds whatever is idle just then: time is not what this is about.
         self.patch = pytest.MonkeyPatch()
-        for module, name in ((claims, "IDLE"), (claims, "LOOKS"), (leases, "REFUSAL")):
+        for module, name in ((looks, "IDLE"), (looks, "LOOKS"), (leases, "REFUSAL")):
             self.patch.setattr(module, name, 0)
         self.loop = ClockLoop()
         self.hooks = Hooks()

@@ -26,7 +26,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from djfast_mount.database.sessions import Stock, close_raw, session_of, watch_connections
 from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.exceptions import MountError
-from djfast_mount.offload.run import current_lease, settle
+from djfast_mount.offload.current import current_lease
+from djfast_mount.offload.way_back import settle
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.worker import current_worker
@@ -295,13 +296,13 @@ def may_close(connection: BaseDatabaseWrapper) -> None:
 
 
 def _note_started(**_: object) -> None:
-    lease = current_lease()
+    lease: Lease | None = current_lease()
     if lease is not None and not lease.announces:
         lease.open = True
 
 
 def _note_finished(**_: object) -> None:
-    lease = current_lease()
+    lease: Lease | None = current_lease()
     if lease is not None:
         lease.open = False
 

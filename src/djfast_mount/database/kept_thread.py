@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from djfast_mount.offload.run import current_source
+from djfast_mount.offload.current import current_source
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.worker import current_worker
 
@@ -68,4 +68,5 @@ def _lease() -> Lease | None:
     if source is None:
         return None
     # On a thread that the pool did not lend there may be no loop, and nothing is taken from it.
-    return source.held if source.held is not None else source.lease()
+    lease: Lease = source.held if source.held is not None else source.lease()
+    return lease

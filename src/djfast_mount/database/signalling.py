@@ -25,7 +25,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from djfast_mount.database.connections import in_transaction, keep_open, may_close, throw_away
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.cancellation import wait_shielded
-from djfast_mount.offload.run import current_source
+from djfast_mount.offload.current import current_source
 from djfast_mount.threads.worker import current_worker
 
 __all__ = ["is_signalled", "request_signalling"]

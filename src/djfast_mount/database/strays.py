@@ -22,13 +22,12 @@ from django.db.backends.signals import connection_created
 
 from djfast_mount.database.connections import in_transaction
 from djfast_mount.database.signalling import is_signalled
-from djfast_mount.offload.run import current_source
+from djfast_mount.offload.current import Source, current_source, in_flight
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.calls import FutureCall
-from djfast_mount.threads.source import Source
 from djfast_mount.threads.worker import current_worker
 
-__all__ = ["close_strays", "in_flight", "place", "places"]
+__all__ = ["close_strays", "place", "places"]
 
 logger = logging.getLogger("djfast_mount.strays")
 
@@ -40,15 +39,6 @@ _places: set[str] = set()  # guarded by _lock
 _of_requests: dict[int, list[BaseDatabaseWrapper]] = {}  # guarded by _lock; by the id of the request's source
 _of_threads: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []  # guarded by _lock
 _in_use: list[BaseDatabaseWrapper] = []  # guarded by _lock; of requests that have ended, when in a transaction
-
-
-class _InFlight:
-    """How many requests are being served. Changed on event loops only."""
-
-    count = 0
-
-
-in_flight = _InFlight()
 
 
 def places() -> list[str]:

@@ -38,7 +38,8 @@ from djfast_mount.django_for_api.responses import APIResponse, Parts, Returned, 
 from djfast_mount.django_half.middleware_methods import Methods, has_methods_only
 from djfast_mount.exception_handlers.lookup import answer_to
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.offload import run as offload
+from djfast_mount.offload.current import current_source
+from djfast_mount.offload.waiting import offer, waiting_thread
 from djfast_mount.spelling import did_you_mean
 from djfast_mount.threads.calls import FutureCall
 
@@ -275,9 +276,9 @@ class _Call:
 
     async def begin(self) -> Any:
         """Runs the API, in the context of the caller, until its response is there. Returns what stands for that."""
-        thread = offload.waiting_thread()
+        thread = waiting_thread()
         if thread is not None:
-            offload.offer(_WhileItWaits(thread))
+            offer(_WhileItWaits(thread))
         self._task = asyncio.create_task(self._run())
         await self._begun.wait()
         if self._response is None:
@@ -371,7 +372,7 @@ class _WhileItWaits(Executor):
         try:
             return self._thread.submit(fn, *args, **kwargs)
         except RuntimeError:  # It waits no more.
-            source = offload.current_source()
+            source = current_source()
             if source is None:
                 raise
             lease = source.lease()

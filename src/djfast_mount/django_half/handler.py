@@ -35,14 +35,15 @@ from django.core.signals import setting_changed
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
+from starlette.concurrency import iterate_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.database.signals import finished
 from djfast_mount.django_half.joined_middleware import JoinedChain
 from djfast_mount.django_half.middleware_modes import any_has_async_code
 from djfast_mount.django_half.view_guess import Guess, guess_of
-from djfast_mount.offload import run as offload
 from djfast_mount.offload.cancellation import wait_shielded
+from djfast_mount.offload.current import Source, current_lease, current_source
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
@@ -79,20 +80,20 @@ class DjangoHandler(ASGIHandler):
         return self.handle(scope, receive, send)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
-        source = offload.current_source()
+        source = current_source()
         if source is None:
             raise RuntimeError("DjangoHandler was called outside of mount(). Call django.core.asgi's handler instead.")
         try:
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        lease = source.lease()
+        lease: Lease = source.lease()
         try:
             set_script_prefix(get_script_prefix(scope))
-            await self._serve(lease, scope, body, receive, send)
+            await self._serve(source, lease, scope, body, receive, send)
         finally:
             if lease.calling:  # Sync code of a view that was cancelled may still read it.
-                await offload.run(body.close)
+                await source.run(body.close)
             else:
                 body.close()
 
@@ -115,12 +116,14 @@ class DjangoHandler(ASGIHandler):
         drawn = response.streaming and not response.is_async
         await super().send_response(cast(Any, _Drawn(response)) if drawn else response, send)
 
-    async def _serve(self, lease: Lease, scope: Scope, body: IO[bytes], receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, source: Source, lease: Lease, scope: Scope, body: IO[bytes], receive: Receive, send: Send
+    ) -> None:
         request, refusal = self.create_request(scope, body)
         if request is None:
-            await offload.run(_nothing)
+            await source.run(_nothing)
             await self.send_response(refusal, send)
-            await offload.run(_close, lease, refusal)
+            await source.run(_close, lease, refusal)
             return
         if Guess(request).is_async or self._always_async:
             departure = _Departure(receive, after=0)
@@ -131,7 +134,7 @@ class DjangoHandler(ASGIHandler):
         response: Any = None
         try:
             async with departure:
-                response = await serve(lease, request)
+                response = await serve(source, lease, request)
                 if departure.gone:
                     await asyncio.sleep(0)  # Here the cancellation is met, if it was not yet: nothing more is sent.
                 if response.streaming and not response.is_async:
@@ -143,10 +146,10 @@ class DjangoHandler(ASGIHandler):
         finally:
             # Not by `response.closed`: a response that a project keeps has been closed for requests before this one.
             if response is not None and _CLOSED not in vars(request):
-                await offload.run(_close, lease, response)
+                await source.run(_close, lease, response)
 
-    def _sync_response(self, lease: Lease, request: ASGIRequest) -> Coroutine[Any, Any, Any]:
-        return offload.run(self._respond, lease, request)
+    def _sync_response(self, source: Source, lease: Lease, request: ASGIRequest) -> Coroutine[Any, Any, Any]:
+        return source.run(self._respond, lease, request)
 
     def _respond(self, lease: Lease, request: ASGIRequest) -> Any:
         """The one hop: middleware, view, template and, where nobody else hears of it, the end of the spell."""
@@ -158,14 +161,14 @@ class DjangoHandler(ASGIHandler):
             lease.end_with_this_call()
         return response
 
-    async def _async_response(self, lease: Lease, request: ASGIRequest) -> Any:
+    async def _async_response(self, source: Source, lease: Lease, request: ASGIRequest) -> Any:
         chain = self._async_chain
         if chain is None:
-            chain = await offload.run(self._made_async_chain, request)
+            chain = await source.run(self._made_async_chain, request)
             if not isinstance(chain, _Chain):
                 return self._prepared(chain)
         elif not chain.begins_on_the_thread:
-            await offload.run(_nothing)  # Django's half always sends the signals.
+            await source.run(_nothing)  # Django's half always sends the signals.
         response = self._prepared(await chain.get_response_async(request))
         if _CLOSED in vars(request):
             with contextlib.suppress(ValueError):  # Where the response is kept, another request may have been faster.
@@ -192,7 +195,7 @@ class DjangoHandler(ASGIHandler):
 
     def _end(self, request: HttpRequest, response: Any) -> None:
         """Ends the spell with the call that it runs in, if the loop has nothing left to do but to send the response."""
-        lease = offload.current_lease()
+        lease: Lease | None = current_lease()
         # A middleware may have returned anything: that is for Django to find out.
         if lease is not None and _is_ready(response) and _ends_here(lease, response):
             vars(response)["_resource_closers"].append(request.close)
@@ -229,10 +232,8 @@ class _Drawn:
         self.cookies = response.cookies
         self.items = response.items
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        parts = iter(self._response)
-        while (part := await offload.draw(parts)) is not None:
-            yield part
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return iterate_in_threadpool(iter(self._response))
 
 
 class _Departure:

@@ -35,7 +35,7 @@ from django.http import HttpRequest
 from django.urls import ResolverMatch
 
 from djfast_mount.django_half.middleware_methods import has_methods_only
-from djfast_mount.offload import run as offload
+from djfast_mount.offload.current import current_source
 
 __all__ = ["JoinedChain"]
 
@@ -272,9 +272,10 @@ def _processed(middleware: Any, request: HttpRequest, response: Any) -> Any:
 
 
 async def _on_the_thread(function: Callable[..., Any], *args: Any) -> Any:
-    if offload.current_source() is None:  # A middleware has left the context of its request.
+    source = current_source()
+    if source is None:  # A middleware has left the context of its request.
         return await sync_to_async(function, thread_sensitive=True)(*args)
-    return await offload.run(function, *args)
+    return await source.run(function, *args)
 
 
 def _is_djangos(link: Any) -> bool:

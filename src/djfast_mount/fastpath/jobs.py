@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from djfast_mount.fastpath.private_names import private
-from djfast_mount.offload.run import current_source, run
+from djfast_mount.offload.current import Source, current_source
 
 __all__ = ["run_last"]
 
@@ -26,10 +26,10 @@ async def run_last(is_last: bool, job: Callable[..., Outcome], *args: Any) -> Ou
     source = current_source() if is_last else None
     if source is None:
         return tuple(await private.run_in_threadpool(job, *args))
-    return tuple(await run(_run_and_end, source, job, args))
+    return tuple(await source.run(_run_and_end, source, job, args))
 
 
-def _run_and_end(source: Any, job: Callable[..., Outcome], args: tuple[Any, ...]) -> Outcome:
+def _run_and_end(source: Source, job: Callable[..., Outcome], args: tuple[Any, ...]) -> Outcome:
     outcome = job(*args)
     refused, reply = outcome[0], outcome[-3]
     lease = source.held

@@ -1,21 +1,23 @@
-"""The request that the caller belongs to, as a context variable. Standard library only."""
+"""The request that the caller belongs to, as a context variable. Standard library only.
+
+What stands around a request, or inside of it, asks here and imports neither the pool nor the doors: the request itself
+brings along what runs a call on its thread.
+"""
 
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any, Protocol
 
-__all__ = ["Response", "current_response", "source"]
-
-source: contextvars.ContextVar[Any] = contextvars.ContextVar("djfast_mount_source")
-"""What the request that the caller belongs to has its lease from: a djfast_mount.threads.source.Source."""
+__all__ = ["Response", "Source", "current_lease", "current_response", "current_source", "in_flight", "source"]
 
 
 class Response(Protocol):
     """What the layers know of the response of a request: the part of its source that has to do with no thread."""
 
     scope: MutableMapping[str, Any]
+    """The request's, as ASGI has it."""
 
     change: Callable[[MutableMapping[str, Any]], Awaitable[None]] | None
     """What is handed each message of the response first, and sends on what becomes of it."""
@@ -30,7 +32,52 @@ class Response(Protocol):
         """ASGI: sends `message`. `changed` says whether `change` has seen it."""
 
 
+class Source(Response, Protocol):
+    """Where the lease of a request comes from.
+
+    A lease is a djfast_mount.threads.lease.Lease. Types do not say so here: this module is below that one.
+    """
+
+    base: contextvars.Context | None
+    """What the request began with."""
+
+    held: Any
+    """The lease, once a call has asked for it; None before."""
+
+    over: bool
+    """Whether the request has ended; each call then has a lease of its own."""
+
+    def lease(self) -> Any:
+        """Returns the lease for a call that is made now. Runs on the event loop."""
+
+    def run(self, function: Callable[..., Any], /, *args: Any) -> Coroutine[Any, Any, Any]:
+        """Runs `function` on the thread of the request that the caller belongs to: djfast_mount.offload.run.run()."""
+
+
+source: contextvars.ContextVar[Source] = contextvars.ContextVar("djfast_mount_source")
+"""What the request that the caller belongs to has its lease from."""
+
+
+class _InFlight:
+    """How many requests are being served. Changed on event loops only."""
+
+    count = 0
+
+
+in_flight = _InFlight()
+
+
+def current_source() -> Source | None:
+    """Returns what the request that the caller belongs to has its lease from; None outside of one."""
+    return source.get(None)
+
+
 def current_response() -> Response | None:
     """Returns the response of the request that the caller belongs to; None outside of one."""
-    found: Response | None = source.get(None)
-    return found
+    return source.get(None)
+
+
+def current_lease() -> Any:
+    """Returns the lease that the caller's request holds; None outside of one, or where it has none yet."""
+    found = source.get(None)
+    return None if found is None else found.held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import io
 import tempfile
@@ -10,23 +11,35 @@ from typing import Any
 
 from starlette.staticfiles import StaticFiles
 
-__all__ = ["is_file_access", "name_of", "owner_of"]
+from djfast_mount.offload.private_names import next_item
+
+__all__ = ["Kind", "kind_of", "owner_of"]
 
 _FILES = (tempfile.SpooledTemporaryFile, io.IOBase, StaticFiles)
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """Returns the name of `function`, or of what it is a partial of."""
-    if isinstance(function, functools.partial):
-        function = function.func
-    return getattr(function, "__name__", "")
+class Kind(enum.Enum):
+    """The kinds of calls that Starlette and FastAPI send to a thread."""
+
+    FILE_ACCESS = enum.auto()  # of UploadFile or of a static file app: it is not the request thread's
+    DRAWING = enum.auto()  # the next item of a sync iterator
+    ENTERING = enum.auto()  # a context manager: a dependency with `yield`
+    LEAVING = enum.auto()
+    CALL = enum.auto()  # every other function
 
 
-def is_file_access(function: Callable[..., Any]) -> bool:
-    """Whether `function` is file access of UploadFile or of a static file app, which is not the request thread's."""
+_BY_NAME = {"__enter__": Kind.ENTERING, "__exit__": Kind.LEAVING}
+
+
+def kind_of(function: Callable[..., Any]) -> Kind:
+    """Returns the kind of a call of `function`."""
+    if function is next_item:
+        return Kind.DRAWING
     if isinstance(function, functools.partial):
         function = function.func
-    return isinstance(getattr(function, "__self__", None), _FILES)
+    if isinstance(getattr(function, "__self__", None), _FILES):
+        return Kind.FILE_ACCESS
+    return _BY_NAME.get(getattr(function, "__name__", ""), Kind.CALL)
 
 
 def owner_of(method: Any) -> Any:

@@ -20,11 +20,9 @@ The names that are not public stand in djfast_mount.offload.private_names.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextvars
-import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -32,67 +30,23 @@ import anyio
 import anyio.to_thread
 import fastapi.concurrency
 import starlette.concurrency
-from anyio.lowlevel import EventLoopToken
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
+from djfast_mount.offload.current import Source
 from djfast_mount.offload.current import source as _source
-from djfast_mount.offload.function_kinds import is_file_access, name_of, owner_of
-from djfast_mount.offload.loop_call import LoopCall, SharedContext, running_call
-from djfast_mount.offload.private_names import (
-    AsyncIOBackend,
-    StopDrawing,
-    check_doors,
-    executors,
-    next_item,
-    restore_context,
-    set_running_loop,
-    task_states,
-    threadlocals,
-)
+from djfast_mount.offload.function_kinds import Kind, kind_of, owner_of
+from djfast_mount.offload.loop_call import LoopCall, SharedContext
+from djfast_mount.offload.private_names import check_doors, set_running_loop
+from djfast_mount.offload.waiting import waiting_thread
 from djfast_mount.threads.calls import Call, FutureCall, perform
 from djfast_mount.threads.lease import Lease
-from djfast_mount.threads.source import Source
 
-__all__ = [
-    "Caller",
-    "current_lease",
-    "current_source",
-    "draw",
-    "enter",
-    "install",
-    "leave",
-    "offer",
-    "run",
-    "run_on_loop",
-    "settle",
-    "unclaimed_thread",
-    "waiting_thread",
-]
+__all__ = ["enter", "install", "leave", "run"]
 
 Entered = tuple[
     Source, contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None
 ]
-
-
-class Caller(Executor):
-    """A thread that does sync work while it waits."""
-
-    def run_until(self, future: Future[Any]) -> None:
-        """Does what is submitted, on the calling thread, until `future` is done."""
-        raise NotImplementedError
-
-
-def current_source() -> Source | None:
-    """Returns what the request that the caller belongs to has its lease from; None outside of one."""
-    found: Source | None = _source.get(None)
-    return found
-
-
-def current_lease() -> Lease | None:
-    """Returns the lease that the caller's request holds; None outside of one, or where it has none yet."""
-    source = _source.get(None)
-    return None if source is None else source.held
 
 
 def enter(source: Source, hidden: CurrentThreadExecutor | None = None) -> Entered:
@@ -124,67 +78,12 @@ def install() -> None:
         vars(module)["anyio"] = _stand_in
 
 
-def waiting_thread() -> CurrentThreadExecutor | None:
-    """Returns the executor of the sync code above the caller that waits and offers its thread, if there is any."""
-    if executors.get(None) is None:
-        return None
-    executor: CurrentThreadExecutor | None = getattr(AsyncToSync.executors, "current", None)
-    return executor
-
-
-def offer(executor: Executor) -> None:
-    """Makes `executor` the thread that waits above the current context: sync work below goes there (law 5)."""
-    AsyncToSync.executors.current = executor
-
-
-def unclaimed_thread() -> Executor:
-    """Returns asgiref's one thread for sync work that belongs to no request and has no thread waiting above it."""
-    return SyncToAsync.single_thread_executor
-
-
-def run_on_loop(
-    loop: asyncio.AbstractEventLoop, caller: Caller, function: Callable[..., Awaitable[Any]], *args: Any
-) -> Any:
-    """Returns or raises what a coroutine function does on `loop`, which runs in another thread.
-
-    Meanwhile `caller` does the sync work on the calling thread, which is left as it was found. The coroutine sees the
-    caller's context; what it sets there does not come back.
-    """
-    context = contextvars.copy_context()
-
-    async def call() -> Any:
-        restore_context(context)  # The values are there; asgiref's Locals must be told of their new thread.
-        offer(caller)
-        return await function(*args)
-
-    found = [(vars(local), vars(local).copy()) for local in (SyncToAsync.threadlocal, threadlocals)]
-    future = asyncio.run_coroutine_threadsafe(call(), loop)
-    try:
-        caller.run_until(future)
-    except BaseException:
-        future.cancel()
-        raise
-    finally:
-        for names, values in found:
-            names.clear()
-            names.update(values)
-    return future.result()
-
-
-def settle(loop: asyncio.AbstractEventLoop) -> None:
-    """Tells asgiref and AnyIO which loop the code on this thread goes back to. Runs on a worker."""
-    SyncToAsync.threadlocal.main_event_loop = loop
-    SyncToAsync.threadlocal.main_event_loop_pid = os.getpid()
-    SyncToAsync.threadlocal.task_context = None
-    threadlocals.current_token = EventLoopToken(_Backend, loop)
-
-
 # Loops besides the server's ----------------------------------------------------------------------------------------
 
 
 def _lease_on(source: Source) -> Lease:
     """Returns the lease for a call that is made on the running loop."""
-    lease = source.lease()
+    lease: Lease = source.lease()
     if lease.loop is not asyncio.get_running_loop() and lease.calling and not _is_here(lease):
         # Sync code of the request may be waiting for that loop on the request's thread.
         return lease.successor()
@@ -234,35 +133,6 @@ SyncToAsync.context_to_thread_executor[_context] = _LeaseExecutor()
 # AnyIO's door ------------------------------------------------------------------------------------------------------
 
 
-class _Backend(AsyncIOBackend):
-    """AnyIO's way back from our threads to the loop: the same as asgiref's, so that law 3 holds for both."""
-
-    @classmethod
-    def run_async_from_thread(cls, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...], token: object) -> Any:
-        running = running_call()
-
-        async def call() -> Any:
-            if running is None or not running.cancelled:
-                return await func(*args)
-            # The caller was cancelled before this began. AnyIO remembers that: the first wait is where it is met.
-            with anyio.CancelScope() as scope:
-                scope.cancel()
-                return await func(*args)
-            raise asyncio.CancelledError
-
-        try:
-            return async_to_sync(call)()
-        except asyncio.CancelledError as error:
-            raise concurrent.futures.CancelledError(str(error)) from None
-
-    @classmethod
-    def check_cancelled(cls) -> None:
-        call = running_call()
-        state = task_states.get(call.task) if call is not None and call.task is not None else None
-        threadlocals.current_cancel_scope = state.cancel_scope if state is not None else None
-        super().check_cancelled()
-
-
 def run(function: Callable[..., Any], *args: Any) -> Coroutine[Any, Any, Any]:
     """Runs `function` on the thread of the request that the caller belongs to, and returns or raises what it does.
 
@@ -271,38 +141,15 @@ def run(function: Callable[..., Any], *args: Any) -> Coroutine[Any, Any, Any]:
     return _on_lease(_lease_on(_source.get()), function, args)
 
 
-async def draw(iterator: Any) -> Any:
-    """Returns the next item of a sync iterator, drawn on the request's thread, or None after the last.
-
-    The iterator counts as a stream that holds its thread; what is left of it is closed with the request.
-    """
-    try:
-        return await _run_sync(next_item, iterator)
-    except StopDrawing:
-        return None
-
-
 async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     source = _source.get(None)
-    if source is None or is_file_access(function):
+    kind = Kind.FILE_ACCESS if source is None else kind_of(function)
+    if source is None or kind is Kind.FILE_ACCESS:
         return await anyio.to_thread.run_sync(function, *args, **options)
     lease = _lease_on(source)
-    if lease.one_call:
-        # Nobody would come back to what it leaves on the worker.
-        return await _on_lease(lease, function, args)
-    if function is next_item:
-        await lease.pool.streams.enter(lease)
-        lease.iterators[id(args[0])] = args[0]
-        function, args = _draw, (lease, *args)
-    elif (name := name_of(function)) == "__enter__":
-        if not lease.lingers:  # A websocket, or a stream: it holds its worker until the context is left.
-            await lease.pool.streams.enter(lease)
-        function, args = _enter_context, (lease, function, *args)
-    elif name == "__exit__":
-        # Where the response has begun, it has ended too: as a whole, or because its client left.
-        abandoned = source.started or (bool(args) and args[0] is not None)
-        return await _on_lease(lease, _exit_context, (lease, abandoned, function, *args), droppable=False)
-    return await _on_lease(lease, function, args)
+    # A lease for one call ends with it: nobody would come back to what a call leaves on the worker.
+    way = _on_lease if lease.one_call else _WAYS[kind]
+    return await way(lease, function, args)
 
 
 async def _on_lease(
@@ -339,26 +186,59 @@ def _offer(call: LoopCall) -> bool:
     return True
 
 
-def _draw(lease: Lease, iterator: Any) -> Any:
+async def _draw(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    iterator = args[0]
+    await lease.pool.streams.enter(lease)
+    lease.iterators[id(iterator)] = iterator
+    return await _on_lease(lease, _drawn, (lease, function, iterator))
+
+
+async def _enter_context(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    if not lease.lingers:  # A websocket, or a stream: it holds its worker until the context is left.
+        await lease.pool.streams.enter(lease)
+    return await _on_lease(lease, _entered, (lease, function, *args))
+
+
+def _exit_context(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
+    # Where the response has begun, it has ended too: as a whole, or because its client left.
+    abandoned = _source.get().started or (bool(args) and args[0] is not None)
+    return _on_lease(lease, _exited, (lease, abandoned, function, *args), droppable=False)
+
+
+_WAYS: Mapping[Kind, Callable[[Lease, Callable[..., Any], tuple[Any, ...]], Coroutine[Any, Any, Any]]] = {
+    Kind.DRAWING: _draw,
+    Kind.ENTERING: _enter_context,
+    Kind.LEAVING: _exit_context,
+    Kind.CALL: _on_lease,
+}
+
+
+# On the worker -----------------------------------------------------------------------------------------------------
+
+
+def _drawn(lease: Lease, draw_next: Callable[[Any], Any], iterator: Any) -> Any:
     try:
-        return next_item(iterator)
+        return draw_next(iterator)
     except BaseException:
         lease.iterators.pop(id(iterator), None)
         raise
 
 
-def _enter_context(lease: Lease, enter_context: Any, *args: Any) -> Any:
+def _entered(lease: Lease, enter_context: Any, *args: Any) -> Any:
     entered = enter_context(*args)
     lease.pins[id(owner_of(enter_context))] = frozenset(lease.iterators)
     return entered
 
 
-def _exit_context(lease: Lease, abandoned: bool, exit_context: Any, *args: Any) -> Any:
+def _exited(lease: Lease, abandoned: bool, exit_context: Any, *args: Any) -> Any:
     older = lease.pins.pop(id(owner_of(exit_context)), None)
     if older is not None and abandoned:
         # What a stream that was begun inside does in its `finally` belongs inside too.
         lease.close_iterators(older)
     return exit_context(*args)
+
+
+# The stand-in for the module anyio ---------------------------------------------------------------------------------
 
 
 class _ToThread:

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 
-from djfast_mount.database.strays import in_flight
+from djfast_mount.offload.current import in_flight
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.pool import Pool
 

@@ -10,25 +10,24 @@ import contextlib
 import contextvars
 import logging
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.database.connections import OwnThread
-from djfast_mount.database.strays import close_strays, in_flight
 from djfast_mount.exceptions import PoolTimeout, client_has_left
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.cancellation import wait_shielded
-from djfast_mount.offload.run import enter, leave, waiting_thread
+from djfast_mount.offload.current import Source, in_flight
+from djfast_mount.offload.run import enter, leave, run
+from djfast_mount.offload.waiting import waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
 from djfast_mount.request_thread.response import WatchedResponse
 from djfast_mount.routing.endpoints import endpoint_name
-from djfast_mount.security.djangos_middleware import with_security_headers
-from djfast_mount.threads.lease import Lease
+from djfast_mount.threads.lease import Hooks, Lease
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["RequestThread", "RequestThreads"]
@@ -44,7 +43,9 @@ class RequestThreads:
 
     Args:
         pool: Where the workers come from.
-        sender: The sender of Django's signals.
+        own_thread: Makes the hooks of a request whose thread the pool did not lend.
+        ended: Called on the event loop with each request that has ended, before its lease is closed.
+        unavailable: Makes the answer to a request that got no thread in time.
         send_timeout: Seconds that a client may take to accept one part of a stream that holds a worker.
         warn_after: Seconds after which a held worker is logged, with what it is doing.
         grace: What bounds the time from SIGTERM to the end of the process, if anything does.
@@ -53,14 +54,18 @@ class RequestThreads:
     def __init__(
         self,
         pool: Pool,
-        sender: object,
         *,
+        own_thread: Callable[[], Hooks],
+        ended: Callable[[Source], None],
+        unavailable: Callable[[PoolTimeout], ASGIApp],
         send_timeout: float = 30.0,
         warn_after: float = 30.0,
         grace: Grace | None = None,
     ) -> None:
         self.pool = pool
-        self._sender = sender
+        self._own_thread = own_thread
+        self._ended = ended
+        self._unavailable = unavailable
         self.send_timeout = send_timeout
         self._overdue = Overdue(pool, warn_after)
         self._grace = grace
@@ -79,7 +84,7 @@ class RequestThreads:
 
         Args:
             announces: Whether the lease sends Django's signals, or `app` does.
-            sender: Their sender. None: the one given to the class.
+            sender: Their sender. None: that of the hooks.
         """
         executor = waiting_thread()
         request = RequestThread(self, scope, send, executor)
@@ -103,11 +108,11 @@ class RequestThreads:
             if timeout is None or request.started:
                 raise
             request.forget_start()
-            await _unavailable(timeout)(scope, receive, with_security_headers(scope, send))
+            await self._unavailable(timeout)(scope, receive, send)
         finally:
             in_flight.count -= 1
             leave(entered)
-            close_strays(request)
+            self._ended(request)
             request.over = True
             if request.held is not None:
                 await request.give_back(request.held)
@@ -124,7 +129,7 @@ class RequestThreads:
         finally:
             in_flight.count -= 1
             leave(entered)
-            close_strays(request)
+            self._ended(request)
             request.over = True
             if request.held is not None:
                 await request.give_back(request.held)
@@ -175,7 +180,7 @@ class RequestThreads:
             pool = self.pool
             self._overdue.watch()
         else:
-            pool = BorrowedThread(executor, OwnThread(self._sender), self.pool)
+            pool = BorrowedThread(executor, self._own_thread(), self.pool)
         lease = Lease(pool, request.scope, lingers=request.lingers)
         lease.base = request.base
         lease.announces = request.announces
@@ -211,6 +216,7 @@ class RequestThread(WatchedResponse):
     base: contextvars.Context | None = None
     announces = True
     sender: object = None
+    run = staticmethod(run)
     _late: weakref.WeakKeyDictionary[asyncio.Task[Any], Lease] | None = None
 
     def __init__(
@@ -257,7 +263,3 @@ def _timeout_in(error: BaseException | None) -> PoolTimeout | None:
     while error is not None and not isinstance(error, PoolTimeout):
         error = error.__cause__
     return error
-
-
-def _unavailable(timeout: PoolTimeout) -> Any:
-    return JSONResponse({"detail": timeout.detail}, status_code=timeout.status_code, headers=timeout.headers)

@@ -15,9 +15,9 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope, Send
 
+from djfast_mount.headers import missing_headers
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.routing.endpoints import endpoint_name
-from djfast_mount.security.djangos_middleware import missing_headers
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool
 

@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount.conf import SETTING, option
 from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.headers import missing_headers
 from djfast_mount.offload.current import current_response
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.prefixes import child_scope, split_root_path
@@ -38,7 +39,6 @@ __all__ = [
     "DjangoSettings",
     "chosen_settings",
     "file_headers",
-    "missing_headers",
     "secured_files",
     "security_headers",
     "with_security_headers",
@@ -227,14 +227,6 @@ def _send_file_with(send: Send, headers: Mapping[bytes, bytes], message: Message
     if message["type"] == "http.response.start" and headers.keys().isdisjoint(dict(message["headers"])):
         message["headers"] += headers.items()
     return send(message)
-
-
-def missing_headers(own: Mapping[bytes, bytes], wanted: Mapping[bytes, bytes]) -> Iterable[tuple[bytes, bytes]]:
-    """Returns those of `wanted`, whose names are in lower case, that are not among a response's `own`."""
-    if not b"".join(own).islower():  # ASGI wants them so, and not every app does it.
-        own = {name.lower(): value for name, value in own.items()}
-    more = wanted.items()
-    return more if own.keys().isdisjoint(wanted) else [pair for pair in more if pair[0] not in own]
 
 
 @cache

@@ -33,7 +33,8 @@ from whitenoise.responders import (  # type: ignore[import-untyped]
     StaticFile,
 )
 
-from djfast_mount.security.djangos_middleware import file_headers, missing_headers
+from djfast_mount.headers import missing_headers
+from djfast_mount.security.djangos_middleware import file_headers
 from djfast_mount.staticfiles.contents import FileMemory, RawHeaders, Variant
 from djfast_mount.staticfiles.responses import FileResponse, RedirectResponse
 

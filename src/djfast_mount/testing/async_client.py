@@ -14,7 +14,7 @@ import httpx
 from django.test import AsyncClient as DjangoAsyncClient
 from starlette.types import ASGIApp
 
-from djfast_mount.offload import run as offload
+from djfast_mount.offload import waiting
 from djfast_mount.testing.cookies import SharedCookies
 from djfast_mount.testing.exchange import Draw, Exchange
 from djfast_mount.testing.server import Server
@@ -147,7 +147,7 @@ class AsyncClient(httpx.AsyncClient):
 
     async def _served(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Runs what begins a task of the app, and tells it which thread does the test's sync work."""
-        executor = self._executor or offload.waiting_thread()
+        executor = self._executor or waiting.waiting_thread()
         thread = None
         if executor is not None:
             thread = await asyncio.get_running_loop().run_in_executor(executor, threading.current_thread)
@@ -157,7 +157,7 @@ class AsyncClient(httpx.AsyncClient):
         if self._executor is None:
             return await function(*args, **kwargs)
         context = contextvars.copy_context()
-        context.run(offload.offer, self._executor)
+        context.run(waiting.offer, self._executor)
         return await asyncio.create_task(function(*args, **kwargs), context=context)
 
 

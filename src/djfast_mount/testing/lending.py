@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from djfast_mount.offload.run import unclaimed_thread
+from djfast_mount.offload.waiting import unclaimed_thread
 
 __all__ = ["lent", "lent_connections"]
 

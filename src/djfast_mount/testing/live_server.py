@@ -28,7 +28,7 @@ from django.utils.functional import classproperty
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.offload.run import offer
+from djfast_mount.offload.waiting import offer
 from djfast_mount.testing.cases import ApiMixin
 from djfast_mount.testing.lending import lent
 from djfast_mount.testing.server import load_application

@@ -18,7 +18,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from djfast_mount.offload import run as offload
+from djfast_mount.offload import waiting
 from djfast_mount.threads.calls import FutureCall, perform
 
 __all__ = ["CallingThread", "LoopThread"]
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _LAST_WAIT = 2.0
 
 
-class CallingThread(offload.Caller):
+class CallingThread(waiting.Caller):
     """Runs what it is given on the thread that waits in `run_until()`."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class LoopThread:
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Returns or raises what the coroutine function does on the loop; the caller's thread does its sync work."""
-        outcome: T = offload.run_on_loop(self._loop, self._caller, function, *args)
+        outcome: T = waiting.run_on_loop(self._loop, self._caller, function, *args)
         return outcome
 
     async def on_caller(self, function: Callable[..., T], *args: Any) -> T:

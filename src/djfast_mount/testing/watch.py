@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.database.strays import place
-from djfast_mount.offload.run import current_source
+from djfast_mount.offload.current import current_source
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.testing.requests import TestRequest
 from djfast_mount.threads.worker import current_worker

@@ -10,12 +10,6 @@ from djfast_mount.threads.worker import Item, Worker
 
 __all__ = ["Claim", "Placed"]
 
-# Seconds for which a lease has to be idle before its slot may be lent on: several times what a new connection takes.
-IDLE = 0.01
-# Turns of the event loop that it has to be idle for, too. The outcome of a call needs a few of them to reach its task:
-# on a loop that is busy, time alone would take the slot between a dependency and its endpoint.
-LOOKS = 6
-
 
 class Placed(enum.Enum):
     """What became of an item."""
@@ -47,18 +41,3 @@ class Claim:
 
     def waits_again(self) -> None:
         """Called when the claim has begun to wait by no act of its own. Runs on the worker, with the lock held."""
-
-    def is_idle(self, loop: asyncio.AbstractEventLoop, now: float) -> bool:
-        """Whether it has been idle for long enough. Called with the lock held, on `loop`, at each look.
-
-        The looks of a loop that is not the claim's tell nothing about its turns.
-        """
-        worker, since = self.worker, self.idle_since
-        if not since or self.closed or self.asked or self.loop is not loop or worker is None:
-            return False
-        if worker.slot is None or not worker.queue.empty():
-            return False
-        if since != self.seen_idle:
-            self.seen_idle, self.looks = since, 0
-        self.looks += 1
-        return self.looks >= LOOKS and now - since >= IDLE and now >= self.ask_after
