@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from django.utils.functional import SimpleLazyObject
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -14,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Host, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from djfast_mount import mount
 from djfast_mount.apis.tree import RouteLists, apps_in, fastapis_in, unwrapped
 
 pytestmark = pytest.mark.once
@@ -151,6 +153,55 @@ def test_what_shows_nothing_leads_nowhere() -> None:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
     assert list(apps_in(Strict())) == []
+
+
+def asked(*_: object) -> Any:
+    raise AssertionError("asked")
+
+
+class Proxy:
+    """As werkzeug's, for which `request` of Flask stands: all that is asked of it is asked of another object."""
+
+    __slots__ = ("__wrapped",)
+    __class__ = property(asked)  # type: ignore[assignment]
+    __dict__ = property(asked)  # type: ignore[assignment]
+    __getattr__ = __call__ = __iter__ = __len__ = __eq__ = __bool__ = asked  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+
+
+class LazyDict(dict[str, Any]):
+    values = __iter__ = __getitem__ = items = asked  # type: ignore[assignment]
+
+
+class LazyList(list[Any]):
+    __iter__ = __getitem__ = __len__ = asked  # type: ignore[assignment]
+
+
+class LazyMapping(Mapping[str, Any]):
+    __getitem__ = __iter__ = __len__ = values = __call__ = asked  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("beside", [Proxy, LazyDict, LazyList, LazyMapping, lambda: SimpleLazyObject(asked)])
+def test_what_lies_beside_an_app_is_not_run(beside: Callable[[], Any]) -> None:
+    """An app that holds a proxy, a lazy object or a container of its own kind is walked without a question to it."""
+    api = FastAPI()
+    lazy = beside()
+
+    class Holding:
+        def __init__(self) -> None:
+            self.lazy, self.among, self.inner = lazy, [lazy, api], api
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self.inner(scope, receive, send)
+
+    def view() -> Any:
+        return lazy
+
+    outer = FastAPI()
+    outer.mount("/v1", Hidden(functools.partial(closing_over, view)))
+    outer.mount("/v2", Holding())
+    mount("/api", outer)
+    assert [found.app for found in fastapis_in(outer)] == [outer, api]
 
 
 def test_unwrapped() -> None:

@@ -4,6 +4,8 @@
    wrapped around an app: its attributes, what a partial binds, what a function closes over or names.
 2. An app that is served at two paths is found at both.
 3. What shows nothing of what it holds, such as a function that imports an app when it is called, leads nowhere.
+4. No code of what is looked at runs: a proxy such as Flask's `request`, or Django's lazy objects, would ask for what it
+   stands for. So types are asked by `type()`, and attributes by the descriptors of Python's own.
 
 Standard library, Starlette and FastAPI only.
 """
@@ -12,8 +14,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from types import CellType, CodeType, FunctionType, ModuleType
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from types import CellType, CodeType, FunctionType, GetSetDescriptorType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
@@ -142,8 +144,12 @@ def _given(middleware: Sequence[Middleware]) -> Iterator[object]:
 
 
 def _is_known(app: object) -> bool:
-    # Not by isinstance(), which asks a proxy for its class, and so for what it stands for.
-    return issubclass(type(app), Starlette | Router)
+    return _is(app, Starlette, Router)
+
+
+def _is(value: object, *kinds: type) -> bool:
+    """Not by isinstance(), which asks a proxy for its class, and so for what it stands for."""
+    return issubclass(type(value), kinds)
 
 
 def _heads(app: object) -> Iterator[Any]:
@@ -162,19 +168,24 @@ def _heads(app: object) -> Iterator[Any]:
 
 
 def _may_lead_on(value: object) -> bool:
-    return (callable(value) or isinstance(value, Mapping | list | tuple)) and not isinstance(value, type | ModuleType)
+    may = callable(value) or _is(value, dict, MappingProxyType, list, tuple)
+    return may and not _is(value, type, ModuleType)
 
 
 def _held_by(value: Any) -> Iterable[object]:
-    if isinstance(value, Mapping):
+    if _is(value, dict):
+        return list(dict.values(value))
+    if _is(value, MappingProxyType):
         return list(value.values())
-    if isinstance(value, list | tuple):
-        return value
-    if isinstance(value, functools.partial):
+    if _is(value, list):
+        return list.__iter__(value)
+    if _is(value, tuple):
+        return tuple.__iter__(value)
+    if _is(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    if inspect.ismethod(value):
+    if _is(value, MethodType):
         return [value.__self__, value.__func__]
-    if isinstance(value, FunctionType):
+    if _is(value, FunctionType):
         return _held_by_function(value)
     return _attributes(value)
 
@@ -195,9 +206,18 @@ def _names_in(code: CodeType) -> Iterator[str]:
 
 
 def _attributes(value: Any) -> list[object]:
-    slots = (name for kind in type(value).__mro__ for name in _slots_of(kind))
-    # Not by dir(): a property may do anything.
-    return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
+    # Not by dir() or getattr(): a property, or a proxy, may do anything.
+    slots = (vars(kind)[name] for kind in type(value).__mro__ for name in _slots_of(kind))
+    own = next((vars(kind)["__dict__"] for kind in type(value).__mro__ if "__dict__" in vars(kind)), None)
+    named: dict[str, object] = own.__get__(value) if type(own) is GetSetDescriptorType else {}
+    return [*named.values(), *(held for slot in slots for held in _in_slot(slot, value))]
+
+
+def _in_slot(slot: Any, value: object) -> list[object]:
+    try:
+        return [slot.__get__(value)]
+    except AttributeError:  # Nothing has been put into it.
+        return []
 
 
 def _slots_of(kind: type) -> Sequence[str]:
