@@ -100,6 +100,9 @@ def make_api() -> FastAPI:
         authorization: Annotated[int, Header()] = 0,
     ) -> None: ...
 
+    @both(api, "GET", "/missing")
+    def missing(token: str, x_api_key: Annotated[str, Header()], sessionid: Annotated[str, Cookie()]) -> None: ...
+
     @both(api, "POST", "/public")
     def public(body: dict[str, int]) -> None: ...
 
@@ -235,6 +238,21 @@ def test_what_is_no_secret_is_shown(client: ApiClient) -> None:
         ("body", "inner", "code"): "**********",
         ("body", "count"): {"word": "**********", "inner": {"count": 1}},
     }
+
+
+def test_what_was_not_sent_is_told(client: ApiClient) -> None:
+    """Nothing stands for a secret that was not sent: an error then has FastAPI's `None`, or its empty object."""
+    answer = client.get("/api/sync/missing")
+    errors = answer.json().get("errors") or answer.json()["detail"]
+    assert answer.status_code == 422
+    assert [(*error["loc"], error["input"]) for error in errors] == [
+        ("query", "token", None),
+        ("header", "x-api-key", None),
+        ("cookie", "sessionid", None),
+    ]
+    answer = client.post("/api/auth/login", json={})
+    errors = answer.json().get("errors") or answer.json()["detail"]
+    assert [error["input"] for error in errors] == [{}, {}]
 
 
 SECRETS = """

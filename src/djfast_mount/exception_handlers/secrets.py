@@ -4,7 +4,8 @@ A value is a secret by its name (`password`, `token`), or because a schema says 
 Secret). pydantic's errors show the value that was refused. For a missing field this is the whole object, with the
 secrets beside it.
 
-1. What is under a secret's name is hidden, at any depth.
+1. What is under a secret's name is hidden, at any depth, and so is what a cookie brought. Where a secret is missing,
+   all that was sent in its place is hidden: it may be there by a wrong name.
 2. Where an endpoint takes a secret, a text or bytes in the place of an object are hidden as well: they may be an object
    that was not decoded.
 3. A message keeps its words, without the secret.
@@ -37,6 +38,7 @@ _NAMES = re.compile(
 _OBJECTS = re.compile("^(model|dataclass|dict|mapping|list|tuple|set|json|arguments)_")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRETS = (SecretStr, SecretBytes, Secret)
+_SIZED = (str, bytes, bytearray, Mapping, list, tuple)
 _known: dict[int, tuple[ref[Any], frozenset[str]]] = {}  # by the id of a route, which cannot be hashed
 
 
@@ -59,6 +61,8 @@ def without_secrets(errors: Iterable[Any], names: frozenset[str]) -> list[Any]:
 def _without(error: Any, names: frozenset[str]) -> Any:
     given = error.get("input")
     location = error.get("loc", ())
+    if given is None or (isinstance(given, _SIZED) and not given):
+        return error  # Nothing was sent.
     if any(is_secret(part, names) for part in location):
         shown: Any = HIDDEN
     elif names and isinstance(given, str | bytes | bytearray) and _may_be_undecoded(error):
