@@ -7,6 +7,8 @@ patterns of test ids, values the reasons:
     [unprefixed]  its app is mounted as ever, but handed the path and the root_path of a host's root
     [plain]       its requests do not go through the root
     [passes]      excluded elsewhere, and passes with the app at the root of the host (exclusions_at_root.toml)
+
+For the suites of FastAPI and Starlette a reason begins with its kind: a row of docs/differences.md, which is read here.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -24,6 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 SUITES = Path(__file__).parent
+DIFFERENCES = SUITES.parents[1] / "docs" / "differences.md"
 CACHE = SUITES.parents[1] / ".nox" / "suites"
 
 
@@ -48,9 +52,16 @@ def source(name: str) -> Path:
 
 
 def exclusion_files(suite: str) -> list[Path]:
-    """exclusions.toml and, where the apps are to be at the root of the host, what differs there."""
-    names = ["exclusions.toml"] + ["exclusions_at_root.toml"] * (os.environ.get("FOREIGN_PLACE") == "root")
+    """exclusions.toml, and what differs with the apps at the root of the host, and with the defaults of `mount()`."""
+    names = ["exclusions.toml"]
+    names += ["exclusions_at_root.toml"] * (os.environ.get("FOREIGN_PLACE") == "root")
+    names += ["exclusions_with_defaults.toml"] * (os.environ.get("FOREIGN_SETTINGS") == "defaults")
     return [SUITES / suite / name for name in names]
+
+
+def kinds_of_differences() -> set[str]:
+    """The first column of the table in docs/differences.md."""
+    return set(re.findall(r"^\| `([a-z0-9-]+)` \|", DIFFERENCES.read_text(), re.MULTILINE))
 
 
 def pip(*arguments: str) -> None:
@@ -77,6 +88,11 @@ class Exclusions:
                 if fnmatch.fnmatchcase(test, pattern.replace("[", "[[]")):
                     return table, pattern
         return None
+
+    def of_no_kind(self, kinds: set[str]) -> list[str]:
+        """The patterns whose reasons name none of `kinds`."""
+        reasons = (item for patterns in self.tables.values() for item in patterns.items())
+        return sorted(pattern for pattern, reason in reasons if reason.partition(":")[0] not in kinds)
 
     def excludes(self, test: str) -> bool:
         found = self.find(test)
@@ -149,6 +165,8 @@ def run_pytest(suite: str, folder: Path, *options: str, floor: float) -> int:
 
     A test that fails mounted and passes plain is tried once more, alone: a busy machine is not to be taken for a fault.
     """
+    if untold := Exclusions(*exclusion_files(suite)).of_no_kind(kinds_of_differences()):
+        raise SystemExit(f"{DIFFERENCES} does not tell of these: {', '.join(untold)}")
     command = ["-m", "pytest", "-p", "mounted_testclient", "-p", "no:cacheprovider", "-q", "--tb=short", *options]
     mounted = run(suite, "mounted", [*command, "-n", "2", "tests"], folder)
     exclusions = Exclusions(*exclusion_files(suite))

@@ -2,7 +2,8 @@
 
 The app is mounted under a prefix beside Django. A request's path gets the prefix on its way in, and the prefix is taken
 out of what the app answers on its way out, so that the foreign suite goes on to see its own URLs. With FOREIGN_PLACE
-"root" the app has the root of the host, and what none of its routes matches is Django's: see `not_found`.
+"root" the app has the root of the host, and what none of its routes matches is Django's: see `not_found`. With
+FOREIGN_SETTINGS "defaults" `mount()` has its defaults: hosts are checked, docs are the staff's, schemas name errors.
 
 foreign.py says how a run is told what to do, by environment variables.
 """
@@ -20,11 +21,13 @@ from typing import Any
 
 import django
 import pytest
+from defaults import ForStaff
 from django.conf import settings
 from foreign import Exclusions
 from starlette.testclient import TestClient
 
 # Distinct from every word in the suites, so that taking it out of an answer takes out nothing else.
+DEFAULTS = os.environ.get("FOREIGN_SETTINGS") == "defaults"
 AT_ROOT = os.environ.get("FOREIGN_PLACE") == "root"
 PREFIX = "" if AT_ROOT else "/djfast-mounted"
 MOUNTED = os.environ.get("FOREIGN_MODE", "plain") == "mounted"
@@ -52,9 +55,10 @@ def configure_django() -> None:
     scratch = Path(os.environ["FOREIGN_SCRATCH"])
     (scratch / "static").mkdir(exist_ok=True)
     settings.configure(
-        ALLOWED_HOSTS=["*"],
+        # The hosts that the clients of the suites name, where a test has none of its own to try.
+        ALLOWED_HOSTS=["testserver", "test", "testapp", "localhost", "127.0.0.1"] if DEFAULTS else ["*"],
         # Their tests compare whole schemas.
-        DJFAST_MOUNT={"error_responses": False},
+        DJFAST_MOUNT={} if DEFAULTS else {"error_responses": False},
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": scratch / "db.sqlite3"}},
         LOGGING_CONFIG=None,
         ROOT_URLCONF=__name__,
@@ -86,7 +90,8 @@ class Unprefixed:
         await self.app(scope, receive, send)
 
 
-OPTIONS: dict[str, Any] = {"docs_access": "public", "fast_path": os.environ.get("FOREIGN_FAST_PATH", "1") == "1"}
+PUBLIC = {"docs_access": "public"}
+OPTIONS: dict[str, Any] = {"fast_path": os.environ.get("FOREIGN_FAST_PATH", "1") == "1"} | ({} if DEFAULTS else PUBLIC)
 
 
 def count_plans() -> None:
@@ -146,15 +151,20 @@ class Front:
             return self.app
         if position not in self._roots:
             app = Unprefixed(self.app) if position == "unprefixed" else self.app
-            self._roots[position] = mounted_at_root(app) if AT_ROOT else djfast_mount.mount(PREFIX, app, **OPTIONS)
+            root = mounted(app, OPTIONS)
+            if DEFAULTS:
+                root = ForStaff(root, mounted(app, OPTIONS | PUBLIC), self.app, counts)
+            self._roots[position] = root
         return self._roots[position]
 
 
-def mounted_at_root(app: App) -> App:
-    """With Django behind the routes; an app that has none to be asked for leaves nothing to fall through."""
+def mounted(app: App, options: dict[str, Any]) -> App:
+    """At the root of the host with Django behind the routes; an app without any leaves nothing to fall through."""
+    if not AT_ROOT:
+        return djfast_mount.mount(PREFIX, app, **options)
     if hasattr(app, "routes") and hasattr(app, "router"):
-        return djfast_mount.mount("/", app, fallthrough=True, **OPTIONS)
-    return djfast_mount.mount("/", app, django_prefix="/djfast-django", **OPTIONS)
+        return djfast_mount.mount("/", app, fallthrough=True, **options)
+    return djfast_mount.mount("/", app, django_prefix="/djfast-django", **options)
 
 
 def prefixed(scope: Scope) -> Scope:
