@@ -54,6 +54,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "routing.front_end": "routing.front_end",
     "schemas.queryset_door": "schemas.queryset_door",
     "schemas.writing.rows": "schemas.writing.rows",
+    "telemetry.routes": "telemetry.routes",
     "transactions": "transactions",
 }
 # Documented, though they begin so: of a model and its instances, and of a named tuple; and Python's own.

@@ -1,6 +1,6 @@
 """The root: which half answers a request, and the lifespans. `mount()` composes it.
 
-root middleware, if there is any
+telemetry, if it is on; then root middleware, if there is any
   the dispatcher: lifespan, websockets, http
     a path of health       the answer
     a prefix of ours       Host check, body limit, request thread, the mounted app
@@ -28,7 +28,6 @@ from djfast_mount.django_for_api.request import DjangoRequests
 from djfast_mount.health import Health
 from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
-from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import fall_through, takes
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.prefixes import (
@@ -44,6 +43,7 @@ from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
 from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
+from djfast_mount.telemetry.layers import Unobserved
 
 __all__ = ["MountedApplication", "bad_request", "not_found"]
 
@@ -110,7 +110,7 @@ class MountedApplication(Root):
         apps: Mapping[str, ASGIApp],
         elsewhere: ASGIApp,
         *,
-        threads: RequestThreads,
+        layers: Unobserved,
         websocket_app: ASGIApp | None = None,
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan[Any] | None = None,
@@ -126,35 +126,48 @@ class MountedApplication(Root):
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
-        self.serves_django = serves_django
-        self.django_prefix = django_prefix
+        self.serves_django, self.django_prefix = serves_django, django_prefix
         self.falls_through = fallthrough
         # Starlette's own limit wraps `receive` for every request, and Django's half would not be told of it.
         self.body_limit = max_body_size
         self._hosts = hosts
         self._known_hosts = _Everything() if hosts is None else hosts.known
         self._follow_script_name()
-        self._threads = threads
-        self.health = Health(threads, {*apps, django_prefix})
-        self.elsewhere = elsewhere
-        self._serve_elsewhere = elsewhere.serve if isinstance(elsewhere, StaticFiles) else elsewhere
-        self._django = elsewhere.app if isinstance(elsewhere, StaticFiles) else elsewhere
+        self._layers = layers
+        self._threads = threads = layers.threads
+        self._answer_itself({*apps, django_prefix})
+        self._look_behind(elsewhere)
         self._lifespans = lifespans = ServedLifespans(
             apps, threads=threads, lifespan=lifespan, websocket_app=websocket_app, readiness=self.health.lifespan
         )
         scope = {**scope, **lifespans.scope}
         # The threads of a root that nobody has any more, and that had no lifespan, end with it.
         weakref.finalize(self, threads.pool.shutdown, _nothing).atexit = False
-        served = {prefix: DjangoRequests(fronts[prefix], prefix, django_prefix) for prefix in apps}
+        requests = {prefix: DjangoRequests(fronts[prefix], prefix, django_prefix) for prefix in apps}
+        served = {prefix: layers.led_to(app, "api") for prefix, app in requests.items()}
         http = self._behind_routes({prefix: partial(threads.http, app) for prefix, app in served.items()}, apps)
         mounted: dict[str, _Mounted | None] = {
             prefix: _Mounted(http[prefix], served[prefix], lifespans.of(app), {**scope, **names.get(prefix, NOTHING)})
             for prefix, app in apps.items()
         }
         if websocket_app is not None:
-            self._websocket_app = _Mounted(not_found, websocket_app, lifespans.of(websocket_app))
+            others = layers.led_to(websocket_app, "websocket")
+            self._websocket_app = _Mounted(not_found, others, lifespans.of(websocket_app))
         self._prefixes = PrefixRouter({**mounted, django_prefix: None} if django_prefix else mounted)
         self._know_paths(elsewhere, mounted, apps.get(""))
+
+    def _answer_itself(self, taken: set[str]) -> None:
+        """Finds what the root answers itself. `taken` are the prefixes of others."""
+        layers = self._layers
+        self.health = Health(self._threads, {*taken, *layers.paths})
+        self.own_paths = {**self.health.paths, **layers.paths}
+        self._own = {path: layers.led_to(app, "health", path) for path, app in self.own_paths.items()}
+
+    def _look_behind(self, elsewhere: ASGIApp) -> None:
+        self.elsewhere = elsewhere
+        files = elsewhere if isinstance(elsewhere, StaticFiles) else None
+        self._serve_elsewhere = self._layers.led_to(files.serve, "static") if files else elsewhere
+        self._django = files.app if files else elsewhere
 
     def _behind_routes(self, http: dict[str, ASGIApp], apps: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
         """What serves the http calls of each prefix: with `fallthrough`, Django behind the routes of its app."""
@@ -174,12 +187,16 @@ class MountedApplication(Root):
         if places:
             elsewhere.app = self._behind_files
         owners = ((path, file, self._prefixes.match(path)) for path, file in elsewhere.files.items())
-        return {path: file for path, file, owner in owners if owner is None or owner[0] in places}
+        return {
+            path: self._layers.led_to(file, "static")
+            for path, file, owner in owners
+            if owner is None or owner[0] in places
+        }
 
     def _know_paths(self, elsewhere: ASGIApp, mounted: Mapping[str, _Mounted | None], root: ASGIApp | None) -> None:
         """Notes what each path of health and of a file leads to, and under which prefixes there is no such path."""
         self._root_app = root
-        self._exact = {**self._files_of(elsewhere), **self.health.paths}
+        self._exact = {**self._files_of(elsewhere), **self._own}
         shared = {match[0] for path in self._exact if (match := self._prefixes.match(path))} | self._places_of_files
         self._usual = {prefix: target for prefix, target in mounted.items() if prefix not in shared and target}
 
@@ -193,6 +210,9 @@ class MountedApplication(Root):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
+        return self._layers.around(self._middleware_stack())
+
+    def _middleware_stack(self) -> ASGIApp:
         if not self.user_middleware and not self.exception_handlers:
             return self._dispatch
         errors = {key: handler for key, handler in self.exception_handlers.items() if key in (500, Exception)}
@@ -234,8 +254,8 @@ class MountedApplication(Root):
         self, match: Match | None, scope: Scope, headers: Mapping[bytes, bytes], outer: str, path: str
     ) -> tuple[ASGIApp, Scope]:
         """What answers a request, and its scope: `scope` itself where the answer is not to depend on its body."""
-        if path in self.health.paths:
-            return self.health.paths[path], scope
+        if path in self._own:
+            return self._own[path], scope
         if path in self._exact and self._is_open(scope, headers):
             return partial(self._send_file, path), scope
         if match is not None and not (match[0] in self._places_of_files and self._may_be_file(outer, path)):

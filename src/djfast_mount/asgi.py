@@ -1,5 +1,6 @@
 """`mount()`: the composition. What a request passes, outermost first:
 
+telemetry                           only where it is on: telemetry.observed
 the root middleware                 mount(middleware=...)
 the dispatcher                      application: health, prefixes, Host check, body limit
 
@@ -33,11 +34,11 @@ from djfast_mount.conf import option, with_settings
 from djfast_mount.django_for_api import encoding
 from djfast_mount.django_half.serving import serve_django, set_up_django
 from djfast_mount.offload import run as offload
-from djfast_mount.request_thread.making import make_request_threads
 from djfast_mount.routing.fallthrough import route_paths, route_taking
 from djfast_mount.routing.placement import Placement, RoutesOf, check_placement, note_placement
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles
+from djfast_mount.telemetry.observation import make_layers
 from djfast_mount.url_names.api_patterns import register
 
 __all__ = ["MountedApplication", "mount"]
@@ -81,7 +82,7 @@ def _set_up() -> None:
 def _noted(root: MountedApplication, apps: Mapping[str, ASGIApp]) -> MountedApplication:
     """Returns `root`, of which the system checks know now."""
     routes = {prefix: RoutesOf(partial(route_taking, app), partial(route_paths, app)) for prefix, app in apps.items()}
-    note_placement(Placement(routes, root.django_prefix, root.falls_through, tuple(root.health.paths)))
+    note_placement(Placement(routes, root.django_prefix, root.falls_through, tuple(root.own_paths)))
     return root
 
 
@@ -145,9 +146,9 @@ def mount(
     """
     _set_up()
     debug = settings.DEBUG if debug is None else debug
-    request_threads = make_request_threads(MountedApplication, threads, wait_timeout, grace)
+    layers = make_layers(MountedApplication, threads, wait_timeout, grace)
     hosts = HostCheck() if host_check else None
-    elsewhere = serve_django(request_threads, django_handler) if django else not_found
+    elsewhere = serve_django(layers, django_handler) if django else layers.led_to(not_found, "root")
     apps = load_apps(prefix, app, debug=debug)
     check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None)
@@ -156,7 +157,7 @@ def mount(
     root = MountedApplication(
         apps,
         _with_files(elsewhere, static, docs.folder, hosts, django_prefix),
-        threads=request_threads,
+        layers=layers,
         websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),
         middleware=middleware,
         lifespan=lifespan,

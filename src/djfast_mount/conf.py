@@ -100,6 +100,16 @@ OPTIONS: dict[str, Option] = {
     "django_settings_for_api": _setting(
         kinds.FLAG_OR_NAMES, True, "which of Django's settings hold for the API: see [middleware.md](middleware.md)"
     ),
+    "telemetry": _setting(
+        kinds.FLAG,
+        False,
+        "whether each request is measured, for listeners and exporters: see [telemetry.md](telemetry.md)",
+    ),
+    "repeated_after": _setting(
+        kinds.whole_number(1, "a whole number from 1 up"),
+        10,
+        "how often one request may send the same statement before telemetry tells of it",
+    ),
     "static_memory": _setting(kinds.BYTES, 32 * 2**20, "the most of static files that is kept in memory", "bytes"),
     "send_timeout": _setting(
         kinds.SECONDS, 30.0, "how long a client may take for one part of a stream that holds a thread", "seconds"

@@ -65,6 +65,8 @@ class Options(TypedDict, total=False):
     django_handler: Literal["one_hop", "django"]
     fast_path: bool
     django_middleware_for_api: Sequence[str] | Literal["session", "all"] | None
+    telemetry: bool
+    repeated_after: int
     static_memory: int
     send_timeout: float
     warn_after: float

@@ -53,13 +53,13 @@ class Route(NamedTuple):
 def route_table(app: Root) -> list[Route]:
     """Returns every route of what `mount()` returned, in the order in which they are asked.
 
-    These are the paths of health, the prefixes, the longest foremost, static files, the app at the root, and Django's
-    URLconf. What static files and Django have under the prefix of an app is left out, for nobody is led there, unless
-    the app falls through. It imports the URLconf; any thread may call it. Of an app that is neither FastAPI's nor
-    Starlette's there is one row.
+    These are the paths of health and telemetry, the prefixes, the longest foremost, static files, the app at the root,
+    and Django's URLconf. What static files and Django have under the prefix of an app is left out, for nobody is led
+    there, unless the app falls through. It imports the URLconf; any thread may call it. Of an app that is neither
+    FastAPI's nor Starlette's there is one row.
     """
     apps = {route.path: route.app for route in app.routes if isinstance(route, Mount)}
-    rows = [Route(path, _READ, "", "root", True, "") for path in app.health.paths]
+    rows = [Route(path, _READ, "", "root", True, "") for path in app.own_paths]
     rows += [
         row for prefix in sorted(apps, key=len, reverse=True) if prefix for row in _rows_of_app(prefix, apps[prefix])
     ]

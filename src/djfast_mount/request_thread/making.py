@@ -22,24 +22,33 @@ _THREADS = 8
 
 
 def make_request_threads(
-    sender: object, threads: int | None, wait_timeout: float, grace: float | None
+    sender: object,
+    threads: int | None,
+    wait_timeout: float,
+    grace: float | None,
+    *,
+    kind: type[RequestThreads] = RequestThreads,
+    hooks: type[PoolThread] = PoolThread,
+    own_thread: type[OwnThread] = OwnThread,
 ) -> RequestThreads:
     """Returns what runs apps on the threads of a new pool. No thread is started yet.
 
     Args:
         sender: The sender of Django's signals.
         threads, wait_timeout, grace: As `mount()` takes them.
+        kind: What runs the apps.
+        hooks, own_thread: What happens around the calls of a spell, on a thread of the pool and on one of a test.
     """
     pool = Pool(
         threads or _THREADS,
-        PoolThread(sender),
+        hooks(sender),
         wait_timeout=wait_timeout,
         timeout_error=partial(PoolTimeout, wait_timeout),
         lends=option("lend_idle"),
     )
-    return RequestThreads(
+    return kind(
         pool,
-        own_thread=partial(OwnThread, sender),
+        own_thread=partial(own_thread, sender),
         ended=close_strays,
         unavailable=_unavailable,
         send_timeout=option("send_timeout"),

@@ -35,3 +35,5 @@ class Root(Starlette):
     elsewhere: ASGIApp
     """What answers where no prefix matches."""
     health: HealthPaths
+    own_paths: Mapping[str, ASGIApp]
+    """What the root answers itself, by its path inside of the outer prefix: health, and what telemetry shows."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-__all__ = ["Repeated", "RequestRecord", "current", "current_record"]
+__all__ = ["Observed", "Owner", "Repeated", "RequestRecord", "current", "current_record"]
 
 Owner = Literal["api", "django", "static", "health", "websocket", "root"]
 
@@ -64,7 +64,14 @@ class RequestRecord:
     """The name of the class of the exception that no handler of the project answered."""
 
 
-current: ContextVar[RequestRecord | None] = ContextVar("djfast_mount_telemetry", default=None)
+class Observed(Protocol):
+    """A request that is being served."""
+
+    record: RequestRecord
+
+
+current: ContextVar[Observed | None] = ContextVar("djfast_mount_telemetry", default=None)
+"""The request that the caller belongs to, on the event loop and on the request's thread."""
 
 
 def current_record() -> RequestRecord | None:
@@ -72,4 +79,5 @@ def current_record() -> RequestRecord | None:
 
     None outside of one, and where ``settings.DJFAST_MOUNT["telemetry"]`` is off.
     """
-    return current.get()
+    observed = current.get()
+    return None if observed is None else observed.record

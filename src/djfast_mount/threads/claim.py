@@ -34,6 +34,8 @@ class Claim:
     asked = False  # guarded by Pool.lock; whether `reclaim` is in the worker's queue
     seen_idle = 0.0  # guarded by Pool.lock; `idle_since` when it was looked at first
     looks = 0  # guarded by Pool.lock; how often it has been seen to be idle since that moment
+    waiting_since = 0.0  # guarded by Pool.lock; time.monotonic() since when it waits; 0.0 while it does not
+    waited = 0.0  # guarded by Pool.lock; seconds for which it has waited before
     loop: asyncio.AbstractEventLoop
 
     def reclaim(self, _: None) -> None:
@@ -41,3 +43,8 @@ class Claim:
 
     def waits_again(self) -> None:
         """Called when the claim has begun to wait by no act of its own. Runs on the worker, with the lock held."""
+
+    def waited_by(self, now: float) -> float:
+        """Returns the seconds for which it has waited for workers by `now`, a time.monotonic()."""
+        since = self.waiting_since  # Read once: the wait may end meanwhile.
+        return self.waited + (now - since if since else 0.0)

@@ -66,6 +66,7 @@ class Lease(Claim):
     sender: object = None  # for the hooks: of the signals; None: their own
     open = False  # for the hooks: whether request_started has been sent, and request_finished has not
     carried: dict[Any, Any] | None = None  # for the hooks: what goes along to the next worker
+    spent = 0.0  # for the hooks: seconds that its spells have lasted
     calling = False  # whether a call runs on the worker
     parking = False  # on the worker only: whether the spell ends so that the slot can be lent on
     kept = False  # whether something of the request was on a connection after the last call. Written on the worker

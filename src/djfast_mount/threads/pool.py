@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -131,6 +132,7 @@ class Pool:
         """Puts `claim` at the end of its queue for a worker. Called with the lock held."""
         claim.waits = True
         claim.passed = 0
+        claim.waiting_since = claim.waiting_since or time.monotonic()
         (self._waiting if claim.worker is None else self._returning).append(claim)
 
     def give_back(self, claim: Claim) -> None:
@@ -200,7 +202,7 @@ class Pool:
             if not claim.waits:
                 return []
             (self._waiting if claim.worker is None else self._returning).remove(claim)
-            claim.waits = False
+            self._wait_no_more(claim)
             items = list(claim.pending or ())
             claim.pending = None
             return items
@@ -317,12 +319,19 @@ class Pool:
     def _serve(self, claim: Claim, worker: Worker) -> None:
         """Has the items of `claim` run on `worker`, which has a slot."""
         self.turns += 1
-        claim.waits = False
+        self._wait_no_more(claim)
         claim.worker = worker
         worker.claim = claim
         for item in claim.pending or ():
             worker.queue.put(item)
         claim.pending = None
+
+    @staticmethod
+    def _wait_no_more(claim: Claim) -> None:
+        claim.waits = False
+        if claim.waiting_since:
+            claim.waited = claim.waited_by(time.monotonic())
+            claim.waiting_since = 0.0
 
     @staticmethod
     def _move_slot(worker: Worker, other: Worker) -> None:

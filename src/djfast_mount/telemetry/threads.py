@@ -1,0 +1,51 @@
+"""The threads of a root whose requests are observed: how long each waits for one, and holds it."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+from asgiref.current_thread_executor import CurrentThreadExecutor
+
+from djfast_mount.database.connections import OwnThread, PoolThread
+from djfast_mount.request_thread.request import RequestThread, RequestThreads
+from djfast_mount.telemetry.queries import count_statements_here
+from djfast_mount.telemetry.record import current
+from djfast_mount.threads.lease import Lease
+
+__all__ = ["ObservedOwnThread", "ObservedPoolThread", "ObservedThreads"]
+
+
+class ObservedPoolThread(PoolThread):
+    """The hooks of a spell on a worker, whose time is added up."""
+
+    def end(self, lease: Lease) -> None:
+        try:
+            super().end(lease)
+        finally:
+            lease.spent += monotonic() - lease.since
+
+
+class ObservedOwnThread(OwnThread):
+    """The hooks of a spell on a thread that the pool did not lend: its connections have been there before."""
+
+    def begin(self, lease: Lease) -> None:
+        super().begin(lease)
+        count_statements_here()
+
+    def end(self, lease: Lease) -> None:
+        try:
+            super().end(lease)
+        finally:
+            lease.spent += monotonic() - lease.since
+
+
+class ObservedThreads(RequestThreads):
+    """Runs apps as RequestThreads does. What observes a request is told of the leases that it gets."""
+
+    def lease_for(self, request: RequestThread, executor: CurrentThreadExecutor | None) -> Lease:
+        lease = super().lease_for(request, executor)
+        observed: Any = current.get()
+        if observed is not None:
+            observed.leases.append(lease)
+        return lease
