@@ -44,6 +44,7 @@ from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
 from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
 from djfast_mount.telemetry.layers import Unobserved
+from djfast_mount.threads.pool import Pool
 
 __all__ = ["MountedApplication", "bad_request", "not_found"]
 
@@ -168,6 +169,11 @@ class MountedApplication(Root):
         files = elsewhere if isinstance(elsewhere, StaticFiles) else None
         self._serve_elsewhere = self._layers.led_to(files.serve, "static") if files else elsewhere
         self._django = files.app if files else elsewhere
+
+    @property
+    def pool(self) -> Pool:
+        """Whose threads do the sync work of both halves."""
+        return self._threads.pool
 
     def _behind_routes(self, http: dict[str, ASGIApp], apps: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
         """What serves the http calls of each prefix: with `fallthrough`, Django behind the routes of its app."""

@@ -140,6 +140,12 @@ OPTIONS: dict[str, Option] = {
         "from SIGTERM, when the process is no longer ready, to the server's hearing of it",
         "seconds",
     ),
+    "dashboard_permission": _setting(
+        kinds.PERMISSION_OR_NONE,
+        None,
+        "which permission somebody of the staff needs to see `/admin/mount/`: see [dashboard.md](dashboard.md); None: "
+        "none",
+    ),
     "tune_gc": _setting(
         kinds.FLAG,
         True,

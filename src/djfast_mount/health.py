@@ -85,14 +85,19 @@ class Health:
         """The most threads, and so the most connections of each database, that the root takes."""
         return self._threads.pool.size
 
+    @property
+    def draining(self) -> bool:
+        """Whether SIGTERM has come: what goes on without an end is to end now."""
+        return self._drain.draining
+
     async def alive(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: answers 200 as long as the event loop turns."""
         await _answer(scope, send, 200, {"status": "alive"})
 
     async def ready(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: answers 200 or 503, and what was found."""
-        if self._drain.draining or not self._up:
-            status, found = "draining" if self._drain.draining else "down", {}
+        if self.draining or not self._up:
+            status, found = "draining" if self.draining else "down", {}
         else:
             found = await self._look(scope)
             well = all(answer in _WELL for part in found.values() for answer in part.values())

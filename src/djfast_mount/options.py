@@ -32,6 +32,7 @@ __all__ = [
     "MIDDLEWARE",
     "PATHS",
     "PATH_OR_NONE",
+    "PERMISSION_OR_NONE",
     "PREFIX",
     "SECONDS",
     "SECONDS_FROM_0",
@@ -79,6 +80,7 @@ class Options(TypedDict, total=False):
     ready_path: str | None
     ready_timeout: float
     drain: float
+    dashboard_permission: str | None
     tune_gc: bool
 
 
@@ -137,6 +139,10 @@ APP = Kind(
     lambda value: value is None or isinstance(value, str) or callable(value), 'an ASGI app, "module:name" or None'
 )
 PATH_OR_NONE = Kind(_path, 'a path such as "/healthz", or None')
+PERMISSION_OR_NONE = Kind(
+    lambda value: value is None or (isinstance(value, str) and all(value.partition("."))),
+    'a permission such as "auth.view_user", or None',
+)
 PATHS = Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps")
 PREFIX = Kind(
     lambda value: isinstance(value, str) and value[:1] in ("", "/"), 'a path such as "/server", or "" for none'

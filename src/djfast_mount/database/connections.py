@@ -38,6 +38,7 @@ __all__ = [
     "begun",
     "in_transaction",
     "keep_open",
+    "left_open",
     "may_close",
     "note_started",
     "throw_away",
@@ -52,6 +53,10 @@ begun: list[Callable[[], None]] = []
 No receiver of the signal would do: the order of receivers changes, and Django's own closes a connection that is in a
 transaction (its test client takes that one out and puts it in again, at the end).
 """
+
+
+left_open: list[Callable[[Lease, str], None]] = []
+"""Called with a lease whose request has left a transaction open, and the alias of the database, on its thread."""
 
 
 def _announce(lease: Lease, sender: object, found: Sequence[BaseDatabaseWrapper] | None = None) -> None:
@@ -181,17 +186,21 @@ class OwnThread:
         blocks = connection.atomic_blocks
         depth = self._depths.get(connection.alias, 0)
         if len(blocks) > depth:
-            error = MountError(_left_open(connection.alias, lease))
-            logger.error("%s", error)
+            error = MountError(_tell_of_transaction(connection.alias, lease))
             while len(blocks) > depth:
                 blocks[-1].__exit__(MountError, error, None)
 
 
-def _left_open(alias: str, lease: Lease) -> str:
-    return (
+def _tell_of_transaction(alias: str, lease: Lease) -> str:
+    """Tells that the request has left a transaction open. Returns what the log says."""
+    told = (
         f"{endpoint_name(lease.scope)} left a transaction open on the database {alias!r}; it was rolled back. "
         "Leave every atomic() that you enter, and set autocommit back."
     )
+    logger.error("%s", told)
+    for call in left_open:
+        call(lease, alias)
+    return told
 
 
 def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
@@ -200,7 +209,7 @@ def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
     if not unclean:
         return False
     for connection in unclean:
-        logger.error("%s", _left_open(connection.alias, lease))
+        _tell_of_transaction(connection.alias, lease)
         throw_away(connection)
     return True
 

@@ -44,6 +44,9 @@ class Source(Response, Protocol):
     held: Any
     """The lease, once a call has asked for it; None before."""
 
+    pool: Any
+    """Where the lease has its worker from: a djfast_mount.threads.pool.Pool."""
+
     over: bool
     """Whether the request has ended; each call then has a lease of its own."""
 

@@ -58,7 +58,7 @@ class WatchedResponse:
 
     def __init__(self, pool: Pool, scope: Scope, send: Send, send_timeout: float) -> None:
         self.scope = scope
-        self._pool = pool
+        self.pool = pool
         self._send = send
         self._send_timeout = send_timeout
 
@@ -117,7 +117,7 @@ class WatchedResponse:
     async def _begin(self, message: Message) -> None:
         loop = asyncio.get_running_loop()
         self._streams = True
-        pool = self._pool
+        pool = self.pool
         if pool.streams.full:
             # The first part may have to wait for a worker in vain, and 503 is an answer only if none was begun.
             self._held_start = message

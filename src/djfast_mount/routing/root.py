@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["HealthPaths", "Root"]
+from djfast_mount.threads.pool import Pool
+
+__all__ = ["HealthPaths", "Root", "roots"]
 
 
 class HealthPaths(Protocol):
@@ -19,6 +22,9 @@ class HealthPaths(Protocol):
 
     @property
     def pool_size(self) -> int: ...
+
+    @property
+    def draining(self) -> bool: ...
 
     async def ready(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
@@ -37,3 +43,16 @@ class Root(Starlette):
     health: HealthPaths
     own_paths: Mapping[str, ASGIApp]
     """What the root answers itself, by its path inside of the outer prefix: health, and what telemetry shows."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        roots.add(self)
+
+    @property
+    def pool(self) -> Pool:
+        """Whose threads do the sync work of both halves."""
+        raise NotImplementedError
+
+
+roots: weakref.WeakSet[Root] = weakref.WeakSet()
+"""Those of this process, for who looks on. Start-up runs on one thread."""

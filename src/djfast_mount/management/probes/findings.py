@@ -19,9 +19,9 @@ __all__ = ["PROBES", "QUIET_PROBES", "findings"]
 
 Probe = Callable[[Target], Iterator[CheckMessage]]
 
-QUIET_PROBES: tuple[Probe, ...] = (probe_databases, probe_server, probe_fastapi_command, probe_static)
-"""Those that send the project no requests: a process that serves may run them, on a thread of its own."""
-PROBES: tuple[Probe, ...] = (*QUIET_PROBES, probe_requests)
+QUIET_PROBES: tuple[Probe, ...] = (probe_server, probe_fastapi_command, probe_static)
+"""Those that ask neither a database nor the project: any thread of a process that serves may run them."""
+PROBES: tuple[Probe, ...] = (probe_databases, *QUIET_PROBES, probe_requests)
 """Those of every project."""
 # What a probe has found out for certain, where the settings alone could only suspect it.
 _PROBED = {"djfast_mount.W004": "djfast_mount.W102", "djfast_mount.W021": "djfast_mount.W133"}
@@ -29,8 +29,9 @@ _ONLY_PROBED = {"djfast_mount.W022"}
 
 
 def findings(target: Target, probes: Sequence[Probe] = PROBES) -> list[CheckMessage]:
-    """Returns what is wrong and not silenced, the gravest first. Opens connections on the calling thread, and closes
-    them.
+    """Returns what is wrong and not silenced, the gravest first.
+
+    With `probe_databases` it opens connections on the calling thread, and closes them. Without it no database is asked.
     """
     found = [message for message in _findings(target, probes) if not message.is_silenced()]
     return sorted(found, key=lambda message: -message.level)
@@ -39,7 +40,8 @@ def findings(target: Target, probes: Sequence[Probe] = PROBES) -> list[CheckMess
 def _findings(target: Target, probes: Sequence[Probe]) -> Iterator[CheckMessage]:
     probed = [message for probe in probes for message in probe(target)]
     ids = {message.id for message in probed}
-    answering = [alias for alias in connections if not _is_down(alias, probed)]
+    asked = connections if probe_databases in probes else ()
+    answering = [alias for alias in asked if not _is_down(alias, probed)]
     for message in checks.run_checks(include_deployment_checks=target.production, databases=answering):
         if _PROBED.get(message.id or "") not in ids and message.id not in _ONLY_PROBED:
             yield message

@@ -1,0 +1,46 @@
+"""Who sees the page: the staff, as the admin knows it, and the terminal of who can run `manage.py`.
+
+A key made with ``settings.SECRET_KEY`` opens the figures to `manage.py mount_top` for a minute. Who can run it
+has that key, and with it any session.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.signing import BadSignature, TimestampSigner
+from django.http import HttpRequest
+
+from djfast_mount.conf import option
+
+__all__ = ["KEY_HEADER", "key_of_terminal", "may_see", "opens"]
+
+KEY_HEADER = "X-Djfast-Mount-Key"
+# Seconds for which a key opens the figures.
+_LIFETIME = 60
+
+_signer = TimestampSigner(salt="djfast_mount.dashboard")
+_SIGNED = "figures"
+
+
+def may_see(request: HttpRequest) -> bool:
+    """Whether whoever sends `request` may see the page. Asks the database, and so runs on the request's thread."""
+    permission: str | None = option("dashboard_permission")
+    if not admin.site.has_permission(request):
+        return False
+    user: Any = request.user
+    return permission is None or bool(user.has_perm(permission))
+
+
+def key_of_terminal() -> str:
+    """Returns a key for the figures."""
+    return _signer.sign(_SIGNED)
+
+
+def opens(key: str) -> bool:
+    """Whether `key` was made with this project's secret key, within the last minute."""
+    try:
+        return _signer.unsign(key, max_age=_LIFETIME) == _SIGNED
+    except BadSignature:
+        return False
