@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.http import Http404
-from django.test import override_settings
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -137,23 +136,6 @@ def test_an_app_that_shows_nothing_is_refused_where_docs_are_to_be_kept(access: 
     """With docs_access, an app in which no FastAPI can be seen is an error at the start that names the remedy."""
     with pytest.raises(ConfigurationError, match="Give mount\\(\\) the FastAPI itself"):
         mount("/api", Opaque(), docs_access=access)
-
-
-@override_settings(DEBUG=False)
-@pytest.mark.parametrize("first", ["/openapi.json", "/docs", "/redoc", "/missing"])
-def test_an_app_that_shows_nothing_is_met_with_its_first_answer(
-    first: str, opaque: FastAPI, caplog: pytest.LogCaptureFixture, root_path: str
-) -> None:
-    """By default its docs are never sent to everybody: the first answer says so in the log, later ones are as ever."""
-    root = mount("/api", Opaque(), docs_access="auto")
-    if first == "/missing":
-        ask(root, "/api/item/1", root_path=root_path)
-    else:
-        with pytest.raises(ConfigurationError):
-            ask(root, "/api" + first, root_path=root_path)
-    assert "by an app that does not show it" in caplog.text
-    assert ask(root, "/api/openapi.json", root_path=root_path).status in (302, 401)
-    assert ask(root, "/api/missing", root_path=root_path).status == 404
 
 
 def test_a_wrapped_fastapi_with_a_root_path_is_refused() -> None:

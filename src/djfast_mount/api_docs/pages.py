@@ -3,7 +3,8 @@
 1. Paths are the app's own: `docs_url`, `redoc_url`, `openapi_url`. What an app has switched off stays off.
 2. Access is decided inside of the app's own middleware, for the pages and for the schema alike.
 3. A page that FastAPI made is answered with this package's files; one that the project made instead is its own.
-4. An app that is served by something else than `mount()` has FastAPI's own pages, for everyone.
+4. A route that a FastAPI has made for its docs asks for itself too, wherever the route has been put.
+5. An app that is served by something else than `mount()` has FastAPI's own pages, for everyone.
 """
 
 from __future__ import annotations
@@ -30,16 +31,20 @@ from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.api_docs.error_responses import add_error_responses
 from djfast_mount.api_docs.files import FOLDER, DocsFiles
 from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
-from djfast_mount.apis.tree import Found
+from djfast_mount.apis.tree import DocsRoute, Found
 from djfast_mount.auth.schemes import authenticated, challenges
 from djfast_mount.django_for_api.request import call_of, get_request
 from djfast_mount.exception_handlers.lookup import answer_to
 from djfast_mount.exception_handlers.reports import wants_html
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.offload.current import current_response
 from djfast_mount.security.djangos_middleware import security_headers
 
 __all__ = ["ApiDocs", "Link", "links"]
 
 _KEY = "djfast_mount.docs"
+_ADMITTED = "djfast_mount.docs_admitted"
+"""The key in a scope of the docs that the caller may see, once that is known."""
 
 Access = Literal["auto", "public", "staff"] | None
 Kind = Literal["swagger_ui", "redoc", "redirect", "schema"]
@@ -73,8 +78,15 @@ class ApiDocs:
         links.clear()
 
     def guard(self, found: Found) -> None:
+        """Does what `guard_unseen` does, and has the admin link to its pages. A second call for it changes nothing."""
+        self.guard_unseen(found.app)
+        if self.access is not None and found.app.openapi_url:
+            links.extend(link for link in _links(found.path, found.app) if link not in links)
+        if links:
+            link_docs()
+
+    def guard_unseen(self, api: FastAPI) -> None:
         """Gives a FastAPI that serves a schema the docs' middleware. A second call for it changes nothing."""
-        api = found.app
         if not api.openapi_url:
             return
         add_error_responses(api, limits_bodies=self._limits_bodies)
@@ -82,15 +94,21 @@ class ApiDocs:
             # The last is the innermost: an app's own CORS, and its own guard, go before.
             api.user_middleware.append(Middleware(DocsMiddleware, api=api))
             api.middleware_stack = None  # Where it was built before, as by a first mount().
-        if self.access is not None:
-            links.extend(link for link in _links(found.path, api) if link not in links)
-        if links:
-            link_docs()
 
-    def opens(self, api: FastAPI, path: str) -> bool:
-        """Whether `path` of a FastAPI that has no middleware of ours shows everybody what is not public."""
-        is_public = self.access == "public" or (self.access == "auto" and settings.DEBUG)
-        return not is_public and path in (api.openapi_url, api.docs_url, api.redoc_url)
+    def guard_route(self, docs_route: DocsRoute) -> None:
+        """Has a route ask who may see it, by whatever way it is reached. A second call for it changes nothing.
+
+        Raises: ConfigurationError, for one that is copied when it is reached.
+        """
+        route = docs_route.route
+        if docs_route.is_copied and self.access != "public":
+            raise ConfigurationError(
+                f"{docs_route.path!r} shows the docs of a FastAPI whose own router has been included in another one: "
+                f"docs_access={self.access!r} cannot keep them. Mount that FastAPI, or include its routers, or make it "
+                "with FastAPI(openapi_url=None)."
+            )
+        if not isinstance(route.app, _GuardedRoute):
+            route.app = _GuardedRoute(route.app)
 
     @property
     def folder(self) -> str | None:
@@ -141,7 +159,7 @@ class DocsMiddleware:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine function: each costs its time, and most calls only pass.
         if scope["type"] == "http" and scope["path"].endswith(self._endings):
-            docs: ApiDocs | None = scope.get(_KEY)
+            docs = _docs_of(scope)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if docs is not None and path in self._paths:
                 return self._serve(docs, path, scope, receive, send)
@@ -156,6 +174,8 @@ class DocsMiddleware:
             answer = await answer_to(self._api.exception_handlers, request, error)
             if answer is None:
                 raise
+        if answer is None:
+            scope[_ADMITTED] = docs
         await (answer or self.app)(scope, receive, send)
 
     async def _answer(self, docs: ApiDocs, path: str, request: Request) -> Response | None:
@@ -180,6 +200,27 @@ class DocsMiddleware:
         if kind == "redoc":
             return redoc(self._api, root_path, files)
         return swagger_ui(self._api, root_path, files, _token(await get_request(request)))
+
+
+class _GuardedRoute:
+    """ASGI: in the place of what a docs route calls. It may be reached by a way that leads past `DocsMiddleware`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        docs = _docs_of(scope) if scope["type"] == "http" else None
+        refused = docs is not None and scope.get(_ADMITTED) is not docs and await _refusal(docs, Request(scope))
+        await (refused or self._app)(scope, receive, send)
+
+
+def _docs_of(scope: Scope) -> ApiDocs | None:
+    """Whose docs these are. A caller may have made a scope of its own, in which they are not."""
+    docs: ApiDocs | None = scope.get(_KEY)
+    response = current_response()
+    if docs is None and response is not None:
+        docs = response.scope.get(_KEY)
+    return docs
 
 
 def _made_by_fastapi(api: FastAPI) -> Collection[str]:
@@ -241,7 +282,8 @@ async def _refusal(docs: ApiDocs, request: Request) -> Response | None:
 async def _user(request: Request) -> Any:
     """Whom any scheme of the project names, or the session of the site. Raises HTTPException for a wrong credential."""
     user = await authenticated(connection=request)
-    if user is None:
+    # Whose scope is not ours has no session that we know of: it is not that of the request around it.
+    if user is None and call_of(request) is not None:
         # Where the API takes keys alone, the admin's users see its docs all the same.
         django_request: Any = await get_request(request)
         user = await django_request.auser() if hasattr(django_request, "auser") else None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.apis.prepared import preparations
-from djfast_mount.apis.tree import Found, RouteLists, apps_in, fastapis_in
+from djfast_mount.apis.tree import DocsRoute, Found, RouteLists, apps_in, docs_routes_in, fastapis_in
+from djfast_mount.apis.unseen import MEETS, install
 from djfast_mount.auth.schemes import check_schemes
 from djfast_mount.conf import option
 from djfast_mount.django_for_api.middleware import Chain, DjangoMiddleware, chosen_middleware
@@ -35,10 +38,13 @@ class Docs(Protocol):
         """As `mount()` takes it."""
 
     def guard(self, found: Found, /) -> None:
-        """Keeps the docs of a FastAPI from those who may not see them."""
+        """Keeps the docs of a FastAPI from those who may not see them, and links to them from the admin."""
 
-    def opens(self, api: FastAPI, path: str, /) -> bool:
-        """Whether `path` of a FastAPI that has not been guarded shows everybody what is not public."""
+    def guard_route(self, docs_route: DocsRoute, /) -> None:
+        """Keeps one page of a FastAPI's docs from those who may not see it. Raises ConfigurationError."""
+
+    def guard_unseen(self, api: FastAPI, /) -> None:
+        """Keeps the docs of a FastAPI from those who may not see them."""
 
 
 class Preparation:
@@ -67,27 +73,29 @@ class Preparation:
         self._fast_path = fast_path
         self._docs = docs
         self._chosen = middleware
+        self._known: WeakSet[FastAPI] = WeakSet()
+        self._meeting = threading.Lock()
         self._middleware = chosen_middleware(middleware)
         self._afterwards = afterwards
         if fast_path:
             tell_if_unknown()
+        install()
         self._prepare()
         self._check_docs()
         check_schemes(apps.values())
 
     def scopes(self) -> dict[str, Mapping[str, Any]]:
-        """Returns, for each prefix, what the calls of its app have in their scope: the names of both halves' URLs."""
-        return {prefix: names_of_both(app) for prefix, app in self._apps.items()}
+        """Returns, for each prefix, what the calls of its app have in their scope: the names of both halves' URLs, and
+        what meets the FastAPIs that could not be seen.
+        """
+        return {prefix: {MEETS: self._meet, **names_of_both(app)} for prefix, app in self._apps.items()}
 
     def fronts(self) -> dict[str, ASGIApp]:
         """Returns, for each prefix, what all calls of its app pass before the app itself."""
         chosen = chosen_settings()
 
         def front(prefix: str, app: ASGIApp) -> ASGIApp:
-            if isinstance(app, FastAPI):
-                inner = self._with_new_ones(app, before(app))
-            else:
-                inner = self._with_new_ones(app, app) if any(apps_in(app)) else _Opaque(app, self._met)
+            inner = self._with_new_ones(before(app) if isinstance(app, FastAPI) else app)
             if self._middleware is not None:
                 inner = DjangoMiddleware(inner, lambda: Chain(chosen_middleware(self._chosen) or (), app))
             return DjangoSettings(inner, prefix, chosen) if chosen else inner
@@ -97,37 +105,43 @@ class Preparation:
     def _prepare(self) -> None:
         found = [each for prefix, app in self._apps.items() for each in fastapis_in(app, prefix)]
         for each in found:
-            self._do_steps(each)
-        self._prepared = {id(each.app): each.app for each in found}
+            self._do_steps(each.app, each.above)
+            self._docs.guard(each)
+            self._known.add(each.app)
+        for prefix, app in self._apps.items():
+            self._guard_routes(app, prefix)
         self._lists = RouteLists(self._apps.values())
         self._afterwards()
 
-    def _do_steps(self, found: Found) -> None:
+    def _do_steps(self, api: FastAPI, above: Sequence[Any]) -> None:
         """What is done to each FastAPI. Done twice it changes nothing."""
-        add_exception_handlers(found.app, problem_details=option("problem_details"))
-        honour_atomic_requests(found.app)
+        add_exception_handlers(api, problem_details=option("problem_details"))
+        honour_atomic_requests(api)
         for step in preparations:
-            step(found.app)
+            step(api)
         if self._fast_path:
-            straighten(found.app, found.above)
+            straighten(api, above)
         else:
-            leave_to_fastapi(found.app)
-        self._docs.guard(found)
+            leave_to_fastapi(api)
         if self._middleware is not None:
-            call_view_hooks(found.app)
+            call_view_hooks(api)
+
+    def _guard_routes(self, app: ASGIApp, path: str) -> None:
+        for docs_route in docs_routes_in(app, path):
+            self._docs.guard_route(docs_route)
 
     def _check_docs(self) -> None:
         """Raises ConfigurationError where docs are to be kept from somebody, and none can be seen."""
         opaque = [repr(app) for app in self._apps.values() if not any(apps_in(app))]
-        if self._docs.access in ("staff", None) and opaque and not self._prepared:
+        if self._docs.access in ("staff", None) and opaque and not self._known:
             raise ConfigurationError(
                 f"mount() got docs_access={self._docs.access!r}, and {', '.join(opaque)} shows no FastAPI whose docs "
                 "could be kept. Give mount() the FastAPI itself, and its middleware by add_middleware(); or keep what "
                 "you wrap in an attribute `app`; or leave docs_access out."
             )
 
-    def _with_new_ones(self, app: ASGIApp, inner: ASGIApp) -> ASGIApp:
-        """Returns `inner`, which leads to `app`, asking before each call whether anything has been mounted since."""
+    def _with_new_ones(self, inner: ASGIApp) -> ASGIApp:
+        """Returns `inner`, asking before each call whether anything has been mounted since."""
 
         def serve(scope: Scope, receive: Receive, send: Send) -> Any:
             # Not a coroutine function: each costs its time.
@@ -137,41 +151,20 @@ class Preparation:
 
         return serve
 
-    def _met(self, api: FastAPI, scope: Scope) -> None:
-        """Prepares a FastAPI that answers a call for the first time. Raises ConfigurationError for hidden docs."""
-        if id(api) in self._prepared:
+    def _meet(self, api: FastAPI, scope: Scope) -> None:
+        """Prepares a FastAPI that could not be seen, before its first call. Runs on the loop of the call."""
+        if api in self._known:
             return
-        root_path = scope.get("root_path", "")
-        for each in fastapis_in(api, root_path):
-            self._do_steps(each)
-            self._prepared[id(each.app)] = each.app
-        hidden = (
-            f"The FastAPI {api.title!r} is served under {root_path!r} by an app that does not show it, so mount() met "
-            "it with its first answer. Give mount() the FastAPI itself, and its middleware by add_middleware(); or "
-            "keep what you wrap in an attribute `app`."
+        with self._meeting:
+            for each in fastapis_in(api):
+                self._do_steps(each.app, each.above)
+                self._docs.guard_unseen(each.app)
+                self._known.add(each.app)
+            self._guard_routes(api, scope.get("root_path", ""))
+        logger.warning(
+            "The FastAPI %r is served under %r by an app that does not show it, so mount() met it with its first call: "
+            "its names are not known. Give mount() the FastAPI itself, and its middleware by add_middleware(); or keep "
+            "what you wrap in an attribute `app`.",
+            api.title,
+            scope.get("root_path", ""),
         )
-        logger.warning("%s", hidden)
-        if self._docs.opens(api, str(scope["path"]).removeprefix(root_path)):
-            raise ConfigurationError(hidden)
-
-
-class _Opaque:
-    """ASGI: an app that does not show what it calls."""
-
-    def __init__(self, app: ASGIApp, met: Callable[[FastAPI, Scope], None]) -> None:
-        self._app = app
-        self._met = met
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def answer(message: Message) -> None:
-            # A FastAPI puts itself into the scope that it is called with.
-            api = scope.get("app")
-            if message["type"] == "http.response.start" and isinstance(api, FastAPI):
-                self._met(api, scope)
-            await send(message)
-
-        await self._app(scope, receive, answer)
