@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from djfast_mount import mount
-from djfast_mount.database import strays
+from djfast_mount.database import stray_places
 from laws.site import Root, lifespan
 from project.shop.models import Item
 
@@ -45,7 +45,7 @@ def test_the_file_and_the_endpoint_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The line that uses the ORM is named, or else where the endpoint begins, and the endpoint by its name."""
-    monkeypatch.setattr(strays, "_places", set())
+    monkeypatch.setattr(stray_places, "_places", set())
 
     async def get() -> None:
         app = mount("/api", api, static=False)

@@ -14,37 +14,26 @@ import inspect
 import logging
 import sys
 import threading
-import traceback
-from types import FrameType
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.database.connections import in_transaction
 from djfast_mount.database.signalling import is_signalled
+from djfast_mount.database.stray_places import note_place, place
 from djfast_mount.offload.current import Source, current_source, in_flight
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.worker import current_worker
 
-__all__ = ["close_strays", "place", "places"]
+__all__ = ["close_strays"]
 
 logger = logging.getLogger("djfast_mount.strays")
 
-# Packages between the user's line and the signal; a frame of theirs is not the place to name.
-_PASSED_OVER = ("django", "psycopg", "psycopg_pool", "sqlite3", "asgiref", "concurrent", "threading", "djfast_mount")
-
 _lock = threading.Lock()
-_places: set[str] = set()  # guarded by _lock
 _of_requests: dict[int, list[BaseDatabaseWrapper]] = {}  # guarded by _lock; by the id of the request's source
 _of_threads: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []  # guarded by _lock
 _in_use: list[BaseDatabaseWrapper] = []  # guarded by _lock; of requests that have ended, when in a transaction
-
-
-def places() -> list[str]:
-    """Returns where the ORM was used off the request thread so far, each as ``file:line``."""
-    with _lock:
-        return sorted(_places)
 
 
 def close_strays(source: Source) -> None:
@@ -103,10 +92,8 @@ def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
 
 def _report(thread: threading.Thread, connection: BaseDatabaseWrapper, source: Source | None) -> None:
     where = place(sys._getframe(2)) or _place_of_endpoint(source)
-    with _lock:
-        if where in _places:
-            return
-        _places.add(where)
+    if not note_place(where):
+        return
     logger.warning(
         "%s%s uses the ORM on the thread %r, which is not the request's: no signal closes its connection to %r there. "
         "Call it with sync_to_async(), or from a plain `def` endpoint or dependency.",
@@ -125,14 +112,6 @@ def _place_of_endpoint(source: Source | None) -> str:
     endpoint = None if source is None else source.scope.get("endpoint")
     code = None if endpoint is None else getattr(inspect.unwrap(endpoint), "__code__", None)
     return "Code without a line of its own" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
-
-
-def place(frame: FrameType | None) -> str | None:
-    """Returns the nearest line at or above `frame` that is the user's, as ``file:line``; None where there is none."""
-    for summary, _ in traceback.walk_stack(frame):
-        if summary.f_globals.get("__name__", "").partition(".")[0] not in _PASSED_OVER:
-            return f"{summary.f_code.co_filename}:{summary.f_lineno}"
-    return None
 
 
 connection_created.connect(_note, dispatch_uid="djfast_mount.database.strays")

@@ -26,9 +26,12 @@ from django.middleware.csrf import CSRF_SESSION_KEY, CsrfViewMiddleware
 from django.utils.log import log_response
 from starlette.exceptions import HTTPException
 
-__all__ = ["CSRFRefused", "check", "check_origin"]
+__all__ = ["ENFORCE_CSRF_CHECKS", "CSRFRefused", "check", "check_origin"]
 
 logger = logging.getLogger("django.security.csrf")
+
+ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
+"""The key in a scope by which a test client says, with False, that CSRF tokens are not to be checked."""
 
 # Of the length and of the letters that Django asks of a secret.
 _SECRET = "a" * 32

@@ -25,10 +25,7 @@ from djfast_mount.django_for_api import csrf
 from djfast_mount.django_for_api.body import RequestBody, has_no_body
 from djfast_mount.django_for_api.session import CookieUse, Rule, guard, peek
 
-__all__ = ["ENFORCE_CSRF_CHECKS", "APIRequest", "is_taken", "made", "varied", "with_changes"]
-
-ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
-"""The key in a scope by which a test client says, with False, that CSRF tokens are not to be checked."""
+__all__ = ["APIRequest", "is_taken", "made", "varied", "with_changes"]
 
 # Where a call is asked for its request, a websocket's handshake is a GET. Without a scheme it is "http" (ASGI).
 _SCHEMES = {"ws": "http", "wss": "https", None: "http"}
@@ -113,7 +110,7 @@ def made(scope: Scope, root_path: str) -> APIRequest:
     scheme = scope.get("scheme")
     shown = {**scope, "root_path": root_path, "scheme": _SCHEMES.get(scheme, scheme)}
     shown.setdefault("method", "GET")
-    enforced = scope.get(ENFORCE_CSRF_CHECKS) is not False  # No server sets the key; a test client does.
+    enforced = scope.get(csrf.ENFORCE_CSRF_CHECKS) is not False  # No server sets the key; a test client does.
     rule = csrf.check_origin if scope["type"] == "websocket" else csrf.check if enforced else None
     try:
         request = APIRequest(shown, BytesIO(), rule)

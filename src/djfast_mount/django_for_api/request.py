@@ -29,7 +29,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.django_for_api import csrf
 from djfast_mount.django_for_api.http_request import (
-    ENFORCE_CSRF_CHECKS,
     APIRequest,
     is_taken,
     made,
@@ -40,7 +39,6 @@ from djfast_mount.exceptions import MountError, original_of
 from djfast_mount.offload.current import Response, current_response
 
 __all__ = [
-    "ENFORCE_CSRF_CHECKS",
     "APICall",
     "APIRequest",
     "DjangoRequests",

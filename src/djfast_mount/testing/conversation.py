@@ -10,9 +10,7 @@ import httpx
 from starlette.types import ASGIApp, Message, Scope
 from starlette.websockets import WebSocketDisconnect
 
-from djfast_mount.testing.exchange import ended
-from djfast_mount.testing.requests import TestRequest
-from djfast_mount.testing.watch import context_of, under_way
+from djfast_mount.testing.requests import TestRequest, context_of, ended, under_way
 
 __all__ = ["Conversation", "WebSocketDenied", "json_message", "json_of"]
 

@@ -14,25 +14,12 @@ from collections.abc import Awaitable, Callable
 import httpx
 from starlette.types import ASGIApp, Message, Scope
 
-from djfast_mount.testing.requests import TestRequest
-from djfast_mount.testing.watch import context_of, under_way
+from djfast_mount.testing.requests import TestRequest, context_of, ended, under_way
 
-__all__ = ["Draw", "Exchange", "ended"]
+__all__ = ["Draw", "Exchange"]
 
 Draw = Callable[[], Awaitable[bytes | None]]
 """Returns the next part of a request's body, None after the last."""
-
-# Seconds that an app gets to end when its client has gone.
-_PATIENCE = 1.0
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Returns when `task` has ended, which is cancelled if it takes long."""
-    if not task.done():
-        await asyncio.wait([task], timeout=_PATIENCE)
-    if not task.done():
-        task.cancel()
-        await asyncio.wait([task])
 
 
 class Exchange:

@@ -1,29 +1,27 @@
-"""What a test client knows of a request, and the scope by which the app hears of it."""
+"""What a test client knows of a request, from its begin to the end of the app that serves it."""
 
 from __future__ import annotations
 
-import sys
+import asyncio
+import contextlib
+import contextvars
 import threading
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Iterator
 
-import httpx
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.core.signals import got_request_exception
-from starlette.requests import HTTPConnection
-from starlette.types import Scope
+from djfast_mount.threads.worker import current_worker
 
-from djfast_mount.django_for_api.request import ENFORCE_CSRF_CHECKS, call_of
+__all__ = ["KEY", "TestRequest", "context_of", "ended", "request_of_caller", "under_way"]
 
-__all__ = ["ASGI", "TestRequest", "http_scope", "of_test", "websocket_scope"]
+KEY = "djfast_mount.testing"
+"""The key in a scope under which the TestRequest is."""
 
-ASGI = {"version": "3.0", "spec_version": "2.3"}
-"""What uvicorn speaks."""
+# Seconds that an app gets to end when its client has gone.
+_PATIENCE = 1.0
 
-_KEY = "djfast_mount.testing"
-_CLIENT = ("127.0.0.1", 50000)
-_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_request: contextvars.ContextVar[TestRequest] = contextvars.ContextVar("djfast_mount_test_request")
+
+_lock = threading.Lock()
+_under_way: list[TestRequest] = []  # guarded by _lock
 
 
 class TestRequest:
@@ -43,65 +41,40 @@ class TestRequest:
         """What an endpoint or a view raised before a response was made of it: what Django logs as an error."""
 
 
-def http_scope(request: httpx.Request, root_path: str, **more: Any) -> Scope:
-    """Returns the scope of an HTTP request as uvicorn makes it behind a proxy that takes `root_path` off."""
-    return {**_scope(request, root_path), "type": "http", "method": request.method, **more}
+def context_of(request: TestRequest) -> contextvars.Context:
+    """Returns a copy of the current context by which whatever happens there is known to be the request's."""
+    context = contextvars.copy_context()
+    context.run(_request.set, request)
+    return context
 
 
-def websocket_scope(request: httpx.Request, root_path: str, **more: Any) -> Scope:
-    """The same for the opening request of a websocket."""
-    scheme = {"http": "ws", "https": "wss"}.get(request.url.scheme, request.url.scheme)
-    offered = request.headers.get("sec-websocket-protocol", "")
-    return {
-        **_scope(request, root_path),
-        "type": "websocket",
-        "scheme": scheme,
-        "subprotocols": [name.strip() for name in offered.split(",") if name.strip()],
-        "extensions": {"websocket.http.response": {}},
-        **more,
-    }
+@contextlib.contextmanager
+def under_way(request: TestRequest) -> Iterator[None]:
+    """Meanwhile a thread that knows of no request is taken to be this one's."""
+    with _lock:
+        _under_way.append(request)
+    try:
+        yield
+    finally:
+        with _lock:
+            _under_way.remove(request)
 
 
-def of_test(request: TestRequest, *, enforce_csrf_checks: bool) -> Mapping[str, Any]:
-    """Returns what a scope holds of a test client's request beside what a server would put there."""
-    return {_KEY: request, ENFORCE_CSRF_CHECKS: enforce_csrf_checks}
+def request_of_caller() -> TestRequest | None:
+    """Returns the request that the caller works for, as far as that is known. Runs on any thread."""
+    request = _request.get(None)
+    if request is not None or current_worker() is not None:
+        return request
+    if threading.current_thread() is threading.main_thread():
+        return None
+    with _lock:
+        return _under_way[-1] if _under_way else None
 
 
-def _scope(request: httpx.Request, root_path: str) -> Scope:
-    url = request.url
-    raw_path, _, query = url.raw_path.partition(b"?")
-    return {
-        "asgi": ASGI,
-        "http_version": "1.1",
-        "scheme": url.scheme,
-        "path": root_path + unquote(raw_path.decode("ascii")),
-        "raw_path": root_path.encode() + raw_path,
-        "query_string": query,
-        "root_path": root_path,
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
-        "client": _CLIENT,
-        "server": (url.host, url.port or _PORTS[url.scheme]),
-    }
-
-
-class _Request(ASGIRequest):
-    """Django's request, which heeds `enforce_csrf_checks` as that of Django's test client does."""
-
-    def __init__(self, scope: Scope, body_file: Any) -> None:
-        super().__init__(scope, body_file)
-        # The name that CsrfViewMiddleware asks for; a server's scope has no such key.
-        self._dont_enforce_csrf_checks = scope.get(ENFORCE_CSRF_CHECKS) is False
-
-
-def _note_answered_error(request: Any = None, **_: object) -> None:
-    scope = getattr(request, "scope", {})
-    test_request = scope.get(_KEY)
-    if test_request is not None:
-        call = call_of(HTTPConnection(scope))
-        # Of a view it is what is being handled; of an endpoint the call knows it.
-        test_request.answered_error = sys.exc_info()[1] if call is None else call.reported
-
-
-# Both are inert where no test client has made the request.
-ASGIHandler.request_class = _Request
-got_request_exception.connect(_note_answered_error, dispatch_uid="djfast_mount.testing")
+async def ended(task: asyncio.Task[None]) -> None:
+    """Returns when `task` has ended, which is cancelled if it takes long."""
+    if not task.done():
+        await asyncio.wait([task], timeout=_PATIENCE)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])

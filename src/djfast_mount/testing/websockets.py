@@ -5,17 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 from starlette.types import Message
 
 from djfast_mount.testing.conversation import Conversation, Mode, json_message, json_of
-from djfast_mount.testing.server import Server
 
 __all__ = ["AsyncWebSocketSession", "WebSocketSession", "opening_headers"]
 
 Accepted = Callable[[httpx.Response], None]
+
+
+class Server(Protocol):
+    """What a session needs of the djfast_mount.testing.server.Server of its client."""
+
+    async def connect(self, request: httpx.Request, thread: threading.Thread | None) -> Conversation: ...
+
+    async def hang_up(self, conversation: Conversation, code: int, reason: str) -> None: ...
 
 
 def opening_headers(subprotocols: list[str] | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from starlette.datastructures import URL, URLPath
 from starlette.routing import NoMatchFound
 
 from djfast_mount.apis.tree import unwrapped
-from djfast_mount.urls import reverse
+from djfast_mount.url_names.reverse import reverse
 
 __all__ = ["NamesOfBoth", "names_of_both"]
 

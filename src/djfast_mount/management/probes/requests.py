@@ -16,11 +16,11 @@ from starlette.routing import Mount
 from starlette.types import Message, Scope
 
 from djfast_mount.apis.tree import fastapis_in
-from djfast_mount.database.strays import places
+from djfast_mount.database.stray_places import places
 from djfast_mount.management.probes.target import Target
+from djfast_mount.route_table import route_table
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.root import Root
-from djfast_mount.urls import route_table
 
 __all__ = ["probe_requests"]
 
