@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from djfast_mount.dashboard.process import route_of
 from djfast_mount.database.connections import left_open
-from djfast_mount.database.strays import places
+from djfast_mount.database.stray_places import places
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["Leak", "leaks", "watch"]
