@@ -112,6 +112,7 @@ def resource_of(
         server_values=options.get("server_values"),
         caller=caller_of(security) if security is not None else (parent.caller if parent is not None else None),
         scopes=_scopes(options.get("scopes"), parent),
+        takes_scopes_over=parent is not None and options.get("scopes") is None,
         permissions=options.get("permissions") or (parent.permissions if parent is not None else None),
         if_match=options.get("if_match", "optional"),
         cache_control=options.get("cache_control"),

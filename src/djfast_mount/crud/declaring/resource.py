@@ -32,6 +32,7 @@ class Resource:
         rows: By model, the dependency that says which of its rows a call may see.
         server_values: A dependency that returns what the server sets on creation.
         hooks: Has the methods of `ModelRouter` that a project may override.
+        takes_scopes_over: Whether its scopes are those of its parent.
         parent_key: The foreign key to the parent's model.
         sound: Whether the rules of the tree have been looked at; of the outermost resource.
     """
@@ -54,6 +55,7 @@ class Resource:
     server_values: Callable[..., Any] | None = None
     caller: Callable[..., Any] | None = None
     scopes: ActionScopes = field(default_factory=ActionScopes)
+    takes_scopes_over: bool = False
     permissions: Literal["django"] | None = None
     if_match: IfMatch = "optional"
     cache_control: str | None = None

@@ -1,7 +1,7 @@
 """Writes: each in one transaction, on a row that is locked, guarded before and looked at after.
 
 1. Whatever a body names must be visible before anything is written.
-2. What was written must be visible afterwards, or it is undone: 403.
+2. What was written must be visible afterwards, or it is undone: 403. So is what the caller may not do beside it.
 3. Several rows are written all or not at all.
 """
 
@@ -22,6 +22,7 @@ from djfast_mount.crud.access.named_rows import check_named, check_visible, keep
 from djfast_mount.crud.access.scopes import has_permission
 from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, etag_of
+from djfast_mount.crud.writing.side_effects import SideEffects
 
 __all__ = ["change", "change_many", "create", "delete", "locked"]
 
@@ -40,9 +41,11 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
         check_named(places, call.visibility)
         rows = []
         for place, body in places:
+            effects = SideEffects(call.resource, call.action, call.access, body, None)
             with _at(place):
                 rows.append(call.resource.hooks.create_row(call, body))
             check_visible(rows[-1], call.visibility)
+            effects.check(rows[-1])
     return rows
 
 
@@ -121,9 +124,11 @@ def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whol
     check_named([(place, body) for place, _, body in items], call.visibility)
     hook = call.resource.hooks.replace_row if whole else call.resource.hooks.update_row
     for place, row, body in items:
+        effects = SideEffects(call.resource, call.action, call.access, body, row)
         with _at(place):
             hook(call, row, keep_hidden(row, body, call.visibility))
         check_visible(row, call.visibility)
+        effects.check(row)
 
 
 @contextmanager

@@ -1,0 +1,151 @@
+"""What a write does beside the action of its route, and whether the caller may do that too.
+
+1. To set the mark of `SoftDelete` is to delete: it needs what DELETE needs.
+2. A nested row is created, changed and deleted by whoever may do so at the resource of its model in the tree. A model
+   without a resource belongs to the row that it is nested in.
+3. A row that a nested list leaves out is deleted from the database. Where its resource keeps deleted rows, that is 409.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db.models import Model
+from fastapi import HTTPException
+from pydantic import MISSING, BaseModel
+
+from djfast_mount.crud.access.scopes import Action, has_permission, has_scope
+from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
+
+__all__ = ["SideEffects"]
+
+_WRITES: Sequence[Action] = ("create", "update", "delete")
+# By model and key: the resources that say who may write the row, and the row as it was read.
+_Rows = dict[tuple[type[Model], Any], tuple[list[Resource], Model]]
+
+
+class SideEffects:
+    """What one body does to nested rows, and to the mark of the row itself.
+
+    Make it before the row is written, and call `check()` afterwards, both in one transaction.
+
+    Args:
+        action: The action of the route.
+        access: What `security` returned.
+        row: The row as it is; None where it is created.
+    """
+
+    def __init__(self, resource: Resource, action: Action, access: Any, body: BaseModel, row: Model | None) -> None:
+        self._resource = resource
+        self._action = action
+        self._access = access
+        self._is_new = row is None
+        self._slots = [
+            slot
+            for name, slot in plan_of(type(body)).slots.items()
+            if slot.nested is not None and getattr(body, name) is not MISSING and self._is_guarded(slot)
+        ]
+        self._before: _Rows = {} if row is None else dict(self._nested(row, self._slots))
+
+    def check(self, row: Model) -> None:
+        """Raises HTTPException 403 where the caller may not do what was done to `row` and below it; 409 where a nested
+        row was deleted that is to be kept."""
+        if not self._is_new and _is_gone(self._resource, row):
+            self._demand([self._resource], "delete", row)
+        after = dict(self._nested(row, self._slots))
+        for key, (resources, found) in after.items():
+            if key not in self._before:
+                self._demand(resources, "create", found)
+            elif _values(found) != _values(self._before[key][1]):
+                gone = any(_is_gone(each, found) for each in resources)
+                self._demand(resources, "delete" if gone else "update", found)
+        for key in self._before.keys() - after.keys():
+            resources, found = self._before[key]
+            if not _exists(found):
+                _check_kept(resources)
+                self._demand(resources, "delete", found)
+
+    def _demand(self, resources: list[Resource], action: Action, row: Model) -> None:
+        if not any(self._may(each, action, row) for each in resources):
+            name = type(row)._meta.verbose_name
+            raise HTTPException(403, f"Forbidden: you may not {action} a {name}.")
+
+    def _may(self, resource: Resource, action: Action, row: Model) -> bool:
+        if self._passes_anyway(resource, action):
+            return True
+        access, scopes = self._access, resource.scopes.of(action)
+        if access is None:
+            return False
+        if scopes and not any(has_scope(access, scope) for scope in scopes):
+            return False
+        return resource.permissions is None or has_permission(access, resource.permission(action), row)
+
+    def _passes_anyway(self, resource: Resource, action: Action) -> bool:
+        """Whether whoever was let into the route may do `action`, too."""
+        if resource.permissions is not None:
+            return False
+        wanted, passed = set(resource.scopes.of(action)), set(self._resource.scopes.of(self._action))
+        # What comes with a new row is part of it, unless its resource has scopes of its own.
+        as_new = self._is_new and action == "create" and resource.takes_scopes_over
+        return not wanted or as_new or (bool(passed) and passed <= wanted)
+
+    def _is_guarded(self, slot: Slot) -> bool:
+        resources = self._resources(slot)
+        if resources and not any(self._is_open(each) for each in resources):
+            return True
+        return any(self._is_guarded(inner) for inner in _nested_slots(slot))
+
+    def _is_open(self, resource: Resource) -> bool:
+        return not resource.deletion.gone and all(self._passes_anyway(resource, action) for action in _WRITES)
+
+    def _resources(self, slot: Slot) -> list[Resource]:
+        model = slot.field.related_model
+        every = self._resource.root().walk()
+        return [each for each in every if each.model._meta.concrete_model is model._meta.concrete_model]
+
+    def _nested(self, row: Model, slots: Sequence[Slot]) -> Iterator[tuple[Any, tuple[list[Resource], Model]]]:
+        for slot in slots:
+            resources = self._resources(slot)
+            for found in _related(row, slot):
+                if resources:
+                    yield (type(found)._meta.concrete_model, found.pk), (resources, found)
+                yield from self._nested(found, list(_nested_slots(slot)))
+
+
+def _nested_slots(slot: Slot) -> Iterator[Slot]:
+    assert slot.nested is not None
+    return (inner for inner in slots_of(slot.nested) if inner.nested is not None)
+
+
+def _related(row: Model, slot: Slot) -> list[Model]:
+    field, using = slot.field, row._state.db
+    if field.many_to_many:
+        return list(getattr(row, slot.target).using(using))
+    rows = field.related_model._base_manager.using(using)
+    if field.concrete:
+        return list(rows.filter(**{field.target_field.attname: getattr(row, field.attname)}))
+    return list(rows.filter(**{field.field.name: row}))
+
+
+def _values(row: Model) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+def _exists(row: Model) -> bool:
+    return type(row)._base_manager.using(row._state.db).filter(pk=row.pk).exists()
+
+
+def _is_gone(resource: Resource, row: Model) -> bool:
+    gone = resource.deletion.gone
+    return bool(gone) and type(row)._base_manager.using(row._state.db).filter(gone, pk=row.pk).exists()
+
+
+def _check_kept(resources: Sequence[Resource]) -> None:
+    kept = next((each for each in resources if each.deletion.gone), None)
+    if kept is not None:
+        many = kept.model._meta.verbose_name_plural
+        raise HTTPException(
+            409, f"The list leaves out {many}, and deleted {many} are kept: DELETE each at its own path."
+        )
