@@ -3,10 +3,7 @@ from django.contrib.auth.admin import UserAdmin
 
 from simulations.models import Simulation, User
 
-
-@admin.register(User)
-class KeyHolderAdmin(UserAdmin):
-    fieldsets = (*UserAdmin.fieldsets, ("API", {"fields": ["api_key"]}))
+admin.site.register(User, UserAdmin)
 
 
 @admin.register(Simulation)

@@ -1,4 +1,3 @@
-import secrets
 from uuid import uuid4
 
 from django.contrib.auth.models import AbstractUser
@@ -6,12 +5,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 
-def new_key() -> str:
-    return secrets.token_urlsafe(32)
-
-
 class User(AbstractUser):
-    api_key = models.CharField("API key", max_length=64, unique=True, default=new_key)
+    pass
 
 
 class Simulation(models.Model):

@@ -9,8 +9,6 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import simulations.models
-
 
 class Migration(migrations.Migration):
     initial = True
@@ -65,12 +63,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
-                (
-                    "api_key",
-                    models.CharField(
-                        default=simulations.models.new_key, max_length=64, unique=True, verbose_name="API key"
-                    ),
-                ),
                 (
                     "groups",
                     models.ManyToManyField(

@@ -3,8 +3,8 @@
 from datetime import date
 
 from djfast_mount.testing import ApiTestCase
-from djfast_mount.tokens.models import APIToken
 from simulations.models import Simulation, User
+from simulations.tests.keys import key_of
 
 URL = "/api/v1/resource/simulations"
 DATES = {"start_date": "2026-01-01", "end_date": "2026-01-08"}
@@ -19,8 +19,8 @@ class ResourceTest(ApiTestCase):
 
     def test_by_token_and_by_key(self) -> None:
         """Both log the owner in, who reads and writes what is their own."""
-        token = APIToken.objects.issue(self.user, "test", as_owner=True).text
-        for number, headers in enumerate(({"Authorization": f"Bearer {token}"}, {"X-API-Key": self.user.api_key})):
+        key = key_of(self.user)
+        for number, headers in enumerate(({"Authorization": f"Bearer {key}"}, {"X-API-Key": key})):
             made = self.api.post(URL, json={"name": f"Tide {number}", **DATES}, headers=headers)
             self.assertEqual(made.status_code, 201, made.text)
             self.assertEqual(Simulation.objects.get(pk=made.json()["id"]).owner, self.user)
@@ -32,7 +32,7 @@ class ResourceTest(ApiTestCase):
 
     def test_rules_of_the_model(self) -> None:
         """Its clean() and its constraint are told with the field, and nobody is nobody."""
-        self.api.headers["X-API-Key"] = self.user.api_key
+        self.api.headers["X-API-Key"] = key_of(self.user)
         wrong = self.api.post(URL, json={"name": "Tide", **DATES, "end_date": "2025-01-01"})
         self.assertEqual((wrong.status_code, wrong.json()["detail"][0]["loc"]), (422, ["body", "end_date"]))
         del self.api.headers["X-API-Key"]

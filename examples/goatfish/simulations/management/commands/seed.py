@@ -13,7 +13,7 @@ SIMULATIONS = {"Tide": 7, "Current": 14, "Shoal": 30}
 
 
 class Command(BaseCommand):
-    help = f"Make the superuser {NAME!r} with a few simulations, and print a new password, the API key and a token."
+    help = f"Make the superuser {NAME!r} with a few simulations, and print a new password and a new API key."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--password", help="this password instead of a random one")
@@ -28,7 +28,5 @@ class Command(BaseCommand):
         for name, days in SIMULATIONS.items():
             dates = {"start_date": start, "end_date": start + timedelta(days)}
             Simulation.objects.get_or_create(owner=user, name=name, defaults=dates)
-        token = APIToken.objects.issue(user, "seed", as_owner=True).text
-        self.stdout.write(
-            f"Admin user: {NAME}\nPassword:   {password}\nAPI key:    {user.api_key}\nToken:      {token}"
-        )
+        key = APIToken.objects.issue(user, "seed", as_owner=True).text
+        self.stdout.write(f"Admin user: {NAME}\nPassword:   {password}\nAPI key:    {key}")
