@@ -166,9 +166,15 @@ def test_what_cannot_be_seen_matches_nothing(rows: list[Company]) -> None:
 def test_the_default_is_readable() -> None:
     """Unasked there are the resource's own fields and the numbers of related rows, each with its opposite."""
     few = Filters(COMPANIES)
-    assert {"name", "name__icontains", "status", "size__gte", "founded__isnull", "departments__count__gte"} <= set(
-        few.parameters
-    )
+    assert {
+        "name",
+        "labels__id",
+        "name__icontains",
+        "status",
+        "size__gte",
+        "founded__isnull",
+        "departments__count__gte",
+    } <= set(few.parameters)
     assert not {"secret", "departments__name", "founded__year", "tenant_id"} & set(few.parameters)
     assert set(few.fields(opposites=True)) == {f"!{name}" for name in few.parameters}
 

@@ -166,6 +166,17 @@ def test_a_composite_key(root_path: str) -> None:
     assert client.get("/rates/z/1").status_code == 404
 
 
+def test_a_composite_key_stays() -> None:
+    """A part of a key that is sent in a change is no change of the key: it is left alone, as a primary key is."""
+    Rate.objects.create(country="a", year=1)
+    client = Api(served(ModelRouter(RateSchema, prefix="/rates", update=True)))
+    for method in ("PATCH", "PUT"):
+        found = ok(client.request(method, "/rates/a/1", json={"country": "b", "year": 2, "percent": 5}))
+        assert found == {"country": "a", "year": 1, "percent": 5}
+    assert client.patch("/rates", json=[{"country": "b", "year": 1, "percent": 6}]).status_code == 422
+    assert list(Rate.objects.values_list("country", "year", "percent")) == [("a", 1, 5)]
+
+
 # Hooks and routes by hand --------------------------------------------------------------------------------------------
 
 

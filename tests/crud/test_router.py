@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crud.serving import Api, ok
-from project.companies.models import Company, CompanyDepartment
+from project.companies.models import Company, CompanyDepartment, Label
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +158,25 @@ def test_parameters_that_there_are_not(api: Api) -> None:
         answer = api.get(path, params={"name__icontain": "a"})
         assert answer.status_code == 422
         assert "Did you mean 'name__icontains'?" in answer.json()["detail"][0]["msg"]
+
+
+def test_rows_of_a_relation_to_many(api: Api) -> None:
+    """Rows are found by the keys of what they are linked to, as far as the caller may see it; the error for the name of
+    the relation leads there."""
+    red, blue, theirs = (Label.objects.create(name=name, tenant_id=tenant) for name, tenant in ("r1", "b1", "t2"))
+    first, second = company(), company()
+    first.labels.set([red, theirs])
+    second.labels.set([blue])
+    for key, found in ((red, [first]), (blue, [second]), (theirs, [])):
+        items = ok(api.get("/companies", params={"labels__id": key.pk}))["items"]
+        assert [item["id"] for item in items] == [row.pk for row in found]
+    both = ok(api.get("/companies", params={"labels__id": [red.pk, blue.pk], "order_by": "id"}))["items"]
+    assert [item["id"] for item in both] == [first.pk, second.pk]
+    others = ok(api.get("/companies", params={"!labels__id": red.pk}))["items"]
+    assert [item["id"] for item in others] == [second.pk]
+    for name in ("labels", "owner"):
+        message = api.get("/companies", params={name: 1}).json()["detail"][0]["msg"]
+        assert f"Did you mean '{name}__id'?" in message
 
 
 def test_head(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -32,6 +33,7 @@ _EXTRACTS = {
     "week_day": database.ExtractWeekDay,
 }
 _ORDERED = {"date", "datetime", "time"}
+_Value = int | float | Decimal | datetime.datetime | datetime.date | datetime.time | datetime.timedelta | str | None
 
 
 class Aggregation:
@@ -90,10 +92,8 @@ class Aggregation:
             f"group_{number}": (kind | None, Field(default=None, alias=group))
             for number, (group, (_, kind)) in enumerate(self._groups.items())
         }
-        value = Annotated[
-            int | float | Decimal | str | None, Field(description="Null where there is nothing to measure.")
-        ]
-        row = create_model(f"{name}Value", value=(value, ...), **groups)
+        told = Field(description="Null where there is nothing to measure.")
+        row = create_model(f"{name}Value", value=(Annotated[_Value, told], ...), **groups)
         return create_model(f"{name}Aggregate", values=(list[row], ...))  # type: ignore[valid-type]
 
     def values(

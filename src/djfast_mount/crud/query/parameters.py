@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from django.db import models
@@ -35,6 +35,7 @@ class Parameter:
         measure: What is made of the rows of a relation before they are compared: their number, or a field's sum.
         measured: The field of the measure; None for a count.
         basic: Whether it belongs to the few that are offered by default.
+        is_key: Whether it speaks of the keys of the rows that a relation to many leads to.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Parameter:
     measure: Measure | None = None
     measured: str | None = None
     basic: bool = True
+    is_key: bool = False
 
     @property
     def repeated(self) -> bool:
@@ -62,14 +64,17 @@ def parameters(exposure: Exposure, *, skip: frozenset[str] = frozenset()) -> Ite
             own_key = bool(path) and field.primary_key
             if name not in skip and field.name not in skip and not own_key:
                 yield from _of_field(path, name, field)
-        for name in below.related:
+        for name, further in below.related.items():
             if is_to_many(relation(below.model, name)):
-                yield from _of_relation(path, name, below.related[name])
+                yield from _of_key((*path, name), further)
+                yield from _of_relation(path, name, further)
 
 
 def default_parameters(exposure: Exposure, *, skip: frozenset[str] = frozenset()) -> Iterator[Parameter]:
-    """The readable few: the resource's own fields, without the parts of dates, and the numbers of related rows."""
-    return (parameter for parameter in parameters(exposure, skip=skip) if parameter.basic and not parameter.path)
+    """The readable few: the resource's own fields, without the parts of dates, and the keys and numbers of related
+    rows."""
+    found = parameters(exposure, skip=skip)
+    return (each for each in found if each.basic and len(each.path) == (1 if each.is_key else 0))
 
 
 def _of_field(path: tuple[str, ...], name: str, field: models.Field[Any, Any]) -> Iterator[Parameter]:
@@ -94,6 +99,14 @@ def _of_field(path: tuple[str, ...], name: str, field: models.Field[Any, Any]) -
             yield _parameter(path, name + side, value_type(field), column + side, told)
     if kind in ("date", "datetime"):
         yield from _parts(path, name, column, kind)
+
+
+def _of_key(path: tuple[str, ...], below: Exposure) -> Iterator[Parameter]:
+    """Which rows a relation to many leads to: ``labels__id=1``."""
+    key = below.model._meta.pk
+    kind = None if isinstance(key, models.CompositePrimaryKey) else kind_of(key)
+    if kind is not None and key.name in below.fields:
+        yield replace(_exact(path, key.name, key, kind, key.attname), is_key=True)
 
 
 def _exact(path: tuple[str, ...], name: str, field: Any, kind: FieldKind, lookup: str) -> Parameter:

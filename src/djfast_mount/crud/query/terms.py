@@ -35,7 +35,9 @@ class Term:
     @property
     def alias(self) -> str:
         """The name of its expression among those of a queryset."""
-        return f"_order_{self.name.replace('__', '_of_')}"
+        # Not of the name that callers use: one that ends in an underscore would be split elsewhere by Django.
+        counted = ("count",) if self.counted else ()
+        return "_of_".join(("_order", *counted, *self.path, self.column))
 
     def turned(self) -> Term:
         """Returns the term of the reversed order."""

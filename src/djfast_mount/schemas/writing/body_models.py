@@ -27,7 +27,9 @@ def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose,
     options = declared(schema).options
     slots = {slot.name: slot for slot in slots_of(schema) if parent is None or slot.field is not parent}
     if purpose != "create":
-        slots = {name: slot for name, slot in slots.items() if not getattr(slot.field, "primary_key", False)}
+        # A row whose key is changed would be another row, for the parts of a composite key too.
+        key = declared(schema).model._meta.pk_fields
+        slots = {name: slot for name, slot in slots.items() if slot.field is None or slot.field not in key}
     required = {n for n, slot in slots.items() if n not in options.optional and not may_be_left_out(slot)}
     made = {
         name: _field(base, slot, purpose, optional=purpose != "create" or name not in required)
