@@ -37,7 +37,7 @@ class Term:
         """The name of its expression among those of a queryset."""
         # Not of the name that callers use: one that ends in an underscore would be split elsewhere by Django.
         counted = ("count",) if self.counted else ()
-        return "_of_".join(("_order", *counted, *self.path, self.column))
+        return f"_order_of_{'_of_'.join((*counted, *self.path, self.column))}"
 
     def turned(self) -> Term:
         """Returns the term of the reversed order."""
