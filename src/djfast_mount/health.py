@@ -145,7 +145,8 @@ class Health:
         if asked is not None and asked_on is loop and not asked.done():
             return asked
         executor = waiting_thread()
-        request = RequestThread(self._threads, scope, _send_nothing, executor)
+        request = RequestThread(self._threads, scope, _send_nothing)
+        request.executor = executor
         request.lingers = False
         lease = self._threads.lease_for(request, executor)
         lease.one_call = True

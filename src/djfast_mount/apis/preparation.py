@@ -145,7 +145,8 @@ class Preparation:
 
         def serve(scope: Scope, receive: Receive, send: Send) -> Any:
             # Not a coroutine function: each costs its time.
-            if self._lists.changed():
+            lists = self._lists
+            if lists.now != lists.then:
                 self._prepare()
             return inner(scope, receive, send)
 

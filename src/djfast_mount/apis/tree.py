@@ -116,14 +116,10 @@ class RouteLists:
     def __init__(self, apps: Iterable[object]) -> None:
         heads = (found.app for app in apps for found in _below(app, "", ()))
         lists = {id(routes): routes for head in heads for routes in _lists(head.routes)}
-        self._known = [(routes, list(routes)) for routes in lists.values()]
-
-    def changed(self) -> bool:
-        """Whether a route has come or gone. Asked with each request: elements are compared by identity first."""
-        for now, then in self._known:  # noqa: SIM110 - a generator costs more than the few that there are.
-            if now != then:
-                return True
-        return False
+        self.now = list(lists.values())
+        """The lists themselves."""
+        self.then = list(map(list, self.now))
+        """What was in them. A route has come or gone where the two differ: elements are compared by identity first."""
 
 
 def _lists(routes: list[Any]) -> Iterator[list[Any]]:

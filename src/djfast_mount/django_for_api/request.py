@@ -36,7 +36,7 @@ from djfast_mount.django_for_api.http_request import (
     with_changes,
 )
 from djfast_mount.exceptions import MountError, original_of
-from djfast_mount.offload.current import Response, current_response
+from djfast_mount.offload.current import KEY, Response, current_response
 
 __all__ = [
     "APICall",
@@ -51,7 +51,8 @@ __all__ = [
     "site_user",
 ]
 
-_KEY = "djfast_mount.call"
+_KEY = "djfast_mount.calls"
+_LATE = "djfast_mount.call"  # what a task that outlives the call has instead
 _OF_THE_BODY = (b"content-type", b"content-length")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PARSES_FORMS = find_spec("python_multipart") is not None
@@ -74,12 +75,14 @@ class APICall:
     _watched = False
     _refused = False
 
-    def __init__(self, scope: Scope, prefix: str, source: Response | None, django_prefix: str = "") -> None:
-        self.scope: Scope | None = scope  # as it came, whatever middleware within makes of it; None: it has ended
-        self.outer: str = scope["root_path"].removesuffix(prefix)
-        self.django_prefix = django_prefix
+    def __init__(self, source: Response | None, outer: str, django_prefix: str = "") -> None:
         # None once the call has ended, while a task that outlives it may still ask for the request.
-        self._source = source if scope["type"] == "http" else None
+        source = None if source is None or source.over else source
+        scope = None if source is None else source.scope
+        self.scope: Scope | None = scope  # as it came, whatever middleware within makes of it; None: it has ended
+        self.outer = outer
+        self.django_prefix = django_prefix
+        self._source = source if scope is not None and scope["type"] == "http" else None
 
     @property
     def script_name(self) -> str:
@@ -127,8 +130,12 @@ class APICall:
         """Whether the server has been handed all of the response."""
         return bool(getattr(self._source, "complete", False))
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Lets go of what leads back here: a call that has asked for no request need not wait for the collector."""
+        if self.form is not None:
+            await self.form.close()
+        if self.scope is not None:
+            self.scope[_LATE] = self
         self.scope = None
         if self._source is not None and self._watched:
             self._source.change = None
@@ -194,8 +201,8 @@ class DjangoRequests:
     """ASGI, http and websocket: lets `get_request` make the HttpRequest of each call of `app`, and puts what it changes
     on the response.
 
-    An error that has been logged and answered, or that came after the whole response, ends here, so that the server
-    neither logs it again nor closes the connection.
+    An error that has been logged and answered, or that came after the whole response, ends with the request, so that
+    the server neither logs it again nor closes the connection: see `APICall.has_settled`.
 
     Args:
         app: Served with the request's thread entered.
@@ -208,28 +215,24 @@ class DjangoRequests:
         self.prefix = prefix
         self.django_prefix = django_prefix
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = scope[_KEY] = APICall(scope, self.prefix, current_response(), self.django_prefix)
-        if call.outer or self.django_prefix:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine function: each costs its time.
+        scope[_KEY] = self
+        if scope["root_path"] != self.prefix or self.django_prefix:
+            outer = scope["root_path"].removesuffix(self.prefix)
+            call = scope[KEY].call = APICall(scope[KEY], outer, self.django_prefix)
             # As for a view: reverse() puts it in front of a path.
             set_script_prefix(call.script_name)
-        try:
-            await self.app(scope, receive, send)
-        except Exception as error:
-            # Starlette's test client alone has that extension. It raises what a server would log.
-            settled = call.has_settled(error) and "http.response.debug" not in scope.get("extensions", ())
-            failure = None if settled else original_of(error)
-            if failure is error:
-                raise
-        else:
-            failure = None
-        finally:
-            if call.form is not None:
-                await call.form.close()
-            call.end()
-        if failure is not None:
-            # Here, and not where its successor is at hand, which would become its context.
-            raise failure
+        return self.app(scope, receive, send)
+
+    def call_of(self, scope: Scope) -> APICall:
+        """Returns what is known of the call of `scope`. Most calls never ask, so it is made when one does."""
+        source: Response | None = scope.get(KEY)
+        # On any thread, and at one step: the request must not have two.
+        holds = scope if source is None else vars(source)
+        name = _LATE if source is None else "call"
+        call: APICall = holds.get(name) or holds.setdefault(name, APICall(source, "", self.django_prefix))
+        return call
 
 
 async def get_request(connection: HTTPConnection) -> HttpRequest:
@@ -270,7 +273,7 @@ def http_request(connection: HTTPConnection) -> APIRequest:
     request = call.request
     if request is None:
         scope = call.scope or connection.scope  # A task that outlives its call has the latter.
-        request = made({key: value for key, value in scope.items() if key != _KEY}, call.outer)
+        request = made({key: value for key, value in scope.items() if key not in (KEY, _KEY, _LATE)}, call.outer)
         call.begin(request)
         call.lazy_user = vars(request).get("user")
         if call.user is not None:
@@ -305,15 +308,17 @@ def _site_user(call: APICall, request: Any) -> Any:
 
 def call_of(connection: HTTPConnection) -> APICall | None:
     """Returns what is known of the call; None when the app is not served by `mount()`."""
-    call: APICall | None = connection.scope.get(_KEY)
-    return call
+    return _call_in(connection.scope)
 
 
 def current_call() -> APICall | None:
     """Returns what is known of the call that the caller belongs to; None outside of one. Runs on any thread."""
-    scope: Scope = getattr(current_response(), "scope", {})
-    call: APICall | None = scope.get(_KEY)
-    return call
+    return _call_in(getattr(current_response(), "scope", {}))
+
+
+def _call_in(scope: Scope) -> APICall | None:
+    calls: DjangoRequests | None = scope.get(_KEY)
+    return None if calls is None else calls.call_of(scope)
 
 
 async def take_form_token(connection: HTTPConnection, request: HttpRequest) -> None:

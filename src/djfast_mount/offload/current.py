@@ -10,7 +10,30 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any, Protocol
 
-__all__ = ["Response", "Source", "current_lease", "current_response", "current_source", "in_flight", "source"]
+__all__ = [
+    "KEY",
+    "Attached",
+    "Response",
+    "Source",
+    "current_lease",
+    "current_response",
+    "current_source",
+    "in_flight",
+    "source",
+]
+
+KEY = "djfast_mount.request"
+"""The key in a scope of what `source` holds, for code that has the scope alone. Gone when the request ends."""
+
+
+class Attached(Protocol):
+    """What a layer knows of a request."""
+
+    def has_settled(self, error: Exception) -> bool:
+        """Whether `error`, which the app has raised, is known, and the client has its answer."""
+
+    async def end(self) -> None:
+        """Lets go of all that it holds: the request has ended."""
 
 
 class Response(Protocol):
@@ -18,6 +41,12 @@ class Response(Protocol):
 
     scope: MutableMapping[str, Any]
     """The request's, as ASGI has it."""
+
+    call: Any
+    """What is known of the call by its layers, an `Attached`. None: nobody has asked for it."""
+
+    over: bool
+    """Whether the request has ended; each sync call then has a lease of its own."""
 
     change: Callable[[MutableMapping[str, Any]], Awaitable[None]] | None
     """What is handed each message of the response first, and sends on what becomes of it."""
@@ -44,11 +73,9 @@ class Source(Response, Protocol):
     held: Any
     """The lease, once a call has asked for it; None before."""
 
-    pool: Any
-    """Where the lease has its worker from: a djfast_mount.threads.pool.Pool."""
-
-    over: bool
-    """Whether the request has ended; each call then has a lease of its own."""
+    @property
+    def pool(self) -> Any:
+        """Where the lease has its worker from: a djfast_mount.threads.pool.Pool."""
 
     def lease(self) -> Any:
         """Returns the lease for a call that is made now. Runs on the event loop."""

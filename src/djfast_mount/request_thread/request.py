@@ -14,13 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.exceptions import PoolTimeout, client_has_left
+from djfast_mount.exceptions import PoolTimeout, client_has_left, original_of
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.cancellation import wait_shielded
-from djfast_mount.offload.current import Source, in_flight
+from djfast_mount.offload.current import KEY, Source, in_flight
 from djfast_mount.offload.run import enter, leave, run
 from djfast_mount.offload.waiting import waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
@@ -87,11 +86,14 @@ class RequestThreads:
             sender: Their sender. None: that of the hooks.
         """
         executor = waiting_thread()
-        request = RequestThread(self, scope, send, executor)
+        request = scope[KEY] = RequestThread(self, scope, send)
+        if executor is not None:
+            request.executor = executor
         if not announces:
             request.announces = False
         if sender is not None:
             request.sender = sender
+        failed: list[Exception] | None = None
         entered = enter(request, executor)
         in_flight.count += 1
         try:
@@ -99,28 +101,29 @@ class RequestThreads:
                 await app(scope, receive, request.send)
             else:
                 await self._with_grace(self._grace, app, scope, receive, request)
-        except ClientDisconnect:
-            pass  # It left in mid-upload, or took no more of a stream: nobody to answer, and no fault of ours.
         except Exception as error:
-            timeout = _timeout_in(error)
-            if client_has_left(error):
-                return
-            if timeout is None or request.started:
-                raise
-            request.forget_start()
-            await self._unavailable(timeout)(scope, receive, send)
+            if not await self._is_answered(request, error, receive, send):
+                if original_of(error) is error:
+                    raise
+                failed = [original_of(error)]
         finally:
             in_flight.count -= 1
             leave(entered)
             self._ended(request)
             request.over = True
-            if request.held is not None:
-                await request.give_back(request.held)
+            scope.pop(KEY, None)  # It leads back here.
+            if request.call is not None or request.held is not None:
+                await request.end()
+        if failed is not None:
+            # Here, and not where its successor is at hand, which would become its context. Out of a list, for a name
+            # of this frame would be in a cycle with the traceback.
+            raise failed.pop()
 
     async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection; each sync call of it is a spell of its own."""
         executor = waiting_thread()
-        request = RequestThread(self, scope, send, executor)
+        request = scope[KEY] = RequestThread(self, scope, send)
+        request.executor = executor
         request.lingers = False
         entered = enter(request, executor)
         in_flight.count += 1
@@ -131,14 +134,14 @@ class RequestThreads:
             leave(entered)
             self._ended(request)
             request.over = True
-            if request.held is not None:
-                await request.give_back(request.held)
+            scope.pop(KEY, None)
+            await request.end()
 
     def outside_requests(self, app: ASGIApp) -> ASGIApp:
         """Returns `app` with each sync call of its lifespan, and of the tasks begun there, as a spell of its own."""
 
         async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-            outside = RequestThread(self, scope, send, None)
+            outside = RequestThread(self, scope, send)
             outside.over = True
             entered = enter(outside)
             try:
@@ -187,6 +190,21 @@ class RequestThreads:
         lease.sender = request.sender
         return lease
 
+    async def _is_answered(self, request: RequestThread, error: Exception, receive: Receive, send: Send) -> bool:
+        """Whether the server need not hear of `error`: the client has its answer, or has one now, or has left."""
+        scope = request.scope
+        if request.call is not None and request.call.has_settled(error):
+            # Starlette's test client alone has that extension. It raises what a server would log.
+            return "http.response.debug" not in scope.get("extensions", ())
+        if client_has_left(original_of(error)):
+            return True  # In mid-upload, or it took no more of a stream: nobody to answer, and no fault of ours.
+        timeout = _timeout_in(error)
+        if timeout is None or request.started:
+            return False
+        request.forget_start()
+        await self._unavailable(timeout)(scope, receive, send)
+        return True
+
     @staticmethod
     async def _with_grace(grace: Grace, app: ASGIApp, scope: Scope, receive: Receive, request: RequestThread) -> None:
         task = asyncio.current_task()
@@ -206,25 +224,18 @@ class RequestThreads:
 
 
 class RequestThread(WatchedResponse):
-    """The thread of one request: none before its first sync call.
+    """The thread of one request: none before its first sync call."""
 
-    Args:
-        executor: The thread that waits above the request, if there is one.
-    """
+    threads: RequestThreads
 
     # Of the class, since most requests leave most of these as they are: to set each would cost every request its time.
     base: contextvars.Context | None = None
     announces = True
     sender: object = None
     run = staticmethod(run)
+    executor: CurrentThreadExecutor | None = None
+    """The thread that waits above the request, if there is one."""
     _late: weakref.WeakKeyDictionary[asyncio.Task[Any], Lease] | None = None
-
-    def __init__(
-        self, threads: RequestThreads, scope: Scope, send: Send, executor: CurrentThreadExecutor | None
-    ) -> None:
-        super().__init__(threads.pool, scope, send, threads.send_timeout)
-        self._threads = threads
-        self._executor = executor
 
     def lease(self) -> Lease:
         """Returns the lease for a call that is made now."""
@@ -232,7 +243,7 @@ class RequestThread(WatchedResponse):
             return self._late_lease()
         lease = self.held
         if lease is None:
-            lease = self.held = self._threads.lease_for(self, self._executor)
+            lease = self.held = self.threads.lease_for(self, self.executor)
         return lease
 
     def _late_lease(self) -> Lease:
@@ -243,13 +254,22 @@ class RequestThread(WatchedResponse):
         known = None if task is None else self._late.get(task)
         if known is not None:
             return known
-        ended = self.held or self._threads.lease_for(self, self._executor)
+        ended = self.held or self.threads.lease_for(self, self.executor)
         # A thread that the pool did not lend may wait no longer with the next call.
-        if task is None or ended.pool.outlast() is not self._threads.pool:
+        if task is None or ended.pool.outlast() is not self.threads.pool:
             return ended.successor()
         late = self._late[task] = ended.for_task()
         task.add_done_callback(lambda _: late.close())
         return late
+
+    async def end(self) -> None:
+        """Ends what there still is of the request, whatever cancels the caller."""
+        try:
+            if self.call is not None:
+                await self.call.end()
+        finally:
+            if self.held is not None:
+                await self.give_back(self.held)
 
     async def give_back(self, lease: Lease) -> None:
         """Ends the spell of `lease`. Returns when the worker has been given back, whatever cancels the caller."""

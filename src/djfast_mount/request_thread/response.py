@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope, Send
 
 from djfast_mount.headers import missing_headers
 from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.offload.current import Attached
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool
 
-__all__ = ["WatchedResponse"]
+__all__ = ["Threads", "WatchedResponse"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
@@ -32,16 +33,24 @@ _AFTER_THE_WAIT = 1.0
 _HURRY = 1.0
 
 
+class Threads(Protocol):
+    """What bounds the workers that responses hold."""
+
+    pool: Pool
+    send_timeout: float
+    """Seconds that a client may take to accept one part of a stream that holds a worker."""
+
+
 class WatchedResponse:
     """The response of one request, whose lease a subclass holds.
 
     Args:
-        pool: Whose workers the request may take.
-        send_timeout: Seconds that a client may take to accept one part of a stream that holds a worker.
+        threads: Whose workers the request may take.
     """
 
     # Of the class, since most requests leave most of these as they are: to set each would cost every request its time.
     held: Lease | None = None
+    call: Attached | None = None
     over = False
     started = False
     told = False
@@ -56,11 +65,15 @@ class WatchedResponse:
     _flushing: asyncio.Task[None] | None = None
     _grace: tuple[Grace, asyncio.Task[Any]] | None = None
 
-    def __init__(self, pool: Pool, scope: Scope, send: Send, send_timeout: float) -> None:
+    def __init__(self, threads: Threads, scope: Scope, send: Send) -> None:
         self.scope = scope
-        self.pool = pool
+        self.threads = threads
         self._send = send
-        self._send_timeout = send_timeout
+
+    @property
+    def pool(self) -> Pool:
+        """Whose workers the request may take."""
+        return self.threads.pool
 
     def send(self, message: Message, *, changed: bool = False) -> Awaitable[None]:
         """ASGI: sends `message`, and gives the worker back between the parts of a stream.
@@ -117,7 +130,7 @@ class WatchedResponse:
     async def _begin(self, message: Message) -> None:
         loop = asyncio.get_running_loop()
         self._streams = True
-        pool = self.pool
+        pool = self.threads.pool
         if pool.streams.full:
             # The first part may have to wait for a worker in vain, and 503 is an answer only if none was begun.
             self._held_start = message
@@ -179,7 +192,7 @@ class WatchedResponse:
         await self._send(message)
 
     async def _send_in_time(self, lease: Lease, message: Message) -> None:
-        seconds = self._send_timeout
+        seconds = self.threads.send_timeout
         if lease.pool.streams.must_hurry(lease):
             seconds = min(_HURRY, seconds)
         try:

@@ -30,7 +30,7 @@ from djfast_mount.conf import SETTING, option
 from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.headers import missing_headers
-from djfast_mount.offload.current import current_response
+from djfast_mount.offload.current import KEY
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.prefixes import child_scope, split_root_path
 from djfast_mount.spelling import did_you_mean
@@ -100,14 +100,13 @@ class DjangoSettings:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine function: each costs its time, and most calls only pass.
-        kind = scope["type"]
         app = self.app
-        if self._changes_calls and kind in ("http", "websocket"):
+        if self._changes_calls:
             self._take_script_name(scope)
             self._believe_proxy(scope)
-            if kind == "http" and scope.get("scheme") != "https":
+            if scope["type"] == "http" and scope.get("scheme") != "https":
                 app = self._redirect(scope) or app
-        if self._adds_headers and kind == "http" and (source := current_response()) is not None:
+        if self._adds_headers and (source := scope.get(KEY)) is not None:
             source.headers = _by_name(scope.get("scheme") == "https")
         return app(scope, receive, send)
 
