@@ -149,16 +149,13 @@ class DocsMiddleware:
             api.openapi_url: "schema",
         }
         self._paths = {path: kind for path, kind in found.items() if path}
-        self._endings = tuple(self._paths)
+        self.endings = tuple(self._paths)
+        """For djfast_mount.fastpath: calls whose path ends in none of these are handed on, and no more."""
         self._made_by_fastapi = _made_by_fastapi(api)
-
-    def concerns(self, scope: Scope) -> bool:
-        """Whether this may do more for an http call than to hand it on. For djfast_mount.fastpath."""
-        return bool(scope["path"].endswith(self._endings))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine function: each costs its time, and most calls only pass.
-        if scope["type"] == "http" and scope["path"].endswith(self._endings):
+        if scope["type"] == "http" and scope["path"].endswith(self.endings):
             docs = _docs_of(scope)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if docs is not None and path in self._paths:

@@ -98,7 +98,7 @@ def ways_of(api: FastAPI, prefix: str = "") -> list[Way]:
         if isinstance(judged, Mount) and isinstance(judged.app, FastAPI):
             ways += ways_of(judged.app, prefix + judged.path)
         else:
-            plan = leaf.plan
+            plan = leaf.plan or leaf.make_plan()
             is_plan = isinstance(plan, Plan)
             ways.append(_way(judged, prefix, plan if is_plan else None, "" if is_plan else str(plan)))
     return ways
@@ -137,12 +137,12 @@ class _InTheStack:
             return cast(Awaitable[None], (app or self.router.app)(scope, receive, send))
         leaf = found[0]
         # Without a source this is no request of ours: the API may be served by others besides.
-        is_ours = current_response() is not None and scope.get(_TELEMETRY) is None
+        is_ours = current_response() is not None and scope.get(_TELEMETRY) is None and not is_traced()
         plan = plan_now(leaf, scope) if is_ours else None
         if plan is not None and self.enter(scope, found):
             if leaf.inside is None:
                 leaf.inside = _Inside(leaf, self._is_last)
-            return cast(Awaitable[None], plan.serve(leaf.inside, scope, receive, send))
+            return plan.serve(leaf.inside, scope, receive, send)
         scope.setdefault("router", self.router)
         return leaf.app(scope, receive, send)
 
@@ -185,10 +185,10 @@ class _InTheStack:
 
 def plan_now(leaf: Leaf, scope: Scope) -> Plan | None:
     """Returns the plan for a request, if there is one and nothing has changed since it was made."""
-    plan = leaf.plan
-    if type(plan) is not Plan or private.MAX_BODY_SIZE_SCOPE_KEY in scope or is_traced() or not plan.holds():
-        return None
-    return plan
+    plan = leaf.plan or leaf.make_plan()
+    if type(plan) is Plan and private.MAX_BODY_SIZE_SCOPE_KEY not in scope and plan.holds():
+        return plan
+    return None
 
 
 class _Inside:
@@ -228,43 +228,36 @@ class _BeforeTheStack:
     def __init__(self, api: FastAPI, inside: _InTheStack) -> None:
         self.api = api
         self._inside = inside
-        self._is_on = question_of(api)
+        self._is_watched = question_of(api)
         self._stack: Any = None  # the last that was looked at
         self._handlers: Any = None  # of its exceptions; None: the user has something in the stack
-        self._layers: list[Any] = []  # of the package's own: they say themselves which calls concern them
+        self._endings: tuple[str, ...] = ()  # of the paths at which a layer of the package's own may do something
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http":
-            return self.api(scope, receive, send)
-        found = self._inside.find(scope) if self._may_pass_by(scope) else None
-        plan = None if found is None else plan_now(found[0], scope)
-        if found is None or plan is None or not self._inside.enter(scope, found):
-            return self.api(scope, receive, send)
-        scope["app"] = self.api
+        api = self.api
+        if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_watched():
+            return api(scope, receive, send)
+        if self._stack is None or self._stack is not api.middleware_stack:
+            self._look_at_the_stack()
+        if self._handlers is None or scope["path"].endswith(self._endings):
+            return api(scope, receive, send)
+        # Nothing in the stack of the API would do more than to hand the call on.
+        found = self._inside.find(scope)
+        if found is None or (plan := plan_now(found[0], scope)) is None or not self._inside.enter(scope, found):
+            return api(scope, receive, send)
+        scope["app"] = api
         scope["starlette.exception_handlers"] = self._handlers
         leaf = found[0]
         if leaf.before is None:
-            leaf.before = _Before(leaf, self.api)
-        return cast(Awaitable[None], plan.serve(leaf.before, scope, receive, send))
-
-    def _may_pass_by(self, scope: Scope) -> bool:
-        """Whether nothing in the stack of the API would do more for an http call than to hand it on."""
-        api = self.api
-        if api.root_path or _TELEMETRY in scope or self._is_on():
-            return False
-        if api.middleware_stack is None or api.middleware_stack is not self._stack:
-            self._look_at_the_stack()
-        for layer in self._layers:
-            if layer.concerns(scope):
-                return False
-        return self._handlers is not None
+            leaf.before = _Before(leaf, api)
+        return plan.serve(leaf.before, scope, receive, send)
 
     def _look_at_the_stack(self) -> None:
         """Makes the stack of the API if there is none yet, as Starlette does it, and notes what is in it."""
         api = self.api
         if api.middleware_stack is None:
             api.middleware_stack = api.build_middleware_stack()
-        self._stack, self._layers = api.middleware_stack, []
+        self._stack, self._endings = api.middleware_stack, ()
         self._handlers = self._handlers_in(api.middleware_stack)
 
     def _handlers_in(self, stack: Any) -> Any:
@@ -280,8 +273,8 @@ class _BeforeTheStack:
             private.AsyncExitStackMiddleware,
         )
         for kind in kinds:
-            while type(stack).__module__.startswith("djfast_mount.") and hasattr(stack, "concerns"):
-                self._layers.append(stack)
+            while type(stack).__module__.startswith("djfast_mount.") and hasattr(stack, "endings"):
+                self._endings += stack.endings
                 stack = stack.app
             if type(stack) is not kind:
                 return None

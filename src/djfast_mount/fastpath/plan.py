@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from djfast_mount.fastpath.eligibility import Facts, NotPlanned, facts_of
@@ -38,7 +38,7 @@ class Plan:
         linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
         objects["__name__"] = __name__
         exec(compile(self.source, file, "exec"), objects)
-        self.serve: Callable[..., Any] = objects["serve"]
+        self.serve: Callable[..., Coroutine[Any, Any, None]] = objects["serve"]
         self.holds: Callable[[], bool] = objects["holds"]
 
 

@@ -66,12 +66,13 @@ class Leaf:
         app: The router as if this were its only route.
         before, inside: Where its plan stands when it serves before the API's stack, and in the place of its router.
         original: The route itself.
+        plan: That of the route, or in words why there is none. None: it has not been made yet.
         rivals: The route itself, and those before it that may share a path with it, by their literal segments: the
             attributes of what is judged, its regular expression, the attributes of the route. None: not looked up yet.
     """
 
     __slots__ = (
-        *("_plan", "_texts_only", "app", "before", "included", "inside", "judged", "literal", "order", "original"),
+        *("plan", "_texts_only", "app", "before", "included", "inside", "judged", "literal", "order", "original"),
         *("regex", "rivals", "route", "whole"),
     )
 
@@ -86,17 +87,15 @@ class Leaf:
         self.before: Any = None
         self.inside: Any = None
         self.original = None if judged is None else _original(judged)
-        self._plan: Plan | str | None = None if isinstance(self.original, APIRoute) else "no APIRoute"
+        self.plan: Plan | str | None = None if isinstance(self.original, APIRoute) else "no APIRoute"
         convertors = {} if judged is None else judged.param_convertors
         self._texts_only = all(type(convertor) in _TEXTS for convertor in convertors.values())
         self.app = _alone(router, route)
 
-    @property
-    def plan(self) -> Plan | str:
-        """The plan of the route, made now if there is none yet; or in words why there is none."""
-        if self._plan is None:
-            self._plan = plan_for(self.judged, self.original)
-        return self._plan
+    def make_plan(self) -> Plan | str:
+        """Makes the plan of the route. Returns it, or in words why there is none."""
+        self.plan = plan_for(self.judged, self.original)
+        return self.plan
 
     def takes(self, scope: Scope) -> bool:
         """Whether a route that decides in a way of its own takes a request."""
@@ -127,14 +126,10 @@ def _alone(router: APIRouter, *routes: Any) -> ASGIApp:
 def _path_in(scope: Scope) -> str:
     """Returns the path that routes are matched with."""
     path: str = scope["path"]
-    root_path: str = scope.get("root_path", "")
-    if not root_path:
-        return path
-    length = len(root_path)
+    root_path = scope.get("root_path")
     # As Starlette does it, written out for the path that it mostly is.
-    if path.startswith(root_path) and path[length : length + 1] == "/":
-        return path[length:]
-    return str(private.get_route_path(scope))
+    inside = path.removeprefix(root_path) if root_path else path
+    return inside if inside[:1] == "/" else str(private.get_route_path(scope))
 
 
 def _literal_segments(judged: Any) -> tuple[tuple[str, ...], bool]:
@@ -219,7 +214,8 @@ class RouteIndex:
         known = self._known.get((method, path))
         if known is not None:
             found, earlier = known
-            if found[0].allows(method) and not (earlier and any(other.allows(method) for other in earlier)):
+            methods = found[0].judged.methods
+            if (not methods or method in methods) and not (earlier and any(map(_allowing(method), earlier))):
                 return found
         return self._try(scope, path, method)
 
@@ -307,6 +303,10 @@ class RouteIndex:
 
 def _within(router: Any, outer: Callable[[Any], BaseRoute]) -> Callable[[Any], BaseRoute]:
     return lambda candidate: outer(_only(router, candidate))
+
+
+def _allowing(method: str) -> Callable[[Leaf], bool]:
+    return lambda leaf: leaf.allows(method)
 
 
 def _order(leaf: Leaf) -> int:

@@ -25,8 +25,15 @@ _PROVIDERS: tuple[Literal["tracer_provider", "meter_provider", "logger_provider"
 
 
 def question_of(api: FastAPI) -> Callable[[], bool]:
-    """Returns what tells whether the telemetry of `api` is on. Runs at start-up, when the environment is read."""
-    asked: Callable[[], bool] = api._native_telemetry.enabled
+    """Returns what tells whether a call of `api` is watched: its telemetry is on, or its caller is traced.
+
+    Runs at start-up, when the environment is read.
+    """
+    enabled: Callable[[], bool] = api._native_telemetry.enabled
+
+    def asked() -> bool:
+        return enabled() or is_traced()
+
     if any(name in os.environ for name in _NAMED):
         return asked
     if any(api._telemetry[name] is not None for name in _PROVIDERS):
@@ -38,7 +45,9 @@ def question_of(api: FastAPI) -> Callable[[], bool]:
     loggers = vars(importlib.import_module("opentelemetry._logs._internal"))
     get_tracer, get_meter, get_logger = trace.get_tracer_provider, metrics.get_meter_provider, logs.get_logger_provider
 
-    def is_on() -> bool:
+    context = private.otel_context
+
+    def is_watched() -> bool:
         if (
             tracers["_TRACER_PROVIDER"] is None
             and meters["_METER_PROVIDER"] is None
@@ -47,10 +56,10 @@ def question_of(api: FastAPI) -> Callable[[], bool]:
             and metrics.get_meter_provider is get_meter
             and logs.get_logger_provider is get_logger
         ):
-            return False
+            return bool(context.get(None)) and is_traced()
         return asked()
 
-    return is_on
+    return is_watched
 
 
 def is_traced() -> bool:
