@@ -17,11 +17,12 @@ from djfast_mount.apis.unseen import MEETS, install
 from djfast_mount.auth.schemes import check_schemes
 from djfast_mount.conf import option
 from djfast_mount.django_for_api.middleware import Chain, DjangoMiddleware, chosen_middleware
+from djfast_mount.django_for_api.settings import DjangoSettings
 from djfast_mount.django_for_api.view_hooks import call_view_hooks
 from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.fastpath.front import before, leave_to_fastapi, straighten, tell_if_unknown
-from djfast_mount.security.djangos_middleware import DjangoSettings, chosen_settings
+from djfast_mount.security.djangos_middleware import chosen_settings
 from djfast_mount.transactions import honour_atomic_requests
 from djfast_mount.url_names.url_for import names_of_both
 

@@ -13,7 +13,7 @@ import functools
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
@@ -23,32 +23,17 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.database.connections import in_transaction, keep_open, may_close, throw_away
+from djfast_mount.database.signals import blocks as _blocks
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.current import current_source
 from djfast_mount.threads.worker import current_worker
 
-__all__ = ["is_signalled", "request_signalling"]
+__all__ = ["request_signalling"]
 
 logger = logging.getLogger("djfast_mount.connections")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class _Thread(threading.local):
-    """What the blocks of a thread share."""
-
-    blocks = 0
-    kept: Sequence[BaseDatabaseWrapper] = ()  # those that were in a transaction then
-    found: dict[str, int]  # how deep in transactions each connection was when the first block began
-
-
-_thread = _Thread()
-
-
-def is_signalled() -> bool:
-    """Whether the calling thread is within a block: its connections will be looked after."""
-    return _thread.blocks > 0
 
 
 class RequestSignalling:
@@ -165,24 +150,24 @@ async def _on_thread(function: Callable[..., None], *args: Any) -> None:
 
 
 def _begin() -> None:
-    if not _thread.blocks:
+    if not _blocks.depth:
         found = connections.all(initialized_only=True)
-        _thread.found = {connection.alias: _depth(connection) for connection in found}
+        _blocks.found = {connection.alias: _depth(connection) for connection in found}
         # Django's receivers would close a connection even in a transaction.
-        _thread.kept = [connection for connection in found if _thread.found[connection.alias]]
-        for connection in _thread.kept:
+        _blocks.kept = [connection for connection in found if _blocks.found[connection.alias]]
+        for connection in _blocks.kept:
             keep_open(connection)
         try:
             request_started.send(sender=request_signalling)
         except BaseException:
             _finish()
             raise
-    _thread.blocks += 1
+    _blocks.depth += 1
 
 
 def _end(name: str) -> None:
-    _thread.blocks -= 1
-    if _thread.blocks:
+    _blocks.depth -= 1
+    if _blocks.depth:
         return
     # Before the signal, so that what a receiver writes is not lost with the code's transaction; and after it.
     try:
@@ -194,9 +179,9 @@ def _end(name: str) -> None:
 
 def _finish() -> None:
     request_finished.send_robust(sender=request_signalling)
-    for connection in _thread.kept:
+    for connection in _blocks.kept:
         may_close(connection)
-    _thread.kept = []
+    _blocks.kept = []
 
 
 def _depth(connection: BaseDatabaseWrapper) -> int:
@@ -205,7 +190,7 @@ def _depth(connection: BaseDatabaseWrapper) -> int:
 
 def _roll_back(name: str) -> None:
     for connection in connections.all(initialized_only=True):
-        before = _thread.found.get(connection.alias, 0)
+        before = _blocks.found.get(connection.alias, 0)
         if _depth(connection) <= before:
             continue
         error = MountError(

@@ -16,6 +16,7 @@ the receivers that it connects.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from types import FunctionType
@@ -29,7 +30,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import Signal, dispatcher
 from django.urls import base as urls
 
-__all__ = ["close_old", "finish", "finished", "initialized", "start", "started"]
+__all__ = ["blocks", "close_old", "finish", "finished", "initialized", "is_signalled", "start", "started"]
 
 Receiver = Callable[..., Any]
 Connections = Sequence[BaseDatabaseWrapper]
@@ -89,6 +90,22 @@ class Receivers:
 
 started = Receivers(request_started, {reset_queries, close_old_connections})
 finished = Receivers(request_finished, {close_caches, close_old_connections, reset_urlconf})
+
+
+class _Blocks(threading.local):
+    """What blocks of request_signalling() on one thread share."""
+
+    depth = 0  # how many of them are nested, or overlap
+    kept: Connections = ()  # those that were in a transaction when the first block began
+    found: dict[str, int]  # how deep in transactions each connection was then
+
+
+blocks = _Blocks()
+
+
+def is_signalled() -> bool:
+    """Whether the calling thread is within a block of request_signalling(): its connections will be looked after."""
+    return blocks.depth > 0
 
 
 def initialized() -> list[BaseDatabaseWrapper]:

@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.database.connections import in_transaction
-from djfast_mount.database.signalling import is_signalled
+from djfast_mount.database.signals import is_signalled
 from djfast_mount.database.stray_places import note_place, place
 from djfast_mount.offload.current import Source, current_source, in_flight
 from djfast_mount.routing.endpoints import endpoint_name

@@ -22,23 +22,24 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
-from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.conf import SETTING, option
-from djfast_mount.django_for_api.request import call_of
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.headers import missing_headers
-from djfast_mount.offload.current import KEY
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.prefixes import child_scope, split_root_path
 from djfast_mount.spelling import did_you_mean
 
 __all__ = [
-    "DjangoSettings",
+    "SECURITY",
     "chosen_settings",
     "file_headers",
+    "headers_by_name",
+    "is_listed",
+    "redirect_of",
+    "scheme_of",
     "secured_files",
     "security_headers",
     "with_security_headers",
@@ -56,13 +57,12 @@ _CHOICES = (
     "security_headers",
 )
 _ALL = frozenset(_CHOICES)
-_SECURITY = "django.middleware.security.SecurityMiddleware"
+SECURITY = "django.middleware.security.SecurityMiddleware"
 _FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
 _POLICY = "django.middleware.csp.ContentSecurityPolicyMiddleware"
 # With or without TLS: the scheme as the header of a proxy tells it.
 _SECURE = {"http": "https", "https": "https", "ws": "wss", "wss": "wss"}
 _PLAIN = {"http": "http", "https": "http", "ws": "ws", "wss": "ws"}
-_LONGEST_PORT = 5  # digits
 
 
 def chosen_settings() -> frozenset[str]:
@@ -77,74 +77,10 @@ def chosen_settings() -> frozenset[str]:
     return frozenset(value)
 
 
-class DjangoSettings:
-    """ASGI: has Django's settings hold for `app`, in an http or websocket scope that may be changed.
-
-    Args:
-        app: What is mounted.
-        prefix: Under which it is mounted.
-        chosen: As `chosen_settings()` returns them.
-    """
-
-    def __init__(self, app: ASGIApp, prefix: str, chosen: frozenset[str]) -> None:
-        self.app = app
-        self._prefix = prefix
-        self._chosen = chosen
-        self._read()
-        setting_changed.connect(self._read)
-
-    def _read(self, **_: object) -> None:
-        """Sees whether any setting but those of headers has a say in a call: a lookup of each would cost its time."""
-        self._adds_headers = "security_headers" in self._chosen
-        self._changes_calls = any(getattr(settings, name) for name in self._chosen if name != "security_headers")
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time, and most calls only pass.
-        app = self.app
-        if self._changes_calls:
-            self._take_script_name(scope)
-            self._believe_proxy(scope)
-            if scope["type"] == "http" and scope.get("scheme") != "https":
-                app = self._redirect(scope) or app
-        if self._adds_headers and (source := scope.get(KEY)) is not None:
-            source.headers = _by_name(scope.get("scheme") == "https")
-        return app(scope, receive, send)
-
-    def _take_script_name(self, scope: Scope) -> None:
-        """Django's half has FORCE_SCRIPT_NAME in its links, whatever the server's root_path is."""
-        if "FORCE_SCRIPT_NAME" not in self._chosen or not settings.FORCE_SCRIPT_NAME:
-            return
-        call = call_of(HTTPConnection(scope))
-        outer = outer_of(settings.FORCE_SCRIPT_NAME, "" if call is None else call.django_prefix)
-        inside = scope["path"][len(scope["root_path"]) :]
-        scope["root_path"] = outer + self._prefix
-        scope["path"] = scope["root_path"] + inside
-        if call is not None:
-            call.outer = outer
-
-    def _believe_proxy(self, scope: Scope) -> None:
-        scope["scheme"] = _scheme(scope, self._chosen)
-        if "USE_X_FORWARDED_HOST" in self._chosen and settings.USE_X_FORWARDED_HOST:
-            hosts = _header(scope, b"x-forwarded-host")
-            if len(hosts) == 1:
-                others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-                scope["headers"] = [(b"host", hosts[0]), *others]
-        if "USE_X_FORWARDED_PORT" in self._chosen and settings.USE_X_FORWARDED_PORT:
-            ports = _header(scope, b"x-forwarded-port")
-            if len(ports) == 1 and ports[0].isdigit() and len(ports[0]) <= _LONGEST_PORT:
-                server = scope.get("server") or (None, None)
-                scope["server"] = (server[0], int(ports[0]))
-
-    def _redirect(self, scope: Scope) -> ASGIApp | None:
-        if "SECURE_SSL_REDIRECT" not in self._chosen or not settings.SECURE_SSL_REDIRECT or not _listed(_SECURITY):
-            return None
-        return _redirect({**scope, "root_path": scope["root_path"].removesuffix(self._prefix)})
-
-
-def _redirect(scope: Scope) -> ASGIApp | None:
+def redirect_of(scope: Scope) -> ASGIApp | None:
     """What SecurityMiddleware answers instead of what was asked for, if it does. Django is to see `scope` as it is."""
     try:
-        response = _middleware(_SECURITY).process_request(ASGIRequest(scope, BytesIO()))
+        response = _middleware(SECURITY).process_request(ASGIRequest(scope, BytesIO()))
     except (DisallowedHost, UnicodeDecodeError):
         return PlainTextResponse("Bad Request", status_code=400)
     return None if response is None else RedirectResponse(response["Location"], status_code=301)
@@ -157,7 +93,7 @@ def secured_files(django_prefix: str = "") -> Callable[[ASGIApp], ASGIApp] | Non
     Args:
         django_prefix: The prefix of Django's half.
     """
-    redirects = _listed(_SECURITY) and settings.SECURE_SSL_REDIRECT
+    redirects = is_listed(SECURITY) and settings.SECURE_SSL_REDIRECT
     plain = file_headers(is_secure=False)
     more = dict(missing_headers(plain, file_headers(is_secure=True)))
     return partial(_secured_file, more, redirects, django_prefix) if more or redirects else None
@@ -165,9 +101,9 @@ def secured_files(django_prefix: str = "") -> Callable[[ASGIApp], ASGIApp] | Non
 
 def _secured_file(more: Mapping[bytes, bytes], redirects: bool, django_prefix: str, file: ASGIApp) -> ASGIApp:
     def secured(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if _scheme(scope, _ALL) == "https":
+        if scheme_of(scope, _ALL) == "https":
             return file(scope, receive, partial(_send_file_with, send, more) if more else send)
-        answer = _redirect(_as_django_sees(scope, django_prefix)) if redirects else None
+        answer = redirect_of(_as_django_sees(scope, django_prefix)) if redirects else None
         if answer is None:
             return file(scope, receive, send)
         return answer(scope, receive, partial(_send_with, send, file_headers(is_secure=False)))
@@ -181,7 +117,7 @@ def _as_django_sees(scope: Scope, django_prefix: str) -> Scope:
     return child_scope(scope, forced or outer, path)
 
 
-def _scheme(scope: Scope, chosen: frozenset[str]) -> str:
+def scheme_of(scope: Scope, chosen: frozenset[str]) -> str:
     """The scheme of a call, as the header of a proxy tells it where that is to be believed."""
     # A server may leave it out (ASGI, "HTTP & WebSocket").
     scheme: str = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
@@ -207,11 +143,7 @@ def with_security_headers(scope: Scope, send: Send) -> Send:
     chosen = chosen_settings()
     if "security_headers" not in chosen:
         return send
-    return partial(_send_with, send, _by_name(_scheme(scope, chosen) == "https"))
-
-
-def _header(scope: Scope, wanted: bytes) -> list[bytes]:
-    return [value for name, value in scope["headers"] if name == wanted]
+    return partial(_send_with, send, headers_by_name(scheme_of(scope, chosen) == "https"))
 
 
 def _send_with(send: Send, headers: Mapping[bytes, bytes], message: Message) -> Awaitable[None]:
@@ -237,8 +169,8 @@ def security_headers(is_secure: bool, *, whatever_is_listed: bool = False) -> Ra
         whatever_is_listed: Also those of SecurityMiddleware and XFrameOptionsMiddleware where MIDDLEWARE lacks them.
     """
     if whatever_is_listed:
-        return _headers_of([_SECURITY, _FRAMES], is_secure)
-    return _headers_of([path for path in (_SECURITY, _FRAMES, _POLICY) if _listed(path)], is_secure)
+        return _headers_of([SECURITY, _FRAMES], is_secure)
+    return _headers_of([path for path in (SECURITY, _FRAMES, _POLICY) if is_listed(path)], is_secure)
 
 
 def _headers_of(paths: Iterable[str], is_secure: bool) -> RawHeaders:
@@ -254,14 +186,14 @@ def _headers_of(paths: Iterable[str], is_secure: bool) -> RawHeaders:
 
 
 @cache
-def _by_name(is_secure: bool) -> Mapping[bytes, bytes]:
+def headers_by_name(is_secure: bool) -> Mapping[bytes, bytes]:
     return dict(security_headers(is_secure))
 
 
 @cache
 def file_headers(is_secure: bool) -> Mapping[bytes, bytes]:
     """Returns the headers that SecurityMiddleware sets on a static file, where MIDDLEWARE lists it."""
-    return dict(_headers_of([_SECURITY] if _listed(_SECURITY) else [], is_secure))
+    return dict(_headers_of([SECURITY] if is_listed(SECURITY) else [], is_secure))
 
 
 class _Asked(HttpRequest):
@@ -276,7 +208,7 @@ class _Asked(HttpRequest):
 
 
 @cache
-def _listed(path: str) -> bool:
+def is_listed(path: str) -> bool:
     """Whether MIDDLEWARE lists the class at `path`, or one made of it."""
     return any(path in _names(import_string(listed)) for listed in settings.MIDDLEWARE)
 
@@ -296,7 +228,7 @@ def _no_response(request: HttpRequest) -> HttpResponse:
 
 
 def _forget(**_: object) -> None:
-    for function in (_by_name, _proxy_header, file_headers, security_headers, _listed, _middleware):
+    for function in (headers_by_name, _proxy_header, file_headers, security_headers, is_listed, _middleware):
         function.cache_clear()
 
 
