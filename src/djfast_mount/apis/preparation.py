@@ -16,7 +16,7 @@ from djfast_mount.apis.tree import DocsRoute, Found, RouteLists, apps_in, docs_r
 from djfast_mount.apis.unseen import MEETS, install
 from djfast_mount.auth.schemes import check_schemes
 from djfast_mount.conf import option
-from djfast_mount.django_for_api.middleware import Chain, DjangoMiddleware, chosen_middleware
+from djfast_mount.django_for_api.middleware import DjangoMiddleware
 from djfast_mount.django_for_api.settings import DjangoSettings
 from djfast_mount.django_for_api.view_hooks import call_view_hooks
 from djfast_mount.exception_handlers import add_exception_handlers
@@ -76,7 +76,6 @@ class Preparation:
         self._chosen = middleware
         self._known: WeakSet[FastAPI] = WeakSet()
         self._meeting = threading.Lock()
-        self._middleware = chosen_middleware(middleware)
         self._afterwards = afterwards
         if fast_path:
             tell_if_unknown()
@@ -97,8 +96,8 @@ class Preparation:
 
         def front(prefix: str, app: ASGIApp) -> ASGIApp:
             inner = self._with_new_ones(before(app) if isinstance(app, FastAPI) else app)
-            if self._middleware is not None:
-                inner = DjangoMiddleware(inner, lambda: Chain(chosen_middleware(self._chosen) or (), app))
+            if self._chosen is not None:
+                inner = DjangoMiddleware(inner, app, self._chosen)
             return DjangoSettings(inner, prefix, chosen) if chosen else inner
 
         return {prefix: front(prefix, app) for prefix, app in self._apps.items()}
@@ -124,7 +123,7 @@ class Preparation:
             straighten(api, above)
         else:
             leave_to_fastapi(api)
-        if self._middleware is not None:
+        if self._chosen is not None:
             call_view_hooks(api)
 
     def _guard_routes(self, app: ASGIApp, path: str) -> None:

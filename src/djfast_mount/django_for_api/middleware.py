@@ -14,190 +14,35 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.exceptions import MiddlewareNotUsed
-from django.core.handlers.base import BaseHandler
-from django.core.handlers.exception import response_for_exception
 from django.core.signals import setting_changed
 from django.http import HttpResponse
-from django.utils.module_loading import import_string
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount.apis.tree import unwrapped
 from djfast_mount.django_for_api.body import RequestBody
-from djfast_mount.django_for_api.request import call_of, http_request, is_taken
+from djfast_mount.django_for_api.middleware_chain import CALL, CHAIN, Chain, chosen_middleware
+from djfast_mount.django_for_api.request import call_of, http_request
 from djfast_mount.django_for_api.responses import APIResponse, Parts, Returned, send_django
-from djfast_mount.django_half.middleware_methods import Methods, has_methods_only
-from djfast_mount.exception_handlers.lookup import answer_to
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.offload.current import current_source
 from djfast_mount.offload.waiting import offer, waiting_thread
-from djfast_mount.spelling import did_you_mean
 from djfast_mount.threads.calls import FutureCall
 
-__all__ = ["CHAIN", "Chain", "DjangoMiddleware", "chosen_middleware"]
+__all__ = ["DjangoMiddleware"]
 
-logger = logging.getLogger("django.request")
-
-CHAIN = "djfast_mount.middleware"
-"""The key in a scope under which the chain of its call is."""
-
-_CALL = "_djfast_mount_middleware_call"
 _SENT_AS_FILES = ("http.response.pathsend", "http.response.zerocopysend")
 _EMPTY = (204, 205, 304)
 
 
-def chosen_middleware(value: Sequence[str] | None) -> tuple[type, ...] | None:
-    """Returns the middleware to be put around API calls; None for none.
-
-    Args:
-        value: As `mount()` takes it: import strings, ``"session"``, ``"all"`` or None.
-
-    Raises:
-        ConfigurationError: Something of it cannot be imported, or is missing in Django's half.
-    """
-    if value is None:
-        return None
-    if value == "session":
-        return ()
-    paths = settings.MIDDLEWARE if value == "all" else value
-    found = [(path, _imported(path)) for path in paths]
-    for path, middleware in found:
-        if is_taken(middleware) and path not in settings.MIDDLEWARE:
-            raise ConfigurationError(
-                f"django_middleware_for_api lists {path!r}, which settings.MIDDLEWARE does not. Session, user and "
-                "messages of an API call are made by the classes there: list it there too."
-            )
-    return tuple(middleware for _, middleware in found if not is_taken(middleware))
-
-
-def _imported(path: str) -> Any:
-    try:
-        return import_string(path)
-    except ImportError as error:
-        remedy = did_you_mean(path, settings.MIDDLEWARE, "Write it as in settings.MIDDLEWARE.")
-        raise ConfigurationError(
-            f"django_middleware_for_api lists {path!r}, which cannot be imported: {error}. {remedy}"
-        ) from error
-
-
-class Chain(BaseHandler):
-    """Middleware, loaded once around one app: `serve` is the outermost, `before_view` and `on_error` are their hooks.
-
-    Args:
-        classes: Outermost first.
-        app: Whose exception handlers answer for errors of the middleware.
-    """
-
-    def __init__(self, classes: tuple[type, ...], app: ASGIApp) -> None:
-        self._app = app
-        self._view_hooks: list[Any] = []
-        self._error_hooks: list[Any] = []
-        self._methods: Methods | None = None  # the last that was made
-        self.may_read_on_the_loop = False
-        """Whether code of a project's own runs on the event loop before the app: it could not wait for the body."""
-        handler: Any = _served
-        is_async = True
-        for cls in reversed(classes):
-            handler, is_async = self._around(cls, handler, is_async)
-        self.serve: Any = self.adapt_method_mode(True, handler, is_async)
-
-    def _around(self, cls: Any, handler: Any, handler_is_async: bool) -> tuple[Any, bool]:
-        """As BaseHandler.load_middleware does it for one."""
-        can_be_sync, can_be_async = getattr(cls, "sync_capable", True), getattr(cls, "async_capable", False)
-        is_async = can_be_async and (handler_is_async or not can_be_sync)
-        if not can_be_sync and not can_be_async:
-            raise ConfigurationError(f"The middleware {cls!r} can be neither sync nor async. Set one of its flags.")
-        try:
-            middleware: Any = cls(self.adapt_method_mode(is_async, handler, handler_is_async))
-        except MiddlewareNotUsed as reason:
-            if settings.DEBUG:
-                logger.debug("MiddlewareNotUsed(%r): %r", cls, str(reason))
-            return handler, handler_is_async
-        if middleware is None:
-            raise ConfigurationError(f"The middleware factory {cls!r} returned None. Have it return the middleware.")
-        if hasattr(middleware, "process_view"):
-            self._view_hooks.insert(0, self.adapt_method_mode(True, middleware.process_view))
-        if hasattr(middleware, "process_exception"):
-            self._error_hooks.append(self.adapt_method_mode(True, middleware.process_exception))
-        if is_async and has_methods_only(middleware):
-            return self._with_neighbours(middleware, handler), True
-        self.may_read_on_the_loop |= is_async and not getattr(cls, "__module__", "").startswith("django.")
-        return self._answering(middleware, is_async), is_async
-
-    def _with_neighbours(self, middleware: Any, inner: Any) -> Any:
-        known = self._methods
-        members = [middleware]
-        if known is not None and inner == known.serve:
-            members += known.members
-            inner = known.inner
-        self._methods = Methods(members, inner, self.response_to)
-        return self._methods.serve
-
-    def _answering(self, middleware: Any, is_async: bool) -> Any:
-        """`middleware`, whose errors are responses to the one around it."""
-        if is_async:
-
-            async def answer(request: Any) -> Any:
-                try:
-                    return await middleware(request)
-                except Exception as error:
-                    return await self.response_to(error, request)
-
-            return answer
-
-        def answer_sync(request: Any) -> Any:
-            try:
-                return middleware(request)
-            except Exception as error:
-                return async_to_sync(self.response_to)(error, request)
-
-        return answer_sync
-
-    async def response_to(self, error: Exception, request: Any) -> Any:
-        """Returns the Django response that the app's handlers, or Django's where it has none, give to `error`."""
-        handlers = getattr(unwrapped(self._app), "exception_handlers", {})
-        call: _Call = getattr(request, _CALL)
-        response = await answer_to(handlers, Request(call.scope, call.receive), error, unexpected=True)
-        if response is None:
-            return await run_in_threadpool(response_for_exception, request, error)
-        messages: list[Message] = []
-
-        async def keep(message: Message) -> None:
-            messages.append(message)
-
-        await response(call.scope, call.receive, keep)
-        body = b"".join(message.get("body", b"") for message in messages[1:])
-        return call.respond(APIResponse(messages[0], body))
-
-    async def before_view(self, request: Any, endpoint: Any, arguments: dict[str, Any]) -> Any:
-        """Returns the response of the first `process_view` that gives one, or None."""
-        for hook in self._view_hooks:
-            response = await hook(request, endpoint, (), arguments)
-            if response is not None:
-                return response
-        return None
-
-    async def on_error(self, request: Any, error: Exception) -> Any:
-        """Returns the response of the first `process_exception` that gives one, or None."""
-        for hook in self._error_hooks:
-            response = await hook(request, error)
-            if response is not None:
-                return response
-        return None
-
-
 async def _served(request: Any) -> Any:
     """The innermost: hands the call to the API. Runs in the context of the middleware."""
-    call: _Call | None = getattr(request, _CALL, None)
+    call: _Call | None = getattr(request, CALL, None)
     if call is None:
         raise ConfigurationError(
             f"A middleware has put {request!r} in the place of the request of an API call. Hand on the one it got."
@@ -210,14 +55,20 @@ class DjangoMiddleware:
 
     Args:
         app: What stands before the API.
-        make: Returns the middleware. Called again where a test has changed a setting, for it may read any.
+        api: The API, whose exception handlers answer for errors of the middleware.
+        chosen: Which middleware, as `mount()` takes it. It is loaded again where a test has changed a setting, for it
+            may read any.
     """
 
-    def __init__(self, app: ASGIApp, make: Callable[[], Chain]) -> None:
+    def __init__(self, app: ASGIApp, api: ASGIApp, chosen: Sequence[str]) -> None:
         self.app = app
-        self._make = make
-        self._chain: Chain | None = make()
+        self._api = api
+        self._chosen = chosen
+        self._chain: Chain | None = self._make()
         setting_changed.connect(self._forget)
+
+    def _make(self) -> Chain:
+        return Chain(chosen_middleware(self._chosen), self._api, _served)
 
     def _forget(self, **_: object) -> None:
         self._chain = None
@@ -250,7 +101,7 @@ class DjangoMiddleware:
         else:
             request = http_request(asked)
         request.whole_body = body
-        setattr(request, _CALL, call)
+        setattr(request, CALL, call)
         return await chain.serve(request)
 
 
@@ -269,9 +120,9 @@ class _Call:
         self._returned = False  # whether the endpoint has returned a response of Django's
         self._response: APIResponse | Returned | None = None  # the app's, or that of an error in the middleware
 
-    def respond(self, response: APIResponse) -> Any:
-        """Makes `response` the one that is to be sent. Returns what stands for it."""
-        self._response = response
+    def respond(self, start: Message, body: bytes) -> Any:
+        """Makes this response the one that is to be sent. Returns what stands for it."""
+        self._response = response = APIResponse(start, body)
         return response.django
 
     async def begin(self) -> Any:

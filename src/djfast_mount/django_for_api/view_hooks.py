@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from djfast_mount.apis.dependencies import add_dependency
-from djfast_mount.django_for_api.middleware import CHAIN, Chain
+from djfast_mount.django_for_api.middleware_chain import CHAIN, Chain
 from djfast_mount.django_for_api.request import http_request
 from djfast_mount.django_for_api.responses import DjangoResponse
 

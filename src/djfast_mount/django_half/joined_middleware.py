@@ -28,22 +28,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
+from asgiref.sync import SyncToAsync, iscoroutinefunction
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response, response_for_exception
 from django.http import HttpRequest
 from django.urls import ResolverMatch
 
-from djfast_mount.django_half.middleware_methods import has_methods_only
-from djfast_mount.offload.current import current_source
+from djfast_mount.django_half.middleware_methods import End, Neighbours, has_methods_only, on_the_thread
 
 __all__ = ["JoinedChain"]
 
 Link = Callable[[HttpRequest], Awaitable[Any]]
-Step = Callable[[HttpRequest], None]
-End = Callable[[HttpRequest, Any], None]
 
-_ONWARD: Any = object()  # In the place of a response: it is still to be asked for, further in.
 _AHEAD = "_djfast_mount_ahead"
 
 
@@ -71,7 +67,7 @@ class JoinedChain(BaseHandler):
     _view_middleware: Any
 
     def __init__(self, *, is_async: bool, end: End | None = None) -> None:
-        self._runs: dict[Link, _Run] = {}
+        self._runs: dict[Link, Neighbours] = {}
         self._given: Any = None  # the get_response that the last middleware was given
         self._joins: dict[Link, Link] = {}  # what has become of a link, and does again
         self._view_methods: Sequence[Callable[..., Any]] = ()  # of the view hooks, those that come first
@@ -117,7 +113,7 @@ class JoinedChain(BaseHandler):
         middleware = link.__wrapped__
         if not _can_be_joined(middleware) or middleware.get_response is not self._given:
             return link
-        run = _Run(middleware, self._runs.get(self._given), self._given)
+        run = Neighbours(middleware, self._runs.get(self._given), self._given, response_for_exception)
         if _is_djangos(run.inner) and run.inner.__wrapped__ == getattr(self, "_get_response_async", None):
             run.ahead = self._look_ahead
 
@@ -186,96 +182,7 @@ def _first(methods: Sequence[Callable[..., Any]], *args: Any) -> Any:
 async def _first_said(methods: Sequence[Callable[..., Any]], request: HttpRequest, *args: Any) -> Any:
     """The same, for the event loop; where it was asked ahead, that is the answer."""
     ahead: _Ahead | None = vars(request).pop(_AHEAD, None)
-    return await _on_the_thread(_first, methods, request, *args) if ahead is None else ahead.said()
-
-
-class _Run:
-    """Neighbours that are joined.
-
-    Args:
-        middleware: The outermost of them.
-        run: Those within it; None where there are none.
-        inner: What it is around where there are none.
-    """
-
-    def __init__(self, middleware: Any, run: _Run | None, inner: Any) -> None:
-        self.members: tuple[Any, ...] = (middleware, *run.members) if run else (middleware,)
-        self.inner: Any = run.inner if run else inner
-        self.ahead: Step | None = None  # what the first call goes on to
-        self.end: End | None = None  # what the last call ends with
-
-    def has(self, method: str) -> bool:
-        """Whether one of them has a method of that name now."""
-        return any(hasattr(middleware, method) for middleware in self.members)
-
-    async def serve(self, request: HttpRequest) -> Any:
-        """Returns the response to `request`, from within or of a middleware's own."""
-        if self.has("process_request"):
-            response = await _on_the_thread(self._enter, request)
-            if response is not _ONWARD:
-                return response
-        try:
-            response = await self.inner(request)
-        except Exception as error:  # The page of an error has failed, or that is how errors are wanted.
-            return await _on_the_thread(self._leave, request, None, error)
-        if self.has("process_response"):
-            response = await _on_the_thread(self._leave, request, response, None)
-        return response
-
-    # On the request thread -----------------------------------------------------------------------------------------
-
-    def _enter(self, request: HttpRequest) -> Any:
-        response = self._ask(0, request)
-        if response is _ONWARD:
-            if self.ahead is not None:
-                self.ahead(request)
-        elif self.end is not None:
-            self.end(request, response)
-        return response
-
-    def _leave(self, request: HttpRequest, response: Any, error: Exception | None) -> Any:
-        response = self._tell(0, request, response, error)
-        if self.end is not None:
-            self.end(request, response)
-        return response
-
-    def _ask(self, place: int, request: HttpRequest) -> Any:
-        """Returns what the link of the member at `place` does, or _ONWARD where none from there on has a response."""
-        if place == len(self.members):
-            return _ONWARD
-        middleware = self.members[place]
-        try:
-            response = middleware.process_request(request) if hasattr(middleware, "process_request") else None
-            # As Django has it: what is false is no response.
-            response = response or self._ask(place + 1, request)
-            return response if response is _ONWARD else _processed(middleware, request, response)
-        except Exception as failure:
-            return response_for_exception(request, failure)
-
-    def _tell(self, place: int, request: HttpRequest, response: Any, error: Exception | None) -> Any:
-        """Returns what the link of the member at `place` does with what comes from within: `response` or `error`."""
-        if place == len(self.members):
-            if error is not None:
-                raise error
-            return response
-        try:
-            response = self._tell(place + 1, request, response, error)
-            return _processed(self.members[place], request, response)
-        except Exception as failure:
-            return response_for_exception(request, failure)
-
-
-def _processed(middleware: Any, request: HttpRequest, response: Any) -> Any:
-    if hasattr(middleware, "process_response"):
-        return middleware.process_response(request, response)
-    return response
-
-
-async def _on_the_thread(function: Callable[..., Any], *args: Any) -> Any:
-    source = current_source()
-    if source is None:  # A middleware has left the context of its request.
-        return await sync_to_async(function, thread_sensitive=True)(*args)
-    return await source.run(function, *args)
+    return await on_the_thread(_first, methods, request, *args) if ahead is None else ahead.said()
 
 
 def _is_djangos(link: Any) -> bool:

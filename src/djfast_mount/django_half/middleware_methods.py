@@ -1,22 +1,27 @@
 """Middleware of the kind with methods (Django's MiddlewareMixin), in as few calls of the request's thread as can be.
 
 Django runs each `process_request` and each `process_response` in a call of its own where the chain is async. Those that
-stand next to one another share one call before the endpoint, and one after it; the order and what each sees are the
-same.
+stand next to one another share one call before what they are around, and one after it. The order and what each sees
+are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
 from django.utils.deprecation import MiddlewareMixin
-from starlette.concurrency import run_in_threadpool
 
-__all__ = ["Methods", "has_methods_only"]
+from djfast_mount.offload.current import current_source
 
-Handler = Callable[[Any], Awaitable[Any]]
+__all__ = ["End", "Neighbours", "has_methods_only", "on_the_thread"]
+
+Step = Callable[[HttpRequest], None]
+End = Callable[[HttpRequest, Any], None]
+
+_ONWARD: Any = object()  # In the place of a response: it is still to be asked for, further in.
 
 
 def has_methods_only(middleware: Any) -> bool:
@@ -29,53 +34,95 @@ def has_methods_only(middleware: Any) -> bool:
     )
 
 
-class Methods:
+class Neighbours:
     """Neighbours with methods, as one handler: `serve`.
 
     Args:
-        members: Outermost first.
-        inner: What they are around.
-        response_to: Makes a response of an error in one of them, for those around that one.
+        middleware: The outermost of them.
+        within: Those within it; None where there are none.
+        inner: What it is around where there are none.
+        response_to: Makes a response of an error in one of them, for those around that one. Runs on the request thread.
     """
 
     def __init__(
-        self, members: Sequence[Any], inner: Handler, response_to: Callable[[Exception, Any], Awaitable[Any]]
+        self, middleware: Any, within: Neighbours | None, inner: Any, response_to: Callable[[Any, Exception], Any]
     ) -> None:
-        self.members = tuple(members)
-        self.inner = inner
+        self.members: tuple[Any, ...] = (middleware, *within.members) if within else (middleware,)
+        self.inner: Any = within.inner if within else inner
         self._response_to = response_to
-        self._has_before = any(hasattr(middleware, "process_request") for middleware in members)
-        self._has_after = any(hasattr(middleware, "process_response") for middleware in members)
+        self.ahead: Step | None = None  # what the first call goes on to
+        self.end: End | None = None  # what the last call ends with
 
-    async def serve(self, request: Any) -> Any:
-        """Returns what has become of the response of `inner`, or another in its place."""
-        response, reached = None, len(self.members)
-        if self._has_before:
-            response, reached = await run_in_threadpool(self._before, request)
-        if response is None:
+    def has(self, method: str) -> bool:
+        """Whether one of them has a method of that name now."""
+        return any(hasattr(middleware, method) for middleware in self.members)
+
+    async def serve(self, request: HttpRequest) -> Any:
+        """Returns the response to `request`, from within or of a middleware's own."""
+        if self.has("process_request"):
+            response = await on_the_thread(self._enter, request)
+            if response is not _ONWARD:
+                return response
+        try:
             response = await self.inner(request)
-        if self._has_after and reached:
-            response = await run_in_threadpool(self._after, request, response, reached)
+        except Exception as error:  # The page of an error has failed, or that is how errors are wanted.
+            return await on_the_thread(self._leave, request, None, error)
+        if self.has("process_response"):
+            response = await on_the_thread(self._leave, request, response, None)
         return response
 
-    def _before(self, request: Any) -> tuple[Any, int]:
-        """The first response that one gives, and how many are to see it. Runs on the request thread."""
-        for place, middleware in enumerate(self.members):
-            if hasattr(middleware, "process_request"):
-                try:
-                    response = middleware.process_request(request)
-                except Exception as error:
-                    return async_to_sync(self._response_to)(error, request), place
-                if response is not None:
-                    return response, place + 1
-        return None, len(self.members)
+    # On the request thread -----------------------------------------------------------------------------------------
 
-    def _after(self, request: Any, response: Any, reached: int) -> Any:
-        """Runs on the request thread."""
-        for middleware in reversed(self.members[:reached]):
-            if hasattr(middleware, "process_response"):
-                try:
-                    response = middleware.process_response(request, response)
-                except Exception as error:
-                    response = async_to_sync(self._response_to)(error, request)
+    def _enter(self, request: HttpRequest) -> Any:
+        response = self._ask(0, request)
+        if response is _ONWARD:
+            if self.ahead is not None:
+                self.ahead(request)
+        elif self.end is not None:
+            self.end(request, response)
         return response
+
+    def _leave(self, request: HttpRequest, response: Any, error: Exception | None) -> Any:
+        response = self._tell(0, request, response, error)
+        if self.end is not None:
+            self.end(request, response)
+        return response
+
+    def _ask(self, place: int, request: HttpRequest) -> Any:
+        """Returns what the link of the member at `place` does, or _ONWARD where none from there on has a response."""
+        if place == len(self.members):
+            return _ONWARD
+        middleware = self.members[place]
+        try:
+            response = middleware.process_request(request) if hasattr(middleware, "process_request") else None
+            # As Django has it: what is false is no response.
+            response = response or self._ask(place + 1, request)
+            return response if response is _ONWARD else _processed(middleware, request, response)
+        except Exception as failure:
+            return self._response_to(request, failure)
+
+    def _tell(self, place: int, request: HttpRequest, response: Any, error: Exception | None) -> Any:
+        """Returns what the link of the member at `place` does with what comes from within: `response` or `error`."""
+        if place == len(self.members):
+            if error is not None:
+                raise error
+            return response
+        try:
+            response = self._tell(place + 1, request, response, error)
+            return _processed(self.members[place], request, response)
+        except Exception as failure:
+            return self._response_to(request, failure)
+
+
+def _processed(middleware: Any, request: HttpRequest, response: Any) -> Any:
+    if hasattr(middleware, "process_response"):
+        return middleware.process_response(request, response)
+    return response
+
+
+async def on_the_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Runs `function` on the thread of the request."""
+    source = current_source()
+    if source is None:  # A middleware has left the context of its request.
+        return await sync_to_async(function, thread_sensitive=True)(*args)
+    return await source.run(function, *args)
