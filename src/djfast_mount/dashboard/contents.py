@@ -36,7 +36,7 @@ __all__ = ["Contents", "as_data", "look"]
 # Routes whose course is sent along: the page draws it.
 _CHARTS = 12
 # Seconds within which all who look are told the same.
-_FRESH = 1.0
+FRESH = 1.0
 
 
 class Contents:
@@ -105,7 +105,7 @@ class _Look:
     def __call__(self, root: Root) -> str:
         """Returns what `root` shows now, as JSON. For any thread."""
         with self._lock:
-            if self._root is not root or time.monotonic() - self._at > _FRESH:
+            if self._root is not root or time.monotonic() - self._at > FRESH:
                 self._text = json.dumps(as_data(Contents(root)))
                 self._root, self._at = root, time.monotonic()
             return self._text

@@ -26,18 +26,24 @@ _ALWAYS = ("requests", "connections")
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def drawn(figures: Mapping[str, Any]) -> Group:
-    """Returns what `figures.json` tells, to be printed. No markup is read in its texts."""
-    return Group(_headline(figures), *_tables(figures))
+def drawn(figures: Mapping[str, Any], fault: str = "") -> Group:
+    """Returns what `figures.json` tells, to be printed. No markup is read in its texts.
+
+    Args:
+        fault: Why there are no newer ones.
+    """
+    return Group(_headline(figures, fault), *_tables(figures))
 
 
-def _headline(figures: Mapping[str, Any]) -> Panel:
+def _headline(figures: Mapping[str, Any], fault: str) -> Panel:
     summary = Text("   ").join(
         Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in figures["summary"]
     )
     lines = [summary, Text(f"Requests/s {_course(figures['charts']['whole']['rate'])}", style="cyan")]
     if not figures["telemetry"]:
         lines.append(Text('Requests are not counted: set DJFAST_MOUNT["telemetry"] = True.', style="yellow"))
+    if fault:
+        lines.append(Text(fault, style="red"))
     return Panel(Group(*lines), title=Text(f"Process {figures['process']}, counting since {figures['since']}"))
 
 

@@ -1,7 +1,7 @@
 """The lifespans of all that a root serves.
 
 1. In this order: the thread pool, the root's own, each mounted app with the apps that are mounted in it,
-   `websocket_app`, the garbage collector, the readiness. They stop in reverse.
+   `websocket_app`, with telemetry Django's URLconf, the garbage collector, the readiness. They stop in reverse.
 2. An app has one lifespan, at however many paths it is served.
 3. An app that is mounted in another runs after that one, with a state of its own for its requests. Where the outer
    app's lifespan leads to it already, as ``FastAPI(lifespan=inner.router.lifespan_context)`` does, it is left to that.
@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core import mail
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.apis.tree import Found, apps_in, leads_to, unwrapped
 from djfast_mount.conf import option
-from djfast_mount.lifespan import garbage
+from djfast_mount.lifespan import garbage, urlconf
 from djfast_mount.lifespan.participants import Lifespans, Participant
 from djfast_mount.request_thread.request import RequestThreads
 
@@ -92,6 +93,8 @@ class ServedLifespans:
         for key, participant in self._live.items():
             yield participant
             yield from inner.pop(key, ())
+        if option("telemetry") and hasattr(settings, "ROOT_URLCONF"):
+            yield Participant("Django's URLconf", self._threads.outside_requests(urlconf.lifespan), required=True)
         # In tests a collection costs more than it saves. Django's test runners put this there, and pytest-django does.
         if option("tune_gc") and not hasattr(mail, "outbox"):
             yield Participant("the garbage collector", garbage.lifespan)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -44,16 +46,30 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         server = Server(options["url"], dict(options["header"]))
         console = terminal.Console(file=self.stdout, no_color=options["no_color"] or None)
+        figures = server.figures()
         if options["once"]:
-            console.print(terminal.drawn(server.figures()))
+            console.print(terminal.drawn(figures))
             return
-        with terminal.Live(terminal.drawn(server.figures()), console=console, screen=True, auto_refresh=False) as live:
-            try:
-                while True:
-                    time.sleep(options["interval"])
-                    live.update(terminal.drawn(server.figures()), refresh=True)
-            except KeyboardInterrupt:
-                return
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            terminal.Live(terminal.drawn(figures), console=console, screen=True, auto_refresh=False) as live,
+        ):
+            for drawn in _looks(server, figures, options["interval"], terminal.drawn):
+                live.update(drawn, refresh=True)
+
+
+def _looks(
+    server: Server, figures: dict[str, Any], interval: float, draw: Callable[[dict[str, Any], str], Any]
+) -> Iterator[Any]:
+    """Draws the figures again and again. Where the server does not answer the last ones stay, with the reason."""
+    while True:
+        time.sleep(interval)
+        fault = ""
+        try:
+            figures = server.figures()
+        except CommandError as error:
+            fault = str(error)
+        yield draw(figures, fault)
 
 
 def _header(text: str) -> tuple[str, str]:

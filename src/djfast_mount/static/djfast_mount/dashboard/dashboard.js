@@ -180,27 +180,40 @@
 
   // Events
 
+  // Seconds until the next attempt, where the server refuses: it may be busy, or starting, or the session is over.
+  const FIRST_WAIT = 5;
+  const LONGEST_WAIT = 60;
+
   let source = null;
+  let timer = null;
+  let wait = FIRST_WAIT;
+
+  const disconnect = () => {
+    clearTimeout(timer);
+    source?.close();
+  };
 
   const connect = () => {
+    disconnect();
     source = new EventSource(mount.dataset.events);
     source.onmessage = (event) => {
+      wait = FIRST_WAIT;
       live.textContent = "Live.";
       show(JSON.parse(event.data));
     };
     source.onerror = () => {
-      const over = source.readyState === EventSource.CLOSED;
-      live.textContent = over ? "Not live any more: load the page again." : "Connecting…";
+      if (source.readyState === EventSource.CLOSED) {
+        live.textContent = `Not live: the server refuses, or you are logged out. Next attempt in ${wait} s.`;
+        timer = setTimeout(connect, wait * 1000);
+        wait = Math.min(wait * 2, LONGEST_WAIT);
+      } else {
+        live.textContent = "Connecting…";
+      }
     };
   };
 
   // A tab that nobody sees asks for nothing.
-  document.addEventListener("visibilitychange", () => {
-    source?.close();
-    if (!document.hidden) {
-      connect();
-    }
-  });
+  document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
   if (!document.hidden) {
     connect();
   }
