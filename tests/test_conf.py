@@ -55,8 +55,8 @@ def test_the_first_two_arguments_can_be_settings_too(root_path: str) -> None:
     [
         ({"max_body_sise": 1}, "has the key 'max_body_sise', which is no option. Did you mean 'max_body_size'?"),
         ({"Threads": 1}, "has the key 'Threads', which is no option. Did you mean 'threads'?"),
-        ({5: 1}, "has the key 5, which is no option. The options are app, "),
-        ({"q": 1}, "has the key 'q', which is no option. The options are app, "),
+        ({5: 1}, "has the key 5, which is no option. The options are access_log, app, "),
+        ({"q": 1}, "has the key 'q', which is no option. The options are access_log, app, "),
         (["threads"], "is ['threads']. Make it a dict of options."),
         (None, "is None. Make it a dict of options."),
     ],

@@ -38,7 +38,7 @@ from djfast_mount.routing.fallthrough import route_paths, route_taking
 from djfast_mount.routing.placement import Placement, RoutesOf, check_placement, note_placement
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles
-from djfast_mount.telemetry.observation import make_layers
+from djfast_mount.telemetry.making import make_layers
 from djfast_mount.url_names.api_patterns import register
 
 __all__ = ["MountedApplication", "mount"]

@@ -105,6 +105,19 @@ OPTIONS: dict[str, Option] = {
         False,
         "whether each request is measured, for listeners and exporters: see [telemetry.md](telemetry.md)",
     ),
+    "request_id": _setting(
+        kinds.HEADER_OR_NONE,
+        "X-Request-ID",
+        "the header of the request's id, with telemetry; None: requests have none",
+    ),
+    "server_timing": _setting(
+        kinds.FLAG_OR_NONE, None, "whether responses have Server-Timing, with telemetry; None: in DEBUG"
+    ),
+    "access_log": _setting(
+        kinds.one_of("text", "json", None),
+        None,
+        "the form of the access log that takes the place of the server's, with telemetry; None: there is none",
+    ),
     "repeated_after": _setting(
         kinds.whole_number(1, "a whole number from 1 up"),
         10,

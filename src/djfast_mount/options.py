@@ -27,6 +27,7 @@ __all__ = [
     "FLAG",
     "FLAG_OR_NAMES",
     "FLAG_OR_NONE",
+    "HEADER_OR_NONE",
     "IMPORT_STRINGS",
     "LIFESPAN",
     "MIDDLEWARE",
@@ -67,6 +68,9 @@ class Options(TypedDict, total=False):
     fast_path: bool
     django_middleware_for_api: Sequence[str] | Literal["session", "all"] | None
     telemetry: bool
+    request_id: str | None
+    server_timing: bool | None
+    access_log: Literal["text", "json"] | None
     repeated_after: int
     static_memory: int
     send_timeout: float
@@ -101,6 +105,11 @@ def _whole(value: object, least: int) -> bool:
 
 def _path(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.startswith("/") and value.strip("/") != "")
+
+
+def _header(value: object) -> bool:
+    """Whether it is the name of a header field (RFC 9110, section 5.1), of letters, digits and hyphens, or None."""
+    return value is None or (isinstance(value, str) and value.isascii() and value.replace("-", "").isalnum())
 
 
 def _words(value: object) -> bool:
@@ -143,6 +152,7 @@ PERMISSION_OR_NONE = Kind(
     lambda value: value is None or (isinstance(value, str) and all(value.partition("."))),
     'a permission such as "auth.view_user", or None',
 )
+HEADER_OR_NONE = Kind(_header, 'the name of a header such as "X-Request-ID", or None')
 PATHS = Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps")
 PREFIX = Kind(
     lambda value: isinstance(value, str) and value[:1] in ("", "/"), 'a path such as "/server", or "" for none'

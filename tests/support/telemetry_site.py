@@ -55,7 +55,12 @@ def repeating_view(request: HttpRequest) -> HttpResponse:
     return HttpResponse("done")
 
 
+def plain_view(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("plain")
+
+
 urlpatterns = [
+    path("plain/", plain_view),
     path("view/<int:number>/", view),
     path("async/", async_view),
     path("broken/", broken_view),
@@ -91,6 +96,10 @@ def make_api() -> FastAPI:
     @api.get("/hello")
     async def hello() -> dict[str, str]:
         return {"hello": "world"}
+
+    @api.get("/count")
+    def count() -> int:
+        return int(select(1)[0])
 
     @api.get("/sync/{number}")
     def sync(number: int) -> dict[str, Any]:
@@ -156,6 +165,13 @@ def make_api() -> FastAPI:
             await websocket.send_text(text + str(await User.objects.acount() * 0))
 
     return api
+
+
+def __getattr__(name: str) -> Any:
+    """`api`, for a server, is made when it is asked for."""
+    if name != "api":
+        raise AttributeError(name)
+    return make_api()
 
 
 @contextmanager

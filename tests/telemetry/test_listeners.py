@@ -13,7 +13,7 @@ from djfast_mount.telemetry.listeners import publish
 
 pytestmark = pytest.mark.once
 
-RECORD = RequestRecord(kind="http", method="GET", started=0.0)
+RECORD = RequestRecord("http", "GET", 0.0)
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ from djfast_mount.application import MountedApplication
 from djfast_mount.telemetry import RequestRecord
 from telemetry_site import records, site
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
 def root(request: pytest.FixtureRequest) -> Iterator[MountedApplication]:

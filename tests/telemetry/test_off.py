@@ -14,8 +14,6 @@ import djfast_mount.telemetry
 from calls import call, http_scope
 from telemetry_site import records, site
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 ROOM = str(Path(djfast_mount.telemetry.__file__).parent)
 PATHS = ["/api/hello", "/api/sync/1", "/view/1/", "/async/", "/healthz", "/nothing/"]
 

@@ -7,5 +7,14 @@ from __future__ import annotations
 
 from djfast_mount.telemetry.listeners import Listener, subscribe
 from djfast_mount.telemetry.record import Repeated, RequestRecord, current_record
+from djfast_mount.telemetry.request_ids import RequestIDFilter, outgoing_headers
 
-__all__ = ["Listener", "Repeated", "RequestRecord", "current_record", "subscribe"]
+__all__ = [
+    "Listener",
+    "Repeated",
+    "RequestIDFilter",
+    "RequestRecord",
+    "current_record",
+    "outgoing_headers",
+    "subscribe",
+]

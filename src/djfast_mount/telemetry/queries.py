@@ -42,9 +42,6 @@ _PACKAGE = str(Path(__file__).parents[1])
 class _Asker(Protocol):
     """Who sends statements: a request."""
 
-    over: bool
-    statements: Statements
-
     def frames(self) -> Iterator[FrameType]:
         """Yields the frames of its tasks, innermost first: where async code waits for a statement."""
 
@@ -120,7 +117,7 @@ def _measure(execute: Callable[..., Any], sql: Any, params: Any, many: bool, con
     try:
         return execute(sql, params, many, context)
     finally:
-        asker.statements.note(sql, params, perf_counter() - began, asker)
+        asker.note_statement(sql, params, perf_counter() - began)
 
 
 def _location(asker: _Asker) -> str:

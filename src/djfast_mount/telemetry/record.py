@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-__all__ = ["Observed", "Owner", "Repeated", "RequestRecord", "current", "current_record"]
+__all__ = ["Owner", "Repeated", "RequestRecord", "current", "current_record"]
 
 Owner = Literal["api", "django", "static", "health", "websocket", "root"]
 
@@ -26,7 +26,7 @@ class Repeated(NamedTuple):
     """``file:line`` of the project's code that sent it when it became too often. Empty where there is none."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class RequestRecord:
     """What one request, or one websocket, was and what it cost.
 
@@ -64,13 +64,7 @@ class RequestRecord:
     """The name of the class of the exception that no handler of the project answered."""
 
 
-class Observed(Protocol):
-    """A request that is being served."""
-
-    record: RequestRecord
-
-
-current: ContextVar[Observed | None] = ContextVar("djfast_mount_telemetry", default=None)
+current: ContextVar[RequestRecord | None] = ContextVar("djfast_mount_telemetry", default=None)
 """The request that the caller belongs to, on the event loop and on the request's thread."""
 
 
@@ -79,5 +73,4 @@ def current_record() -> RequestRecord | None:
 
     None outside of one, and where ``settings.DJFAST_MOUNT["telemetry"]`` is off.
     """
-    observed = current.get()
-    return None if observed is None else observed.record
+    return current.get()

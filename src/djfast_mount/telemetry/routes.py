@@ -15,7 +15,7 @@ from typing import Any
 from djfast_mount.apis.tree import apps_in
 from djfast_mount.fastpath.private_names import private
 
-__all__ = ["MountedRoutes", "route_of_view"]
+__all__ = ["MountedRoutes", "no_route", "route_of_view"]
 
 _SCOPE_KEY: Any = getattr(private, "_FASTAPI_SCOPE_KEY", None)
 _CONTEXT_KEY: Any = getattr(private, "_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY", None)
@@ -31,27 +31,30 @@ class MountedRoutes:
     def __call__(self, observed: Any) -> str | None:
         """Returns the template of the route of a request; None where no route matched, or the app tells of none."""
         scope = observed.scope
-        route = scope.get("route")
-        context = scope.get(_SCOPE_KEY, {}).get(_CONTEXT_KEY)
-        # Where a router was asked in vain, its path was a redirect's, or nobody's.
-        path = (
-            getattr(context, "path_format", None) or getattr(route, "path_format", None) or getattr(route, "path", None)
-        )
+        of_fastapi = scope.get(_SCOPE_KEY)
+        route = of_fastapi.get(_CONTEXT_KEY) if of_fastapi else None
+        if route is None:
+            route = scope.get("route")
+            if route is None:
+                return None
+        path = getattr(route, "path_format", None)
         if path is None:
-            return None
-        return f"{self._inside(observed.base, scope)}{path}"
+            path = getattr(route, "path", None)
+            if path is None:
+                return None
+        if "app_root_path" not in scope:
+            return str(scope["root_path"] + path)
+        return f"{self._inside(scope)}{path}"
 
-    def _inside(self, base: str, scope: Any) -> str:
-        """The prefixes of the app that answered. A path on which an app is mounted may have parameters too."""
-        reached = scope.get("root_path", "")
-        if reached == base:
-            return base
+    def _inside(self, scope: Any) -> str:
+        """The prefixes of an app that is mounted in the app. The path on which it is mounted may have parameters."""
         app = scope.get("app")
         found = self._paths.get(id(app))
         if found is None:
             self._paths = _paths_of(self._app)
             found = self._paths.get(id(app))
-        return reached if found is None else base + found
+        # The key is where Starlette's Mount keeps the root_path that it found.
+        return str(scope["root_path"] if found is None else scope["app_root_path"] + found)
 
 
 def _paths_of(app: object) -> dict[int, str | None]:
@@ -68,4 +71,8 @@ def route_of_view(observed: Any) -> str | None:
     match = getattr(observed.request, "resolver_match", None)
     if match is None:
         return None
-    return f"{observed.base}/{match.route.removeprefix('^')}"
+    return f"{observed.scope.get('root_path', '')}/{match.route.removeprefix('^')}"
+
+
+def no_route(_: object) -> None:
+    """What answers has no routes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import Any
 
@@ -46,6 +47,8 @@ class ObservedThreads(RequestThreads):
     def lease_for(self, request: RequestThread, executor: CurrentThreadExecutor | None) -> Lease:
         lease = super().lease_for(request, executor)
         observed: Any = current.get()
-        if observed is not None:
+        if observed is not None and not observed.over:
+            if observed.leases is None:
+                observed.leases, observed.task = [], asyncio.current_task()
             observed.leases.append(lease)
         return lease

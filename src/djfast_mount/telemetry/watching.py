@@ -1,0 +1,71 @@
+"""Who hears of requests while they are served: request ids, logs and exporters. Each is a `Watcher`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ["Headers", "Watcher", "Watching", "tell"]
+
+logger = logging.getLogger("djfast_mount.telemetry")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Watcher:
+    """What is done with each request. A subclass overrides what it needs; the rest is never called.
+
+    All but `fail` and `note_statement` run on the event loop, in the task of the request. `observed` is the request
+    that is served. What one raises is logged, and neither the request nor another watcher hears of it.
+    """
+
+    def begin(self, observed: Any) -> None:
+        """The request has come."""
+
+    def start(self, observed: Any, headers: Headers) -> None:
+        """The response begins. What is added to `headers` is sent."""
+
+    def fail(self, observed: Any, error: BaseException) -> None:
+        """An exception was raised that no handler of the project has answered. Runs on any thread."""
+
+    def note_statement(self, observed: Any, sql: Any, seconds: float) -> None:
+        """A statement has been executed. Runs on the thread that sent it, in the context of the caller."""
+
+    def end(self, observed: Any) -> None:
+        """The request has ended, and its record is complete."""
+
+
+Call = Callable[..., None]
+
+
+class Watching:
+    """The watchers of a root, by what they want to hear.
+
+    Args:
+        repeated_after: How often a request may send a statement before it counts as repeated.
+        watchers: The outermost first: they end in the reverse order.
+    """
+
+    def __init__(self, repeated_after: int, watchers: Iterable[Watcher] = ()) -> None:
+        found = list(watchers)
+        self.repeated_after = repeated_after
+        self.begin = _overridden(found, "begin")
+        self.start = _overridden(found, "start")
+        self.fail = _overridden(found, "fail")
+        self.note_statement = _overridden(found, "note_statement")
+        self.end = _overridden(reversed(found), "end")
+
+
+def _overridden(watchers: Iterable[Watcher], name: str) -> tuple[Call, ...]:
+    own = (watcher for watcher in watchers if getattr(type(watcher), name) is not getattr(Watcher, name))
+    return tuple(getattr(watcher, name) for watcher in own)
+
+
+def tell(calls: Iterable[Call], *args: Any) -> None:
+    """Calls each of `calls`. What one raises is logged."""
+    for call in calls:
+        try:
+            call(*args)
+        except Exception:
+            logger.exception("%r failed. The request goes on.", call)
