@@ -34,17 +34,34 @@ MYSQL = [
 ]
 # Apps of others, tested beneath `mount()`: see docs/third-party.md.
 THIRD_PARTY = [
+    "aiosqlite>=0.20",
+    "channels>=4.3",
     "django-allauth>=65.21",
+    "django-axes>=8.3",
+    "django-compressor>=4.6",
+    "django-cors-headers>=4.9",
+    "django-csp>=4.0",
     "django-debug-toolbar>=8",
     "django-guardian>=3.5",
+    "django-hijack>=3.7",
     "django-import-export>=4.4",
+    "django-otp>=1.7",
+    "django-prometheus>=2.5",
+    "django-q2>=1.11",
     "django-simple-history>=3.13",
+    "django-unfold>=0.91",
+    "fastapi-cache2>=0.2.2",
     "fastapi-pagination>=0.16",
+    "fastapi-users[sqlalchemy]>=15",
+    "fastmcp>=4.2",
     "prometheus-fastapi-instrumentator>=8",
     "python-socketio>=5.18",
     "slowapi>=0.1.10",
+    "sqladmin>=0.32",
     "sse-starlette>=3.7",
     "strawberry-graphql>=0.341",
+    "taskiq>=0.13",
+    "wagtail>=8.0",
 ]
 DJANGO = {"3.11": "django~=5.2.0", "3.12": "django~=6.0.0", "3.13": "django~=6.1.0"}
 

@@ -12,6 +12,7 @@ ROOT_URLCONF = "third_party.urls"
 ASGI_APPLICATION = "third_party.asgi.app"
 INSTALLED_APPS = [
     "djfast_mount",
+    "unfold",  # before the admin, whose templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -20,26 +21,53 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "axes",
+    "channels",
+    "compressor",
+    "corsheaders",
+    "csp",
     "debug_toolbar",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_prometheus",
+    "django_q",
     "guardian",
+    "hijack",
     "import_export",
     "simple_history",
     "third_party.shelf",
+    "wagtail.sites",
+    "wagtail.users",
+    "wagtail.documents",
+    "wagtail.images",
+    "wagtail.admin",
+    "wagtail",
+    "modelcluster",
+    "taggit",
+    "third_party.pages",
 ]
 MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "csp.middleware.CSPMiddleware",
     "debug_toolbar.middleware.DebugToolbarMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "hijack.middleware.HijackUserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
+        "DIRS": [Path(__file__).parent / "templates"],
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
@@ -50,6 +78,7 @@ TEMPLATES = [
     }
 ]
 AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # the first, which refuses who is locked out
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
     "guardian.backends.ObjectPermissionBackend",
@@ -63,9 +92,22 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"
+STATIC_ROOT = str(Path(_scratch) / "static")
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "compressor.finders.CompressorFinder",
+]
+COMPRESS_ENABLED = COMPRESS_OFFLINE = True
 USE_TZ = True
 LOGIN_REDIRECT_URL = "books"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 INTERNAL_IPS = ["127.0.0.1"]
 # It refuses to be run by tests otherwise.
 DEBUG_TOOLBAR_CONFIG = {"IS_RUNNING_TESTS": False}
+CORS_ALLOWED_ORIGINS = ["https://shop.example"]
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": {"default-src": ["'self'"]}}
+AXES_FAILURE_LIMIT = 3
+Q_CLUSTER = {"name": "shelf", "orm": "default", "workers": 1, "timeout": 20, "retry": 30}
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+WAGTAIL_SITE_NAME = "Shelf"
+WAGTAILADMIN_BASE_URL = "http://testserver"
