@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import anyio
@@ -36,7 +37,9 @@ async def _wait_on(future: asyncio.Future[Any], cancelled: asyncio.CancelledErro
 def cancel_again(error: asyncio.CancelledError) -> None:
     """Has the current task meet `error`, which it has caught, at its next await."""
     task = asyncio.current_task()
-    if task is not None:
+    # A cancelled scope of AnyIO's does so by itself, for as long as the task is inside. Where no await comes before its
+    # end, what we add would be met outside, and would cancel what the scope does not concern: a whole task group.
+    if task is not None and anyio.current_effective_deadline() > -math.inf:
         # The count must not grow: asyncio.timeout() tells by it whose cancellation it meets. Nor may the message be
         # lost, by which AnyIO knows its own.
         task.uncancel()
