@@ -295,6 +295,9 @@ def fastapi_suite(session: nox.Session) -> None:
     session.run("python", "tests/suites/fastapi/run.py", *session.posargs)
     # With the app at the root of the host, and Django behind its routes.
     session.run("python", "tests/suites/fastapi/run.py", *session.posargs, env={"FOREIGN_PLACE": "root"})
+    # With the defaults: hosts are checked, the docs are the staff's, schemas name the errors.
+    defaults = {"FOREIGN_SETTINGS": "defaults", "FOREIGN_FAST_PATH": "1"}
+    session.run("python", "tests/suites/fastapi/run.py", *session.posargs, env=defaults)
 
 
 @nox.session
@@ -304,6 +307,7 @@ def starlette_suite(session: nox.Session) -> None:
     session.run("python", "tests/suites/starlette/run.py", *session.posargs)
     # With the app at the root of the host, and Django behind its routes.
     session.run("python", "tests/suites/starlette/run.py", *session.posargs, env={"FOREIGN_PLACE": "root"})
+    session.run("python", "tests/suites/starlette/run.py", *session.posargs, env={"FOREIGN_SETTINGS": "defaults"})
 
 
 @nox.session
