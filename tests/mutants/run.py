@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 SOURCE = "src/djfast_mount"
 # pytest's status where tests failed, and where none did.
 FAILED, PASSED = 1, 0
-# A test that never ends counts as one that failed: after so many times what the tests take as the code is, and a minute.
+# A test that never ends counts as one that failed: after so many times what the tests take without the fault.
 PATIENCE = 5
 
 

@@ -137,15 +137,15 @@ def test_transaction_tokens(client: Client, ada: User) -> None:
 
 
 def test_a_transaction_token_ends(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is valid for its lifetime, and loses the scopes that its token loses."""
-    _, text = APIToken.objects.issue(ada, "script", ["a", "b"])
+    """It is valid for its lifetime, and loses the scopes and the critical writes that its token loses."""
+    _, text = APIToken.objects.issue(ada, "script", ["a", "b"], critical=True)
     access = access_of(text)
     assert access is not None
-    short = transaction_text(access)
-    APIToken.objects.update(scopes="b")
+    short = transaction_text(access, critical=True)
+    APIToken.objects.update(scopes="b", critical=False)
     found = access_of(short)
     assert found is not None
-    assert found.scopes == {"b"}
+    assert (found.scopes, found.critical) == ({"b"}, False)
     now = token_access.time.time()
     monkeypatch.setattr(token_access.time, "time", lambda: now + token_access.LIFETIME + 1)
     assert access_of(short) is None
