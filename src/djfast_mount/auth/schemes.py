@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -40,7 +40,17 @@ from djfast_mount.django_for_api.request import (
 )
 from djfast_mount.exceptions import ConfigurationError, MountError
 
-__all__ = ["Scheme", "api_key", "authenticated", "bearer", "challenges", "check_schemes", "chosen_schemes", "session"]
+__all__ = [
+    "Scheme",
+    "api_key",
+    "authenticated",
+    "bearer",
+    "challenges",
+    "check_schemes",
+    "check_sender",
+    "chosen_schemes",
+    "session",
+]
 
 _KEY = "authentication"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -79,10 +89,16 @@ class Scheme(SecurityBase):
     async def __call__(self, connection: HTTPConnection) -> Any:
         _vary_on(connection, self.vary)
         credential = self._presented(connection)
-        user = None if credential is None else await self.user(connection, credential)
+        user = None if credential is None else await self.user_of(connection, credential)
         if user is None:
             raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": self.challenge})
         return user
+
+    async def user_of(self, connection: HTTPConnection, credential: str) -> Any:
+        """Returns what `user` does. Raises CSRFRefused where the credential may come from a cookie."""
+        if not self.ambient:
+            await check_sender(connection, self.vary)
+        return await self.user(connection, credential)
 
     def _presented(self, connection: HTTPConnection) -> str | None:
         """The credential. Raises HTTPException, 401, for one with control characters: no database need be asked."""
@@ -90,6 +106,24 @@ class Scheme(SecurityBase):
         if credential is not None and not self.ambient and _CONTROL.search(credential):
             raise HTTPException(401, "Invalid credentials", {"WWW-Authenticate": self.challenge})
         return credential
+
+
+async def check_sender(connection: HTTPConnection, names: Sequence[str]) -> None:
+    """Runs the CSRF check where the headers `names` are not as the client has sent them: a middleware may have made
+    them of its cookies.
+
+    Raises: CSRFRefused.
+    """
+    call = call_of(connection)
+    if call is None or call.sent.header("cookie") is None:
+        return
+    if any(call.sent.header(name) != _joined(connection, name) for name in names):
+        await get_request(connection)
+        await run_in_threadpool(_check, connection)
+
+
+def _joined(connection: HTTPConnection, name: str) -> str | None:
+    return ",".join(connection.headers.getlist(name)) if name in connection.headers else None
 
 
 def _vary_on(connection: HTTPConnection, names: tuple[str, ...]) -> None:
@@ -143,12 +177,22 @@ def _session_user(connection: HTTPConnection) -> Any:
 
 def _user_of_middleware(connection: HTTPConnection) -> Any:
     user = _session_user(connection)
-    if user is not None and not connection.headers.get("authorization", "").lower().startswith("bearer "):
+    if user is not None and not _sent(connection, "authorization").lower().startswith("bearer "):
         # What named it may go along with a request that a foreign page has made: a client certificate, Kerberos.
         # Django's half checks such a request too. No page can make a browser send a bearer token.
-        request: Any = http_request(connection)
-        request.cookie_use.permit(vars(request).get("session", {}))
+        _check(connection)
     return user
+
+
+def _check(connection: HTTPConnection) -> None:
+    request: Any = http_request(connection)
+    request.cookie_use.permit(vars(request).get("session", {}))
+
+
+def _sent(connection: HTTPConnection, name: str) -> str:
+    """A header as the client has sent it."""
+    call = call_of(connection)
+    return (connection.headers.get(name) if call is None else call.sent.header(name)) or ""
 
 
 class _Verified(Scheme):
@@ -250,7 +294,7 @@ class _Authenticated:
         for scheme in chosen_schemes():
             credential = scheme._presented(connection)
             if credential is not None:
-                user = await scheme.user(connection, credential)
+                user = await scheme.user_of(connection, credential)
                 if user is not None:
                     return user
         # Whom a middleware names is the user of the Django request: CurrentUser says the same.

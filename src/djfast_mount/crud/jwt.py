@@ -20,6 +20,7 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from djfast_mount.auth.schemes import check_sender
 from djfast_mount.exceptions import ConfigurationError
 
 __all__ = ["JWT", "Token"]
@@ -113,6 +114,7 @@ class JWT(HTTPBearer):
             if self._demands or "authorization" in request.headers:
                 raise _refused()
             return None
+        await check_sender(request, ("Authorization",))
         if isinstance(self._keys, _KeySet):
             # It may have to be fetched.
             return await run_in_threadpool(self.token, credentials.credentials)

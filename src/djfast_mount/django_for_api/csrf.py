@@ -71,17 +71,23 @@ def _middleware() -> _Check:
     return _Check(_no_response)
 
 
-def check(request: HttpRequest, session: Any) -> None:
+def check(request: HttpRequest, session: Any, method: str | None = None) -> None:
     """Does what Django's CsrfViewMiddleware does before a view: token, Origin and Referer, safe methods exempt.
 
     Runs on any thread. A refusal is logged by ``django.security.csrf``, as Django does.
 
     Args:
         session: The data of the session, which holds the secret with ``CSRF_USE_SESSIONS``.
+        method: The method to be asked about, whatever the request's own is by now.
 
     Raises: CSRFRefused. Its detail names the reason in DEBUG only.
     """
-    _ask(_with_session(request, session) if settings.CSRF_USE_SESSIONS else request)
+    asked: Any = _with_session(request, session) if settings.CSRF_USE_SESSIONS else request
+    if method not in (None, request.method):
+        asked = copy.copy(asked)
+        asked.method = method
+        asked.csrf_processing_done = False  # Of a safe method Django says so at once.
+    _ask(asked)
 
 
 def check_origin(request: HttpRequest, session: Any = None) -> None:
@@ -94,7 +100,7 @@ def check_origin(request: HttpRequest, session: Any = None) -> None:
     """
     if "HTTP_ORIGIN" not in request.META:
         return
-    asked: Any = _with_session(request, {CSRF_SESSION_KEY: _SECRET})
+    asked = _with_session(request, {CSRF_SESSION_KEY: _SECRET})
     asked.method = "POST"
     asked.POST = QueryDict()
     asked.META = {**request.META, settings.CSRF_HEADER_NAME: _SECRET}
@@ -109,10 +115,10 @@ def _ask(request: HttpRequest) -> None:
         raise CSRFRefused(getattr(refusal, "reason", ""))
 
 
-def _with_session(request: HttpRequest, session: Any) -> HttpRequest:
+def _with_session(request: HttpRequest, session: Any) -> Any:
     # To ask the guarded session for its secret would ask for this very check.
     seen = copy.copy(request)
-    vars(seen)["session"] = session
+    vars(seen).update(session=session, _whole_guard=False)
     return seen
 
 

@@ -50,12 +50,25 @@ class APIRequest(ASGIRequest):
     """
 
     whole_body: RequestBody | None = None
+    unsafe_method: str | None = None  # the first, of those that the call had on its way to the endpoint
     _chose: tuple[str, ...] = ()  # the headers by which something of it was chosen
     _whole_guard = False  # whether the session on it cannot be guarded in its parts
 
     def __init__(self, scope: Scope, body_file: Any, rule: Rule | None = None) -> None:
         super().__init__(scope, body_file)
         self.cookie_use = CookieUse(self, rule)
+        self.is_asked_as(self.method)
+
+    def is_asked_as(self, method: str | None) -> None:
+        """Notes a method of the call: the CSRF check is due if one of them is unsafe.
+
+        A middleware may put another one in the place of the client's, for all within it, or on this request.
+
+        Raises: CSRFRefused, where the session has been used already.
+        """
+        if self.unsafe_method is None and method not in (None, *_SAFE):
+            self.unsafe_method = method
+            self.cookie_use.ask_again(vars(self).get("session", {}))
 
     @property
     def session(self) -> Any:
@@ -102,8 +115,11 @@ class APIRequest(ASGIRequest):
 # The making -------------------------------------------------------------------------------------------------------
 
 
-def made(scope: Scope, root_path: str) -> APIRequest:
+def made(scope: Scope, root_path: str, origin: str | None = None) -> APIRequest:
     """Returns the request that Django's half would have been handed of `scope`, with `root_path` in front of it.
+
+    Args:
+        origin: The Origin header that the client has sent, whatever has become of it.
 
     Raises: HTTPException, 400, where Django cannot read the query.
     """
@@ -111,11 +127,13 @@ def made(scope: Scope, root_path: str) -> APIRequest:
     shown = {**scope, "root_path": root_path, "scheme": _SCHEMES.get(scheme, scheme)}
     shown.setdefault("method", "GET")
     enforced = scope.get(csrf.ENFORCE_CSRF_CHECKS) is not False  # No server sets the key; a test client does.
-    rule = csrf.check_origin if scope["type"] == "websocket" else csrf.check if enforced else None
+    rule = csrf.check_origin if scope["type"] == "websocket" else _csrf_rule if enforced else None
     try:
         request = APIRequest(shown, BytesIO(), rule)
     except UnicodeDecodeError as error:
         raise HTTPException(400, "The query is no UTF-8.") from error
+    if origin is not None:
+        request.META["HTTP_ORIGIN"] = origin
     # By what it was handed, not by FORCE_SCRIPT_NAME: an API is not below the prefix that Django may have.
     request.path_info = shown["path"].removeprefix(root_path)
     if not _is_key(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
@@ -125,6 +143,10 @@ def made(scope: Scope, root_path: str) -> APIRequest:
         if (process := getattr(middleware, "process_request", None)) is not None:
             process(_for_the_secret(request) if isinstance(middleware, CsrfViewMiddleware) else request)
     return request
+
+
+def _csrf_rule(request: Any, session: Any) -> None:
+    csrf.check(request, session, request.unsafe_method)
 
 
 def _is_key(value: str) -> bool:
@@ -207,7 +229,7 @@ def _is_used(request: APIRequest, session: Any) -> bool:
     but not one for which a call is refused that has used no cookie.
     """
     use = request.cookie_use
-    touched = session.accessed or session.modified or request.method in _SAFE
+    touched = session.accessed or session.modified or request.unsafe_method is None
     return use.permitted or (touched and not use.refused)
 
 

@@ -5,7 +5,8 @@
 3. What a call changes in them is saved on the request thread, and the cookies are set, when its response starts:
    whoever made the response, an exception handler or the endpoint.
 4. What the session cookie brought is there for an unsafe request, or for a websocket, only when that passes Django's
-   CSRF check (djfast_mount.django_for_api.session).
+   CSRF check (djfast_mount.django_for_api.session). A request is unsafe if its method was, on its way from the client
+   to who asks; the Origin is the client's.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from djfast_mount.django_for_api.http_request import (
     varied,
     with_changes,
 )
+from djfast_mount.django_for_api.sent import SENT, Sent, sent_in
 from djfast_mount.exceptions import MountError, original_of
 from djfast_mount.offload.current import KEY, Response, current_response
 
@@ -53,6 +55,7 @@ __all__ = [
 
 _KEY = "djfast_mount.calls"
 _LATE = "djfast_mount.call"  # what a task that outlives the call has instead
+_OURS = (KEY, _KEY, _LATE, SENT)
 _OF_THE_BODY = (b"content-type", b"content-length")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PARSES_FORMS = find_spec("python_multipart") is not None
@@ -75,11 +78,12 @@ class APICall:
     _watched = False
     _refused = False
 
-    def __init__(self, source: Response | None, outer: str, django_prefix: str = "") -> None:
+    def __init__(self, source: Response | None, outer: str, django_prefix: str, sent: Sent) -> None:
         # None once the call has ended, while a task that outlives it may still ask for the request.
         source = None if source is None or source.over else source
         scope = None if source is None else source.scope
         self.scope: Scope | None = scope  # as it came, whatever middleware within makes of it; None: it has ended
+        self.sent = sent
         self.outer = outer
         self.django_prefix = django_prefix
         self._source = source if scope is not None and scope["type"] == "http" else None
@@ -218,9 +222,10 @@ class DjangoRequests:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine function: each costs its time.
         scope[_KEY] = self
+        scope[SENT] = Sent(scope.get("method"), tuple(scope["headers"]))
         if scope["root_path"] != self.prefix or self.django_prefix:
             outer = scope["root_path"].removesuffix(self.prefix)
-            call = scope[KEY].call = APICall(scope[KEY], outer, self.django_prefix)
+            call = scope[KEY].call = APICall(scope[KEY], outer, self.django_prefix, scope[SENT])
             # As for a view: reverse() puts it in front of a path.
             set_script_prefix(call.script_name)
         return self.app(scope, receive, send)
@@ -231,7 +236,9 @@ class DjangoRequests:
         # On any thread, and at one step: the request must not have two.
         holds = scope if source is None else vars(source)
         name = _LATE if source is None else "call"
-        call: APICall = holds.get(name) or holds.setdefault(name, APICall(source, "", self.django_prefix))
+        call: APICall | None = holds.get(name)
+        if call is None:
+            call = holds.setdefault(name, APICall(source, "", self.django_prefix, sent_in(scope)))
         return call
 
 
@@ -273,11 +280,14 @@ def http_request(connection: HTTPConnection) -> APIRequest:
     request = call.request
     if request is None:
         scope = call.scope or connection.scope  # A task that outlives its call has the latter.
-        request = made({key: value for key, value in scope.items() if key not in (KEY, _KEY, _LATE)}, call.outer)
+        shown = {key: value for key, value in scope.items() if key not in _OURS}
+        request = made(shown, call.outer, call.sent.header("origin"))
+        request.is_asked_as(call.sent.method)
         call.begin(request)
         call.lazy_user = vars(request).get("user")
         if call.user is not None:
             set_user(call, call.user)
+    request.is_asked_as(connection.scope.get("method"))
     return request
 
 

@@ -42,6 +42,12 @@ class CookieUse:
             self._rule(self._request, data)
             self.permitted, self.refused = True, False
 
+    def ask_again(self, data: Any) -> None:
+        """Runs the rule anew where it has passed, for it has become stricter. Raises CSRFRefused."""
+        if self.permitted and self._rule is not None:
+            self.permitted = False
+            self.permit(data)
+
 
 class _CookieSession(SessionBase):
     """A store whose key a cookie brought. The methods are those that Django documents for stores of a project's own."""

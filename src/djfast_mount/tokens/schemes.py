@@ -11,6 +11,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from djfast_mount.auth.schemes import check_sender
 from djfast_mount.auth.users import Scheme
 from djfast_mount.tokens.access import TokenAccess, access_of
 from djfast_mount.tokens.texts import TOKEN, TRANSACTION
@@ -55,6 +56,7 @@ class APITokenScheme(Scheme):
 
     async def __call__(self, connection: HTTPConnection) -> TokenAccess:
         credential = self.credential(connection)
+        await check_sender(connection, self.vary)
         access = None if credential is None else await self.access(credential)
         if access is None:
             challenge = "Bearer" if credential is None else 'Bearer error="invalid_token"'
