@@ -41,7 +41,14 @@ from djfast_mount.routing.prefixes import (
 from djfast_mount.routing.root import Root
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
-from djfast_mount.security.limits import BODY_HEADERS, CountedBody, declared_too_large, needs_counting, too_large
+from djfast_mount.security.limits import (
+    BODY_HEADERS,
+    CountedBody,
+    declared_too_large,
+    is_small,
+    needs_counting,
+    too_large,
+)
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
 from djfast_mount.telemetry.layers import Unobserved
 from djfast_mount.threads.pool import Pool
@@ -80,7 +87,11 @@ class _Mounted(NamedTuple):
 
     def child_of(self, scope: Scope, root_path: str, path: str) -> Scope:
         """Returns the scope of a call of the app, which is rooted at `root_path`; `path` is the path inside of it."""
-        child = child_scope(scope, root_path, path, self.scope)
+        if "router" in scope:  # There is a Starlette app around the root.
+            child = child_scope(scope, root_path, path, self.scope)
+        else:
+            child = {**scope, "root_path": root_path, "path": root_path + path, **self.scope}
+            child.pop("app", None)
         if state := self.participant.state:
             child["state"] = {**scope.get("state", NOTHING), **state}
         return child
@@ -292,7 +303,7 @@ class MountedApplication(Root):
     ) -> Awaitable[None]:
         """Has `app` serve a request whose body may be over the limit."""
         limit = self.body_limit
-        if limit is None:
+        if limit is None or is_small(scope, headers, limit):
             return app(scope, receive, send)
         if declared_too_large(headers, limit):
             return too_large(scope, receive, send)

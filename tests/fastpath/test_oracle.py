@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from djfast_mount.fastpath import answer, body, dependencies, errors, front, parameters, source
 from djfast_mount.fastpath.plan import Plan
-from djfast_mount.fastpath.route_index import RouteIndex
 from oracle.comparing import Impossible, Pair, compare
 
 REQUESTS = 8
@@ -115,7 +114,17 @@ def a_kept_exception(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_stale_route(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(RouteIndex, "holds", lambda self: True)
+    own = front._InTheStack.find
+
+    def find(self: Any, scope: Any) -> Any:
+        index = self._index
+        if index is None:
+            return own(self, scope)
+        patch.setattr(index, "_versions", [])
+        patch.setattr(index, "_routes", self.router.routes)
+        return index.find(scope)
+
+    patch.setattr(front._InTheStack, "find", find)
 
 
 def a_stale_call(patch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,8 @@ class Preparation:
         chosen = chosen_settings()
 
         def front(prefix: str, app: ASGIApp) -> ASGIApp:
-            inner = self._with_new_ones(before(app) if isinstance(app, FastAPI) else app)
+            is_direct = self._chosen is None
+            inner = self._with_new_ones(before(app, is_direct=is_direct) if isinstance(app, FastAPI) else app)
             if self._chosen is not None:
                 inner = DjangoMiddleware(inner, app, self._chosen)
             return DjangoSettings(inner, prefix, chosen) if chosen else inner

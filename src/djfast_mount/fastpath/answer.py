@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic_core import SchemaSerializer, SchemaValidator
 from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Send
 
 from djfast_mount.fastpath.eligibility import Facts
 from djfast_mount.fastpath.lines import Lines, Objects
@@ -24,6 +26,7 @@ __all__ = [
     "is_json",
     "is_known_class",
     "reply_to",
+    "send_whole",
     "serialize_of",
     "status_of",
     "validate_of",
@@ -151,6 +154,12 @@ async def reply_to(facts: Facts, result: Any, solved: Any, context: Any) -> Resp
     return build_reply(facts, content, solved.background_tasks, solved.response)
 
 
+async def send_whole(send: Send, start: Message, content: bytes) -> None:
+    """Sends an answer by the messages that Starlette's Response sends."""
+    await send(start)
+    await send({"type": "http.response.body", "body": content})
+
+
 def write_reply(lines: Lines, end: str) -> None:
     """Writes what takes a Response that the endpoint returned. `end` is what ends the calls then."""
     with lines.block("if isinstance(result, Response):"):
@@ -167,12 +176,15 @@ def write_validation(lines: Lines, objects: Objects, facts: Facts) -> None:
         lines.add("if problem is not None: raise unanswerable(FACTS, scope, problem, result)")
 
 
-def write_content(lines: Lines, objects: Objects, facts: Facts, end: str, injects: bool) -> None:
+def write_content(
+    lines: Lines, objects: Objects, facts: Facts, end: str, injects: bool, sending: Sequence[str] = ()
+) -> None:
     """Writes what makes of a validated `result` either `reply`, or `content` and `fields`, the headers.
 
     Args:
         end: What ends the calls.
         injects: Whether a status and headers may be set on `response`.
+        sending: What sends `content` and `fields` at once, and ends the calls instead.
     """
     is_bare = facts.cells["response_field"] is None and facts.cells["actual_response_class"] is JSONResponse
     if not (is_json(facts) or is_bare) or not is_body_allowed_for_status_code(status_of(facts)):
@@ -184,7 +196,7 @@ def write_content(lines: Lines, objects: Objects, facts: Facts, end: str, inject
     if injects and not is_bare:
         _write_status(lines, "content", end)
     more = ", *response.headers.raw" if injects else ""
-    lines.add(f"fields = [(b'content-length', b'%d' % len(content)), JSON{more}]", end)
+    lines.add(f"fields = [(b'content-length', b'%d' % len(content)), JSON{more}]", *(sending or [end]))
 
 
 def _made(objects: Objects, facts: Facts) -> str:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount.fastpath.errors import Failure, Raised, Watched, without_start
 from djfast_mount.fastpath.plan import Plan
 from djfast_mount.fastpath.private_names import private, unknown
-from djfast_mount.fastpath.route_index import Found, Leaf, RouteIndex, finds_by_itself
+from djfast_mount.fastpath.route_index import STALE, Found, Leaf, RouteIndex, finds_by_itself
 from djfast_mount.fastpath.telemetry import is_traced, question_of
 from djfast_mount.offload.current import current_response
 
@@ -64,10 +64,14 @@ def leave_to_fastapi(api: FastAPI) -> None:
         api.router.middleware_stack = api.router.app
 
 
-def before(api: FastAPI) -> ASGIApp:
-    """Returns what is to be called in the place of `api`, so that plans need not pass its stack."""
+def before(api: FastAPI, *, is_direct: bool = False) -> ASGIApp:
+    """Returns what is to be called in the place of `api`, so that plans need not pass its stack.
+
+    Args:
+        is_direct: Whether the `send` of its calls is that of the request which their scope names.
+    """
     inside = api.router.middleware_stack
-    return _BeforeTheStack(api, inside) if isinstance(inside, _InTheStack) else api
+    return _BeforeTheStack(api, inside, is_direct) if isinstance(inside, _InTheStack) else api
 
 
 def _has_calls_after(api: FastAPI) -> bool:
@@ -148,15 +152,12 @@ class _InTheStack:
 
     def find(self, scope: Scope) -> Found | None:
         """Returns the route for a request, by an index of the routes as they are now."""
-        index = self._index
-        if index is None or not index.holds():
+        found = STALE if self._index is None else self._index.find(scope)
+        if found is STALE:
             self._is_last = not any(map(_has_calls_after, self._apis))
-            index = self._index = RouteIndex(self.router)
-        found = index.find(scope)
-        if found is not None and not index.is_as_built(found[0]):
-            index = self._index = RouteIndex(self.router)
-            found = index.find(scope)
-        return found
+            self._index = RouteIndex(self.router)
+            found = self._index.find(scope)
+        return None if found is STALE else found
 
     def enter(self, scope: Scope, found: Found) -> bool:
         """Puts into the scope what the router would. Returns whether that was possible: a convertor may raise."""
@@ -196,13 +197,15 @@ class _Inside:
 
     Attributes:
         is_last: Whether nothing outside makes sync calls once the answer is made.
+        is_direct: Whether the answer is sent by the request itself: nothing stands between.
     """
 
-    __slots__ = ("_leaf", "is_last")
+    __slots__ = ("_leaf", "is_direct", "is_last")
 
-    def __init__(self, leaf: Leaf, is_last: bool) -> None:
+    def __init__(self, leaf: Leaf, is_last: bool, is_direct: bool = False) -> None:
         self._leaf = leaf
         self.is_last = is_last
+        self.is_direct = is_direct
 
     async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Has FastAPI serve the request."""
@@ -225,8 +228,9 @@ class _Inside:
 class _BeforeTheStack:
     """ASGI: before an API. Also where a plan stands that serves there."""
 
-    def __init__(self, api: FastAPI, inside: _InTheStack) -> None:
+    def __init__(self, api: FastAPI, inside: _InTheStack, is_direct: bool) -> None:
         self.api = api
+        self._is_direct = is_direct
         self._inside = inside
         self._is_watched = question_of(api)
         self._stack: Any = None  # the last that was looked at
@@ -249,7 +253,7 @@ class _BeforeTheStack:
         scope["starlette.exception_handlers"] = self._handlers
         leaf = found[0]
         if leaf.before is None:
-            leaf.before = _Before(leaf, api)
+            leaf.before = _Before(leaf, api, self._is_direct)
         return plan.serve(leaf.before, scope, receive, send)
 
     def _look_at_the_stack(self) -> None:
@@ -290,8 +294,8 @@ class _Before(_Inside):
 
     __slots__ = ("_api",)
 
-    def __init__(self, leaf: Leaf, api: FastAPI) -> None:
-        super().__init__(leaf, is_last=True)
+    def __init__(self, leaf: Leaf, api: FastAPI, is_direct: bool) -> None:
+        super().__init__(leaf, True, is_direct)
         self._api = api
 
     async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Scope
 from djfast_mount.fastpath.plan import Plan, plan_for
 from djfast_mount.fastpath.private_names import private
 
-__all__ = ["Leaf", "RouteIndex", "finds_by_itself"]
+__all__ = ["STALE", "Leaf", "RouteIndex", "finds_by_itself"]
 
 _FINDING = ("__call__", "app", "handle", "matches")
 _TEXTS = (StringConvertor, PathConvertor)
@@ -165,6 +165,9 @@ class _Node:
 
 
 Found = tuple[Leaf, re.Match[str] | None]
+STALE: Any = object()
+"""What is found in an index of routes that have changed."""
+_UNKNOWN: tuple[None, list[Leaf]] = (None, [])
 
 
 class RouteIndex:
@@ -186,38 +189,32 @@ class RouteIndex:
         for leaf in self.leaves:
             self._look_up(leaf)
 
-    def holds(self) -> bool:
-        """Whether the routes are those that were indexed."""
+    def find(self, scope: Scope) -> Found | None:
+        """Returns the route for this request, with the match of its regular expression; None: it is not known.
+
+        STALE, if the routes are not those that were indexed, or are judged by something else than then.
+        """
+        # What could be a call is written out: each costs its time.
+        if self._router.routes != self._routes:  # Elements are compared by identity first: a microsecond for 300.
+            return STALE
         for router, version in self._versions:
             if router._routes_version != version:
-                return False
-        return self._router.routes == self._routes  # Elements are compared by identity first: a microsecond for 300.
+                return STALE
+        path, method = _path_in(scope), scope["method"]
+        found, earlier = self._known.get((method, path), _UNKNOWN)
+        if found is None or not found[0].allows(method) or (earlier and any(map(_allowing(method), earlier))):
+            found = self._try(scope, path, method)
+        if found is not None:
+            for own, regex, original in found[0].rivals or self._rivals_of(found[0]):
+                if own["path_regex"] is not regex or "matches" in original:
+                    return STALE
+        return found
 
-    def is_as_built(self, leaf: Leaf) -> bool:
-        """Whether a route, and those before it that may share a path with it, are judged by what they were then."""
-        rivals = leaf.rivals
-        if rivals is None:
-            rivals = leaf.rivals = self._rivals(leaf)
-        for own, regex, original in rivals:  # noqa: SIM110 - a generator costs more than the few that there are.
-            if own["path_regex"] is not regex or "matches" in original:
-                return False
-        return True
-
-    def _rivals(self, leaf: Leaf) -> list[_Rival]:
+    def _rivals_of(self, leaf: Leaf) -> list[_Rival]:
         earlier = self.leaves[: leaf.order + 1]
         judged = [other for other in earlier if other.regex is not None and _may_share(other.literal, leaf.literal)]
-        return [(vars(other.judged), other.regex, vars(other.original)) for other in judged]
-
-    def find(self, scope: Scope) -> Found | None:
-        """Returns the route for this request, with the match of its regular expression; None: it is not known."""
-        path, method = _path_in(scope), scope["method"]
-        known = self._known.get((method, path))
-        if known is not None:
-            found, earlier = known
-            methods = found[0].judged.methods
-            if (not methods or method in methods) and not (earlier and any(map(_allowing(method), earlier))):
-                return found
-        return self._try(scope, path, method)
+        leaf.rivals = [(vars(other.judged), other.regex, vars(other.original)) for other in judged]
+        return leaf.rivals
 
     def _try(self, scope: Scope, path: str, method: str) -> Found | None:
         """Returns the first route that takes a request, of those that may."""

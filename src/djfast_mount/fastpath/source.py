@@ -4,7 +4,7 @@ For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated
 ``get_user`` is an ``async def`` that takes the header ``X-User``, it writes this (numbers of names left out):
 
     async def serve(place, scope, receive, send):
-        request = response = tasks = start = reply = content = raw = None
+        request = start = reply = content = response = tasks = raw = None
         body = Undefined
         d = NOT_CALLED
         headers = scope['headers'] = list(scope['headers'])
@@ -26,18 +26,16 @@ For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated
                     if reply.background is None: reply.background = tasks
                     break
                 content = encoded(result)
-                headers = [(b'content-length', b'%d' % len(content)), JSON]
-                break
+                fields = [(b'content-length', b'%d' % len(content)), JSON]
+                start = {'type': 'http.response.start', 'status': 200, 'headers': fields}
+                if place.is_direct: await scope[REQUEST].send_whole(start, content)
+                else: await send_whole(send, start, content)
+                return
             if reply is content is None:
                 request = request or request_for(scope, receive, send, raw, body)
                 reply = await refuse(FACTS, request, body, tasks, response, {key: d}, False)
-            if reply is None:
-                start = {'type': 'http.response.start', 'status': 200, 'headers': headers}
-                await send(start)
-                await send({'type': 'http.response.body', 'body': content})
-            else:
-                start = Watched(send)
-                await reply(scope, receive, start)
+            start = Watched(send)
+            await reply(scope, receive, start)
             return
         except Exception as error:
             failed = [error]
@@ -60,6 +58,7 @@ refused, and the results.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -77,6 +76,7 @@ from djfast_mount.fastpath.dependencies import Call, Tree
 from djfast_mount.fastpath.eligibility import Facts, dependants_of
 from djfast_mount.fastpath.lines import Lines, Objects
 from djfast_mount.fastpath.private_names import private
+from djfast_mount.offload.current import KEY
 
 __all__ = ["write"]
 
@@ -110,6 +110,7 @@ def _globals(facts: Facts) -> dict[str, Any]:
         "JSON": (b"content-type", b"application/json"),
         "NOT_AWAITED": private.not_awaited,
         "NOT_CALLED": errors.NOT_CALLED,
+        "REQUEST": KEY,
         "Response": Response,
         "SOLVING": vars(utils),
         "SecurityScopes": SecurityScopes,
@@ -131,6 +132,7 @@ def _globals(facts: Facts) -> dict[str, Any]:
         "request_for": errors.request_for,
         "run_in_thread": private.run_in_threadpool,
         "run_last": jobs.run_last,
+        "send_whole": answer.send_whole,
         "solve_generator": private._solve_generator,
         "unanswerable": errors.unanswerable,
     }
@@ -144,6 +146,8 @@ class _Route:
         self._objects = objects
         self._tree = tree
         self._has_stacks = tree.has_generators
+        # Whether an answer is sent where it is made. Else the thread, or the exits of dependencies, come between.
+        self._sends_at_once = not self._has_stacks and tree.calls[-1].kind == "coroutine"
         self._injects = "response_param_name" in tree.wants
         self._jobs: list[Lines] = []
         self._bound = {"scope", "body", "tasks", "response"}  # the variables that a job may need
@@ -151,7 +155,7 @@ class _Route:
     def text(self) -> str:
         lines = Lines()
         with lines.block("async def serve(place, scope, receive, send):"):
-            lines.add("request = response = tasks = start = reply = content = raw = None")
+            lines.add("request = start = reply = content = response = tasks = raw = None")
             self._write_body(lines)
             with lines.block("try:"):
                 self._write_beginning(lines)
@@ -279,7 +283,8 @@ class _Route:
             if is_last:
                 answer.write_reply(lines, "break")
                 answer.write_validation(lines, self._objects, self._facts)
-                answer.write_content(lines, self._objects, self._facts, "break", self._injects)
+                sending = (*self._sending(), "return") if self._sends_at_once else ()
+                answer.write_content(lines, self._objects, self._facts, "break", self._injects, sending)
         self._bound |= {call.target for call in calls}
 
     def _write_job(self, lines: Lines, calls: list[Call], is_last: bool) -> None:
@@ -341,14 +346,20 @@ class _Route:
 
     def _write_sending(self, lines: Lines) -> None:
         """Writes how the answer is sent, by the messages that Starlette's Response sends."""
-        status = answer.status_of(self._facts) or 200
-        with lines.block("if reply is None:"):
-            lines.add(f"start = {{'type': 'http.response.start', 'status': {status}, 'headers': fields}}")
-            lines.add("await send(start)", "await send({'type': 'http.response.body', 'body': content})")
-            if "background_tasks_param_name" in self._tree.wants:
-                lines.add("await tasks()")
-        with lines.block("else:"):
+        if not self._sends_at_once:
+            with lines.block("if reply is None:"):
+                lines.add(*self._sending())
+        with lines.block("if reply is not None:"):
             lines.add("start = Watched(send)", "await reply(scope, receive, start)")
+
+    def _sending(self) -> Iterator[str]:
+        """The lines that send `content` and `fields`."""
+        status = answer.status_of(self._facts) or 200
+        yield f"start = {{'type': 'http.response.start', 'status': {status}, 'headers': fields}}"
+        yield "if place.is_direct: await scope[REQUEST].send_whole(start, content)"
+        yield "else: await send_whole(send, start, content)"
+        if "background_tasks_param_name" in self._tree.wants:
+            yield "await tasks()"
 
 
 def _together(calls: list[Call]) -> list[list[Call]]:

@@ -56,7 +56,7 @@ def question_of(api: FastAPI) -> Callable[[], bool]:
             and metrics.get_meter_provider is get_meter
             and logs.get_logger_provider is get_logger
         ):
-            return bool(context.get(None)) and is_traced()
+            return is_traced() if context.get(None) else False
         return asked()
 
     return is_watched

@@ -26,6 +26,8 @@ __all__ = ["Threads", "WatchedResponse"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
+# Headers that describe a body. Those that every response is to have are none of them.
+_OF_EVERY_BODY = 2
 _NONE: Mapping[bytes, bytes] = {}
 # Seconds for which the start of a stream whose first part does not come is held, beyond what a wait for a worker takes.
 _AFTER_THE_WAIT = 1.0
@@ -101,6 +103,26 @@ class WatchedResponse:
             return self._send_part(message)
         self._complete = True
         return self._send(message)
+
+    async def send_whole(self, start: Message, body: bytes) -> None:
+        """Sends a whole response at once.
+
+        Args:
+            start: Its headers, in a list of this call's own, are Content-Length, Content-Type, then any others.
+        """
+        if self.change is not None:
+            await self.send(start)
+            await self.send({"type": "http.response.body", "body": body})
+            return
+        if self.headers:
+            headers = start["headers"]
+            headers += (
+                self.headers.items() if len(headers) == _OF_EVERY_BODY else missing_headers(dict(headers), self.headers)
+            )
+        self.started = True
+        await self._send(start)
+        self._complete = True
+        await self._send({"type": "http.response.body", "body": body})
 
     @property
     def complete(self) -> bool:

@@ -13,11 +13,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.security.djangos_middleware import with_security_headers
 
-__all__ = ["BODY_HEADERS", "CountedBody", "declared_too_large", "needs_counting", "too_large"]
+__all__ = ["BODY_HEADERS", "CountedBody", "declared_too_large", "is_small", "needs_counting", "too_large"]
 
 
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 """The headers without both of which a request of HTTP/1.1 has no body (RFC 9112, section 6.3)."""
+
+
+# Versions of HTTP whose servers keep to Content-Length.
+_ONE = ("1.1", "1.0")
+_FEW_DIGITS = 15
 
 
 async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,6 +31,14 @@ async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
     headers = {"connection": "close"} if scope.get("http_version", "").startswith("1.") else None
     response = PlainTextResponse("Content Too Large", status_code=413, headers=headers)
     await response(scope, receive, with_security_headers(scope, send))
+
+
+def is_small(scope: Scope, headers: Mapping[bytes, bytes], limit: int) -> bool:
+    """Whether a request says that its body is within `limit`, and its server keeps to that. The usual case, quickly."""
+    length = headers.get(b"content-length", b"")
+    if b"transfer-encoding" in headers or not length.isdigit() or len(length) > _FEW_DIGITS:
+        return False
+    return int(length) <= limit and scope.get("http_version") in _ONE
 
 
 def declared_too_large(headers: Mapping[bytes, bytes], limit: int) -> bool:
