@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from djfast_mount.fastpath.errors import Failure, Raised, Watched, without_start
 from djfast_mount.fastpath.plan import Plan
 from djfast_mount.fastpath.private_names import private, unknown
-from djfast_mount.fastpath.route_index import STALE, Found, Leaf, RouteIndex, finds_by_itself
+from djfast_mount.fastpath.route_index import STALE, Found, Leaf, RouteIndex, Stale, finds_by_itself
 from djfast_mount.fastpath.telemetry import is_traced, question_of
 from djfast_mount.offload.current import current_response
 
@@ -152,7 +152,7 @@ class _InTheStack:
 
     def find(self, scope: Scope) -> Found | None:
         """Returns the route for a request, by an index of the routes as they are now."""
-        found = STALE if self._index is None else self._index.find(scope)
+        found: Found | Stale | None = STALE if self._index is None else self._index.find(scope)
         if found is STALE:
             self._is_last = not any(map(_has_calls_after, self._apis))
             self._index = RouteIndex(self.router)

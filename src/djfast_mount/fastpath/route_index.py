@@ -13,11 +13,12 @@
 from __future__ import annotations
 
 import copy
+import enum
 import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from operator import eq
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute, APIWebSocketRoute
@@ -28,7 +29,7 @@ from starlette.types import ASGIApp, Scope
 from djfast_mount.fastpath.plan import Plan, plan_for
 from djfast_mount.fastpath.private_names import private
 
-__all__ = ["STALE", "Leaf", "RouteIndex", "finds_by_itself"]
+__all__ = ["STALE", "Found", "Leaf", "RouteIndex", "Stale", "finds_by_itself"]
 
 _FINDING = ("__call__", "app", "handle", "matches")
 _TEXTS = (StringConvertor, PathConvertor)
@@ -165,9 +166,16 @@ class _Node:
 
 
 Found = tuple[Leaf, re.Match[str] | None]
-STALE: Any = object()
-"""What is found in an index of routes that have changed."""
 _UNKNOWN: tuple[None, list[Leaf]] = (None, [])
+
+
+class Stale(enum.Enum):
+    """What is found in an index of routes that have changed."""
+
+    STALE = enum.auto()
+
+
+STALE: Final = Stale.STALE
 
 
 class RouteIndex:
@@ -189,7 +197,7 @@ class RouteIndex:
         for leaf in self.leaves:
             self._look_up(leaf)
 
-    def find(self, scope: Scope) -> Found | None:
+    def find(self, scope: Scope) -> Found | Stale | None:
         """Returns the route for this request, with the match of its regular expression; None: it is not known.
 
         STALE, if the routes are not those that were indexed, or are judged by something else than then.
