@@ -22,6 +22,7 @@ DOCS = nox.project.dependency_groups(PYPROJECT, "docs")
 PIP = "pip>=25.1"
 # What is the same on every database.
 MYSQL = [
+    "tests/crud",
     "tests/schemas/test_nested_writes.py",
     "tests/schemas/test_writing.py",
     "tests/schemas/test_zoo.py",
@@ -236,12 +237,13 @@ def zoo(session: nox.Session) -> None:
 
 @nox.session
 def crud(session: nox.Session) -> None:
-    """Resources of models: 1,000 orders, every attack, 200 clients on one row. Takes an hour."""
+    """Resources of models: 1,000 orders, every attack, 200 clients on one row. Takes hours."""
     session.install("-e", ".[test]")
     files = [f"tests/crud/test_{name}.py" for name in ("cursors", "attack", "lost_updates")]
     many = {"TEST_CURSOR_ORDERS": "1000", "TEST_ATTACK_REQUESTS": "1000000", "TEST_CRUD_CLIENTS": "200"}
     for database in ("sqlite", "postgres"):
         session.run("pytest", *files, "--db", database, *session.posargs, env=many)
+        session.run("pytest", "tests/attack", "--db", database, *session.posargs, env=many)
 
 
 @nox.session

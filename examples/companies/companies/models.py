@@ -76,11 +76,13 @@ class Employee(models.Model):
     company = models.ForeignKey(Company, models.CASCADE, related_name="employees")
     team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="employees")
     name = models.CharField(max_length=100)
-    email = models.EmailField(unique=True)
+    email = models.EmailField()
     salary = models.DecimalField(max_digits=9, decimal_places=2, null=True, blank=True)
 
     class Meta:
         ordering = ["name"]
+        # Not once for all: the error would tell one tenant of another's employees.
+        constraints = [models.UniqueConstraint(fields=["company", "email"], name="email_once_a_company")]
 
     def __str__(self) -> str:
         return self.name

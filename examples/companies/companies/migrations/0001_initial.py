@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=100)),
-                ("email", models.EmailField(max_length=254, unique=True)),
+                ("email", models.EmailField(max_length=254)),
                 ("salary", models.DecimalField(blank=True, decimal_places=2, max_digits=9, null=True)),
                 (
                     "company",
@@ -229,5 +229,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="costcentre",
             constraint=models.UniqueConstraint(fields=("tenant", "code"), name="code_once_a_tenant"),
+        ),
+        migrations.AddConstraint(
+            model_name="employee",
+            constraint=models.UniqueConstraint(fields=("company", "email"), name="email_once_a_company"),
         ),
     ]

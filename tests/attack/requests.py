@@ -1,0 +1,163 @@
+"""Requests to the API of examples/companies, made from its OpenAPI: ids and names in every position."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from companies.models import Company, CostCentre, Department, Employee, Team
+
+MODELS = {
+    "company_id": Company,
+    "department_id": Department,
+    "team_id": Team,
+    "employee_id": Employee,
+    "cost_centre_id": CostCentre,
+}
+# The fields of bodies that name a row, by what they are called.
+NAMES_ROWS = {"cost_centre": CostCentre, "team": Team, "departments": Department, "teams": Team}
+MEASURED = ("*", "size", "departments", "employees", "founded", "budget", "teams", "salary")
+Rows = dict[type, Any]
+
+
+@dataclass
+class Sent:
+    """One request."""
+
+    method: str
+    path: str
+    params: dict[str, Any] = field(default_factory=dict)
+    json: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.params} {self.json}"
+
+
+class Requests:
+    """Everything that can be sent.
+
+    Args:
+        own: Rows of the caller, by model.
+        foreign: Rows of the other tenant.
+    """
+
+    def __init__(self, openapi: dict[str, Any], own: Rows, foreign: Rows) -> None:
+        self._openapi = openapi
+        self._own = own
+        self._foreign = foreign
+        self._numbers = itertools.count()
+
+    def all(self) -> Iterator[Sent]:
+        for path, item in self._openapi["paths"].items():
+            for method, operation in item.items():
+                for made, key in self._paths(path):
+                    yield from self._of(method.upper(), made, key, operation)
+                    if method == "get":
+                        yield Sent("HEAD", made)
+
+    def _of(self, method: str, path: str, key: Any, operation: dict[str, Any]) -> Iterator[Sent]:
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        if "schema" in content:
+            for body in self._bodies(content["schema"], key):
+                yield Sent(method, path, json=body)
+        else:
+            yield Sent(method, path)
+        for parameter in operation.get("parameters", []):
+            name = parameter["name"]
+            if parameter["in"] == "query" and name not in ("cursor", "limit"):
+                for value in self._values(name, parameter["schema"]):
+                    yield Sent(method, path, {name: value})
+                    if name not in ("order_by", "group_by", "search", "total"):
+                        yield Sent(method, path, {f"!{name}": value})
+
+    def _paths(self, path: str) -> Iterator[tuple[str, Any]]:
+        """The path with every choice of own, foreign and no ids, and the own key that its last part would have."""
+        names = [name for name in MODELS if f"{{{name}}}" in path]
+        key = self._own[MODELS[names[-1]]].pk if names else self._own[Company].pk
+        for choice in itertools.product(("own", "foreign", "none"), repeat=len(names)):
+            made = path
+            for name, kind in zip(names, choice, strict=True):
+                made = made.replace(f"{{{name}}}", str(self._key(MODELS[name], kind)))
+            if "{function}" not in made:
+                yield made, key
+                continue
+            for function, column in itertools.product(("count", "sum", "max"), MEASURED):
+                yield made.replace("{function}", function).replace("{field}", column), key
+
+    def _key(self, model: type, kind: str) -> Any:
+        return 10**9 if kind == "none" else {"own": self._own, "foreign": self._foreign}[kind][model].pk
+
+    def _values(self, name: str, schema: dict[str, Any]) -> Iterator[Any]:
+        kind = schema.get("items", schema)
+        if "enum" in kind:
+            yield from kind["enum"]
+        elif kind.get("type") == "boolean":
+            yield from ("true", "false")
+        elif kind.get("type") == "integer" and "__id" in name:
+            yield from {rows[model].pk for rows in (self._own, self._foreign) for model in rows}
+        elif kind.get("format") in ("date", "date-time"):
+            yield from ("2020-01-02", "1999-09-09")
+        elif kind.get("type") == "string" and "pattern" not in kind and "anyOf" not in kind:
+            yield from ("own", "foreign", "for")
+        else:
+            yield from ("0", "1", "5", "77")
+
+    def _bodies(self, schema: dict[str, Any], key: Any) -> Iterator[Any]:
+        found = self._resolved(schema)
+        if found.get("type") == "array":
+            for body in self._objects(found["items"], key):
+                yield [body]
+                yield [self._plain(found["items"], key), body]
+        else:
+            yield from self._objects(found, key)
+
+    def _objects(self, schema: dict[str, Any], key: Any) -> Iterator[dict[str, Any]]:
+        """A valid body, and this with each field that names a row, or holds a text, as another tenant's has it."""
+        properties = self._resolved(schema).get("properties", {})
+        yield self._plain(schema, key)
+        for name, found in properties.items():
+            for value in self._foreign_values(name, self._resolved(found), key):
+                yield {**self._plain(schema, key), name: value}
+
+    def _foreign_values(self, name: str, schema: dict[str, Any], key: Any) -> Iterator[Any]:
+        target = NAMES_ROWS.get(name)
+        if name == "id":
+            yield from (row.pk for row in self._foreign.values())
+        elif schema.get("type") == "array" and target is not None:
+            plain = self._plain(schema["items"], None)
+            yield []
+            for kind in ("own", "foreign", "none"):
+                yield [{**plain, "id": self._key(target, kind)}]
+            yield from ([inner] for inner in self._objects(schema["items"], None) if inner != plain)
+        elif target is not None:
+            yield from (self._key(target, kind) for kind in ("own", "foreign", "none"))
+        elif schema.get("type") == "string" and "enum" not in schema:
+            yield "foreign@example.com" if schema.get("format") == "email" else "foreign"
+
+    def _plain(self, schema: dict[str, Any], key: Any) -> dict[str, Any]:
+        """What a valid body may be: all that is required, and nothing that names a row but the own `key`."""
+        found = self._resolved(schema)
+        number = next(self._numbers)
+        body = {
+            name: self._some(self._resolved(found["properties"][name]), number) for name in found.get("required", [])
+        }
+        if "id" in found.get("required", []):
+            body["id"] = key
+        return body
+
+    def _some(self, schema: dict[str, Any], number: int) -> Any:
+        if schema.get("type") == "array":
+            return []
+        if schema.get("type") in ("integer", "number"):
+            return 1
+        return f"new{number}@example.com" if schema.get("format") == "email" else f"new{number}"
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" in schema:
+            return self._resolved(self._openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        for each in schema.get("anyOf", []):
+            if each.get("type") != "null":
+                return self._resolved(each)
+        return schema
