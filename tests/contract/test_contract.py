@@ -17,6 +17,8 @@ from crud.resources import EmployeeSchema, RateSchema, api_of, companies
 from djfast_mount import mount
 from djfast_mount.crud import LimitOffset, ModelRouter
 from project.companies.models import Company, Label, Rate
+from project.zoo.models import Animal, Enclosure
+from schemas.zoo_schemas import AnimalSchema
 
 EXAMPLES = int(os.environ.get("TEST_CONTRACT_EXAMPLES", "30"))
 
@@ -27,6 +29,7 @@ app = mount(
         companies(filters="default"),
         ModelRouter(RateSchema, prefix="/rates", filters="all", page=LimitOffset(), **every),
         ModelRouter(EmployeeSchema, prefix="/employees", filters="all", search=["name"], **every),
+        ModelRouter(AnimalSchema, prefix="/animals", filters="all", search=["name"], **every),
     ),
 )
 schema = schemathesis.openapi.from_asgi("/api/openapi.json", app)
@@ -47,6 +50,8 @@ def rows(transactional_db: None) -> None:
     row.employees.create(id=1, name="e")
     row.labels.add(Label.objects.create(id=1, name="l"))
     Rate.objects.create(country="a", year=1)
+    home = Enclosure.objects.create(code="a")
+    Animal.objects.create(id=1, name="a", small=1, positive=1, enclosure=home)
 
 
 @schema.parametrize()

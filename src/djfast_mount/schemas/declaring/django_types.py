@@ -71,8 +71,9 @@ def _simple(plain: type, *metadata: Any) -> Maker:
 
 def _formatted(json_format: str) -> Maker:
     def make(field: ModelField) -> FieldType:
-        shown = Format(json_format)
-        return FieldType(Annotated[str, shown], _annotated(str, *constraints(field), shown), str)
+        # The empty text is of no format.
+        shown = [] if field.blank else [Format(json_format)]
+        return FieldType(_annotated(str, *shown), _annotated(str, *constraints(field), *shown), str)
 
     return make
 
