@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
+
+pytest.register_assert_rewrite("schemas.comparing")
 
 
 @pytest.fixture
@@ -11,3 +16,34 @@ def firm(db: None) -> None:
     from schemas.firm_rows import make_firm  # noqa: PLC0415  (models: the settings are not there when this is read)
 
     make_firm()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A second database, "other", for the modules that name it: SQLite in a file of its own, with the firm's tables."""
+    marker = request.node.get_closest_marker("django_db")
+    if marker is None or "other" not in marker.kwargs.get("databases", ()):
+        yield
+        return
+    from django.apps import apps  # noqa: PLC0415
+    from django.db import connections  # noqa: PLC0415
+
+    request.getfixturevalue("django_db_setup")
+    blocker = request.getfixturevalue("django_db_blocker")
+    file = f"{os.environ['TEST_SCRATCH']}/other.sqlite3"
+    connections.settings["other"] = {
+        **connections.settings["default"],
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": file,
+        "OPTIONS": {},
+    }
+    with blocker.unblock():
+        if not os.path.exists(file):
+            with connections["other"].schema_editor() as editor:
+                for label in ("contenttypes", "auth", "firm"):
+                    for model in apps.get_app_config(label).get_models():
+                        if not model._meta.proxy:
+                            editor.create_model(model)
+        yield
+        connections["other"].close()
+    del connections.settings["other"], connections["other"]

@@ -4,26 +4,80 @@ from __future__ import annotations
 
 from datetime import date
 
-from project.firm.models import Badge, Company, Membership, Passport, Person, Tag, Team
+from project.firm.models import (
+    Badge,
+    Branch,
+    Company,
+    Department,
+    Grade,
+    Invoice,
+    Membership,
+    Passport,
+    Person,
+    Plate,
+    Project,
+    Sample,
+    Skill,
+    Tag,
+    Tale,
+    Team,
+)
 
 
-def make_firm() -> None:
+def make_firm(using: str = "default") -> None:
     """Three companies: with everything, with an empty department, and with nothing."""
-    ann, bob = (Person.objects.create(name=name, email=f"{name}@example.com") for name in ("ann", "bob"))
+    people = Person.objects.using(using)
+    ann, bob = (people.create(name=name, email=f"{name}@example.com") for name in ("ann", "bob"))
     ann.friends.add(bob)
-    Badge.objects.create(person=ann, number=7)
-    Passport.objects.create(person=ann, number="P1")
-    Passport.objects.create(person=ann, number="P0")
-    acme = Company.objects.create(name="Acme", founded=date(2020, 1, 2), motto="We do.")
-    acme.tags.set([Tag.objects.create(name="old"), Tag.objects.create(name="big")])
+    Badge.objects.using(using).create(person=ann, number=7)
+    Passport.objects.using(using).create(person=ann, number="P1")
+    Passport.objects.using(using).create(person=ann, number="P0")
+    acme = Company.objects.using(using).create(name="Acme", founded=date(2020, 1, 2), motto="We do.")
+    acme.tags.set([Tag.objects.using(using).create(name="old"), Tag.objects.using(using).create(name="big")])
     research = acme.departments.create(name="Research", code="r", size=5, head=ann)
     sales = acme.departments.create(name="Sales", code="s")
-    teams = [Team.objects.create(department=research, name=name) for name in ("one", "two")]
-    Team.objects.create(department=research, name="hidden", hidden=True)
-    Team.objects.create(department=sales, name="three")
+    teams = [Team.objects.using(using).create(department=research, name=name) for name in ("one", "two")]
+    Team.objects.using(using).create(department=research, name="hidden", hidden=True)
+    Team.objects.using(using).create(department=sales, name="three")
     for team in teams:
-        Membership.objects.create(team=team, person=ann, role="lead")
-    Membership.objects.create(team=teams[0], person=bob)
-    empty = Company.objects.create(name="Bare", status="closed")
+        Membership.objects.using(using).create(team=team, person=ann, role="lead")
+    Membership.objects.using(using).create(team=teams[0], person=bob)
+    empty = Company.objects.using(using).create(name="Bare", status="closed")
     empty.departments.create(name="Nothing", code="n")
-    Company.objects.create(name="Void")
+    Company.objects.using(using).create(name="Void")
+
+
+def add_oddities(using: str) -> None:
+    """Rows that are read in ways of their own: inherited tables, trees, broken keys, rows that change as they load."""
+    ann, bob, cid = _people(using)
+    research = Department.objects.using(using).get(name="Research")
+    branch = Branch.objects.using(using).create(name="Acme North", city="Oslo")
+    branch.departments.create(name="Shipping", code="s", head=bob)
+    branch.tags.set(Tag.objects.using(using).filter(name="old"))
+    for owner, total in ((branch.pk, "1.50"), (branch.pk, "20.00"), (999, "3.00")):
+        Invoice.objects.using(using).create(company_id=owner, total=total)
+    _add_projects(using, ann, bob, cid)
+    for number in range(3):
+        Sample.objects.using(using).create(department=research, label=f"sample {number}")
+        Plate.objects.using(using).create(department=research, text=f"plate {number}")
+        Tale.objects.using(using).create(person=ann if number else bob, title=f"tale {number}")
+    for name in ("cooking", "reading"):
+        skill = Skill.objects.using(using).create(name=name)
+        Grade.objects.using(using).create(person=ann, skill=skill)
+        Grade.objects.using(using).create(person=cid, skill=skill)
+
+
+def _people(using: str) -> tuple[Person, Person, Person]:
+    cid = Person.objects.using(using).create(name=f"cid of {using}", email="cid@example.com")
+    ann, bob = Person.objects.using(using).order_by("name")[:2]
+    cid.friends.set([ann, bob])
+    return ann, bob, cid
+
+
+def _add_projects(using: str, ann: Person, bob: Person, cid: Person) -> None:
+    projects = Project.objects.using(using)
+    root = projects.create(name="root", lead=ann, plan="plans/root.txt")
+    parts = [projects.create(name=name, parent=root, lead=cid if name == "b" else None) for name in ("a", "b", "c")]
+    deep = projects.create(name="deep", parent=parts[1], plan="plans/deep plan.txt")
+    for project, people in ((root, (ann, bob)), (parts[0], (bob,)), (parts[1], (cid, ann)), (deep, (ann,))):
+        project.people.set(people)

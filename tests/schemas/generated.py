@@ -1,52 +1,111 @@
-"""Schemas and querysets of the firm's models, generated."""
+"""Schemas and querysets of the firm's models, generated; and rows read attribute by attribute, as nobody would."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count, F, Model, Q, QuerySet
+from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Count, F, FilteredRelation, Model, Prefetch, Q, QuerySet
 from django.db.models.functions import Upper
 from hypothesis import strategies as st
 
 from djfast_mount.schemas import ModelSchema
-from project.firm.models import Badge, Branch, Company, Department, Membership, OpenCompany, Passport, Person, Tag, Team
+from djfast_mount.schemas.declaring.declaration import Shape
+from project.firm.models import (
+    Badge,
+    Branch,
+    Company,
+    Department,
+    Grade,
+    Invoice,
+    Membership,
+    OpenCompany,
+    Passport,
+    Person,
+    Plate,
+    Project,
+    Sample,
+    Skill,
+    Tag,
+    Tale,
+    Team,
+)
 
 COLUMNS: dict[type[Model], list[str]] = {
     Badge: ["person_id", "number", "pk"],
-    Branch: ["id", "name", "city"],
+    Branch: ["id", "name", "city", "company_ptr_id", "tags"],
     Company: ["id", "name", "status", "founded", "motto", "owner_id", "owner", "tags", "changed"],
     Department: ["id", "pk", "name", "size", "company_id", "head"],
+    Grade: ["id", "person_id", "skill_id", "person"],
+    Invoice: ["id", "company_id", "total"],
     Membership: ["id", "role", "person"],
-    OpenCompany: ["name", "status"],
+    OpenCompany: ["name", "status", "shouted"],
     Passport: ["id", "number", "person_id"],
     Person: ["id", "email", "name", "friends"],
+    Plate: ["id", "text"],
+    Project: ["id", "name", "plan", "people", "parent", "lead_id"],
+    Sample: ["id", "label"],
+    Skill: ["id", "name"],
     Tag: ["id", "name"],
+    Tale: ["id", "title"],
     Team: ["id", "name", "hidden", "members"],
     User: ["username"],
 }
 # Relations, with the model that they lead to, whether to many, and whether the one may be lacking.
 RELATIONS: dict[type[Model], dict[str, tuple[type[Model], bool, bool]]] = {
     Badge: {"person": (Person, False, False)},
-    Branch: {"departments": (Department, True, False), "tags": (Tag, True, False), "owner": (User, False, True)},
-    Company: {
+    Branch: {
+        "company_ptr": (Company, False, False),
         "departments": (Department, True, False),
+        "invoices": (Invoice, True, False),
         "owner": (User, False, True),
         "tags": (Tag, True, False),
     },
-    Department: {"company": (Company, False, False), "head": (Person, False, True), "teams": (Team, True, False)},
+    Company: {
+        "branch": (Branch, False, True),
+        "departments": (Department, True, False),
+        "invoices": (Invoice, True, False),
+        "owner": (User, False, True),
+        "tags": (Tag, True, False),
+    },
+    Department: {
+        "company": (Company, False, False),
+        "head": (Person, False, True),
+        "plates": (Plate, True, False),
+        "samples": (Sample, True, False),
+        "teams": (Team, True, False),
+    },
+    Grade: {"person": (Person, False, False), "skill": (Skill, False, False)},
+    Invoice: {"company": (Company, False, True)},
     Membership: {"person": (Person, False, False), "team": (Team, False, False)},
-    OpenCompany: {"departments": (Department, True, False)},
+    OpenCompany: {"departments": (Department, True, False), "owner": (User, False, True)},
     Passport: {"person": (Person, False, False)},
     Person: {
         "badge": (Badge, False, True),
         "friends": (Person, True, False),
+        "grades": (Grade, True, False),
         "heads": (Department, True, False),
         "memberships": (Membership, True, False),
         "passports": (Passport, True, False),
+        "projects": (Project, True, False),
+        "skills": (Skill, True, False),
+        "tales": (Tale, True, False),
         "teams": (Team, True, False),
     },
+    Plate: {"department": (Department, False, False)},
+    Project: {
+        "lead": (Person, False, True),
+        "parent": (Project, False, True),
+        "parts": (Project, True, False),
+        "people": (Person, True, False),
+    },
+    Sample: {"department": (Department, False, False)},
+    Skill: {"grades": (Grade, True, False), "people": (Person, True, False)},
     Tag: {"companies": (Company, True, False)},
+    Tale: {"person": (Person, False, False)},
     Team: {
         "department": (Department, False, False),
         "members": (Person, True, False),
@@ -54,81 +113,230 @@ RELATIONS: dict[type[Model], dict[str, tuple[type[Model], bool, bool]]] = {
     },
     User: {},
 }
+# What a queryset may be annotated with, each once.
+ANNOTATIONS = ("twice", "counted", "loud")
 
 
-def declare(model: type[Model], names: list[str], relations: dict[str, Any]) -> type[ModelSchema[Any]]:
+def declare(model: type[Model], names: list[str], relations: dict[str, Any], way: str) -> type[ModelSchema[Any]]:
     """Returns a schema with these columns and these annotations."""
-    meta = type("Meta", (), {"fields": [name for name in names if name not in relations]})
-    body = {"__module__": __name__, "__annotations__": relations, "Meta": meta}
+    computed = [name for name in ANNOTATIONS if name in names]
+    fields = [name for name in names if name not in relations and name not in computed]
+    meta = type("Meta", (), {"fields": fields, "computed": computed, "way": way})
+    annotations = {**relations, **dict.fromkeys(computed, int | str | None)}
+    defaults = dict.fromkeys(computed)
+    body = {"__module__": __name__, "__annotations__": annotations, "Meta": meta, **defaults}
     return type(f"{model.__name__}Schema", (ModelSchema[model],), body)  # type: ignore[valid-type]
 
 
 @st.composite
 def schemas(draw: st.DrawFn, model: type[Model] | None = None, depth: int = 4) -> type[ModelSchema[Any]]:
     """A schema of `model`, with relations down to `depth`."""
+    top = model is None
     model = draw(st.sampled_from([*COLUMNS])) if model is None else model
-    names = draw(st.lists(st.sampled_from(COLUMNS[model]), unique=True, min_size=1))
+    known = [*COLUMNS[model], *ANNOTATIONS] if top else COLUMNS[model]
+    names = draw(st.lists(st.sampled_from(known), unique=True, min_size=1, max_size=5))
     chosen = draw(st.sets(st.sampled_from([*RELATIONS[model]]), max_size=2)) if depth and RELATIONS[model] else set()
     relations: dict[str, Any] = {}
     for name in sorted(chosen):
         target, many, optional = RELATIONS[model][name]
         nested: Any = draw(schemas(target, depth - 1))
         relations[name] = list[nested] if many else nested | None if optional else nested
-    return declare(model, names, relations)
+    return declare(model, names, relations, draw(st.sampled_from(["plan", "database"])) if top else "plan")
 
 
-def _sliced(rows: QuerySet[Any]) -> QuerySet[Any]:
-    return rows[1:3]
+@dataclass(frozen=True)
+class Step:
+    """One thing that a caller does with a queryset. The text is what Hypothesis shows."""
+
+    text: str
+    take: Callable[[QuerySet[Any]], QuerySet[Any]]
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def _united(rows: QuerySet[Any]) -> QuerySet[Any]:
-    return rows.order_by().union(rows.model._default_manager.order_by(), all=True).order_by("pk")
+    return rows.order_by().union(rows.model._default_manager.using(rows.db).order_by(), all=True).order_by("pk")
 
 
-# What callers do with a queryset of any model, and with one of companies.
-STEPS: list[Any] = [
-    lambda rows: rows.filter(pk__gt=1),
-    lambda rows: rows.exclude(pk=2),
-    lambda rows: rows.order_by("-pk"),
-    lambda rows: rows.reverse(),
-    lambda rows: rows.only("pk"),
-    lambda rows: rows.defer("pk"),
-    lambda rows: rows.using("default"),
-    lambda rows: rows.none(),
-    lambda rows: rows.distinct(),
-    lambda rows: rows.extra(select={"one": "1"}),
-    _united,
-    lambda rows: rows.annotate(twice=F("pk") + F("pk")),
-    lambda rows: rows.alias(again=F("pk")).filter(again__gt=0),
+ALWAYS = [
+    Step("exclude(pk=2)", lambda rows: rows.exclude(pk=2)),
+    Step("order_by(-pk)", lambda rows: rows.order_by("-pk")),
+    Step("reverse()", lambda rows: rows.reverse()),
+    Step("none()", lambda rows: rows.none()),
+    Step("distinct()", lambda rows: rows.distinct()),
+    Step("extra()", lambda rows: rows.extra(select={"one": "1"})),
+    Step("select_for_update()", lambda rows: rows.select_for_update()),
+    Step("annotate(twice)", lambda rows: rows.annotate(twice=F("pk"))),
+    Step("alias(again)", lambda rows: rows.alias(again=F("pk")).filter(again__isnull=False)),
+    Step("union()", _united),
 ]
-COMPANY_STEPS: list[Any] = [
-    lambda rows: rows.filter(departments__size__gte=0),
-    lambda rows: rows.filter(departments__teams__name__in=["one", "two"]),
-    lambda rows: rows.filter(Q(owner__isnull=True) | Q(owner__username="ann")),
-    lambda rows: rows.filter(owner__username="ann"),
-    lambda rows: rows.annotate(departments_count=Count("departments")),
-    lambda rows: rows.annotate(departments_count=Count("departments", distinct=True)).filter(departments_count__gt=0),
-    lambda rows: rows.annotate(loud=Upper("name")).order_by("loud"),
-    lambda rows: rows.order_by("departments__name", "pk"),
-    lambda rows: rows.annotate(department=F("departments__name")).distinct(),
-    lambda rows: rows.prefetch_related("departments", "tags"),
-    lambda rows: rows.select_related("owner"),
+COMPANY_STEPS = [
+    Step("departments of teams", lambda rows: rows.filter(departments__teams__name__in=["one", "two"])),
+    Step("owner is null or ann", lambda rows: rows.filter(Q(owner__isnull=True) | Q(owner__username="ann"))),
+    Step("annotate(loud).order_by(loud)", lambda rows: rows.annotate(loud=Upper("name")).order_by("loud", "pk")),
+    Step("order_by(departments__name)", lambda rows: rows.order_by("departments__name", "pk")),
+    Step(
+        "annotate(loud=departments__name).distinct()",
+        lambda rows: rows.annotate(loud=F("departments__name")).order_by("pk", "loud").distinct(),
+    ),
 ]
+
+
+def concrete(model: type[Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
 
 
 @st.composite
-def querysets(draw: st.DrawFn, model: type[Model]) -> Any:
-    """Returns a function that makes a new queryset of `model` each time, and a list of its steps."""
-    known = STEPS + (COMPANY_STEPS if issubclass(model, Company) else [])
-    steps = draw(st.lists(st.sampled_from(known), max_size=3))
-    steps.sort(key=lambda step: step is not _united)  # The two must have the same columns.
+def _columns_left_out(draw: st.DrawFn, model: type[Model]) -> Step:
+    names = draw(st.lists(st.sampled_from(concrete(model)), min_size=1, unique=True))
     if draw(st.booleans()):
-        steps = [*steps, _sliced]
+        return Step(f"only{tuple(names)}", lambda rows: rows.only(*names))
+    return Step(f"defer{tuple(names)}", lambda rows: rows.defer(*names))
 
-    def make() -> QuerySet[Any]:
-        rows = model._default_manager.order_by("pk")
-        for step in steps:
-            rows = step(rows)
+
+@st.composite
+def _through_relations(draw: st.DrawFn, model: type[Model]) -> Step:
+    """What joins a table that the schema may join as well, or more than once."""
+    name = draw(st.sampled_from([*RELATIONS[model]]))
+    lookup = next(f.name for f in model._meta.get_fields() if name in (f.name, getattr(f, "related_name", None)))
+    return draw(
+        st.sampled_from(
+            [
+                Step(f"filter({lookup}__pk__gt=1)", lambda rows: rows.filter(**{f"{lookup}__pk__isnull": False})),
+                Step(f"exclude({lookup}=1)", lambda rows: rows.exclude(**{f"{lookup}__isnull": True})),
+                Step(f"annotate(counted={lookup})", lambda rows: rows.annotate(counted=Count(lookup))),
+                Step(f"order_by({lookup}__pk)", lambda rows: rows.order_by(f"{lookup}__pk", "pk")),
+                Step(
+                    f"FilteredRelation({lookup})",
+                    lambda rows: rows.annotate(
+                        chosen=FilteredRelation(lookup, condition=Q(**{f"{lookup}__pk__lte": 2}))
+                    ).filter(chosen__isnull=False),
+                ),
+            ]
+        )
+    )
+
+
+@st.composite
+def _prefetches(draw: st.DrawFn, model: type[Model]) -> Step:
+    """Prefetches of the caller's: by name, or with a queryset, which may leave rows out."""
+    name = draw(st.sampled_from([*RELATIONS[model]]))
+    target, many, _ = RELATIONS[model][name]
+    inner = draw(st.sampled_from([*RELATIONS[target], ""]))
+    kind = draw(st.sampled_from(["name", "queryset", "to_attr", "deep"]))
+    if kind == "name":
+        return Step(f"prefetch_related({name})", lambda rows: rows.prefetch_related(name))
+    if kind == "deep" and inner:
+        return Step(f"prefetch_related({name}__{inner})", lambda rows: rows.prefetch_related(f"{name}__{inner}"))
+    column = draw(st.sampled_from(concrete(target)))
+    chosen: list[Callable[[QuerySet[Any]], QuerySet[Any]]] = [
+        lambda rows: rows.order_by("-pk"),
+        lambda rows: rows.only(column),
+        lambda rows: rows.defer(column),
+    ]
+    if many:
+        chosen += [lambda rows: rows.filter(pk__gt=1), lambda rows: rows.order_by("pk")[:2]]
+    change = draw(st.sampled_from(chosen))
+    more = {"to_attr": "kept"} if kind == "to_attr" else {}
+
+    def take(rows: QuerySet[Any]) -> QuerySet[Any]:
+        queryset = change(target._default_manager.using(rows.db))
+        return rows.prefetch_related(Prefetch(name, queryset=queryset, **more))
+
+    return Step(f"prefetch_related(Prefetch({name}, ..., {more}))", take)
+
+
+@st.composite
+def _selects(draw: st.DrawFn, model: type[Model]) -> Step:
+    to_one = [name for name, (_, many, _) in RELATIONS[model].items() if not many]
+    if not to_one:
+        return draw(st.sampled_from(ALWAYS))
+    name = draw(st.sampled_from(to_one))
+    return Step(f"select_related({name})", lambda rows: rows.select_related(name))
+
+
+def _steps(model: type[Model]) -> st.SearchStrategy[Step]:
+    found = [st.sampled_from(ALWAYS), _columns_left_out(model)]
+    if RELATIONS[model]:
+        found += [_through_relations(model), _prefetches(model), _selects(model)]
+    if issubclass(model, Company):
+        found.append(st.sampled_from(COMPANY_STEPS))
+    return st.one_of(found)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A queryset that is made anew for each who reads it: the database, where it starts, and the steps.
+
+    Attributes:
+        parent: The relation of another model whose rows are asked for, from a row that was changed in memory.
+    """
+
+    model: type[Model]
+    using: str
+    parent: tuple[type[Model], str] | None
+    steps: tuple[Step, ...]
+
+    def __call__(self) -> QuerySet[Any]:
+        rows = self._start()
+        for step in self.steps:
+            rows = step.take(rows)
         return rows
 
-    return make
+    def _start(self) -> QuerySet[Any]:
+        if self.parent is None:
+            return self.model._default_manager.using(self.using).order_by("pk")
+        owner, name = self.parent
+        row = owner._base_manager.using(self.using).order_by("pk")[0]
+        for field in owner._meta.concrete_fields:
+            if field.name in ("name", "number", "label", "title"):
+                setattr(row, field.attname, 7 if field.name == "number" and owner is Badge else "in memory")
+        found: QuerySet[Any] = getattr(row, name).order_by("pk")
+        return found
+
+
+@st.composite
+def querysets(draw: st.DrawFn, model: type[Model], databases: tuple[str, ...]) -> Asked:
+    """What a caller might ask of `model`, in one of `databases`."""
+    owners = [
+        (owner, name) for owner, known in RELATIONS.items() for name, to in known.items() if to[:2] == (model, True)
+    ]
+    parent = draw(st.none() | st.sampled_from(owners)) if owners else None
+    steps = draw(st.lists(_steps(model), max_size=4))
+    steps.sort(key=lambda step: step.text != "union()")  # The two must have the same columns.
+    if draw(st.booleans()):
+        start, stop = sorted(draw(st.tuples(st.integers(0, 3), st.integers(0, 5))))
+        steps = [*steps, Step(f"[{start}:{stop}]", lambda rows: rows[start:stop])]
+    return Asked(model, draw(st.sampled_from(databases)), parent, tuple(steps))
+
+
+def one_by_one(shape: Shape, row: Model) -> dict[str, Any]:
+    """What `shape` takes of `row`: every attribute asked of the row itself, and nothing fetched beforehand."""
+    found: dict[str, Any] = {}
+    for member in shape.members:
+        if member.kind == "computed":
+            if hasattr(row, member.source):
+                found[member.key] = getattr(row, member.source)
+        elif member.kind == "column":
+            found[member.key] = row.pk if member.source == "pk" else getattr(row, member.field.attname)
+        elif member.kind == "file":
+            file = getattr(row, member.source)
+            found[member.key] = file.url if file else None
+        elif member.kind == "keys":
+            found[member.key] = [each.pk for each in getattr(row, member.source).all()]
+        elif member.kind == "many":
+            assert member.shape is not None
+            found[member.key] = [one_by_one(member.shape, each) for each in getattr(row, member.source).all()]
+        else:
+            found[member.key] = _of_one(member.shape, row, member.source)
+    return found
+
+
+def _of_one(shape: Shape | None, row: Model, name: str) -> dict[str, Any] | None:
+    assert shape is not None
+    try:
+        one = getattr(row, name)
+    except ObjectDoesNotExist:  # Django has no row for the key.
+        return None
+    return None if one is None else one_by_one(shape, one)

@@ -14,7 +14,14 @@ from schemas.firm_schemas import CompanySchema
 
 pytestmark = pytest.mark.django_db
 
-OF_QUERYSETS = ["_fields", "_result_cache", "_iterable_class", "_prefetch_related_lookups", "_known_related_objects"]
+OF_QUERYSETS = [
+    "_fields",
+    "_fetch_all",
+    "_result_cache",
+    "_iterable_class",
+    "_prefetch_related_lookups",
+    "_known_related_objects",
+]
 
 
 @pytest.mark.parametrize("name", OF_QUERYSETS)

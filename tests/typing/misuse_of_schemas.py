@@ -30,12 +30,34 @@ def reads(departments: QuerySet[Department], companies: QuerySet[Company]) -> li
     CompanySchema.read(departments)  # refused
     CompanySchema.of(departments)  # refused
     CompanySchema.of(Department())  # refused
+    CompanySchema.read(Department.objects)  # refused
+    CompanySchema.read_json(departments)  # refused
+    CompanySchema.read(Company())  # refused
     return companies  # refused
+
+
+async def reads_in_a_coroutine(departments: QuerySet[Department], companies: QuerySet[Company]) -> list[CompanySchema]:
+    await CompanySchema.aread(departments)  # refused
+    await CompanySchema.aof(Department())  # refused
+    return CompanySchema.aread(companies)  # refused
+
+
+def answers(body: Create[CompanySchema], company: Company) -> CompanySchema:
+    if company.name:
+        return company  # refused
+    return body.create()  # refused
+
+
+async def writes_in_a_coroutine(body: Create[CompanySchema], changes: Update[CompanySchema]) -> Department:
+    await changes.aupdate(Department())  # refused
+    await body.areplace(Department())  # refused
+    return await body.acreate()  # refused
 
 
 def writes(body: Create[CompanySchema], changes: Update[CompanySchema], department: Department) -> Department:
     changes.update(department)  # refused
     changes.update()  # refused
+    body.replace(department)  # refused
     return body.create()  # refused
 
 

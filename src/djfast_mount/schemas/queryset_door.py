@@ -1,26 +1,26 @@
 """What a queryset will do, of which Django's public API does not tell.
 
-Names that are not public: `QuerySet._fields`, `_result_cache`, `_iterable_class`, `_prefetch_related_lookups` and
-`_known_related_objects`, `Query._filtered_relations`; of a model, `_prefetched_objects_cache`. Where one of a
-queryset's is gone, it is taken as evaluated: its rows are fetched as it fetches them, and what they lack after that.
-It costs speed, and never a row.
+Names that are not public: `QuerySet._fields`, `_result_cache`, `_iterable_class`, `_prefetch_related_lookups`,
+`_known_related_objects` and `_fetch_all`, `Query._filtered_relations`; of a model, `_prefetched_objects_cache`. Where
+one of a queryset's is gone, it is taken as evaluated: its rows are fetched as it fetches them, and what they lack after
+that. It costs speed, and never a row.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Model, Prefetch, QuerySet
-from django.db.models.constants import LOOKUP_SEP
+from django.db.models import Model, QuerySet
 from django.db.models.query import ModelIterable
 
 __all__ = [
-    "filled_by_caller",
     "forget",
     "gives_instances",
     "has_filtered_relations",
     "has_own_prefetches",
+    "has_prefetches",
     "is_plain",
+    "overridden",
     "parents_known",
 ]
 
@@ -40,12 +40,20 @@ def is_plain(rows: QuerySet[Any]) -> bool:
     return fresh and getattr(rows, "_iterable_class", _GONE) is ModelIterable
 
 
-def filled_by_caller(rows: QuerySet[Any]) -> set[str]:
-    """Returns the relations that the caller's prefetches fill: of ``a__b`` both ``a`` and ``a__b``."""
-    lookups: Any = getattr(rows, "_prefetch_related_lookups", ())
-    paths = [lookup.prefetch_to if isinstance(lookup, Prefetch) else str(lookup) for lookup in lookups]
-    parts = [path.split(LOOKUP_SEP) for path in paths]
-    return {LOOKUP_SEP.join(names[: end + 1]) for names in parts for end in range(len(names))}
+_MAKES_ROWS = ("__iter__", "_fetch_all", "iterator", "values_list")
+
+
+def overridden(rows: QuerySet[Any]) -> str | None:
+    """Returns which method of its class makes its rows otherwise than Django's does; None where none does."""
+    kind = type(rows)
+    return next(
+        (name for name in _MAKES_ROWS if getattr(kind, name, _GONE) is not getattr(QuerySet, name, _GONE)), None
+    )
+
+
+def has_prefetches(rows: QuerySet[Any]) -> bool:
+    """Whether the caller has asked for relations to be fetched with the rows."""
+    return bool(getattr(rows, "_prefetch_related_lookups", ()))
 
 
 def has_own_prefetches(rows: QuerySet[Any]) -> bool:

@@ -1,12 +1,14 @@
-"""Models with every kind of relation, for the tests of schemas. It has no migrations."""
+"""Models with every kind of relation, for the tests of schemas."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, Self
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.query_utils import DeferredAttribute
 
 
 class Status(models.TextChoices):
@@ -29,7 +31,7 @@ class Company(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     founded = models.DateField(null=True, blank=True)
     motto = models.TextField(blank=True)
-    # No constraint: tables of apps without migrations are made before that of users.
+    # No constraint in the database: a plan may not take it for granted that there is such a row.
     owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, db_constraint=False)
     tags = models.ManyToManyField(Tag, blank=True, related_name="companies")
     changed = models.DateTimeField(auto_now=True)
@@ -163,6 +165,138 @@ class OpenCompany(Company):
     class Meta:
         proxy = True
         ordering = ["-id"]
+
+
+class LedProjects(models.Manager["Project"]):
+    """Joins another table, and asks nothing of it: whoever joins it again has it twice."""
+
+    def get_queryset(self) -> models.QuerySet[Project]:
+        return super().get_queryset().filter(people__name__gte="").distinct()
+
+
+class Project(models.Model):
+    """A tree, of which the manager and the order join other tables."""
+
+    name = models.CharField(max_length=30)
+    parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="parts")
+    lead = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="led")
+    people = models.ManyToManyField(Person, related_name="projects")
+    plan = models.FileField(upload_to="plans", blank=True)
+
+    objects = LedProjects()
+
+    class Meta:
+        ordering = ["-name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Invoice(models.Model):
+    """Points to a row of which the database does not know that it has to be there."""
+
+    company = models.ForeignKey(Company, models.DO_NOTHING, db_constraint=False, related_name="invoices")
+    total = models.DecimalField(max_digits=8, decimal_places=2)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return str(self.total)
+
+
+class Sample(models.Model):
+    """Overrides `from_db`."""
+
+    department = models.ForeignKey(Department, models.CASCADE, related_name="samples")
+    label = models.CharField(max_length=30)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
+        found = super().from_db(db, field_names, values)
+        if "label" in found.__dict__:
+            found.label = found.label.upper()
+        return found
+
+
+class Loud(DeferredAttribute):
+    """The descriptor of a field whose attribute is another than its column."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        found = super().__get__(instance, owner)
+        return found if instance is None else found.upper()
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.field.attname] = value
+
+
+class LoudField(models.CharField):
+    descriptor_class = Loud
+
+
+class Plate(models.Model):
+    """Has a field with a descriptor of its own."""
+
+    department = models.ForeignKey(Department, models.CASCADE, related_name="plates")
+    text = LoudField(max_length=30)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Skill(models.Model):
+    """A many-to-many relation by columns that are no primary keys."""
+
+    name = models.CharField(max_length=30, unique=True)
+    people = models.ManyToManyField(Person, through="Grade", related_name="skills")
+
+    class Meta:
+        ordering = ["-name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Grade(models.Model):
+    person = models.ForeignKey(Person, models.CASCADE, to_field="email", related_name="grades")
+    skill = models.ForeignKey(Skill, models.CASCADE, to_field="name", related_name="grades")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.person} in {self.skill}"
+
+
+class Tales(models.QuerySet["Tale"]):
+    """Does something to its rows when they are iterated."""
+
+    def __iter__(self) -> Iterator[Tale]:
+        for tale in super().__iter__():
+            tale.title = tale.title.upper()
+            yield tale
+
+
+class Tale(models.Model):
+    person = models.ForeignKey(Person, models.CASCADE, related_name="tales")
+    title = models.CharField(max_length=30)
+
+    objects = Tales.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.title
 
 
 class Secret(models.Model):

@@ -16,7 +16,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
-from djfast_mount.schemas.queryset_door import filled_by_caller, parents_known
+from djfast_mount.schemas.queryset_door import has_prefetches, parents_known
 
 __all__ = ["complete", "fetched", "values_of"]
 
@@ -85,38 +85,56 @@ def _url(file: Any) -> str | None:
 
 def fetched(shape: Shape, rows: models.QuerySet[Any]) -> list[models.Model]:
     """Returns the instances of `rows`, with all that `shape` takes: one query, and one for each relation to many."""
-    if rows.query.combinator:  # Django joins nothing to a union.
+    # Django joins nothing to a union, and what is joined to locked rows would be locked too.
+    if rows.query.combinator:
         return complete(shape, list(rows))
-    asked, known = filled_by_caller(rows), parents_known(rows)
-    joined = [path for path in _joined(shape) if path.split("__")[0] not in known]
+    if rows.query.select_for_update:
+        return complete(shape, list(rows.defer(None)))
+    known = parents_known(rows)
+    joined = _but_for(known, _joined(shape))
     found = rows.defer(None)
     if joined and not rows.query.is_empty():
         found = found.select_related(*joined)
-    lookups = list(_lookups(shape, "", asked, joined=True, apart=known))
-    instances = list(found.prefetch_related(*lookups) if lookups else found)
-    _load_rest(shape, instances)
+    instances = list(found)
+    _complete(shape, instances, as_stored=not known and not has_prefetches(rows))
     return instances
 
 
 def complete(shape: Shape, rows: Iterable[models.Model]) -> list[models.Model]:
     """Returns `rows`, after fetching what they lack of `shape`: a query for each relation, at most."""
     found = list(rows)
-    lookups = list(_lookups(shape, "", set(), joined=False))
-    if found and lookups:
-        prefetch_related_objects(found, *lookups)
-    _load_rest(shape, found)
+    _complete(shape, found, as_stored=False)
     return found
 
 
-def _load_rest(shape: Shape, rows: list[models.Model]) -> None:
-    """Loads what `rows`, and the rows nested in them, were fetched without by somebody's `only()` or `defer()`."""
+def _complete(shape: Shape, rows: list[models.Model], *, as_stored: bool) -> None:
+    """Fetches what some of `rows` lack, level by level: Django's own nested lookups stop at what others have fetched.
+
+    Args:
+        as_stored: Whether the rows, and those that they hold, are as the database has them.
+    """
     if not rows:
         return
     _load_deferred(shape, rows)
     for member in shape.members:
+        if member.kind in ("one", "many", "keys"):
+            prefetch_related_objects(rows, _lookup(member, as_stored=as_stored))
         if member.shape is not None:
             nested = [each for row in rows for each in _nested(member, row)]
-            (complete if member.kind == "computed" else _load_rest)(member.shape, nested)
+            _complete(member.shape, nested, as_stored=as_stored and member.kind != "computed")
+
+
+def _lookup(member: Member, *, as_stored: bool) -> str | Prefetch[Any]:
+    """What `prefetch_related` is to fetch: rows with the relations to one row of theirs joined to them."""
+    name = str(member.source if member.field.concrete else member.field.get_accessor_name())
+    if member.kind != "many" or member.shape is None:
+        return name
+    # Fetched rows get the very instance that they belong to, which may differ from its row: it is not joined then.
+    known = set() if as_stored or not member.field.one_to_many else {member.field.field.name}
+    joined = _but_for(known, _joined(member.shape))
+    # The manager that Django itself would take.
+    found: models.QuerySet[Any] = member.field.related_model._default_manager.all()
+    return Prefetch(name, found.select_related(*joined)) if joined else name
 
 
 def _nested(member: Member, row: models.Model) -> Iterable[models.Model]:
@@ -137,47 +155,19 @@ def _joined(shape: Shape, prefix: str = "") -> Iterator[str]:
             yield from _joined(member.shape, path + "__")
 
 
+def _but_for(known: Container[str], paths: Iterable[str]) -> list[str]:
+    return [path for path in paths if path.split("__")[0] not in known]
+
+
 def may_join(member: Member) -> bool:
     """Whether a join loses no row: the database vouches that there is one, or the join is an outer one."""
     field = member.field
     return not field.concrete or field.null or getattr(field, "db_constraint", True)
 
 
-def _lookup(member: Member) -> str:
-    return str(member.source if member.field.concrete else member.field.get_accessor_name())
-
-
-def _lookups(
-    shape: Shape, prefix: str, asked: set[str], *, joined: bool, apart: Container[str] = ()
-) -> Iterator[str | Prefetch[Any]]:
-    """What `prefetch_related` is to fetch. `joined`: what can be joined has been, but for the names in `apart`."""
-    for member in shape.relations():
-        path = prefix + _lookup(member)
-        if member.kind == "one":
-            here = joined and may_join(member) and member.field.name not in apart
-            if not here:
-                yield path
-            inner_joined = here
-        elif path in asked:
-            inner_joined = False
-        else:
-            inner_joined = member.shape is not None
-            yield Prefetch(path, _queryset(member)) if inner_joined else path
-        if member.shape is not None:
-            yield from _lookups(member.shape, path + "__", asked, joined=inner_joined)
-
-
-def _queryset(member: Member) -> models.QuerySet[Any]:
-    """What Django itself would fetch, with the relations to one row joined to it."""
-    assert member.shape is not None
-    found: models.QuerySet[Any] = member.field.related_model._default_manager.all()
-    joined = list(_joined(member.shape))
-    return found.select_related(*joined) if joined else found
-
-
 def _load_deferred(shape: Shape, rows: list[models.Model]) -> None:
     """Loads the columns of `shape` that some of `rows` were fetched without: a query for each set of them."""
-    needed = {member.field.attname for member in shape.members if member.field is not None and _stored(member)}
+    needed = {name for member in shape.members for name in _columns(member)}
     lacking: defaultdict[tuple[str | None, frozenset[str]], list[models.Model]] = defaultdict(list)
     for row in rows:
         if missing := row.get_deferred_fields() & needed:
@@ -195,5 +185,12 @@ def _copy(found: models.Model | None, row: models.Model, names: Iterable[str]) -
             setattr(row, name, getattr(found, name))
 
 
-def _stored(member: Member) -> bool:
-    return bool(member.field.concrete) and member.source != "pk" and not member.field.many_to_many
+def _columns(member: Member) -> Iterator[str]:
+    """The columns that `member` is read from, or is found by."""
+    field = member.field
+    if field is None or member.source == "pk" or field.many_to_many:
+        return
+    if field.concrete:
+        yield field.attname
+    else:
+        yield from (pointed.attname for pointed in field.field.foreign_related_fields)

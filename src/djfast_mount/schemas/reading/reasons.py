@@ -92,6 +92,8 @@ def of_queryset(rows: QuerySet[Any], relations: set[str]) -> str | None:
     query: Any = rows.query
     if not queryset_door.is_plain(rows):
         return "it makes its instances in a way of its own"
+    if (name := queryset_door.overridden(rows)) is not None:
+        return f"{type(rows).__name__}.{name} is overridden"
     if query.combinator:
         return "it is a union"
     if query.extra or query.select_for_update or queryset_door.has_filtered_relations(rows):
@@ -100,6 +102,22 @@ def of_queryset(rows: QuerySet[Any], relations: set[str]) -> str | None:
         return "it is distinct over annotations"
     if queryset_door.has_own_prefetches(rows):
         return "it has prefetches with querysets or attributes of their own"
+    if (reason := _of_selected(rows.model, query.select_related)) is not None:
+        return reason
     if relations & queryset_door.parents_known(rows):
         return "its rows know the row that they belong to"
+    return None
+
+
+def _of_selected(model: Any, selected: bool | dict[str, Any]) -> str | None:
+    """Why the joins that a caller's `select_related` makes, and no plan does, may lose rows."""
+    if selected is True:
+        return "its select_related() names no relation"
+    relations = {each.name: each for each in model._meta.get_fields() if each.is_relation}
+    for name, below in (selected or {}).items():
+        if (field := relations.get(name)) is None:
+            return f"its select_related() joins {name}"
+        reason = of_relation(field)
+        if (found := reason or _of_selected(field.related_model, below)) is not None:
+            return found
     return None

@@ -1,0 +1,94 @@
+"""One schema and one queryset: all ways of reading, held against rows read attribute by attribute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import FieldError
+from django.db import NotSupportedError, connections, transaction
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
+from hypothesis import assume, event, note
+
+from djfast_mount.schemas import ModelSchema
+from djfast_mount.schemas.declaring.declaration import Shape, shape_of
+from djfast_mount.schemas.reading.instances import fetched, may_join, values_of
+from djfast_mount.schemas.reading.plan import NoPlan
+from djfast_mount.schemas.reading.ways import lists_of, plan_for
+from schemas.generated import Asked, one_by_one
+
+
+def most_queries(shape: Shape, rows: Any) -> int:
+    """One, one for each relation to many rows or to one that cannot be joined, and those that the caller asks for."""
+    asked = rows._prefetch_related_lookups
+    joined = not (
+        rows.query.combinator
+        or rows.query.select_for_update
+        or asked
+        or rows._known_related_objects
+        or meets_itself(shape)
+    )
+    own = queries_below(shape, joined=joined)
+    # A prefetch with only() and without the key that it matches on is N+1 in Django itself.
+    return 1 + own + sum(2 if isinstance(each, str) else 12 for each in asked)
+
+
+def meets_itself(shape: Shape) -> bool:
+    """Whether rows may come up in themselves, by both sides of a one-to-one relation: one instance, of two shapes."""
+    nested = [member for member in shape.relations() if member.shape is not None]
+    return any(member.field.one_to_one or (member.shape and meets_itself(member.shape)) for member in nested)
+
+
+def queries_below(shape: Shape, *, joined: bool) -> int:
+    found = 0
+    for member in shape.relations():
+        here = joined and may_join(member) if member.kind == "one" else joined
+        found += member.kind != "one" or not here
+        found += 0 if member.shape is None else queries_below(member.shape, joined=here)
+    return found
+
+
+def as_bytes(schema: type[ModelSchema[Any]], values: list[dict[str, Any]]) -> bytes:
+    adapter = lists_of(schema)
+    return adapter.dump_json(adapter.validate_python(values), by_alias=True)
+
+
+def check(schema: type[ModelSchema[Any]], make: Asked) -> None:
+    """Raises AssertionError, where `schema` reads what `make` returns otherwise than its rows are."""
+    shape = shape_of(schema)
+    try:
+        with transaction.atomic(using=make.using):
+            expected = as_bytes(schema, [one_by_one(shape, row) for row in make()])
+    except (TypeError, NotSupportedError, FieldError, ValueError):  # Django itself does not do these steps together.
+        assume(False)
+    note(written(shape))
+    most = most_queries(shape, make())
+    found, queries = counted(make, lambda rows: lists_of(schema).dump_json(schema.read(rows), by_alias=True))
+    assert found == expected
+    assert queries <= most
+    assert as_bytes(schema, [values_of(schema, row) for row in fetched(shape, make())]) == expected
+    assert json.loads(schema.read_json(make())) == json.loads(expected)
+    try:
+        found, queries = counted(make, lambda rows: as_bytes(schema, plan_for(schema, rows).read(rows)))
+    except NoPlan as reason:
+        event(f"instances: {reason}")
+        return
+    event("plan")
+    assert found == expected
+    assert queries <= most
+
+
+def counted(make: Asked, read: Callable[[QuerySet[Any]], bytes]) -> tuple[bytes, int]:
+    """What is read, and by how many queries."""
+    rows = make()
+    with CaptureQueriesContext(connections[make.using]) as statements:
+        found = read(rows)
+    return found, len(statements)
+
+
+def written(shape: Shape) -> str:
+    """The shape as a text."""
+    members = (f"{each.name}{f': {written(each.shape)}' if each.shape else ''}" for each in shape.members)
+    return f"{shape.model.__name__}({', '.join(members)})"
