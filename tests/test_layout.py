@@ -71,6 +71,14 @@ WORDS_TO_AVOID = {"manager", "helper", "util", "utils", "wrapper", "bridge", "ad
 # Called by StaticFiles alone, which has looked at the type.
 NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectResponse"}
 
+# What puts a layer around an app, or into a FastAPI. djfast_mount.asgi alone calls it.
+LAYERS = {
+    *("DjangoMiddleware", "DjangoRequests", "with_django_settings", "call_view_hooks"),
+    *("before", "straighten", "leave_to_fastapi", "meeting_new_ones"),
+    *("add_exception_handlers", "honour_atomic_requests"),
+    *("fall_through", "make_handler", "StaticFiles", "MountedApplication"),
+}
+
 LONGEST_CHAIN = 12
 # What does not keep the rules yet. An entry whose room keeps them fails, so the lists only grow shorter.
 MANY_BRANCHES = {"api_docs.pages": {"_refusal"}, "exception_handlers.integrity": {"_named"}}
@@ -381,6 +389,19 @@ def test_every_call_looks_at_the_type_first() -> None:
     assert {"MountedApplication", "StaticFiles"} <= {name for name, _ in takers}
     wrong = {name for name, function in takers if first_use_of_scope(function) not in ("scope['type']", "")}
     assert wrong == NEVER_CALLED_FOR_A_LIFESPAN
+
+
+def called(room: str) -> set[str]:
+    """The names of what `room` calls, or binds arguments to."""
+    calls = [node for node in ast.walk(tree(room)) if isinstance(node, ast.Call)]
+    bound = [call.args[0] for call in calls if ast.unparse(call.func) == "partial" and call.args]
+    return {ast.unparse(function).rpartition(".")[2] for function in [*bound, *(call.func for call in calls)]}
+
+
+def test_one_module_puts_layers_around_one_another() -> None:
+    """asgi lists every layer of both halves; no other module adds one."""
+    assert called("asgi") >= LAYERS
+    assert {room: found for room in FILES if room != "asgi" and (found := called(room) & LAYERS)} == {}
 
 
 @rooms

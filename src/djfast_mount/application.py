@@ -24,12 +24,11 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount.django_for_api.request import DjangoRequests
 from djfast_mount.health import Health
 from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
-from djfast_mount.routing.fallthrough import fall_through, takes
-from djfast_mount.routing.placement import outer_of
+from djfast_mount.routing.fallthrough import route_paths, route_taking, takes
+from djfast_mount.routing.placement import Placement, RoutesOf, note_placement, outer_of
 from djfast_mount.routing.prefixes import (
     NOTHING,
     PrefixRouter,
@@ -111,6 +110,17 @@ class MountedApplication(Root):
 
     A Starlette whose `routes`, `url_path_for`, `add_middleware` and `add_exception_handler` work as usual. Its dispatch
     is its own.
+
+    Args:
+        apps: What is mounted, by prefix, as the user gave it.
+        elsewhere: What answers http where no prefix matches.
+        layers: Where the root lets itself be observed, and its threads.
+        served: What all calls of each app come to on the thread of their request.
+        http: The same for http calls, with all that stands before it.
+        hosts: What the API, static files and websockets are held to.
+        scopes: What is to be in the scope of each call of an app, by prefix.
+
+    The others are as `mount()` takes them.
     """
 
     health: Health
@@ -132,9 +142,9 @@ class MountedApplication(Root):
         serves_django: bool = True,
         django_prefix: str = "",
         fallthrough: bool = False,
-        fronts: Mapping[str, ASGIApp],
-        scope: Mapping[str, Any] = NOTHING,
-        names: Mapping[str, Mapping[str, Any]] = NOTHING,
+        served: Mapping[str, ASGIApp],
+        http: Mapping[str, ASGIApp],
+        scopes: Mapping[str, Mapping[str, Any]] = NOTHING,
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
@@ -152,14 +162,12 @@ class MountedApplication(Root):
         self._lifespans = lifespans = ServedLifespans(
             apps, threads=threads, lifespan=lifespan, websocket_app=websocket_app, readiness=self.health.lifespan
         )
-        scope = {**scope, **lifespans.scope}
         # The threads of a root that nobody has any more, and that had no lifespan, end with it.
         weakref.finalize(self, threads.pool.shutdown, _nothing).atexit = False
-        requests = {prefix: DjangoRequests(fronts[prefix], prefix, django_prefix) for prefix in apps}
-        served = {prefix: layers.led_to(app, "api") for prefix, app in requests.items()}
-        http = self._behind_routes({prefix: partial(threads.http, app) for prefix, app in served.items()}, apps)
         mounted: dict[str, _Mounted | None] = {
-            prefix: _Mounted(http[prefix], served[prefix], lifespans.of(app), {**scope, **names.get(prefix, NOTHING)})
+            prefix: _Mounted(
+                http[prefix], served[prefix], lifespans.of(app), {**lifespans.scope, **scopes.get(prefix, NOTHING)}
+            )
             for prefix, app in apps.items()
         }
         if websocket_app is not None:
@@ -167,6 +175,7 @@ class MountedApplication(Root):
             self._websocket_app = _Mounted(not_found, others, lifespans.of(websocket_app))
         self._prefixes = PrefixRouter({**mounted, django_prefix: None} if django_prefix else mounted)
         self._know_paths(elsewhere, mounted, apps.get(""))
+        self._note_placement(apps)
 
     def _answer_itself(self, taken: set[str]) -> None:
         """Finds what the root answers itself. `taken` are the prefixes of others."""
@@ -186,13 +195,12 @@ class MountedApplication(Root):
         """Whose threads do the sync work of both halves."""
         return self._threads.pool
 
-    def _behind_routes(self, http: dict[str, ASGIApp], apps: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
-        """What serves the http calls of each prefix: with `fallthrough`, Django behind the routes of its app."""
-        if not self.falls_through:
-            return http
-        # An app at the root has the static files before it already.
-        behind = self._django if "" in apps else self.elsewhere
-        return fall_through(http, apps, behind if self.serves_django else None)
+    def _note_placement(self, apps: Mapping[str, ASGIApp]) -> None:
+        """Tells the system checks of the root, which serves `apps`."""
+        taking = {
+            prefix: RoutesOf(partial(route_taking, app), partial(route_paths, app)) for prefix, app in apps.items()
+        }
+        note_placement(Placement(taking, self.django_prefix, self.falls_through, tuple(self.own_paths)))
 
     def _files_of(self, elsewhere: ASGIApp) -> Mapping[str, ASGIApp]:
         """The static files that are known from the start, less those whose paths the prefix of an app owns."""

@@ -1,4 +1,4 @@
-"""`mount()`: the composition. What a request passes, outermost first:
+"""`mount()`: the composition. No other module puts one layer around another. What a request passes, outermost first:
 
 telemetry                           only where it is on: telemetry.observed
 the root middleware                 mount(middleware=...)
@@ -9,11 +9,11 @@ under the prefix of an app          all else
 routing.fallthrough                 staticfiles.app, with a Host check of its own
 request_thread.request              request_thread.request
 django_for_api.request              django_half.handler
-security.djangos_middleware
-django_for_api.middleware           What stands between django_for_api.request and the app, and what is done to
-apis.preparation                    each FastAPI inside, is listed in apis.preparation.
+django_for_api.settings
+django_for_api.middleware
+apis.preparation
 fastpath.front
-the app: its own middleware, api_docs.pages, exception_handlers, transactions, its routes
+the app: its own middleware, api_docs.pages, exception_handlers, transactions, django_for_api.view_hooks, its routes
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any, Literal
 
 from django.conf import settings
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
@@ -31,59 +32,22 @@ from djfast_mount.apis.loading import load_app, load_apps
 from djfast_mount.apis.preparation import Preparation
 from djfast_mount.application import MountedApplication, bad_request, not_found
 from djfast_mount.conf import option, with_settings
-from djfast_mount.django_for_api import encoding
-from djfast_mount.django_half.serving import serve_django, set_up_django
-from djfast_mount.offload import run as offload
-from djfast_mount.routing.fallthrough import route_paths, route_taking
-from djfast_mount.routing.placement import Placement, RoutesOf, check_placement, note_placement
+from djfast_mount.django_for_api.layers import (
+    DjangoMiddleware,
+    DjangoRequests,
+    call_view_hooks,
+    with_django_settings,
+)
+from djfast_mount.django_half.serving import make_handler, set_up_django
+from djfast_mount.exception_handlers import add_exception_handlers
+from djfast_mount.fastpath.front import before, leave_to_fastapi, straighten, tell_if_unknown
+from djfast_mount.routing.fallthrough import fall_through
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles
-from djfast_mount.telemetry.making import make_layers
-from djfast_mount.url_names.api_patterns import register
+from djfast_mount.telemetry.making import Unobserved, make_layers
+from djfast_mount.transactions import honour_atomic_requests
 
 __all__ = ["MountedApplication", "mount"]
-
-
-def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
-    """What holds an app to ALLOWED_HOSTS, if anything does."""
-    if hosts is None:
-        return None
-
-    def guard(app: ASGIApp) -> ASGIApp:
-        def checked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            return (app if hosts.allows(scope) else bad_request)(scope, receive, send)
-
-        return checked
-
-    return guard
-
-
-def _with_files(
-    elsewhere: ASGIApp, static: bool, packaged: str | None, hosts: HostCheck | None, django_prefix: str
-) -> ASGIApp:
-    if not static and packaged is None:
-        return elsewhere
-    return StaticFiles(
-        elsewhere,
-        guard=_guarded(hosts),
-        memory=option("static_memory"),
-        packaged=packaged,
-        alone=not static,
-        django_prefix=django_prefix,
-    )
-
-
-def _set_up() -> None:
-    set_up_django()
-    offload.install()
-    encoding.install()
-
-
-def _noted(root: MountedApplication, apps: Mapping[str, ASGIApp]) -> MountedApplication:
-    """Returns `root`, of which the system checks know now."""
-    routes = {prefix: RoutesOf(partial(route_taking, app), partial(route_paths, app)) for prefix, app in apps.items()}
-    note_placement(Placement(routes, root.django_prefix, root.falls_through, tuple(root.own_paths)))
-    return root
 
 
 @with_settings
@@ -144,20 +108,23 @@ def mount(
     Raises:
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
     """
-    _set_up()
+    set_up_django()
     debug = settings.DEBUG if debug is None else debug
     layers = make_layers(MountedApplication, threads, wait_timeout, grace)
     hosts = HostCheck() if host_check else None
-    elsewhere = serve_django(layers, django_handler) if django else layers.led_to(not_found, "root")
-    apps = load_apps(prefix, app, debug=debug)
-    check_placement(apps, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
+    apps = load_apps(prefix, app, debug=debug, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None)
-    afterwards = partial(register, apps, django_prefix)
-    preparation = Preparation(apps, docs, django_middleware_for_api, fast_path=fast_path, afterwards=afterwards)
-    root = MountedApplication(
+    preparation = Preparation(apps, docs, _preparing(fast_path, django_middleware_for_api), django_prefix)
+    before_app = partial(_before_app, preparation, django_middleware_for_api, django_prefix)
+    served = {path: layers.led_to(before_app(path, each), "api") for path, each in apps.items()}
+    django_half = _django_half(django_handler, layers) if django else layers.led_to(not_found, "root")
+    elsewhere = _with_files(django_half, static, docs.folder, hosts, django_prefix)
+    return MountedApplication(
         apps,
-        _with_files(elsewhere, static, docs.folder, hosts, django_prefix),
+        elsewhere,
         layers=layers,
+        served=served,
+        http=_http_of(served, layers, apps if fallthrough else None, django_half if django else None, elsewhere),
         websocket_app=None if websocket_app is None else load_app(websocket_app, "websocket_app"),
         middleware=middleware,
         lifespan=lifespan,
@@ -167,8 +134,100 @@ def mount(
         serves_django=django,
         django_prefix=django_prefix,
         fallthrough=fallthrough,
-        fronts=preparation.fronts(),
-        scope=docs.scope,
-        names=preparation.scopes(),
+        scopes=preparation.scopes(),
     )
-    return _noted(root, apps)
+
+
+# Under the prefix of an app ----------------------------------------------------------------------------------------
+
+
+def _http_of(
+    served: Mapping[str, ASGIApp],
+    layers: Unobserved,
+    asked: Mapping[str, ASGIApp] | None,
+    django_half: ASGIApp | None,
+    elsewhere: ASGIApp,
+) -> Mapping[str, ASGIApp]:
+    """Returns what http calls of each app come to first: `served` on the thread of their request.
+
+    Args:
+        asked: With `fallthrough`, the apps whose routes are asked before.
+        django_half: What is behind them; None: nothing is.
+        elsewhere: The same with the static files before it.
+    """
+    http: dict[str, ASGIApp] = {path: partial(layers.threads.http, app) for path, app in served.items()}
+    if asked is None:
+        return http
+    # An app at the root has the static files before it already.
+    return fall_through(http, asked, django_half if django_half is None or "" in asked else elsewhere)
+
+
+def _before_app(
+    preparation: Preparation, chosen: Sequence[str] | None, django_prefix: str, prefix: str, app: ASGIApp
+) -> ASGIApp:
+    """Returns what all calls of `app` come to, on the thread of their request, before they come to `app` itself."""
+    # From the inside to the outside.
+    layer = before(app, is_direct=chosen is None) if isinstance(app, FastAPI) else app
+    layer = preparation.meeting_new_ones(layer)
+    if chosen is not None:
+        layer = DjangoMiddleware(layer, app, chosen)
+    layer = with_django_settings(layer, prefix)
+    return DjangoRequests(layer, prefix, django_prefix)
+
+
+def _preparing(fast_path: bool, middleware: Sequence[str] | None) -> Callable[[FastAPI, Sequence[Any]], None]:
+    """Returns what puts into a FastAPI what its calls come to inside of its own middleware.
+
+    It is given the apps in which that one is mounted, too. Done twice it changes nothing.
+    """
+    if fast_path:
+        tell_if_unknown()
+
+    def prepare(api: FastAPI, above: Sequence[Any]) -> None:
+        add_exception_handlers(api, problem_details=option("problem_details"))
+        honour_atomic_requests(api)
+        if fast_path:
+            straighten(api, above)
+        else:
+            leave_to_fastapi(api)
+        if middleware is not None:
+            call_view_hooks(api)
+
+    return prepare
+
+
+# All else ----------------------------------------------------------------------------------------------------------
+
+
+def _with_files(
+    elsewhere: ASGIApp, static: bool, packaged: str | None, hosts: HostCheck | None, django_prefix: str
+) -> ASGIApp:
+    if not static and packaged is None:
+        return elsewhere
+    return StaticFiles(
+        elsewhere,
+        guard=_guarded(hosts),
+        memory=option("static_memory"),
+        packaged=packaged,
+        alone=not static,
+        django_prefix=django_prefix,
+    )
+
+
+def _django_half(kind: Literal["one_hop", "django"], layers: Unobserved) -> ASGIApp:
+    handler, signals = make_handler(kind, layers.note_request)
+    return layers.led_to(partial(layers.threads.http, handler, **signals), "django")
+
+
+def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:
+    """What holds an app to ALLOWED_HOSTS, if anything does."""
+    if hosts is None:
+        return None
+
+    def guard(app: ASGIApp) -> ASGIApp:
+        def checked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            return (app if hosts.allows(scope) else bad_request)(scope, receive, send)
+
+        return checked
+
+    return guard

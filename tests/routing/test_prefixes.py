@@ -91,7 +91,8 @@ class Stubs:
         self.root = MountedApplication(
             apps,
             partial(self.app, DJANGO),
-            fronts=apps,
+            served=apps,
+            http={prefix: partial(threads.http, app) for prefix, app in apps.items()},
             websocket_app=partial(self.app, DJANGO),
             layers=Unobserved(threads),
         )

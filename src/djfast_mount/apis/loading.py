@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing.placement import fault_of_path
+from djfast_mount.routing.placement import check_placement, fault_of_path
 
 __all__ = ["discover_api", "load_app", "load_apps", "no_circle"]
 
@@ -41,9 +41,17 @@ def no_circle(what: str) -> Iterator[None]:
 
 
 def load_apps(
-    prefix: str | Mapping[str, ASGIApp | str], app: ASGIApp | str | None, *, debug: bool
+    prefix: str | Mapping[str, ASGIApp | str],
+    app: ASGIApp | str | None,
+    *,
+    debug: bool,
+    django: bool,
+    django_prefix: str,
+    fallthrough: bool,
 ) -> dict[str, ASGIApp]:
-    """Returns the app of each prefix; the root, ``"/"``, is the empty string. Raises: ConfigurationError.
+    """Returns the app of each prefix; the root, ``"/"``, is the empty string. Takes what `mount()` does.
+
+    Raises: ConfigurationError, where something does not fit, or Django's half has no place beside the apps.
 
     Runs at start-up, after `django.setup()`.
     """
@@ -66,6 +74,7 @@ def load_apps(
         app = discover_api(debug=debug) if target is None else load_app(target, f"prefix {path!r}")
         _check_root_path(path, app)
         loaded["" if path == "/" else path] = app
+    check_placement(loaded, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     return loaded
 
 

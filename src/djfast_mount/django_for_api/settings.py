@@ -16,14 +16,30 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from djfast_mount.django_for_api.request import call_of
 from djfast_mount.offload.current import KEY
 from djfast_mount.routing.placement import outer_of
-from djfast_mount.security.djangos_middleware import SECURITY, headers_by_name, is_listed, redirect_of, scheme_of
+from djfast_mount.security.djangos_middleware import (
+    SECURITY,
+    chosen_settings,
+    headers_by_name,
+    is_listed,
+    redirect_of,
+    scheme_of,
+)
 
-__all__ = ["DjangoSettings"]
+__all__ = ["with_django_settings"]
 
 _LONGEST_PORT = 5  # digits
 
 
-class DjangoSettings:
+def with_django_settings(app: ASGIApp, prefix: str) -> ASGIApp:
+    """Returns `app`, mounted under `prefix`, behind what has Django's settings hold for it; `app` itself if none does.
+
+    Raises: ConfigurationError, as `chosen_settings()` does.
+    """
+    chosen = chosen_settings()
+    return _DjangoSettings(app, prefix, chosen) if chosen else app
+
+
+class _DjangoSettings:
     """ASGI: has Django's settings hold for `app`, in an http or websocket scope that may be changed.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 import django
@@ -15,9 +15,8 @@ from djfast_mount.database.connections import note_started
 from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, DjangosHandler, undisturbed
 from djfast_mount.django_half.private_names import tell_what_is_gone
-from djfast_mount.telemetry.layers import Unobserved
 
-__all__ = ["serve_django", "set_up_django"]
+__all__ = ["make_handler", "set_up_django"]
 
 
 def set_up_django() -> None:
@@ -30,24 +29,22 @@ def set_up_django() -> None:
         keep_fresh()
 
 
-def serve_django(layers: Unobserved, kind: Literal["one_hop", "django"]) -> ASGIApp:
-    """Returns Django's half, for http scopes.
+def make_handler(
+    kind: Literal["one_hop", "django"], note: Callable[[Any], None] | None
+) -> tuple[ASGIApp, Mapping[str, Any]]:
+    """Returns what serves Django's half, for http scopes, and how RequestThreads.http() is to run it.
 
     Args:
         kind: Whose handler, as `mount(django_handler=...)` takes it.
+        note: Called with each request that it makes, if anybody is to be told.
     """
-    http = layers.threads.http
     if kind == "one_hop":
-        served = partial(http, cast(ASGIApp, _noted(DjangoHandler(), layers)), sender=ASGIHandler)
-    else:
-        note_started()
-        served = partial(http, undisturbed(cast(ASGIApp, _noted(DjangosHandler(), layers))), announces=False)
-    return layers.led_to(served, "django")
+        return cast(ASGIApp, _noted(DjangoHandler(), note)), {"sender": ASGIHandler}
+    note_started()
+    return undisturbed(cast(ASGIApp, _noted(DjangosHandler(), note))), {"announces": False}
 
 
-def _noted(handler: ASGIHandler, layers: Unobserved) -> ASGIHandler:
-    """Returns `handler`, which tells of each request that it makes, if anybody is to be told."""
-    note = layers.note_request
+def _noted(handler: ASGIHandler, note: Callable[[Any], None] | None) -> ASGIHandler:
     if note is None:
         return handler
     create = handler.create_request

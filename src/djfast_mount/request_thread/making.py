@@ -12,6 +12,7 @@ from djfast_mount.database.connections import OwnThread, PoolThread
 from djfast_mount.database.strays import close_strays
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.offload.run import install
 from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.threads.pool import Pool
@@ -31,14 +32,17 @@ def make_request_threads(
     hooks: type[PoolThread] = PoolThread,
     own_thread: type[OwnThread] = OwnThread,
 ) -> RequestThreads:
-    """Returns what runs apps on the threads of a new pool. No thread is started yet.
+    """Returns what runs apps on the threads of a new pool, and opens the doors to them. No thread is started yet.
 
     Args:
         sender: The sender of Django's signals.
         threads, wait_timeout, grace: As `mount()` takes them.
         kind: What runs the apps.
         hooks, own_thread: What happens around the calls of a spell, on a thread of the pool and on one of a test.
+
+    Raises: MountError, where a door has moved.
     """
+    install()
     pool = Pool(
         threads or _THREADS,
         hooks(sender),

@@ -17,7 +17,7 @@ from djfast_mount.telemetry.server_timing import ServerTiming
 from djfast_mount.telemetry.threads import ObservedOwnThread, ObservedPoolThread, ObservedThreads
 from djfast_mount.telemetry.watching import Watcher, Watching
 
-__all__ = ["make_layers"]
+__all__ = ["Unobserved", "make_layers"]
 
 # What is nothing without telemetry.
 _NEED_TELEMETRY = ("access_log", "server_timing")

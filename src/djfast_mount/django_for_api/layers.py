@@ -1,0 +1,10 @@
+"""The layers of this room, outermost first. djfast_mount.asgi puts them around an app."""
+
+from __future__ import annotations
+
+from djfast_mount.django_for_api.middleware import DjangoMiddleware
+from djfast_mount.django_for_api.request import DjangoRequests
+from djfast_mount.django_for_api.settings import with_django_settings
+from djfast_mount.django_for_api.view_hooks import call_view_hooks
+
+__all__ = ["DjangoMiddleware", "DjangoRequests", "call_view_hooks", "with_django_settings"]
