@@ -94,7 +94,7 @@ def test_staff_sees_the_page(client: Client, root_path: str, django_prefix: str)
     whole = root_path + django_prefix
     assert f'data-events="{whole}/admin/mount/events/"' in text
     assert f'<a href="{whole}/admin/">Home</a>' in text
-    assert re.findall(r'id="mount-(\w+)">\s*<h2>', text) == [
+    assert re.findall(r'mount-table" id="mount-(\w+)">', text) == [
         *("requests", "threads", "waiting", "connections", "slowest", "suspicions", "leaks", "findings", "routes")
     ]
     assert f'<td data-label="Path">{django_prefix}/admin/login/</td>' in text

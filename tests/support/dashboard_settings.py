@@ -6,7 +6,6 @@ import django
 
 from project.settings import *  # noqa: F403
 
-ROOT_URLCONF = "dashboard_urls"
 ASGI_APPLICATION = "dashboard_site:app"
 DJFAST_MOUNT = {
     "telemetry": True,

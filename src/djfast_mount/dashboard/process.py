@@ -141,6 +141,8 @@ def connections_now(pool: Pool) -> list[Connections]:
     """Returns how many connections are open, in the order of ``settings.DATABASES``. For any thread; asks no server."""
     with _lock:
         known = [wrapper for wrapper in _wrappers if wrapper.connection is not None]
+    # Django keeps what it has closed in a transaction, though it is of no use any more.
+    known = [wrapper for wrapper in known if not wrapper.closed_in_transaction]
     with pool.lock:
         slots = [worker.slot for worker in pool.workers if worker.slot is not None]
     used = Counter(wrapper.alias for wrapper in known)

@@ -57,8 +57,7 @@ def _page(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Mount"}
     if root is not None:
         doctor.ask(root)
-        contents = Contents(root)
-        context |= {"contents": contents, "tables": [*contents.tables, merged_route_table(route_table(root))]}
+        context |= {"contents": Contents(root), "routes": merged_route_table(route_table(root))}
     return render(request, _TEMPLATE, context)
 
 

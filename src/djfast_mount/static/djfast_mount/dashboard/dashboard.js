@@ -58,7 +58,7 @@
     rate: (it) => [[it.rate, "--mount-line"]],
     times: (it) => [[it.p50, "--mount-line"], [it.p99, "--mount-slow"]],
     errors: (it) => [[it.errors, "--error-fg"]],
-    course: (it) => [[it.rate, "--mount-line"], [it.errors, "--error-fg"]],
+    course: (it) => [[it.rate, "--mount-line"], [it.errors.map((rate) => rate || null), "--error-fg"]],
   };
 
   const axes = (kind) => {
@@ -75,7 +75,7 @@
     const small = kind === "course";
     const options = {
       width: small ? 120 : place.clientWidth,
-      height: small ? 28 : 140,
+      height: small ? 22 : 140,
       cursor: { show: false },
       legend: { show: false },
       padding: small ? [2, 0, 2, 0] : [8, 8, 0, 0],
@@ -84,7 +84,7 @@
       series: [{}, ...series.map(([, name]) => ({
         stroke: colour(name),
         width: 1.5,
-        points: { show: kind === "times", size: 4, fill: colour(name) },
+        points: { show: kind === "times" || (small && name === "--error-fg"), size: small ? 3 : 4, fill: colour(name) },
       }))],
     };
     return new uPlot(options, data, place);
