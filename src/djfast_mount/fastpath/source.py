@@ -39,6 +39,9 @@ For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated
             return
         except Exception as error:
             failed = [error]
+        except BaseException:                               # cancelled
+            raw = body = reply = content = x = d = result = None
+            raise
         request = request or request_for(scope, receive, send, raw, body)
         raw = body = reply = content = x = d = result = None
         await place.fail(failed, request, start, scope, receive, send)
@@ -163,9 +166,12 @@ class _Route:
                 lines.add("return")
             with lines.block("except Exception as error:"):
                 lines.add("failed = [error]")
-            lines.add("request = request or request_for(scope, receive, send, raw, body)")
             # The traceback holds this frame, and some layers outside keep the traceback in a cycle.
-            lines.add(f"{' = '.join(['raw', 'body', 'reply', 'content', *self._tree.variables])} = None")
+            let_go = f"{' = '.join(['raw', 'body', 'reply', 'content', *self._tree.variables])} = None"
+            with lines.block("except BaseException:"):
+                lines.add(let_go, "raise")
+            lines.add("request = request or request_for(scope, receive, send, raw, body)")
+            lines.add(let_go)
             lines.add("await place.fail(failed, request, start, scope, receive, send)")
         return "\n\n".join(map(str, [*self._jobs, lines, self._question()]))
 

@@ -33,6 +33,8 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer, SecurityScopes
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, Json, field_serializer
 
+from oracle.calls import cancelled
+
 T = TypeVar("T")
 Pick = Callable[[Sequence[Any]], Any]
 
@@ -84,14 +86,27 @@ class Log:
     """What an API has done for one request."""
 
     def __init__(self) -> None:
-        self.events: list[Any] = []
-        self.tracked: list[weakref.ref[Any]] = []
+        self.events: list[Any]
+        self.tracked: list[weakref.ref[Any]]
         self.loop_thread = threading.get_ident()
         self.names: list[str] = []  # under which parameters may be sent
         self.prefix = ""  # of the route
+        self.clear()
 
-    def clear(self) -> None:
+    def clear(self, cancelled_at: tuple[str, int] | None = None) -> None:
+        """Begins a request. A task whose ``("call", number)`` is to be cancelled is, in that call that can wait."""
         self.events, self.tracked = [], []
+        self.waits = 0
+        self.cancelled_at = cancelled_at
+
+    async def wait(self, values: dict[str, Any]) -> None:
+        """What a call does that can wait: it is cancelled, or asks whether the client is still there."""
+        if self.cancelled_at == ("call", self.waits):
+            await cancelled()
+        self.waits += 1
+        request = values.get("request")
+        if request is not None and len(values) % 2:
+            self.add("disconnected", await request.is_disconnected())
 
     def add(self, *event: Any) -> None:
         self.events.append(event)
@@ -281,6 +296,7 @@ def callable_of(
         before = seen.get()
         log.add("context", name, before)
         seen.set(name)
+        await log.wait(values)
         return act(values)
 
     def plain(**values: Any) -> Any:
@@ -301,6 +317,7 @@ def callable_of(
             log.add("exit", name)
 
     async def async_generator(**values: Any) -> Any:
+        await log.wait(values)
         result = act(values)
         try:
             yield result
@@ -316,6 +333,7 @@ def callable_of(
 
     class Called:
         async def __call__(self, **values: Any) -> Any:
+            await log.wait(values)
             return act(values)
 
     class Made:

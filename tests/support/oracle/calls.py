@@ -33,16 +33,36 @@ def scope_of(
     }
 
 
-class Conversation:
-    """One request: what it receives, and what was sent and raised."""
+async def cancelled() -> None:
+    """Cancels the task that runs this, as a server does that is told to stop."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
 
-    def __init__(self, messages: list[Any], fails_at: int | None = None) -> None:
+
+class Conversation:
+    """One request: what it receives, and what was sent and raised.
+
+    Args:
+        fails_at: At which message `send` fails.
+        cancelled_at: In which of its calls the task is cancelled, as in ``("send", 0)``.
+    """
+
+    def __init__(
+        self, messages: list[Any], fails_at: int | None = None, cancelled_at: tuple[str, int] | None = None
+    ) -> None:
         self.messages = list(messages)
         self.sent: list[Any] = []
         self.raised: BaseException | None = None
         self._fails_at = fails_at
+        self._cancelled_at = cancelled_at
+        self._received = 0
 
     async def receive(self) -> Any:
+        if self._cancelled_at == ("receive", self._received):
+            await cancelled()
+        self._received += 1
         if not self.messages:
             return {"type": "http.disconnect"}
         message = self.messages.pop(0)
@@ -53,18 +73,29 @@ class Conversation:
     async def send(self, message: Any) -> None:
         if self._fails_at is not None and len(self.sent) >= self._fails_at:
             raise OSError("the client has gone")
+        if self._cancelled_at == ("send", len(self.sent)):
+            await cancelled()
         self.sent.append(copy.deepcopy(message))
 
 
 async def converse(
-    app: Any, scope: dict[str, Any], messages: list[Any] | None = None, fails_at: int | None = None
+    app: Any,
+    scope: dict[str, Any],
+    messages: list[Any] | None = None,
+    fails_at: int | None = None,
+    cancelled_at: tuple[str, int] | None = None,
 ) -> Conversation:
     """Sends one request to `app`."""
-    found = Conversation([{"type": "http.request", "body": b""}] if messages is None else messages, fails_at)
+    if messages is None:
+        messages = [{"type": "http.request", "body": b""}]
+    found = Conversation(messages, fails_at, cancelled_at)
     try:
         await app(scope, found.receive, found.send)
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         found.raised = error
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
     return found
 
 

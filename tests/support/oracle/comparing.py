@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -67,10 +69,10 @@ class Pair:
 
 
 async def _observe(app: Any, log: Log, request: Any, *, alive: bool) -> dict[str, Any]:
-    scope, messages, fails_at = request
-    log.clear()
+    log.clear(request.cancelled_at)
     seen.set("unset")
-    found = await converse(app, scope, messages, fails_at)
+    with _logged() as logged:
+        found = await converse(app, *request)
     error, found.raised = found.raised, None
     observed = {
         "sent": found.sent,
@@ -79,13 +81,39 @@ async def _observe(app: Any, log: Log, request: Any, *, alive: bool) -> dict[str
         "cause": _shown(error and error.__cause__),
         "context": _shown(error and error.__context__),
         "events": log.events,
-        "scope": scope_seen(scope),
+        "logged": logged,
+        "scope": scope_seen(request.scope),
         "seen": seen.get(),
     }
-    del error, found, scope, request, messages
+    del error, found, request
     if alive:
         observed["alive"] = [reference() is not None for reference in log.tracked]
     return observed
+
+
+class _Kept(logging.Handler):
+    """Keeps of each record what can be compared, and nothing that it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0] if record.exc_info else None
+        self.records.append((record.name, record.levelname, record.getMessage(), error))
+
+
+@contextmanager
+def _logged() -> Iterator[list[Any]]:
+    handler, root = _Kept(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield handler.records
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
 
 
 def _shown(error: Any) -> Any:

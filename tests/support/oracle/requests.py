@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from oracle.apis import Log, Pick
 from oracle.calls import body_of, scope_of
@@ -31,8 +31,17 @@ _TYPES = [
 ]
 
 
-def make_request(pick: Pick, log: Log) -> tuple[dict[str, Any], list[Any], int | None]:
-    """A scope, the messages of its body, and at which message `send` fails, for the API that `log` is of."""
+class Made(NamedTuple):
+    """A request: its scope, the messages of its body, at which message `send` fails, and where it is cancelled."""
+
+    scope: dict[str, Any]
+    messages: list[Any]
+    fails_at: int | None
+    cancelled_at: tuple[str, int] | None
+
+
+def make_request(pick: Pick, log: Log) -> Made:
+    """A request for the API that `log` is of."""
     names = [*log.names, *log.names, *_NAMES[:4]] if pick([True, True, True, False]) else _NAMES
     tail = pick(["", "/7", "/7", "/7", "/red", "/1.5", "/a/b", "/", "/00000000-0000-0000-0000-000000000001", "\n"])
     path = pick([log.prefix] * 8 + ["/i/v1"]) + "/r" + tail
@@ -52,7 +61,10 @@ def make_request(pick: Pick, log: Log) -> tuple[dict[str, Any], list[Any], int |
     if pick([False, False, True]):
         headers.append((b"authorization", pick([b"Bearer t", b"Basic x", b""])))
     scope = scope_of(pick(["POST"] * 6 + ["GET", "PUT", "HEAD"]), path, query, headers)
-    return scope, _body(pick, names), pick([None] * 15 + [0, 1])
+    cancelled_at = pick(
+        [None] * 12 + [("receive", 0), ("receive", 1), ("send", 0), ("send", 1), ("call", 1), ("call", 2)]
+    )
+    return Made(scope, _body(pick, names), pick([None] * 15 + [0, 1]), cancelled_at)
 
 
 def _body(pick: Pick, names: list[str]) -> list[Any]:
