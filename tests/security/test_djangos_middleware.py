@@ -51,6 +51,10 @@ def make_api() -> FastAPI:
     async def asynchronous(request: Request, django: Annotated[HttpRequest, Depends(get_request)]) -> dict[str, Any]:
         return seen(request, django)
 
+    @api.get("/url")
+    async def url(request: Request) -> str:
+        return str(request.url)
+
     @api.get("/own")
     async def own(response: Response) -> None:
         response.headers["X-Frame-Options"] = "SAMEORIGIN"
@@ -254,6 +258,19 @@ def test_the_proxys_host(path: str, root_path: str) -> None:
         assert seen["url"] == seen["absolute"] == f"http://site.example:8443{root_path}{path}"
         assert served(path, root_path, headers={"x-forwarded-host": "evil.example"}).status == 400
     assert body(served(path, root_path, headers=headers))["url"] == f"http://testserver{root_path}{path}"
+
+
+@pytest.mark.parametrize(("checks", "status"), [(True, 400), (False, 200)])
+def test_two_hosts_of_proxies(checks: bool, status: int, root_path: str) -> None:
+    """Of two X-Forwarded-Host none is believed: it is 400, as in Django's half, or the Host where none is checked."""
+    both = [(b"x-forwarded-host", b"site.example"), (b"x-forwarded-host", b"evil.example")]
+    scope = http_scope(f"{root_path}/api/url", root_path=root_path)
+    scope["headers"] = [*scope["headers"], *both]
+    with override_settings(USE_X_FORWARDED_HOST=True, ALLOWED_HOSTS=["*"]):
+        answer = asyncio.run(call(mount("/api", make_api(), host_check=checks), scope))
+    assert answer.status == status
+    if not checks:
+        assert answer.json() == f"http://testserver{root_path}/api/url"
 
 
 @pytest.mark.parametrize("path", ["/api/sync", "/api/async"])

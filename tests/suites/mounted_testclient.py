@@ -32,6 +32,12 @@ AT_ROOT = os.environ.get("FOREIGN_PLACE") == "root"
 PREFIX = "" if AT_ROOT else "/djfast-mounted"
 MOUNTED = os.environ.get("FOREIGN_MODE", "plain") == "mounted"
 
+# By which the clients of the suites call their apps. A project lists its own likewise.
+HOSTS = [
+    *("testserver", "test", "testapp", "localhost", "127.0.0.1", "internal", "listener"),
+    *(".example", ".example.com", ".example.org", "[2001:db8::1]"),
+]
+
 urlpatterns: list[Any] = []
 handler404 = "mounted_testclient.not_found"
 
@@ -55,8 +61,7 @@ def configure_django() -> None:
     scratch = Path(os.environ["FOREIGN_SCRATCH"])
     (scratch / "static").mkdir(exist_ok=True)
     settings.configure(
-        # The hosts that the clients of the suites name, where a test has none of its own to try.
-        ALLOWED_HOSTS=["testserver", "test", "testapp", "localhost", "127.0.0.1"] if DEFAULTS else ["*"],
+        ALLOWED_HOSTS=HOSTS if DEFAULTS else ["*"],
         # Their tests compare whole schemas.
         DJFAST_MOUNT={} if DEFAULTS else {"error_responses": False},
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": scratch / "db.sqlite3"}},
