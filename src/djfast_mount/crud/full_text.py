@@ -24,6 +24,7 @@ class FullText(Search):
     def __init__(self, *fields: str, config: str | None = None) -> None:
         if not fields or any("__" in name for name in fields):
             raise ValueError(f"FullText() got {fields!r}. Name fields of the model itself.")
+        self.fields = fields
         self._vector = SearchVector(*fields, config=config)
         self._config = config
 

@@ -175,9 +175,19 @@ class ModelRouter(APIRouter):
 
     # How it is put together ------------------------------------------------------------------------------------------
 
-    def exposure(self) -> Exposure:
-        """Returns what the resource shows of its rows, those of its children too."""
-        children = [(child.schema, child._options.get("parent"), child.exposure()) for child in self._children]
+    def exposure(self, *, permissions: bool = False) -> Exposure:
+        """Returns what the resource shows of its rows, and of those of children that ask for nothing more to be read.
+
+        Args:
+            permissions: Whether a router above asks for Django's permissions.
+        """
+        permissions = permissions or bool(self._options.get("permissions"))
+        children = [
+            (child.schema, child._options.get("parent"), child.exposure())
+            for child in self._children
+            # A filter of the parent would tell what may be read at the child alone.
+            if not (permissions or any(child._options.get(name) for name in ("scopes", "security", "permissions")))
+        ]
         return whole_exposure(self.schema, children)
 
     @property
@@ -198,8 +208,9 @@ class ModelRouter(APIRouter):
         """Makes the resource anew, below `parent`, and has the routes follow."""
         try:
             make_bodies = partial(bodies_of, self.schema, self._options)
+            shown = self.exposure(permissions=parent is not None and bool(parent.permissions))
             self.resource = resource_of(
-                self.schema, self._options, self.exposure(), make_bodies, _Hooks(self), self.prefix, parent
+                self.schema, self._options, shown, make_bodies, _Hooks(self), self.prefix, parent
             )
         except ConfigurationError as error:
             raise ConfigurationError(f"{label_of(self.schema, self.prefix)}: {error}") from error

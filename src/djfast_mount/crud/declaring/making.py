@@ -15,7 +15,7 @@ from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.keys import foreign_key, keys_of, singular_of
 from djfast_mount.crud.declaring.options import RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
-from djfast_mount.crud.declaring.shown import exposure_of
+from djfast_mount.crud.declaring.shown import exposure_of, masked_fields
 from djfast_mount.crud.pages.cursors import Cursor
 from djfast_mount.crud.query.filters import RESERVED, Filters
 from djfast_mount.crud.query.ordering import Ordering
@@ -89,7 +89,7 @@ def resource_of(
     parent_key = foreign_key(model, parent.model, options.get("parent")) if parent is not None else None
     name = options.get("name") or singular_of(model, parent.name if parent is not None else None)
     deletion = _deletion(options.get("delete", False), model)
-    search = _search(options.get("search", ()), model)
+    search = _search(options.get("search", ()), schema)
     skip = {"tenant_id"} if parent_key is None else {"tenant_id", parent_key.name, parent_key.attname}
     own_rows = options.get("rows")
     security = options.get("security")
@@ -134,9 +134,16 @@ def _deletion(given: bool | Deletion, model: type[Model]) -> Deletion:
     return deletion
 
 
-def _search(given: Sequence[str] | Search, model: type[Model]) -> Search | None:
+def _search(given: Sequence[str] | Search, schema: Any) -> Search | None:
     if not given:
         return None
     search = given if isinstance(given, Search) else Words(given)
-    search.check(model)
+    search.check(declared(schema).model)
+    masked = masked_fields(schema)
+    for name in search.fields:
+        if name in masked or any(name.startswith(f"{each}__") for each in masked):
+            raise ConfigurationError(
+                f"search= names {name!r}, which {schema.__name__} shows to some callers alone: a search would tell "
+                "everybody. Take it out of search=."
+            )
     return search

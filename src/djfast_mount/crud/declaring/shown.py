@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db import models
@@ -11,7 +11,7 @@ from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.schemas.declaring.declaration import Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import orm_of
 
-__all__ = ["exposure_of"]
+__all__ = ["exposure_of", "masked_fields"]
 
 
 def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> Exposure:
@@ -39,3 +39,16 @@ def _of_shape(shape: Shape) -> Exposure:
             key = found.related_model._meta.pk
             related[member.source] = Exposure(found.related_model, {key.name: key})
     return Exposure(shape.model, fields, related)
+
+
+def masked_fields(schema: Any) -> set[str]:
+    """Returns what `schema` shows to some callers alone, as lookups: ``departments__budget``."""
+    return set(_masked(shape_of(schema), ""))
+
+
+def _masked(shape: Shape, path: str) -> Iterator[str]:
+    for member in shape.members:
+        if orm_of(shape.schema.model_fields[member.name]).read_scopes:
+            yield path + member.source
+        elif member.shape is not None:
+            yield from _masked(member.shape, f"{path}{member.source}__")

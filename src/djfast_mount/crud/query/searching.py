@@ -20,6 +20,9 @@ _MOST_WORDS = 20
 class Search:
     """How the parameter ``search`` finds rows."""
 
+    fields: Sequence[str] = ()
+    """The fields that it looks into."""
+
     def check(self, model: type[Model]) -> None:
         """Raises ConfigurationError when `model` cannot be searched so."""
 
@@ -36,6 +39,7 @@ class Words(Search):
     """
 
     def __init__(self, fields: Sequence[str]) -> None:
+        self.fields = tuple(fields)
         self._ways = [tuple(name.split("__")) for name in fields]
 
     def check(self, model: type[Model]) -> None:
