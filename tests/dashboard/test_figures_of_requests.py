@@ -80,11 +80,20 @@ def test_routes_of_both_halves_are_counted(client: Client, root_path: str) -> No
     assert not [path for _, path, *_ in rows(client, "requests") if "/seen/items/7" in path]
 
 
-def test_the_page_does_not_count_itself(client: Client) -> None:
-    """To look is no request of the project."""
-    for path in ("/admin/mount/", "/admin/mount/figures.json"):
-        assert client.get(path).status_code == 200
-    assert not [path for _, path, *_ in rows(client, "requests") if "/mount/" in path]
+@pytest.mark.parametrize("path", ["/admin/mount/", "/admin/mount/figures.json"])
+def test_the_page_does_not_count_itself(client: Client, root_path: str, path: str) -> None:
+    """To look is no request of the project; to be refused is."""
+
+    def counted() -> list[str]:
+        return [row[3] for row in rows(client, "requests") if f"GET {root_path}{path}" in row]
+
+    before = counted()
+    assert client.get(path).status_code == 200
+    assert counted() == before
+    client.cookies.clear()
+    assert client.get(path).status_code in (302, 403)
+    client.force_login(User.objects.get())
+    assert counted() != before
 
 
 def test_errors_are_counted(client: Client, root_path: str) -> None:

@@ -66,9 +66,9 @@ def _page(request: HttpRequest) -> HttpResponse:
 @login_not_required  # It answers 403 where a redirect would be of no use to a script.
 async def events(request: HttpRequest) -> HttpResponseBase:
     """What the page shows, as server-sent events, for a minute."""
-    figures.leave_out(current_record())
     if not await sync_to_async(may_see)(request):
         return HttpResponseForbidden()
+    figures.leave_out(current_record())
     root = _served_by()
     response = StreamingHttpResponse(_events(root), content_type="text/event-stream")
     response["X-Accel-Buffering"] = "no"  # nginx would keep events until it has enough of them.
@@ -80,9 +80,9 @@ async def events(request: HttpRequest) -> HttpResponseBase:
 @login_not_required
 async def figures_as_json(request: HttpRequest) -> HttpResponseBase:
     """What the page shows, as JSON: for the staff, and for `manage.py mount_top`."""
-    figures.leave_out(current_record())
     if not await sync_to_async(_may_see_figures)(request):
         return HttpResponseForbidden()
+    figures.leave_out(current_record())
     return HttpResponse(look(_served_by()), content_type="application/json")
 
 
