@@ -118,6 +118,17 @@ OPTIONS: dict[str, Option] = {
         None,
         "the form of the access log that takes the place of the server's, with telemetry; None: there is none",
     ),
+    "metrics_path": _setting(kinds.PATH_OR_NONE, None, "where Prometheus finds metrics, with telemetry; None: nowhere"),
+    "metrics_token": _setting(
+        kinds.SECRET_OR_NONE, None, "what has to be sent as `Authorization: Bearer` to read the metrics"
+    ),
+    "metrics_access": _setting(
+        kinds.one_of("token", "public"),
+        "token",
+        "who may read the metrics without `DEBUG`: those who send the token, or everybody",
+    ),
+    "opentelemetry": _setting(kinds.FLAG, False, "whether each request is a span of OpenTelemetry, with telemetry"),
+    "sentry": _setting(kinds.FLAG, False, "whether each request is a transaction of Sentry, with telemetry"),
     "repeated_after": _setting(
         kinds.whole_number(1, "a whole number from 1 up"),
         10,

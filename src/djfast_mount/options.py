@@ -37,6 +37,7 @@ __all__ = [
     "PREFIX",
     "SECONDS",
     "SECONDS_FROM_0",
+    "SECRET_OR_NONE",
     "Kind",
     "Options",
     "one_of",
@@ -71,6 +72,11 @@ class Options(TypedDict, total=False):
     request_id: str | None
     server_timing: bool | None
     access_log: Literal["text", "json"] | None
+    metrics_path: str | None
+    metrics_token: str | None
+    metrics_access: Literal["token", "public"]
+    opentelemetry: bool
+    sentry: bool
     repeated_after: int
     static_memory: int
     send_timeout: float
@@ -153,6 +159,10 @@ PERMISSION_OR_NONE = Kind(
     'a permission such as "auth.view_user", or None',
 )
 HEADER_OR_NONE = Kind(_header, 'the name of a header such as "X-Request-ID", or None')
+SECRET_OR_NONE = Kind(
+    lambda value: value is None or (isinstance(value, str) and len(value) >= 16 and value.isascii()),
+    "a text of 16 ASCII characters or more, or None",
+)
 PATHS = Kind(lambda value: isinstance(value, str | Mapping), "a path, or a mapping of paths to apps")
 PREFIX = Kind(
     lambda value: isinstance(value, str) and value[:1] in ("", "/"), 'a path such as "/server", or "" for none'

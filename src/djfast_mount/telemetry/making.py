@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
+from django.utils.module_loading import import_string
+from starlette.types import ASGIApp
 
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
@@ -16,11 +19,12 @@ from djfast_mount.telemetry.request_ids import RequestIDs
 from djfast_mount.telemetry.server_timing import ServerTiming
 from djfast_mount.telemetry.threads import ObservedOwnThread, ObservedPoolThread, ObservedThreads
 from djfast_mount.telemetry.watching import Watcher, Watching
+from djfast_mount.threads.pool import Pool
 
 __all__ = ["Unobserved", "make_layers"]
 
 # What is nothing without telemetry.
-_NEED_TELEMETRY = ("access_log", "server_timing")
+_NEED_TELEMETRY = ("access_log", "metrics_path", "opentelemetry", "sentry", "server_timing")
 
 
 def make_layers(sender: object, threads: int | None, wait_timeout: float, grace: float | None) -> Unobserved:
@@ -43,7 +47,8 @@ def make_layers(sender: object, threads: int | None, wait_timeout: float, grace:
         hooks=ObservedPoolThread,
         own_thread=ObservedOwnThread,
     )
-    return Observation(observed, Watching(option("repeated_after"), _watchers()))
+    watching = Watching(option("repeated_after"), _watchers(observed.pool))
+    return Observation(observed, watching, _paths())
 
 
 def _check_nothing_is_asked() -> None:
@@ -55,8 +60,39 @@ def _check_nothing_is_asked() -> None:
             )
 
 
-def _watchers() -> Iterator[Watcher]:
+def _optional(name: str, extra: str) -> Any:
+    """Returns what stands under `name` in this room: in a module that imports a package which is optional."""
+    try:
+        return import_string(f"djfast_mount.telemetry.{name}")
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"settings.{SETTING} asks for {extra}, and {error.name} is not installed. "
+            f"Install it: pip install 'djfast-mount[{extra}]'."
+        ) from error
+
+
+def _paths() -> dict[str, ASGIApp]:
+    path = option("metrics_path")
+    if path is None:
+        return {}
+    token = option("metrics_token")
+    if token is None and option("metrics_access") == "token" and not settings.DEBUG:
+        raise ConfigurationError(
+            f"settings.{SETTING}['metrics_path'] is {path!r}, and there is no token: everybody could read the metrics. "
+            f"Set 'metrics_token', or 'metrics_access' to 'public' if the path cannot be reached from outside."
+        )
+    metrics: ASGIApp = _optional("prometheus.Metrics", "prometheus")(token)
+    return {path: metrics}
+
+
+def _watchers(pool: Pool) -> Iterator[Watcher]:
     """Yields those that the settings ask for, the outermost first."""
+    if option("opentelemetry"):
+        yield _optional("tracing.Tracing", "opentelemetry")(pool)
+    if option("sentry"):
+        yield _optional("sentry.SentryWatcher", "sentry")()
+    if option("metrics_path") is not None:
+        yield _optional("prometheus.PrometheusWatcher", "prometheus")(pool)
     if (header := option("request_id")) is not None:
         yield RequestIDs(header)
     if (form := option("access_log")) is not None:

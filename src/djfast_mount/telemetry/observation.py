@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.signals import got_request_exception
@@ -20,10 +21,15 @@ __all__ = ["Observation"]
 
 
 class Observation(Unobserved):
-    """The layers of a root whose telemetry is on."""
+    """The layers of a root whose telemetry is on.
 
-    def __init__(self, threads: RequestThreads, watching: Watching) -> None:
+    Args:
+        paths: What the root answers itself, by its path.
+    """
+
+    def __init__(self, threads: RequestThreads, watching: Watching, paths: Mapping[str, ASGIApp]) -> None:
         super().__init__(threads)
+        self.paths = paths
         self._watching = watching
         count_statements()
         got_request_exception.connect(_note_error, dispatch_uid="djfast_mount.telemetry")
