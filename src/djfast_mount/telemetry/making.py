@@ -88,7 +88,7 @@ def _paths() -> dict[str, ASGIApp]:
 def _watchers(pool: Pool) -> Iterator[Watcher]:
     """Yields those that the settings ask for, the outermost first."""
     if option("opentelemetry"):
-        yield _optional("tracing.Tracing", "opentelemetry")(pool)
+        yield _optional("tracing.Tracing", "opentelemetry")()
     if option("sentry"):
         yield _optional("sentry.SentryWatcher", "sentry")()
     if option("metrics_path") is not None:

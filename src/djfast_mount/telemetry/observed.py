@@ -90,12 +90,16 @@ class _Observed(RequestRecord):
         if self.statements is not None:
             self.queries, self.query_time = self.statements.count, self.statements.seconds
 
-    def note_statement(self, sql: Any, params: Any, seconds: float) -> None:
+    def note_wait(self, seconds: float) -> None:
+        """Notes that a thread has been waited for. Runs on it."""
+        tell(self.watching.note_wait, self, seconds)
+
+    def note_statement(self, sql: Any, params: Any, seconds: float, vendor: str) -> None:
         """Notes one that has been executed. Runs on the thread that sent it."""
         if self.statements is None:
             self.statements = Statements(self.watching.repeated_after)
         self.statements.note(sql, params, seconds, self)
-        tell(self.watching.note_statement, self, sql, seconds)
+        tell(self.watching.note_statement, self, sql, seconds, vendor)
 
     def fail(self, error: BaseException) -> None:
         """Notes an exception that no handler of the project has answered. Runs on any thread."""

@@ -25,7 +25,7 @@ from django.db.backends.signals import connection_created
 
 from djfast_mount.telemetry.record import Repeated, current
 
-__all__ = ["Statements", "count_statements", "count_statements_here"]
+__all__ = ["Statements", "count_statements", "count_statements_here", "shown"]
 
 # Texts that are told apart in one request. What comes after them is counted, but not as repeated.
 _MOST = 200
@@ -80,13 +80,13 @@ class Statements:
         """Returns those that were sent too often, the most frequent first."""
         if self._locations is None:
             return ()
-        found = [Repeated(_shown(shape), self._times[shape], place) for shape, place in self._locations.items()]
+        found = [Repeated(shown(shape), self._times[shape], place) for shape, place in self._locations.items()]
         return tuple(sorted(found, key=lambda each: -each.times))
 
 
-def _shown(shape: str) -> str:
-    """The statement for people: without the values that its text may hold, and no longer than one reads."""
-    text = _PLACES.sub("%s, ...", _VALUE.sub("?", shape))
+def shown(sql: Any) -> str:
+    """Returns a statement for people: without the values that its text may hold, and no longer than one reads."""
+    text = _PLACES.sub("%s, ...", _VALUE.sub("?", sql if type(sql) is str else str(sql)))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -117,7 +117,7 @@ def _measure(execute: Callable[..., Any], sql: Any, params: Any, many: bool, con
     try:
         return execute(sql, params, many, context)
     finally:
-        asker.note_statement(sql, params, perf_counter() - began)
+        asker.note_statement(sql, params, perf_counter() - began, context["connection"].vendor)
 
 
 def _location(asker: _Asker) -> str:

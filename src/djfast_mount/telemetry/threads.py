@@ -20,11 +20,23 @@ __all__ = ["ObservedOwnThread", "ObservedPoolThread", "ObservedThreads"]
 class ObservedPoolThread(PoolThread):
     """The hooks of a spell on a worker, whose time is added up."""
 
+    def begin(self, lease: Lease) -> None:
+        if lease.waited > lease.told:
+            _tell_of_wait(lease)
+        super().begin(lease)
+
     def end(self, lease: Lease) -> None:
         try:
             super().end(lease)
         finally:
             lease.spent += monotonic() - lease.since
+
+
+def _tell_of_wait(lease: Lease) -> None:
+    seconds, lease.told = lease.waited - lease.told, lease.waited
+    observed: Any = current.get()
+    if observed is not None and not observed.over:
+        observed.note_wait(seconds)
 
 
 class ObservedOwnThread(OwnThread):

@@ -16,8 +16,8 @@ Headers = list[tuple[bytes, bytes]]
 class Watcher:
     """What is done with each request. A subclass overrides what it needs; the rest is never called.
 
-    All but `fail` and `note_statement` run on the event loop, in the task of the request. `observed` is the request
-    that is served. What one raises is logged, and neither the request nor another watcher hears of it.
+    All but `fail` and those that note something run on the event loop, in the task of the request. `observed` is the
+    request that is served. What one raises is logged, and neither the request nor another watcher hears of it.
     """
 
     def begin(self, observed: Any) -> None:
@@ -29,8 +29,15 @@ class Watcher:
     def fail(self, observed: Any, error: BaseException) -> None:
         """An exception was raised that no handler of the project has answered. Runs on any thread."""
 
-    def note_statement(self, observed: Any, sql: Any, seconds: float) -> None:
-        """A statement has been executed. Runs on the thread that sent it, in the context of the caller."""
+    def note_statement(self, observed: Any, sql: Any, seconds: float, vendor: str) -> None:
+        """A statement has been executed. Runs on the thread that sent it, in the context of the caller.
+
+        Args:
+            vendor: Django's name for the kind of the database.
+        """
+
+    def note_wait(self, observed: Any, seconds: float) -> None:
+        """The request has got a thread, for which it has waited. Runs on that thread, in the request's context."""
 
     def end(self, observed: Any) -> None:
         """The request has ended, and its record is complete."""
@@ -53,6 +60,7 @@ class Watching:
         self.begin = _overridden(found, "begin")
         self.start = _overridden(found, "start")
         self.fail = _overridden(found, "fail")
+        self.note_wait = _overridden(found, "note_wait")
         self.note_statement = _overridden(found, "note_statement")
         self.end = _overridden(reversed(found), "end")
 

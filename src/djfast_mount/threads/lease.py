@@ -67,6 +67,7 @@ class Lease(Claim):
     open = False  # for the hooks: whether request_started has been sent, and request_finished has not
     carried: dict[Any, Any] | None = None  # for the hooks: what goes along to the next worker
     spent = 0.0  # for the hooks: seconds that its spells have lasted
+    told = 0.0  # for the hooks: seconds of waiting that they have told of
     calling = False  # whether a call runs on the worker
     parking = False  # on the worker only: whether the spell ends so that the slot can be lent on
     kept = False  # whether something of the request was on a connection after the last call. Written on the worker
