@@ -64,7 +64,7 @@ DOCUMENTED = {
 }
 PRIVATE_NAME = re.compile(r"_[a-zA-Z]\w*[a-zA-Z0-9]")
 # What begins so and is written as a string, and is no name of others: attributes of requests, words in queries.
-OUR_STRINGS = re.compile(r"_djfast_mount_\w+|_value|_measure|_id|_sa|_lock|_all")
+OUR_STRINGS = re.compile(r"_djfast_mount_\w+|_value|_measure|_id|_sa|_lock|_all|_OTHER")
 LAZY_IMPORTS_ALLOWED = {"__init__", "pytest_plugin"}
 WORDS_TO_AVOID = {"manager", "helper", "util", "utils", "wrapper", "bridge", "adapter", "base", "core", "common"}
 

@@ -72,6 +72,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 OF_THE_USER = {"httpx", "pytest", "uvicorn"}
 # What pydantic asks for itself: the one version of its core, and the TypedDict that it wants before Python 3.12.
 PINNED = {"pydantic_core", "typing_extensions"}
+# Those whose packages are imported.
+USED = ("brotli", "jwt", "opentelemetry", "prometheus", "rich", "sentry")
 REQUIREMENTS = [*PROJECT["dependencies"], *(requirement for extra in EXTRAS.values() for requirement in extra)]
 
 
@@ -82,7 +84,7 @@ def name_of(requirement: str) -> str:
 def test_every_import_is_a_requirement() -> None:
     """What the package imports it asks for, itself or by an extra, be it a requirement of a requirement too."""
     known = importlib.metadata.packages_distributions()
-    asked = {name_of(requirement) for extra in ("brotli", "jwt", "rich") for requirement in EXTRAS[extra]}
+    asked = {name_of(requirement) for extra in USED for requirement in EXTRAS[extra]}
     asked |= {name_of(requirement) for requirement in PROJECT["dependencies"]} | OF_THE_USER | PINNED
     package = Path(djfast_mount.__file__).parent
     for path in package.rglob("*.py"):

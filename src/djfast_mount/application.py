@@ -24,8 +24,6 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount.conf import SETTING
-from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.health import Health
 from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
@@ -182,12 +180,8 @@ class MountedApplication(Root):
     def _answer_itself(self, taken: set[str]) -> None:
         """Finds what the root answers itself. `taken` are the prefixes of others."""
         layers = self._layers
-        for path in layers.paths.keys() & taken:
-            raise ConfigurationError(
-                f"settings.{SETTING}['metrics_path'] is {path!r}, which is mounted already. Give another path."
-            )
-        self.health = Health(self._threads, {*taken, *layers.paths})
-        self.own_paths = {**self.health.paths, **layers.paths}
+        self.health = Health(self._threads, taken, layers.paths)
+        self.own_paths = {**layers.paths, **self.health.paths}
         self._own = {path: layers.led_to(app, "health", path) for path, app in self.own_paths.items()}
 
     def _look_behind(self, elsewhere: ASGIApp) -> None:

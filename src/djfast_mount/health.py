@@ -17,10 +17,10 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 from django.db import connections, router
@@ -59,12 +59,15 @@ class Health:
     Args:
         threads: Where the databases are asked.
         taken: Paths that are no longer to be had: the prefixes of the apps.
+        others: What the root answers besides, by path.
 
     `paths` maps each path, inside of the outer prefix, to the ASGI app that answers it. Made at start-up; raises
     ConfigurationError where a path is taken.
     """
 
-    def __init__(self, threads: RequestThreads, taken: Collection[str] = ()) -> None:
+    def __init__(
+        self, threads: RequestThreads, taken: Collection[str] = (), others: Mapping[str, ASGIApp] = MappingProxyType({})
+    ) -> None:
         self._threads = threads
         self._limit: float = option("ready_timeout")
         self._drain = Drain(option("drain"))
@@ -73,8 +76,10 @@ class Health:
         self._migrations: dict[str, tuple[str, float]] = {}  # by alias: the answer, and when it came
         self._last = ""
         self.paths: dict[str, ASGIApp] = {}
+        for other in others:
+            _checked("metrics_path", other, taken)
         for key, app in (("health_path", self.alive), ("ready_path", self.ready)):
-            path = _checked(key, option(key), {*taken, *self.paths})
+            path = _checked(key, option(key), {*taken, *others, *self.paths})
             if path is not None:
                 self.paths[path] = app
         for name in _ACCESS_LOGS:
