@@ -168,7 +168,7 @@ def servers(session: nox.Session) -> None:
 @nox.session
 def fleet(session: nox.Session) -> None:
     """Workers and instances that are restarted under load, behind nginx. Needs nginx."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", "channels-redis>=4.2")
     session.run("pytest", "tests/fleet", "--db", "postgres", *session.posargs)
 
 
