@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from djfast_mount.health import Health
 from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
+from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import route_paths, route_taking, takes
 from djfast_mount.routing.placement import Placement, RoutesOf, note_placement, outer_of
 from djfast_mount.routing.prefixes import (
@@ -156,7 +157,8 @@ class MountedApplication(Root):
         self._known_hosts = _Everything() if hosts is None else hosts.known
         self._follow_script_name()
         self._layers = layers
-        self._threads = threads = layers.threads
+        threads: RequestThreads = layers.threads
+        self._threads = threads
         self._answer_itself({*apps, django_prefix})
         self._look_behind(elsewhere)
         self._lifespans = lifespans = ServedLifespans(
@@ -186,7 +188,7 @@ class MountedApplication(Root):
 
     def _look_behind(self, elsewhere: ASGIApp) -> None:
         self.elsewhere = elsewhere
-        files = elsewhere if isinstance(elsewhere, StaticFiles) else None
+        self.static_files = files = elsewhere if isinstance(elsewhere, StaticFiles) else None
         self._serve_elsewhere = self._layers.led_to(files.serve, "static") if files else elsewhere
         self._django = files.app if files else elsewhere
 

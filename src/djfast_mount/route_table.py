@@ -15,20 +15,12 @@ from fastapi.security.base import SecurityBase
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
 from djfast_mount.apis.tree import unwrapped
-from djfast_mount.auth.permissions import permissions_asked_by
-from djfast_mount.auth.users import current_user, optional_user, staff_user, superuser
+from djfast_mount.auth.permissions import audience_of, permissions_asked_by
 from djfast_mount.routing.prefixes import PrefixRouter, namespace_of
 from djfast_mount.routing.root import Root
-from djfast_mount.staticfiles.app import StaticFiles
 
 __all__ = ["Route", "route_table", "rows_elsewhere", "taking_prefix"]
 
-_USERS: dict[Any, str] = {
-    optional_user: "optional user",
-    current_user: "user",
-    staff_user: "staff",
-    superuser: "superuser",
-}
 _READ = ("GET", "HEAD")
 _LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
@@ -79,9 +71,8 @@ def taking_prefix(app: Root, path: str) -> str:
 
 def rows_elsewhere(app: Root) -> Iterator[Route]:
     """Yields the static files' rows, then those of Django's URLconf, as if no prefix took any of them away."""
-    files = app.elsewhere  # the root's own, in the order that mount() gave them
-    if isinstance(files, StaticFiles):
-        yield from (Route(path, _READ, "", "static", True, "") for path in files.paths())
+    if app.static_files is not None:
+        yield from (Route(path, _READ, "", "static", True, "") for path in app.static_files.paths())
     if app.serves_django:
         yield from _django_rows(get_resolver().url_patterns, f"{app.django_prefix}/", "")
 
@@ -132,9 +123,8 @@ def _auth_of_dependant(dependant: Dependant | None) -> str:
         return ""
     calls = list(_calls(dependant))
     permissions = [name for call in calls for name in permissions_asked_by(call)]
-    users = [name for known, name in _USERS.items() if known in calls]
     schemes = [call.scheme_name for call in calls if isinstance(call, SecurityBase)]
-    return ", ".join(dict.fromkeys(permissions or users[-1:] or schemes))
+    return ", ".join(dict.fromkeys(permissions or audience_of(calls) or schemes))
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

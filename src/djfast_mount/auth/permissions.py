@@ -1,9 +1,9 @@
-"""The names of Django's permissions: which there are, and what a wrong one was meant to be."""
+"""Whom dependencies let pass, and the names of Django's permissions: which there are, and what a wrong one meant."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,7 +15,14 @@ from django.contrib.auth import get_permission_codename
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["check_permission", "check_spelling", "note_asker", "permissions_asked_by"]
+__all__ = [
+    "audience_of",
+    "check_permission",
+    "check_spelling",
+    "note_asker",
+    "note_audience",
+    "permissions_asked_by",
+]
 
 # Backends that know no permissions but those of the models and of the table.
 _DJANGO_BACKENDS = {
@@ -23,7 +30,20 @@ _DJANGO_BACKENDS = {
     for name in ("AllowAllUsersModelBackend", "AllowAllUsersRemoteUserBackend", "ModelBackend", "RemoteUserBackend")
 }
 _seen: set[str] = set()  # the names that the table has been found to hold
+_AUDIENCES = ("optional user", "user", "staff", "superuser")  # The strictest comes last.
+_audiences: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 _askers: WeakKeyDictionary[Callable[..., Any], tuple[str, ...]] = WeakKeyDictionary()
+
+
+def note_audience(dependency: Callable[..., Any], audience: str) -> None:
+    """Remembers that `dependency` is for `audience`, one of `_AUDIENCES`."""
+    _audiences[dependency] = audience
+
+
+def audience_of(dependencies: Iterable[object]) -> list[str]:
+    """Returns the strictest audience that any of `dependencies` is for; none where no such dependency is among them."""
+    found = {_audiences.get(dependency, "") for dependency in dependencies if inspect.isfunction(dependency)}
+    return [audience for audience in _AUDIENCES if audience in found][-1:]
 
 
 def note_asker(dependency: Callable[..., Any], names: tuple[str, ...]) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from django.conf import settings
 from fastapi import Depends, HTTPException
 
-from djfast_mount.auth.permissions import check_permission, check_spelling, note_asker
+from djfast_mount.auth.permissions import check_permission, check_spelling, note_asker, note_audience
 from djfast_mount.auth.schemes import Scheme, api_key, authenticated, bearer, challenges, session
 from djfast_mount.django_for_api.request import get_request
 from djfast_mount.exceptions import ConfigurationError
@@ -88,6 +88,15 @@ StaffUser = Annotated[User, Depends(staff_user)]
 """The user who calls; 401 when there is none, 403 when it is not of the staff."""
 SuperUser = Annotated[User, Depends(superuser)]
 """The user who calls; 401 when there is none, 403 when it is no superuser."""
+
+
+for dependency, audience in (
+    (optional_user, "optional user"),
+    (current_user, "user"),
+    (staff_user, "staff"),
+    (superuser, "superuser"),
+):
+    note_audience(dependency, audience)
 
 
 def require_perm(*names: str, obj: Callable[..., Any] | None = None) -> Any:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
+from collections.abc import Callable
 
-from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.management.probes.findings import QUIET_PROBES, findings
-from djfast_mount.management.probes.target import Target
 from djfast_mount.routing.root import Root
 
 __all__ = ["Doctor", "doctor"]
@@ -29,6 +26,8 @@ class Doctor:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running = False  # guarded by _lock
+        self.findings: Callable[[Root], list[CheckMessage]] = lambda _: []
+        """What looks; djfast_mount.dashboard.urls puts it here."""
         self._asked = 0.0  # guarded by _lock; time.time()
         self.found: list[CheckMessage] = []  # Replaced as a whole.
 
@@ -50,7 +49,7 @@ class Doctor:
 
     def _look(self, root: Root) -> None:
         try:
-            self.found = _findings(root)
+            self.found = self.findings(root)
         except Exception as error:
             logger.exception("The doctor failed.")
             hint = "The log has its traceback. Run `manage.py mount_doctor`."
@@ -59,17 +58,6 @@ class Doctor:
             with self._lock:
                 self._running = False
                 self._asked = time.time()
-
-
-def _findings(root: Root) -> list[CheckMessage]:
-    target = Target(
-        root=root,
-        workers=int(os.environ.get("WEB_CONCURRENCY") or 1),
-        instances=1,
-        calls_endpoints=False,
-        production=not settings.DEBUG,
-    )
-    return findings(target, QUIET_PROBES)
 
 
 doctor = Doctor()

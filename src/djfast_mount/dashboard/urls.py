@@ -6,12 +6,20 @@ path("admin/", admin.site.urls),
 
 from __future__ import annotations
 
+import os
+
 from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage
 from django.urls import path
 
 from djfast_mount.dashboard import leaks, process, views
+from djfast_mount.dashboard.doctor import doctor
 from djfast_mount.dashboard.figures import listen
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.management.probes.findings import QUIET_PROBES, findings
+from djfast_mount.management.probes.target import Target
+from djfast_mount.routing.root import Root
 
 __all__ = ["app_name", "urlpatterns"]
 
@@ -32,3 +40,17 @@ urlpatterns = [
 listen()
 process.watch()
 leaks.watch()
+
+
+def _findings(root: Root) -> list[CheckMessage]:
+    target = Target(
+        root=root,
+        workers=int(os.environ.get("WEB_CONCURRENCY") or 1),
+        instances=1,
+        calls_endpoints=False,
+        production=not settings.DEBUG,
+    )
+    return findings(target, QUIET_PROBES)
+
+
+doctor.findings = _findings

@@ -11,10 +11,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,6 +21,7 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from djfast_mount.database.in_use import in_transaction, is_shared, keep_open, left_open, may_close, throw_away
 from djfast_mount.database.sessions import Stock, close_raw, session_of, watch_connections
 from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.exceptions import MountError
@@ -36,12 +35,7 @@ __all__ = [
     "OwnThread",
     "PoolThread",
     "begun",
-    "in_transaction",
-    "keep_open",
-    "left_open",
-    "may_close",
     "note_started",
-    "throw_away",
 ]
 
 logger = logging.getLogger("djfast_mount.connections")
@@ -53,10 +47,6 @@ begun: list[Callable[[], None]] = []
 No receiver of the signal would do: the order of receivers changes, and Django's own closes a connection that is in a
 transaction (its test client takes that one out and puts it in again, at the end).
 """
-
-
-left_open: list[Callable[[Lease, str], None]] = []
-"""Called with a lease whose request has left a transaction open, and the alias of the database, on its thread."""
 
 
 def _announce(lease: Lease, sender: object, found: Sequence[BaseDatabaseWrapper] | None = None) -> None:
@@ -181,7 +171,7 @@ class OwnThread:
         """Nothing: the thread goes on."""
 
     def _unwind(self, connection: BaseDatabaseWrapper, lease: Lease) -> None:
-        if _kept[connection] > 1:
+        if is_shared(connection):
             return  # Requests share it: what is open may be another's. The last one to end leaves nothing.
         blocks = connection.atomic_blocks
         depth = self._depths.get(connection.alias, 0)
@@ -212,17 +202,6 @@ def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
         _tell_of_transaction(connection.alias, lease)
         throw_away(connection)
     return True
-
-
-def throw_away(connection: BaseDatabaseWrapper) -> None:
-    """Closes a connection in whatever state it is, and takes it off the calling thread."""
-    with contextlib.suppress(Exception):
-        connection.close()
-    session = session_of(connection)
-    if session is None:
-        del connections[connection.alias]
-    else:
-        session.detach()
 
 
 def _keeps(connection: BaseDatabaseWrapper) -> bool:
@@ -262,46 +241,6 @@ def _unpack(luggage: Stock) -> None:
                 session.surrender(worker.slot.stock)
                 session.detach()
         connections[alias] = connection
-
-
-def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Returns whether a transaction is open on `connection`, whoever has begun it. Asks no server; for any thread."""
-    if connection.in_atomic_block:
-        return True
-    raw = connection.connection
-    if raw is None:
-        return False
-    if connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
-        return True
-    return bool(connection.autocommit) and _driver_in_transaction(raw)
-
-
-def _driver_in_transaction(raw: Any) -> bool:
-    """Whether the driver knows of a transaction that Django does not: a BEGIN sent as SQL."""
-    # psycopg, or psycopg2; their IDLE is 0, and a closed connection's UNKNOWN is not our concern.
-    libpq = getattr(raw, "pgconn", None) or getattr(raw, "info", None)
-    if libpq is not None:
-        return getattr(libpq, "transaction_status", 0) in (1, 2, 3)
-    try:
-        return bool(getattr(raw, "in_transaction", False))  # sqlite3
-    except Exception:  # Closed behind Django's back: it refuses to tell.
-        return False
-
-
-_kept: Counter[BaseDatabaseWrapper] = Counter()  # by how many spells; each used by one thread at a time
-
-
-def keep_open(connection: BaseDatabaseWrapper) -> None:
-    """Has Django's two signals pass over the connection, which they would close, even in a transaction."""
-    _kept[connection] += 1
-    vars(connection)["close_if_unusable_or_obsolete"] = bool
-
-
-def may_close(connection: BaseDatabaseWrapper) -> None:
-    """Takes one `keep_open()` back."""
-    _kept[connection] -= 1
-    if not _kept[connection]:
-        del _kept[connection], vars(connection)["close_if_unusable_or_obsolete"]
 
 
 def _note_started(**_: object) -> None:

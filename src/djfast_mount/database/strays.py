@@ -18,7 +18,7 @@ import threading
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.database.connections import in_transaction
+from djfast_mount.database.in_use import in_transaction
 from djfast_mount.database.signals import is_signalled
 from djfast_mount.database.stray_places import note_place, place
 from djfast_mount.offload.current import Source, current_source, in_flight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -29,6 +29,12 @@ class HealthPaths(Protocol):
     async def ready(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
+class StaticPaths(Protocol):
+    """What answers for static files."""
+
+    def paths(self) -> Iterator[str]: ...
+
+
 class Root(Starlette):
     """What `mount()` returns. It is always a djfast_mount.application.MountedApplication."""
 
@@ -40,6 +46,8 @@ class Root(Starlette):
     """Whether Django gets the paths under a prefix that no route of its app matches."""
     elsewhere: ASGIApp
     """What answers where no prefix matches."""
+    static_files: StaticPaths | None
+    """What answers for static files before the rest; None: nothing does."""
     health: HealthPaths
     own_paths: Mapping[str, ASGIApp]
     """What the root answers itself, by its path inside of the outer prefix: health, and what telemetry shows."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.telemetry.record import Owner
 
 __all__ = ["Unobserved"]
@@ -17,7 +16,7 @@ class Unobserved:
     """The layers of a root whose telemetry is off: there are none.
 
     Args:
-        threads: What runs the apps.
+        threads: What runs the apps: a djfast_mount.request_thread.request.RequestThreads, which is above this module.
     """
 
     note_request: Callable[[Any], None] | None = None
@@ -25,7 +24,7 @@ class Unobserved:
     paths: Mapping[str, ASGIApp] = {}
     """What the root answers itself, by its path inside of the outer prefix."""
 
-    def __init__(self, threads: RequestThreads) -> None:
+    def __init__(self, threads: Any) -> None:
         self.threads = threads
 
     def around(self, app: ASGIApp) -> ASGIApp:

@@ -9,7 +9,6 @@ from typing import Any
 from django.core.signals import got_request_exception
 from starlette.types import ASGIApp
 
-from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.telemetry.layers import Unobserved
 from djfast_mount.telemetry.observed import Part, led_to, observing
 from djfast_mount.telemetry.queries import count_statements
@@ -27,7 +26,7 @@ class Observation(Unobserved):
         paths: What the root answers itself, by its path.
     """
 
-    def __init__(self, threads: RequestThreads, watching: Watching, paths: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, threads: Any, watching: Watching, paths: Mapping[str, ASGIApp]) -> None:
         super().__init__(threads)
         self.paths = paths
         self._watching = watching
