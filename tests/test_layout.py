@@ -68,6 +68,31 @@ OUR_STRINGS = re.compile(r"_djfast_mount_\w+|_value|_measure|_id|_sa|_lock|_all|
 LAZY_IMPORTS_ALLOWED = {"__init__", "pytest_plugin"}
 WORDS_TO_AVOID = {"manager", "helper", "util", "utils", "wrapper", "bridge", "adapter", "base", "core", "common"}
 
+# The rooms, the lowest first. Those of one line know one another.
+RANKS = (
+    {"exceptions", "spelling", "headers", "options"},
+    {"conf", "logs"},
+    {"threads"},
+    {"offload"},
+    {
+        "apis",
+        "auth",
+        "database",
+        "django_for_api",
+        "django_half",
+        "exception_handlers",
+        "routing",
+        "security",
+        "url_names",
+    },
+    {"api_docs", "fastpath", "lifespan", "objects", "staticfiles", "transactions"},
+    {"request_thread", "route_table", "schemas", "tokens"},
+    {"crud", "health", "telemetry", "urls"},
+    {"application", "templatetags"},
+    {"asgi"},
+    {"checks", "dashboard", "management", "testing"},
+    {"apps", "pytest_plugin"},
+)
 # Called by StaticFiles alone, which has looked at the type.
 NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectResponse"}
 
@@ -218,6 +243,19 @@ def test_arrows_go_down(room: str) -> None:
     if not on_the_edge(room):
         assert "asgi" not in rooms_imported(room)
         assert not [below for below in rooms_imported(room) if on_the_edge(below)]
+
+
+@rooms
+def test_rooms_know_no_room_above_them(room: str) -> None:
+    """A room imports from rooms of its own rank and of those below it, for types too."""
+    top = room.split(".", maxsplit=1)[0]
+    if not top.startswith("__"):
+        above = {name for rank in RANKS[rank_of(top) + 1 :] for name in rank}
+        assert not {below for below in rooms_named(room) if below.split(".", maxsplit=1)[0] in above}
+
+
+def rank_of(top: str) -> int:
+    return next(index for index, rank in enumerate(RANKS) if top in rank)
 
 
 def on_the_edge(room: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.core import mail
@@ -25,13 +25,20 @@ from djfast_mount.apis.tree import Found, apps_in, leads_to, unwrapped
 from djfast_mount.conf import option
 from djfast_mount.lifespan import garbage, urlconf
 from djfast_mount.lifespan.participants import Lifespans, Participant
-from djfast_mount.request_thread.request import RequestThreads
 
 __all__ = ["ServedLifespans"]
 
 logger = logging.getLogger("djfast_mount.lifespan")
 
 _STATES = "djfast_mount.lifespan.states"
+
+
+class Threads(Protocol):
+    """What a djfast_mount.request_thread.request.RequestThreads has to do with lifespans."""
+
+    def outside_requests(self, app: ASGIApp) -> ASGIApp: ...
+
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class ServedLifespans:
@@ -49,7 +56,7 @@ class ServedLifespans:
         self,
         apps: Mapping[str, ASGIApp],
         *,
-        threads: RequestThreads,
+        threads: Threads,
         lifespan: Lifespan[Any] | None,
         websocket_app: ASGIApp | None,
         readiness: ASGIApp,
