@@ -256,6 +256,7 @@ def _response(page: DocsPage, request: Request) -> Response:
 
 
 async def _refusal(docs: ApiDocs, request: Request) -> Response | None:
+    """What is answered in the place of the docs to those who may not see them; None to those who may."""
     if docs.access is None:
         return JSONResponse({"detail": "Not Found"}, 404)
     if docs.access == "public" or (docs.access == "auto" and settings.DEBUG):
@@ -266,7 +267,11 @@ async def _refusal(docs: ApiDocs, request: Request) -> Response | None:
         return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
     if user is not None and user.is_active and user.is_staff:
         return None
-    anonymous = user is None or not user.is_authenticated
+    return await _refusal_of_user(docs, request, anonymous=user is None or not user.is_authenticated)
+
+
+async def _refusal_of_user(docs: ApiDocs, request: Request, *, anonymous: bool) -> Response:
+    """A redirect to the login page for a browser, where there is such a page; 401 or 403 for all others."""
     if docs.login and wants_html(request) and request.method in ("GET", "HEAD"):
         url = await run_in_threadpool(contextvars.copy_context().run, _login_url, _script_name(request), anonymous)
         if url is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.db import IntegrityError
-from django.db.models import Model, ProtectedError, RestrictedError
+from django.db.models import BaseConstraint, Model, ProtectedError, RestrictedError
 
 __all__ = ["Violation", "violation"]
 
@@ -148,16 +148,31 @@ def _named(kind: str, name: str | None, table: str | None, columns: Sequence[str
     # It may not tell the table; the fields are known all the same where all models call them so.
     named = {found for model in models if (found := _fields(model, sought))}
     fields = named.pop() if len(named) == 1 else ()
-    for constraint, owner in ((constraint, model) for model in models for constraint in model._meta.constraints):
-        about = _about(constraint, owner)
-        if constraint.name == name or (name is None and kind == "unique" and fields and set(about) == set(fields)):
-            message = constraint.violation_error_message
-            custom = message != constraint.default_violation_error_message
-            said = str(constraint.get_violation_error_message()) if custom else None
-            return Violation(kind, constraint.name, fields or about, said)
-    if name is None and kind == "unique" and table and columns:
-        name = ", ".join(f"{table}.{column}" for column in columns)  # as SQLite says it
-    return Violation(kind, name, fields)
+    # SQLite tells the columns of a unique constraint, and not its name.
+    unique = name is None and kind == "unique"
+    for constraint, about in _constraints(models):
+        if constraint.name == name or (unique and fields and set(about) == set(fields)):
+            return Violation(kind, constraint.name, fields or about, _message(constraint))
+    return Violation(kind, _columns_told(table, columns) if unique else name, fields)
+
+
+def _constraints(models: Iterable[type[Model]]) -> Iterator[tuple[BaseConstraint, tuple[str, ...]]]:
+    """The constraints that models declare, each with the fields that it is about."""
+    for model in models:
+        for constraint in model._meta.constraints:
+            yield constraint, _about(constraint, model)
+
+
+def _message(constraint: BaseConstraint) -> str | None:
+    """What the models say of a violation; None where Django would say it in its own words."""
+    if constraint.violation_error_message == constraint.default_violation_error_message:
+        return None
+    return str(constraint.get_violation_error_message())
+
+
+def _columns_told(table: str | None, columns: Sequence[str]) -> str | None:
+    """The columns as SQLite tells them, in the place of a name."""
+    return ", ".join(f"{table}.{column}" for column in columns) if table and columns else None
 
 
 def _fields(model: type[Model], columns: Iterable[str]) -> tuple[str, ...]:

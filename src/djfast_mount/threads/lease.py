@@ -324,12 +324,7 @@ class Lease(Claim):
         for key in reversed([key for key in self.iterators if key not in older]):
             iterator = self.iterators.pop(key)
             for each in (iterator, *_drawn_from(iterator)):
-                close = getattr(each, "close", None)
-                if close is not None:
-                    try:
-                        close()
-                    except BaseException:
-                        logger.exception("Closing %r, which its request had abandoned, failed.", each)
+                _close_abandoned(each)
 
     def _in_context(self, function: Callable[[Lease], None]) -> None:
         context = self.context  # Read once: the loop lets go of it when the request ends.
@@ -346,6 +341,15 @@ def _drawn_from(iterator: Any) -> list[Any]:
     if iterator.gi_frame.f_globals.get("__name__") != "fastapi.routing":
         return []
     return [held for held in inspect.getgeneratorlocals(iterator).values() if inspect.isgenerator(held)]
+
+
+def _close_abandoned(iterator: Any) -> None:
+    close = getattr(iterator, "close", None)
+    try:
+        if close is not None:
+            close()
+    except BaseException:
+        logger.exception("Closing %r, which its request had abandoned, failed.", iterator)
 
 
 def _set(future: asyncio.Future[None]) -> None:
