@@ -87,6 +87,14 @@ def _unchecked() -> Any:
     return mount("/api", _api(), host_check=False, max_body_size=None)
 
 
+def _starlette_api() -> Any:
+    return import_module("benchmarks.frameworks").starlette_api()
+
+
+def _litestar_api() -> Any:
+    return import_module("benchmarks.litestar_api").app
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "mounted": lambda: mount("/api", _api()),
     "mounted_threads": lambda: mount("/api", _api(), threads=THREADS),
@@ -97,6 +105,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "fastapi_wide": _wide,
     "django_asgi": get_asgi_application,
     "django_wsgi": get_wsgi_application,
+    "starlette_api": _starlette_api,
+    "litestar_api": _litestar_api,
     "starlette_static": lambda: Starlette(routes=[Mount("/static", StaticFiles(directory=STATIC))]),
     "servestatic": _servestatic,
     "blacknoise": _blacknoise,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +15,7 @@ from benchmarks.servers import Running
 
 CONNECTIONS = 32
 COUNT = Path(__file__).with_name("count.lua")
+POST = Path(__file__).with_name("post.lua")
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -31,14 +34,44 @@ class Load(NamedTuple):
     """Milliseconds."""
     cpu: float
     """Seconds of all processes of the server."""
+    refused: int = 0
+    """Answers from 400 up."""
 
     @property
     def good(self) -> int:
         return max(0, self.answers - self.failed)
 
 
-def load(running: Running, path: str, headers: Mapping[str, str], seconds: int) -> Load:
-    return _wrk(running, path, headers, [f"-d{seconds}s"], [])
+def order(size: int) -> bytes:
+    """An order of about so many bytes of JSON, as benchmarks.apis has it."""
+    line = {"article": "a hat of felt, in green", "count": 3, "price": 19.5}
+    lines = [line] * max(1, size // len(json.dumps(line)))
+    return json.dumps({"number": 7, "customer": "Ada", "lines": lines}).encode()
+
+
+def load(
+    running: Running,
+    path: str,
+    headers: Mapping[str, str],
+    seconds: int,
+    body: bytes = b"",
+    *,
+    refused: bool = False,
+) -> Load:
+    """So many seconds of one request over and over.
+
+    Args:
+        body: What is sent by POST. Empty: it is a GET.
+        refused: Whether the answers that count are those from 400 up.
+    """
+    if not body:
+        found = _wrk(running, path, headers, [f"-d{seconds}s"], [])
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(body)
+            file.flush()
+            found = _wrk(running, path, headers, [f"-d{seconds}s", "-s", str(POST)], ["--", file.name])
+    return found._replace(failed=found.answers - found.refused) if refused else found
 
 
 def load_requests(running: Running, path: str, headers: Mapping[str, str], requests: int) -> Load:
@@ -83,6 +116,7 @@ def parsed(text: str, cpu: float) -> Load:
     return Load(
         answers=int(total[1]) + missing,
         failed=(int(refused[1]) if refused else 0) + missing,
+        refused=int(refused[1]) if refused else 0,
         seconds=float(total[2]) * UNITS[total[3]] / 1000,
         p99=float(p99[1]) * UNITS[p99[2]],
         cpu=cpu,

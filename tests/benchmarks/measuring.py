@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from benchmarks.database import Database
-from benchmarks.load import Load, NoLoad, load
+from benchmarks.load import Load, NoLoad, load, order
 from benchmarks.rows import BARE, Contender, Row
 from benchmarks.servers import LeftOut, Running, serving
 from benchmarks.waiting import waiting
@@ -82,13 +82,14 @@ class Bench:
         with serving(server, {**self.env, "DATABASE_URL": self.database.url_of(role)}, role) as running:
             yield running
 
-    def headers(self, logged_in: bool) -> dict[str, str]:
-        return {"Cookie": self.cookie} if logged_in else {}
+    def headers(self, logged_in: bool, sends_json: bool = False) -> dict[str, str]:
+        own = {"Cookie": self.cookie} if logged_in else {}
+        return {**own, "Content-Type": "application/json"} if sends_json else own
 
     def measure(self, row: Row, rounds: int, seconds: int) -> Result:
-        headers = self.headers(row.logged_in)
+        headers, body = self.headers(row.logged_in, bool(row.post)), order(row.post) if row.post else b""
         with ExitStack() as stack:
-            result, running = self._start(row, headers, stack)
+            result, running = self._start(row, headers, body, stack)
             for number in range(rounds + 1):
                 # Now in one order, now in the other: what comes last in a round meets another machine than the first.
                 for contender in list(result.measured)[:: 1 if number % 2 else -1]:
@@ -97,7 +98,9 @@ class Bench:
                         if contender.server == BARE:
                             found = waiting(self.env, time)
                         else:
-                            found = load(running[contender], contender.path, headers, time)
+                            found = load(
+                                running[contender], contender.path, headers, time, body, refused=row.status != 200
+                            )
                     except (NoLoad, psutil.Error) as error:
                         result.leave_out(contender, f"it stopped: {error}")
                         continue
@@ -109,7 +112,9 @@ class Bench:
                     measured.connections = self.database.connections(server.role)
         return result
 
-    def _start(self, row: Row, headers: Mapping[str, str], stack: ExitStack) -> tuple[Result, dict[Contender, Running]]:
+    def _start(
+        self, row: Row, headers: Mapping[str, str], body: bytes, stack: ExitStack
+    ) -> tuple[Result, dict[Contender, Running]]:
         result = Result()
         servers: dict[str, Running] = {}
         running: dict[Contender, Running] = {}
@@ -120,7 +125,7 @@ class Bench:
             try:
                 if contender.server not in servers:
                     servers[contender.server] = stack.enter_context(self.serve(contender.server))
-                servers[contender.server].check(contender.path, headers)
+                servers[contender.server].check(contender.path, headers, body, row.status)
             except LeftOut as reason:
                 result.leave_out(contender, str(reason))
             else:

@@ -31,6 +31,10 @@ class Row:
     logged_in: bool = False
     ideal: tuple[str, float] | None = None
     """What cannot be passed: its name, and requests per second."""
+    post: int = 0
+    """Bytes of the JSON that is sent, about; 0: it is a GET."""
+    status: int = 200
+    """What is answered."""
     longer: int = 1
     """How many times as long each round is: where answers are few, those count that its end cuts off."""
 
@@ -69,13 +73,15 @@ def same(path: str, *servers: str, logged_in: bool = False, longer: int = 1) -> 
     return Row(Contender("mounted", path), peers, logged_in, longer=longer)
 
 
-def api(path: str, *servers: str) -> Row:
+def api(path: str, *servers: str, post: int = 0, status: int = 200) -> Row:
     """The API stands at the root where it is alone."""
     roots = {server: path if server.startswith("FastAPI") else f"/api{path}" for server in servers}
-    return Row(Contender("mounted", f"/api{path}"), tuple(Contender(*item) for item in roots.items()))
+    peers = tuple(Contender(*item) for item in roots.items())
+    return Row(Contender("mounted", f"/api{path}"), peers, post=post, status=status)
 
 
 FILES = ("WhiteNoise, Django ASGI", "WhiteNoise, gunicorn", "Starlette StaticFiles", "ServeStatic", "blacknoise", LIMIT)
+FRAMEWORKS = ("FastAPI alone", "hand-made Mount", "Starlette", "Litestar", "django-bolt")
 LAST = "/area9/thing29/1"
 
 ROWS: dict[str, Row] = {
@@ -83,13 +89,20 @@ ROWS: dict[str, Row] = {
     "Django sync view, one query": same("/query", "Django ASGI", "gunicorn gthread"),
     "Django admin index": same("/admin/", "Django ASGI", "gunicorn gthread", logged_in=True, longer=2),
     "Django async view": same("/hello-async", "Django ASGI"),
-    "API async endpoint": api("/hello", "FastAPI alone", "hand-made Mount"),
+    "API async endpoint": api("/hello", *FRAMEWORKS),
     "API async endpoint, nothing added": Row(
         Contender("mounted, unchecked", "/api/hello"), (Contender("FastAPI alone", "/hello"),)
     ),
+    "API path and query parameters, model": api("/items/7?name=x&limit=5", *FRAMEWORKS),
+    "API JSON body, 1 kB": api("/orders", *FRAMEWORKS, post=1_000),
+    "API JSON body, 100 kB": api("/orders", *FRAMEWORKS, post=100_000),
+    "API list of 100 models": api("/list", *FRAMEWORKS),
+    "API three dependencies": api("/three-dependencies", "FastAPI alone", "hand-made Mount"),
+    "API validation error": api("/items/no?name=x", "FastAPI alone", "hand-made Mount", status=422),
     "API sync endpoint": api("/hello-sync", "FastAPI alone", "hand-made Mount"),
     "API sync endpoint, dependency, one query": api("/query-dependency", "hand-made Mount"),
     "API sync endpoint, yield dependency, one query": api("/query-yield", "hand-made Mount"),
+    "API sync endpoint, yield dependency with atomic": api("/query-atomic", "hand-made Mount"),
     "API sync endpoint, one query": api(
         "/query",
         "django-ninja, gunicorn",
@@ -131,21 +144,35 @@ TARGETS = [
     Target("Django admin index", "Django ASGI", "p99", 2.0),
     Target("Django async view", "Django ASGI", "rate", 1.0),
     Target("Django async view", "Django ASGI", "p99", 2.0),
-    Target("API async endpoint", "FastAPI alone", "rate", 0.96),
-    Target("API async endpoint, nothing added", "FastAPI alone", "rate", 0.98),
-    Target("API sync endpoint", "FastAPI alone", "rate", 1.15),
-    Target("API sync endpoint, dependency, one query", "hand-made Mount", "rate", 1.1),
-    Target("API sync endpoint, yield dependency, one query", "hand-made Mount", "rate", 1.1),
-    Target("API sync endpoint, one query", "django-bolt", "rate", 0.75),
-    Target("API sync endpoint, one query", "django-ninja, gunicorn", "rate", 1.8),
+    Target("API async endpoint", "FastAPI alone", "rate", 2.8),
+    Target("API async endpoint", "FastAPI alone", "p99", 1.0),
+    Target("API async endpoint", "django-bolt", "rate", 1.2),
+    Target("API async endpoint, nothing added", "FastAPI alone", "rate", 2.8),
+    Target("API path and query parameters, model", "FastAPI alone", "rate", 2.8),
+    Target("API path and query parameters, model", "FastAPI alone", "p99", 1.0),
+    Target("API JSON body, 1 kB", "FastAPI alone", "rate", 2.6),
+    Target("API JSON body, 1 kB", "FastAPI alone", "p99", 1.0),
+    Target("API list of 100 models", "FastAPI alone", "rate", 2.0),
+    Target("API list of 100 models", "FastAPI alone", "p99", 1.0),
+    Target("API three dependencies", "FastAPI alone", "rate", 4.0),
+    Target("API three dependencies", "FastAPI alone", "p99", 1.0),
+    Target("API validation error", "FastAPI alone", "rate", 1.1),
+    Target("API validation error", "FastAPI alone", "p99", 1.0),
+    Target("API sync endpoint", "FastAPI alone", "rate", 2.8),
+    Target("API sync endpoint", "FastAPI alone", "p99", 1.0),
+    Target("API sync endpoint, dependency, one query", "hand-made Mount", "rate", 1.5),
+    Target("API sync endpoint, yield dependency, one query", "hand-made Mount", "rate", 1.4),
+    Target("API sync endpoint, yield dependency with atomic", "hand-made Mount", "rate", 1.4),
+    Target("API sync endpoint, one query", "django-bolt", "rate", 0.85),
+    Target("API sync endpoint, one query", "django-ninja, gunicorn", "rate", 2.3),
     Target("API sync endpoint, one query", "DRF, gunicorn", "rate", 3.5),
     Target("API sync endpoint, one row serialized", "django-bolt", "rate", 0.75),
     Target("API sync endpoint, one row serialized", "django-ninja, gunicorn", "rate", 1.8),
     Target("API sync endpoint, one row serialized", "DRF, gunicorn", "rate", 3.5),
-    Target("API async ORM", "hand-made Mount", "rate", 1.2),
+    Target("API async ORM", "hand-made Mount", "rate", 1.5),
     Target("API async ORM, 50 ms in the database", IDEAL, "rate", 0.9),
-    Target("the last of 300 routes", "FastAPI alone, 300 routes", "rate", 5.0),
-    Target("the last of 300 routes", "mounted, one route", "rate", 0.85),
+    Target("the last of 300 routes", "FastAPI alone, 300 routes", "rate", 14.0),
+    Target("the last of 300 routes", "mounted, one route", "rate", 0.9),
     Target("static file, 10 kB", LIMIT, "rate", 0.85),
     Target("static file, 10 kB", "WhiteNoise, Django ASGI", "rate", 15.0),
     Target("static file, 1 MB", BEST, "rate", 1.0),

@@ -65,6 +65,8 @@ SERVERS = {
     "hand-made Mount": Server("hand_made", env=CLOSING),
     "FastAPI alone": Server("fastapi_alone"),
     "FastAPI alone, 300 routes": Server("fastapi_wide"),
+    "Starlette": Server("starlette_api"),
+    "Litestar": Server("litestar_api", needs="litestar", module="litestar"),
     "Django ASGI": Server("django_asgi", env=CLOSING),
     "gunicorn gthread": Server("django_wsgi", "gunicorn", "gunicorn", "gunicorn"),
     "django-ninja, gunicorn": Server("django_wsgi", "gunicorn", "django-ninja", "ninja", NINJA),
@@ -104,17 +106,17 @@ class Running:
         """Megabytes in memory; what processes share is divided among them."""
         return float(sum(process.memory_full_info().pss for process in self.processes())) / 2**20
 
-    def check(self, path: str, headers: Mapping[str, str]) -> None:
-        """Asks once. Raises LeftOut where the answer is not a 200: wrk takes a redirect for a success."""
+    def check(self, path: str, headers: Mapping[str, str], body: bytes = b"", expected: int = 200) -> None:
+        """Asks once. Raises LeftOut where the answer is not the `expected`: wrk takes a redirect for a success."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", path, headers=dict(headers))
+            connection.request("POST" if body else "GET", path, body or None, headers=dict(headers))
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             raise LeftOut(f"{path} was not answered: {error!r}") from error
         finally:
             connection.close()
-        if status != 200:
+        if status != expected:
             raise LeftOut(f"{path} was answered {status}")
 
 
