@@ -29,6 +29,7 @@ MYSQL = [
     "tests/auth/test_users.py",
     "tests/django_for_api/test_csrf.py",
     "tests/django_half/test_handler.py",
+    "tests/laws/test_connection_state.py",
     "tests/routing/test_fallthrough.py",
     "tests/test_objects.py",
     "tests/test_transactions.py",

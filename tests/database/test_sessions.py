@@ -255,6 +255,22 @@ def test_where_a_name_has_moved_nothing_is_kept(
         watch_connections()
 
 
+@pytest.mark.parametrize("name", sessions._ATTRIBUTES)
+def test_where_an_attribute_has_moved_nothing_is_kept(name: str, monkeypatch: pytest.MonkeyPatch, own: Any) -> None:
+    """Each attribute that is read is Django's; where one is gone, no connection is fit for another request."""
+    assert sessions._missing_names() == []
+    stored = sessions._stored_names(BaseDatabaseWrapper)
+    monkeypatch.setattr(sessions, "_stored_names", lambda kind: stored - {name})
+    assert sessions._missing_names() == [f"BaseDatabaseWrapper.{name}"]
+    sessions._is_blind.cache_clear()
+    try:
+        own.ensure_connection()
+        assert session(own).keeps()
+        assert not session(own)._is_fit(own.connection)
+    finally:
+        sessions._is_blind.cache_clear()
+
+
 def test_an_unwatched_connection_is_closed_after_its_spell(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection of which nobody knows what it carries keeps its thread, and goes with its request."""
     before = connections["default"]

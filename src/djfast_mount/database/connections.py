@@ -237,7 +237,7 @@ def _unpack(luggage: Stock) -> None:
     for alias, connection in luggage.items():
         for resident in initialized():
             session = session_of(resident)
-            if resident.alias == alias and session is not None and worker is not None and worker.slot is not None:
+            if session is not None and session.alias == alias and worker is not None and worker.slot is not None:
                 session.surrender(worker.slot.stock)
                 session.detach()
         connections[alias] = connection

@@ -14,8 +14,9 @@ up for a new connection is set up again, receivers of `connection_created` inclu
 A clean connection costs nothing: neither a query nor a new wrapper.
 
 Names used here that are not public, each with a canary test: of Django's BaseDatabaseWrapper `connect`,
-`get_new_connection`, `chunked_cursor`, `_cursor`, `close_at`, `health_check_done`, `errors_occurred`; of its connection
-handler `create_connection`. Where one is gone, every connection counts as one with state.
+`get_new_connection`, `chunked_cursor`, `_cursor`, `close_at`, `health_check_done`, `errors_occurred`, and those in
+`_AT_REST` and `_PARTS`; of its connection handler `create_connection`. Where one is gone, every connection counts as
+one with state.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
+from operator import is_not
 from types import FunctionType
 from typing import Any, cast
 
@@ -45,7 +47,17 @@ Stock = dict[Any, Any]
 
 _KEY = "_djfast_mount_session"
 _METHODS = ("connect", "get_new_connection", "chunked_cursor", "_cursor")
-_ATTRIBUTES = ("close_at", "health_check_done", "errors_occurred", "execute_wrappers")
+# What of Django's own is empty, or False, as long as no transaction is open. Whatever else is there was put by hand.
+_AT_REST = (
+    "needs_rollback",
+    "run_on_commit",
+    "savepoint_ids",
+    "atomic_blocks",
+    "run_commit_hooks_on_set_autocommit_on",
+)
+# What of Django's own is the same object from the making of a wrapper on. The settings are one dict for the process.
+_PARTS = ("settings_dict", "alias", "client", "creation", "features", "introspection", "ops", "validation")
+_ATTRIBUTES = ("close_at", "health_check_done", "errors_occurred", "execute_wrappers", *_AT_REST, *_PARTS)
 _GONE = object()
 
 
@@ -58,6 +70,9 @@ class Session:
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection: Any = connection
+        self.alias = connection.alias
+        self._parts = [vars(connection).get(name) for name in _PARTS]
+        self._raw: Any = None  # the raw connection that the wrapper has got by its own means
         self._class = cast("Any", type(connection))
         self._known = _own_names(self._class)
         self._cursors: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -78,7 +93,7 @@ class Session:
             hooks["_cursor"] = self._open_cursor
         vars(connection).update(hooks)
         connection.execute_wrappers.append(self._execute)
-        self._executing = len(connection.execute_wrappers)
+        self._wrappers = list(connection.execute_wrappers)
 
     # What is asked -------------------------------------------------------------------------------------------------
 
@@ -86,18 +101,20 @@ class Session:
         """Whether something lives in the session of the database that the request may come back to."""
         if self.connection.connection is None:
             return False
-        return bool(self._cursors or self._left or _is_blind())
+        return bool(self._cursors or self._left or self.connection.run_on_commit or self._is_unwatched() or _is_blind())
 
     def is_clean(self) -> bool:
         """Whether another request may use the connection as it is."""
-        return not (self._dirty or self._cursors or self.carries())
+        return not (self._dirty or self._cursors or self._is_unwatched() or self.carries())
 
     def carries(self) -> bool:
         """Whether the request has set something on the wrapper."""
         connection = self.connection
-        if len(connection.execute_wrappers) != self._executing or connection.force_debug_cursor:
+        if connection.execute_wrappers != self._wrappers or connection.force_debug_cursor:
             return True
         held = vars(connection)
+        if any(held.get(name) for name in _AT_REST) or any(map(is_not, map(held.get, _PARTS), self._parts)):
+            return True
         found = self._found
         names = held.keys() - self._known
         return any(_differs(held[name], found.get(name)) for name in names) or not names >= found.keys()
@@ -111,11 +128,13 @@ class Session:
             if connection.errors_occurred:
                 connection.close_if_unusable_or_obsolete()
         raw = connection.connection
+        self._dirty = self._dirty or self._is_unwatched()
         if raw is not None and not _pool_of(connection) and self._is_fit(raw):
             connection.connection = None
-            if (known := stock.pop(connection.alias, None)) is not None:
+            if (known := stock.pop(self.alias, None)) is not None:
                 close_raw(known[0])  # Nobody has asked for it: there is one connection to a slot, and no more.
-            stock[connection.alias] = raw, connection.close_at
+            stock[self.alias] = raw, connection.close_at
+            self._raw = None
         # Without the raw connection this closes nothing; but packages forget here what they know of their session.
         with contextlib.suppress(Exception):
             connection.close()
@@ -131,18 +150,20 @@ class Session:
             vars(connection).pop(name, None)
         with contextlib.suppress(ValueError):
             connection.execute_wrappers.remove(self._execute)
-        del connections[connection.alias]
+        del connections[self.alias]
 
     def carry(self, luggage: Stock) -> None:
         """Takes the wrapper, which has no raw connection any more, off its thread and puts it into `luggage`."""
         connection = self.connection
         if not connection.allow_thread_sharing:
             connection.inc_thread_sharing()
-        luggage[connection.alias] = connection
-        del connections[connection.alias]
+        luggage[self.alias] = connection
+        del connections[self.alias]
 
     def _is_fit(self, raw: Any) -> bool:
         """Whether another request may have `raw` now."""
+        if raw is not self._raw:
+            return False
         if not (self._dirty or self._cursors):
             return not _is_blind()
         connection = self.connection
@@ -159,6 +180,12 @@ class Session:
         except Exception:
             return False
         return True
+
+    def _is_unwatched(self) -> bool:
+        """Whether somebody has taken away what looks at the SQL, or has put a raw connection in the place of ours."""
+        connection = self.connection
+        is_other = connection.connection is not self._raw and connection.connection is not None
+        return is_other or self._execute not in connection.execute_wrappers
 
     def _forget(self) -> None:
         self._cursors.clear()
@@ -183,12 +210,13 @@ class Session:
             for name, noted in self._attributes().items():
                 if name not in before or _differs(noted[0], before[name]):
                     self._found[name] = noted
-            self._executing = len(self.connection.execute_wrappers)
+            self._wrappers = list(self.connection.execute_wrappers)
+            self._note_raw(self.connection.connection)
 
     def _get_new_connection(self, parameters: Any) -> Any:
         worker = current_worker()
         slot = None if worker is None else worker.slot
-        raw, close_at = (None, None) if slot is None else slot.stock.pop(self.connection.alias, (None, None))
+        raw, close_at = (None, None) if slot is None else slot.stock.pop(self.alias, (None, None))
         if raw is not None and close_at is not None and time.monotonic() >= close_at:
             close_raw(raw)
             raw = None
@@ -222,10 +250,23 @@ class Session:
 
     def _close(self) -> None:
         connection = self.connection
-        if self._dirty and connection.connection is not None and _pool_of(connection):
+        left = self._dirty or self._cursors or self._is_unwatched()
+        if left and connection.connection is not None and _pool_of(connection):
             # Django would give it back to the pool with all that is in its session.
             close_raw(connection.connection)
+        raw = connection.connection
         self._class.close(connection)
+        if connection.connection is None:
+            self._note_raw(None, closed=raw)
+
+    def _note_raw(self, raw: Any, closed: Any = None) -> None:
+        """`closed` is closed already, or a pool's again."""
+        if self._raw is not None and self._raw is not raw and self._raw is not closed:
+            close_raw(self._raw)  # Somebody has put another one in its place.
+            if (pool := _pool_of(self.connection)) is not None:
+                with contextlib.suppress(Exception):
+                    pool.putconn(self._raw)  # It waits for it.
+        self._raw = raw
 
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         if not self._connecting:
