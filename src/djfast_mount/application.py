@@ -252,8 +252,8 @@ class MountedApplication(Root):
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._serve_other(scope, receive, send)
-        # The path that every request takes: what could be a call is written out, settings are not asked, and it is no
-        # coroutine function, each of which costs its time.
+        # Every request passes here. So calls are written out, settings are not read, and this is a plain function: a
+        # coroutine of its own would slow every request.
         path = scope["path"]
         outer = scope.get("root_path") or self._script_name
         if outer:

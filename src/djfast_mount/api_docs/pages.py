@@ -154,7 +154,7 @@ class DocsMiddleware:
         self._made_by_fastapi = _made_by_fastapi(api)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time, and most calls only pass.
+        # A plain function: most calls only pass, and a coroutine for each would slow them all.
         if scope["type"] == "http" and scope["path"].endswith(self.endings):
             docs = _docs_of(scope)
             path = scope["path"].removeprefix(scope.get("root_path", ""))

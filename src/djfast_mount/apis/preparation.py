@@ -18,7 +18,7 @@ from djfast_mount.auth.schemes import check_schemes
 from djfast_mount.django_for_api import encoding
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.url_names.api_patterns import register
-from djfast_mount.url_names.url_for import names_of_both
+from djfast_mount.url_names.url_for import router_in_scope
 
 __all__ = ["Preparation"]
 
@@ -82,14 +82,15 @@ class Preparation:
         docs, and what meets the FastAPIs that could not be seen.
         """
         return {
-            prefix: {MEETS: self._meet, **self._docs.scope, **names_of_both(app)} for prefix, app in self._apps.items()
+            prefix: {MEETS: self._meet, **self._docs.scope, **router_in_scope(app)}
+            for prefix, app in self._apps.items()
         }
 
     def meeting_new_ones(self, inner: ASGIApp) -> ASGIApp:
         """Returns `inner`, asking before each call whether anything has been mounted since."""
 
         def serve(scope: Scope, receive: Receive, send: Send) -> Any:
-            # Not a coroutine function: each costs its time.
+            # A plain function that returns the awaitable: a coroutine of its own would slow every call.
             lists = self._lists
             if lists.now != lists.then:
                 self._prepare()

@@ -65,7 +65,7 @@ class Receivers:
         self._expected.add(id(receiver))
         self._seen = [], frozenset()
 
-    def djangos_alone(self) -> frozenset[Receiver] | None:
+    def django_only(self) -> frozenset[Receiver] | None:
         """Returns those of Django that are connected; None where there are others, or the sending is not Django's."""
         if not _IS_DJANGOS or (_Signal.send, _Signal.send_robust, _Signal._live_receivers) != _SENDING:
             return None
@@ -119,7 +119,7 @@ def initialized() -> list[BaseDatabaseWrapper]:
 
 def start(sender: object, scope: Any, found: Connections) -> None:
     """Sends `request_started`. `found` are the thread's connections."""
-    djangos = started.djangos_alone()
+    djangos = started.django_only()
     if djangos is None:
         request_started.send(sender=sender, scope=scope)
         return
@@ -136,7 +136,7 @@ def finish(sender: object, found: Connections) -> bool:
     Args:
         found: The thread's connections.
     """
-    djangos = finished.djangos_alone()
+    djangos = finished.django_only()
     if djangos is not None:
         try:
             _finish(djangos, found)

@@ -68,7 +68,7 @@ class APIRequest(ASGIRequest):
         """
         if self.unsafe_method is None and method not in (None, *_SAFE):
             self.unsafe_method = method
-            self.cookie_use.ask_again(vars(self).get("session", {}))
+            self.cookie_use.permit_anew(vars(self).get("session", {}))
 
     @property
     def session(self) -> Any:

@@ -129,7 +129,7 @@ class _Call:
         """Runs the API, in the context of the caller, until its response is there. Returns what stands for that."""
         thread = waiting_thread()
         if thread is not None:
-            offer(_WhileItWaits(thread))
+            offer(_WaitingThread(thread))
         self._task = asyncio.create_task(self._run())
         await self._begun.wait()
         if self._response is None:
@@ -213,7 +213,7 @@ def _is_stream(start: Message) -> bool:
     return b"content-length" not in names and start["status"] >= 200 and start["status"] not in _EMPTY
 
 
-class _WhileItWaits(Executor):
+class _WaitingThread(Executor):
     """The thread of a sync middleware while it waits for the API; afterwards, for what is left of it, the lease's."""
 
     def __init__(self, thread: Executor) -> None:

@@ -220,7 +220,7 @@ class DjangoRequests:
         self.django_prefix = django_prefix
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time.
+        # A plain function that returns the awaitable: a coroutine of its own would slow every call.
         scope[_KEY] = self
         scope[SENT] = Sent(scope.get("method"), tuple(scope["headers"]))
         if scope["root_path"] != self.prefix or self.django_prefix:

@@ -42,7 +42,7 @@ class CookieUse:
             self._rule(self._request, data)
             self.permitted, self.refused = True, False
 
-    def ask_again(self, data: Any) -> None:
+    def permit_anew(self, data: Any) -> None:
         """Runs the rule anew where it has passed, for it has become stricter. Raises CSRFRefused."""
         if self.permitted and self._rule is not None:
             self.permitted = False

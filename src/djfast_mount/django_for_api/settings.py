@@ -56,12 +56,12 @@ class _DjangoSettings:
         setting_changed.connect(self._read)
 
     def _read(self, **_: object) -> None:
-        """Sees whether any setting but those of headers has a say in a call: a lookup of each would cost its time."""
+        """Notes whether a setting other than those of headers changes calls: reading each would slow every call."""
         self._adds_headers = "security_headers" in self._chosen
         self._changes_calls = any(getattr(settings, name) for name in self._chosen if name != "security_headers")
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time, and most calls only pass.
+        # A plain function: most calls only pass, and a coroutine for each would slow them all.
         app = self.app
         if self._changes_calls:
             self._take_script_name(scope)

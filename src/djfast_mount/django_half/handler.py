@@ -72,7 +72,7 @@ class DjangoHandler(ASGIHandler):
         self._always_async = any_has_async_code()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
-        # Not a coroutine function: each costs its time.
+        # A plain function that returns the awaitable: a coroutine of its own would slow every call.
         if scope["type"] != "http":
             raise ValueError(
                 f"Django serves the scope type 'http', not {scope['type']!r}. Give mount() a websocket_app."
@@ -126,22 +126,22 @@ class DjangoHandler(ASGIHandler):
             await source.run(_close, lease, refusal)
             return
         if Guess(request).is_async or self._always_async:
-            departure = _Departure(receive, after=0)
+            disconnect = _CancelOnDisconnect(receive, after=0)
             serve = self._async_response
         else:
-            departure = _Departure(receive, after=_LISTEN_AFTER)
+            disconnect = _CancelOnDisconnect(receive, after=_LISTEN_AFTER)
             serve = self._sync_response
         response: Any = None
         try:
-            async with departure:
+            async with disconnect:
                 response = await serve(source, lease, request)
-                if departure.gone:
+                if disconnect.gone:
                     await asyncio.sleep(0)  # Here the cancellation is met, if it was not yet: nothing more is sent.
                 if response.streaming and not response.is_async:
                     # Before the response has begun, for 503 is still an answer.
                     await lease.pool.streams.enter(lease)
                 if response.streaming:
-                    departure.listen()
+                    disconnect.listen()
                 await self.send_response(response, send)
         finally:
             # Not by `response.closed`: a response that a project keeps has been closed for requests before this one.
@@ -236,7 +236,7 @@ class _Drawn:
         return iterate_in_threadpool(iter(self._response))
 
 
-class _Departure:
+class _CancelOnDisconnect:
     """Cancels the task in which it is entered when the client leaves, and swallows that cancellation at its end.
 
     Args:
@@ -356,7 +356,7 @@ def _ends_here(lease: Lease, response: Any) -> bool:
     """Whether the end of the spell, which is at hand, can do what Django does after a response: nobody else listens."""
     own = vars(response)
     is_djangos = type(response).close is _CLOSE and "close" not in own and "_resource_closers" in own
-    return is_djangos and finished.djangos_alone() is not None and not lease.pool.hooks.busy(lease)
+    return is_djangos and finished.django_only() is not None and not lease.pool.hooks.busy(lease)
 
 
 def _is_ready(response: Any) -> bool:

@@ -19,17 +19,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEPTH = 20
 
 
-class _OddError(Exception):
-    """A value was met that stands for nothing."""
+class _UnencodableError(Exception):
+    """A value was met that no JSON answer can hold."""
 
 
 def fault_of(body: bytes) -> str | None:
-    """Returns what is odd in a JSON body, in words for its sender; None where nothing is, or where it is no JSON."""
+    """Returns what no answer could hold of a JSON body, in words for its sender; None where all is well, or no JSON."""
     try:
         value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode()
-    except _OddError as odd:
-        return str(odd)
+    except _UnencodableError as error:
+        return str(error)
     except UnicodeEncodeError:
         return "A string holds half of a surrogate pair."
     except RecursionError:
@@ -48,12 +48,12 @@ def _depth(body: bytes) -> int:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise _OddError(f"JSON has no {constant}.")
+    raise _UnencodableError(f"JSON has no {constant}.")
 
 
 def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise _OddError(f"The number {text[:20]} is out of range.")
+        raise _UnencodableError(f"The number {text[:20]} is out of range.")
     return value
 
 

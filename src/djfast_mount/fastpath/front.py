@@ -127,7 +127,7 @@ class _InTheStack:
         self._index: RouteIndex | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time.
+        # A plain function that returns the awaitable: a coroutine of its own would slow every call.
         if scope["type"] != "http":
             return cast(Awaitable[None], self.router.app(scope, receive, send))
         chosen = scope.pop(_CHOSEN, None)

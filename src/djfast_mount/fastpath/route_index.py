@@ -202,7 +202,7 @@ class RouteIndex:
 
         STALE, if the routes are not those that were indexed, or are judged by something else than then.
         """
-        # What could be a call is written out: each costs its time.
+        # Calls are written out here: each would slow every request.
         if self._router.routes != self._routes:  # Elements are compared by identity first: a microsecond for 300.
             return STALE
         for router, version in self._versions:

@@ -185,7 +185,7 @@ class LoopCall:
                 self.cancelled = True
                 for task in self.tasks[:1]:
                     task.cancel()
-                await self._outlive()
+                await self._wait_shielded()
             cancel_again(error)
             return self.future.result()
         finally:
@@ -207,7 +207,7 @@ class LoopCall:
             if not self.loop.is_closed():
                 raise
 
-    async def _outlive(self) -> None:
+    async def _wait_shielded(self) -> None:
         if self._settled is None:
             self.future = self.loop.create_future()
             await wait_shielded(self.future)

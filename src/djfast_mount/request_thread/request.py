@@ -228,7 +228,7 @@ class RequestThread(WatchedResponse):
 
     threads: RequestThreads
 
-    # Of the class, since most requests leave most of these as they are: to set each would cost every request its time.
+    # Defaults stand on the class: most requests change few of them, and setting each would slow every request.
     base: contextvars.Context | None = None
     announces = True
     sender: object = None

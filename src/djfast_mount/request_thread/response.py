@@ -50,7 +50,7 @@ class WatchedResponse:
         threads: Whose workers the request may take.
     """
 
-    # Of the class, since most requests leave most of these as they are: to set each would cost every request its time.
+    # Defaults stand on the class: most requests change few of them, and setting each would slow every request.
     held: Lease | None = None
     call: Attached | None = None
     over = False
@@ -83,7 +83,7 @@ class WatchedResponse:
         Args:
             changed: Whether `change` has seen the message.
         """
-        # Not a coroutine function: each costs its time, and most messages only pass.
+        # A plain function: most messages only pass, and a coroutine for each would slow them all.
         if self.change is not None and not changed:
             return self.change(message)
         if self._streams:

@@ -68,7 +68,7 @@ class StaticFiles:
         await (self.serve if scope["type"] == "http" else self.app)(scope, receive, send)
 
     def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """ASGI, for a request of HTTP: no coroutine function, which would cost each request of Django its time."""
+        """ASGI, for http. A plain function: a coroutine of its own would slow every request of Django."""
         path = scope["path"]
         root_path = scope.get("root_path")
         inside = path[len(root_path) :] if root_path else path

@@ -151,7 +151,7 @@ class ObservedRequest(_Observed):
         self._send = send
 
     def send(self, message: Message) -> Awaitable[None]:
-        # Not a coroutine function: each costs its time.
+        # A plain function that returns the awaitable: a coroutine of its own would slow every call.
         if message["type"] != "http.response.body":
             return self._send_other(message)
         if body := message.get("body"):

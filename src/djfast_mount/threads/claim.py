@@ -23,7 +23,7 @@ class Placed(enum.Enum):
 class Claim:
     """A worker, or a place among those that wait for one, with the items that wait there."""
 
-    # Of the class, since most claims leave most of these as they are: to set each would cost every request its time.
+    # Defaults stand on the class: most claims change few of them, and setting each would slow every request.
     closed = False
     worker: Worker | None = None  # guarded by Pool.lock
     waits = False  # guarded by Pool.lock

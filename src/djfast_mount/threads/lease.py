@@ -53,7 +53,7 @@ class Lease(Claim):
     Methods without a note run on the event loop.
     """
 
-    # Of the class, since most leases leave most of these as they are: to set each would cost every request its time.
+    # Defaults stand on the class: most leases change few of them, and setting each would slow every request.
     one_call = False  # whether its spell ends with its call, whatever the call leaves behind
     final = False  # whether no call is to come after the one that runs
     since = 0.0  # time.monotonic() of the spell's begin; 0.0 between spells
@@ -118,7 +118,7 @@ class Lease(Claim):
 
     def submit(self, call: Call) -> None:
         """Has `call` run on the lease's worker, taking one first if need be."""
-        placed = self.pool.put(self, (Lease._perform, self, call), patient=not self._expired)
+        placed = self.pool.put(self, (Lease._perform, self, call), may_wait=not self._expired)
         if placed is Placed.BEGINS_TO_WAIT:
             self._wait()
         elif placed is Placed.REFUSED:

@@ -85,11 +85,11 @@ class Pool:
         self._emptied: list[Callable[[], None]] = []  # guarded by lock
         self._looks = Looks(self)
 
-    def put(self, claim: Claim, item: Item, *, patient: bool = True) -> Placed:
+    def put(self, claim: Claim, item: Item, *, may_wait: bool = True) -> Placed:
         """Has `item` run on the worker of `claim`, which takes one first if need be, or waits for one.
 
         Args:
-            patient: Whether the claim waits where no worker is to be had.
+            may_wait: Whether the claim waits where no worker is to be had.
         """
         with self.lock:
             worker = claim.worker
@@ -98,7 +98,7 @@ class Pool:
             if worker is not None and (worker.slot is not None or (not claim.waits and self._wakes(worker))):
                 worker.queue.put(item)
                 return Placed.RUNS
-            if worker is None and not patient:
+            if worker is None and not may_wait:
                 return Placed.REFUSED
             if claim.pending is None:
                 claim.pending = deque()

@@ -95,7 +95,7 @@ def _below(regex: str, at_root: bool) -> str:
 def _named(path: str, name: str, annotations: Mapping[str, Any], at_root: bool) -> URLPattern:
     regex, converters = _compiled(path, annotations)
     regex = _below(regex, at_root)
-    return URLPattern(_Pattern(regex, name, converters), _asked_in_vain, name=name)
+    return URLPattern(_Pattern(regex, name, converters), _never_called, name=name)
 
 
 def _compiled(path: str, annotations: Mapping[str, Any]) -> tuple[str, dict[str, _Converter]]:
@@ -148,5 +148,5 @@ class _Converter:
         return text
 
 
-def _asked_in_vain(request: HttpRequest) -> HttpResponse:
+def _never_called(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("This pattern stands for a name of a mounted app; no path is resolved by it.")

@@ -10,16 +10,16 @@ from starlette.routing import NoMatchFound
 from djfast_mount.apis.tree import unwrapped
 from djfast_mount.url_names.reverse import reverse
 
-__all__ = ["NamesOfBoth", "names_of_both"]
+__all__ = ["CombinedRouter", "router_in_scope"]
 
 
-def names_of_both(app: object) -> dict[str, NamesOfBoth]:
+def router_in_scope(app: object) -> dict[str, CombinedRouter]:
     """Returns what is to be in the scope of the calls of `app`: what stands in for its router, if it has one."""
     router = getattr(unwrapped(app), "router", None)
-    return {} if router is None else {"router": NamesOfBoth(router)}
+    return {} if router is None else {"router": CombinedRouter(router)}
 
 
-class NamesOfBoth:
+class CombinedRouter:
     """A router that knows Django's names, and those of other prefixes, too. For all but names it is the app's own.
 
     Starlette asks ``scope["router"]`` for a URL, and puts its own router there only where there is none yet.
