@@ -775,6 +775,17 @@ def test_login_rotates_the_key(client: ApiClient, ada: User) -> None:
     assert SessionStore(client.cookies["sessionid"])["cart"] == [1]
 
 
+def test_a_second_login_as_the_same_user_rotates_the_key_too(client: ApiClient, ada: User) -> None:
+    """Where Django would keep the session, it has a new key all the same, and the old one is of no use."""
+    body = {"username": "ada", "password": PASSWORD}
+    assert client.post("/api/auth/login", json=body).status_code == 200
+    first = client.cookies["sessionid"]
+    again = client.post("/api/auth/login", json=body, headers={"X-CSRFToken": client.cookies["csrftoken"]})
+    assert again.status_code == 200
+    assert client.cookies["sessionid"] != first
+    assert not Session.objects.filter(session_key=first).exists()
+
+
 @pytest.mark.parametrize(
     "credentials", [{"username": "ada", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}]
 )

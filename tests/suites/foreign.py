@@ -6,7 +6,6 @@ patterns of test ids, values the reasons:
     [excluded]    fails mounted, and may; one that passes after all must be taken off the list
     [unprefixed]  its app is mounted as ever, but handed the path and the root_path of a host's root
     [plain]       its requests do not go through the root
-    [passes]      excluded elsewhere, and passes with the app at the root of the host (exclusions_at_root.toml)
 
 For the suites of FastAPI and Starlette a reason begins with its kind: a row of docs/differences.md, which is read here.
 """
@@ -77,8 +76,6 @@ class Exclusions:
         for file in files:
             for table, patterns in (tomllib.loads(file.read_text()) if file.exists() else {}).items():
                 self.tables.setdefault(table, {}).update(patterns)
-        for pattern in self.tables.pop("passes", {}):
-            del self.tables["excluded"][pattern]
 
     def find(self, test: str) -> tuple[str, str] | None:
         """Returns the first table that names `test`, and the pattern by which it does."""

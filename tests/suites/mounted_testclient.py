@@ -34,8 +34,8 @@ MOUNTED = os.environ.get("FOREIGN_MODE", "plain") == "mounted"
 
 # By which the clients of the suites call their apps. A project lists its own likewise.
 HOSTS = [
-    *("testserver", "test", "testapp", "localhost", "127.0.0.1", "internal", "listener"),
-    *(".example", ".example.com", ".example.org", "[2001:db8::1]"),
+    *(".testserver", "test", "testapp", "localhost", "127.0.0.1", "internal", "listener"),
+    *("[::1]", ".example", ".example.com", ".example.org", "[2001:db8::1]"),
 ]
 
 urlpatterns: list[Any] = []
