@@ -219,6 +219,14 @@ def tenants(session: nox.Session) -> None:
 
 
 @nox.session
+def telemetry(session: nox.Session) -> None:
+    """Telemetry with all exporters, and with the instrumentation of others beside it."""
+    others = ["opentelemetry-instrumentation-django>=0.60b0", "opentelemetry-instrumentation-fastapi>=0.60b0"]
+    session.install("-e", ".[test,opentelemetry,prometheus,sentry]", *others)
+    session.run("pytest", "--everything", "tests/telemetry", *session.posargs)
+
+
+@nox.session
 def third_party(session: nox.Session) -> None:
     """Well-known Django apps beneath `mount()`, on SQLite and on PostgreSQL."""
     session.install("-e", ".[test]", *THIRD_PARTY)

@@ -55,6 +55,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "schemas.queryset_door": "schemas.queryset_door",
     "schemas.writing.rows": "schemas.writing.rows",
     "telemetry.routes": "telemetry.routes",
+    "telemetry.sentry": "telemetry.sentry",
     "transactions": "transactions",
 }
 # Documented, though they begin so: of a model and its instances, and of a named tuple; and Python's own.

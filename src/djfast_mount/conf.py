@@ -129,6 +129,9 @@ OPTIONS: dict[str, Option] = {
     ),
     "opentelemetry": _setting(kinds.FLAG, False, "whether each request is a span of OpenTelemetry, with telemetry"),
     "sentry": _setting(kinds.FLAG, False, "whether each request is a transaction of Sentry, with telemetry"),
+    "error_event_id": _setting(
+        kinds.FLAG, False, "whether the body of an error of the API has the id of its event, with `sentry`"
+    ),
     "repeated_after": _setting(
         kinds.whole_number(1, "a whole number from 1 up"),
         10,

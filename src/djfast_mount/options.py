@@ -77,6 +77,7 @@ class Options(TypedDict, total=False):
     metrics_access: Literal["token", "public"]
     opentelemetry: bool
     sentry: bool
+    error_event_id: bool
     repeated_after: int
     static_memory: int
     send_timeout: float

@@ -52,6 +52,7 @@ from djfast_mount.exception_handlers.reports import (
     report,
     technical_page,
     tell_the_remedy,
+    told_of_report,
     traceback_lines,
     wants_html,
 )
@@ -252,6 +253,8 @@ class _Answers:
             said = f"{type(error).__name__}: {error}"
             response = self.answer(500, printable(said), traceback=printable(traceback_lines(error)))
         report(request, response, error)
+        if not settings.DEBUG and (members := told_of_report()):
+            return self.answer(500, **members)
         return response
 
 

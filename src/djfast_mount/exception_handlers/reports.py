@@ -35,11 +35,13 @@ from djfast_mount.routing.endpoints import endpoint_name
 
 __all__ = [
     "log",
+    "more_members",
     "on_thread",
     "report",
     "route_name",
     "technical_page",
     "tell_the_remedy",
+    "told_of_report",
     "traceback_lines",
     "wants_html",
 ]
@@ -89,6 +91,15 @@ def log(
         level=level,
         exception=error,
     )
+
+
+more_members: list[Callable[[], dict[str, Any]]] = []
+"""What the body of an error has besides. Called once the error has been reported, on the thread that reported it."""
+
+
+def told_of_report() -> dict[str, Any]:
+    """Returns what the body of the answer to an error that was reported just now has besides."""
+    return {name: value for call in more_members for name, value in call().items()}
 
 
 def tell_the_remedy(request: Request, error: BaseException) -> None:

@@ -87,14 +87,14 @@ def _paths() -> dict[str, ASGIApp]:
 
 def _watchers(pool: Pool) -> Iterator[Watcher]:
     """Yields those that the settings ask for, the outermost first."""
+    if (header := option("request_id")) is not None:
+        yield RequestIDs(header)
     if option("opentelemetry"):
         yield _optional("tracing.Tracing", "opentelemetry")()
     if option("sentry"):
-        yield _optional("sentry.SentryWatcher", "sentry")()
+        yield _optional("sentry.SentryWatcher", "sentry")(option("error_event_id"))
     if option("metrics_path") is not None:
         yield _optional("prometheus.PrometheusWatcher", "prometheus")(pool)
-    if (header := option("request_id")) is not None:
-        yield RequestIDs(header)
     if (form := option("access_log")) is not None:
         yield AccessLog(form)
     timing = option("server_timing")

@@ -126,14 +126,14 @@ class _Observed(RequestRecord):
         self.duration = perf_counter() - self.began
         if self.watching.end:
             tell(self.watching.end, self)
-        self.scope = self._send = self.failure = None
+        self.scope = self._send = self.failure = self.request = None
         publish(self)
 
     def _settle(self) -> None:
         self.look()
         if self.statements is not None:
             self.repeated = self.statements.repeated()
-        self.leases = self.task = self.statements = self.request = None
+        self.leases = self.task = self.statements = None
 
 
 class ObservedRequest(_Observed):

@@ -14,8 +14,8 @@ from typing import Any
 from opentelemetry import propagate
 
 from djfast_mount.conf import option
-from djfast_mount.telemetry.record import current_record
-from djfast_mount.telemetry.watching import Headers, Watcher
+from djfast_mount.telemetry.record import current, current_record
+from djfast_mount.telemetry.watching import Headers, Watcher, tell
 
 __all__ = ["RequestIDFilter", "RequestIDs", "outgoing_headers"]
 
@@ -50,13 +50,16 @@ class RequestIDs(Watcher):
 def outgoing_headers() -> dict[str, str]:
     """Returns the headers by which a request that this one makes is known for its part: for httpx, requests and others.
 
-    These are the id of the request and, where OpenTelemetry traces it, ``traceparent``. Empty outside of a request.
+    These are the id of the request and, where OpenTelemetry or Sentry traces it, what their SDKs read: ``traceparent``,
+    ``sentry-trace``, ``baggage``. Empty outside of a request.
     """
     headers: dict[str, str] = {}
-    record = current_record()
-    if record is not None and record.request_id is not None:
-        headers[option("request_id")] = record.request_id
+    observed: Any = current.get()
+    if observed is not None and observed.request_id is not None:
+        headers[option("request_id")] = observed.request_id
     propagate.inject(headers)
+    if observed is not None and not observed.over:
+        tell(observed.watching.add_outgoing, observed, headers)
     return headers
 
 

@@ -36,6 +36,9 @@ class Watcher:
             vendor: Django's name for the kind of the database.
         """
 
+    def add_outgoing(self, observed: Any, headers: dict[str, str]) -> None:
+        """The request makes one itself, which has `headers`. Runs on any thread."""
+
     def note_wait(self, observed: Any, seconds: float) -> None:
         """The request has got a thread, for which it has waited. Runs on that thread, in the request's context."""
 
@@ -60,6 +63,7 @@ class Watching:
         self.begin = _overridden(found, "begin")
         self.start = _overridden(found, "start")
         self.fail = _overridden(found, "fail")
+        self.add_outgoing = _overridden(found, "add_outgoing")
         self.note_wait = _overridden(found, "note_wait")
         self.note_statement = _overridden(found, "note_statement")
         self.end = _overridden(reversed(found), "end")
