@@ -50,6 +50,7 @@ THIRD_PARTY = [
     "django-otp>=1.7",
     "django-prometheus>=2.5",
     "django-q2>=1.11",
+    "django-silk>=5.6",
     "django-simple-history>=3.13",
     "django-unfold>=0.91",
     "fastapi-cache2>=0.2.2",

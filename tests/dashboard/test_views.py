@@ -186,3 +186,15 @@ def test_the_page_says_that_telemetry_is_off(root_path: str) -> None:
     client = Client(mount("/api", "project.api:api"), root_path=root_path)
     client.force_login(staff())
     assert 'set <code>DJFAST_MOUNT["telemetry"] = True</code>' in client.get("/admin/mount/").text
+
+
+@pytest.mark.parametrize(("permission", "linked"), [(None, True), ("shop.view_item", False)])
+def test_the_index_of_the_admin_leads_there(
+    client: Client, root_path: str, django_prefix: str, permission: str | None, linked: bool
+) -> None:
+    """The admin's index has a link for whom the page lets in, and for nobody else."""
+    with override_settings(DJFAST_MOUNT={"telemetry": True, "dashboard_permission": permission}):
+        client.force_login(staff())
+        text = client.get("/admin/").text
+        assert (f'<a href="{root_path}{django_prefix}/admin/mount/">' in text) == linked
+        assert (status(client, "/admin/mount/") == 200) == linked

@@ -1,4 +1,4 @@
-"""The admin's index leads to the API's docs, where `djfast_mount` is among the INSTALLED_APPS."""
+"""What the index of the admin leads to: the docs of the API, and the page of the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _TEMPLATE = "djfast_mount/admin_index.html"
 def link_docs() -> None:
     """Gives the default admin site an index that extends its own. Called at start-up, after `django.setup()`.
 
-    A site that has an `index_template` keeps it; ``{% api_docs_links %}`` shows the links there.
+    A site that has an `index_template` keeps it; ``{% api_docs_links %}`` and ``{% dashboard_link %}`` show the links
+    there. A second call changes nothing.
     """
     if not (apps.is_installed("djfast_mount") and apps.is_installed("django.contrib.admin")):
         return

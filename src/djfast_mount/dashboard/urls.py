@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.urls import path
 
+from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.dashboard import leaks, process, views
 from djfast_mount.dashboard.doctor import doctor
 from djfast_mount.dashboard.figures import listen
@@ -36,6 +37,7 @@ urlpatterns = [
     path("figures.json", views.figures_as_json, name="figures"),
 ]
 
+link_docs()
 # Whoever includes the page wants the figures from now on, and not from the first look.
 listen()
 process.watch()
