@@ -129,3 +129,16 @@ def test_the_page_about_tokens(ada: User) -> None:
     client.headers["Authorization"] = bearer(ada)
     assert ok(client.get("/whoami")) == "ada"
     assert ok(client.post("/tokens/transaction", json={}), 201)["expires_in"] == 300
+
+
+def test_the_table_of_the_sample_names_tests() -> None:
+    """Every test that the README of examples/companies names is there."""
+    readme = (TESTS.parent / "examples" / "companies" / "README.md").read_text()
+    table = readme.partition("| | djfapi |")[2].partition("##")[0]
+    named = re.findall(r"`(test_\w+)(?:\.(test_\w+))?`", table)
+    assert len(named) > 40
+    for module, test in named:
+        source = (TESTS / "crud" / f"{module}.py").read_text()
+        assert not test or f"def {test}(" in source, f"{module}.{test}"
+    for path in re.findall(r"`(tests/[\w/]+\.py)`", table):
+        assert (TESTS.parent / path).is_file()

@@ -108,6 +108,18 @@ def check_rules(root: Resource) -> None:
                 f"says which of them a caller may see. Give related_rows={{{name}: ...}}: a dependency that returns a "
                 "Q, or every_row."
             )
+    _check_filters(root, ruled)
+
+
+def _check_filters(root: Resource, ruled: set[type[Model]]) -> None:
+    for resource in root.walk():
+        own = resource.filters.own
+        for name, model in own.models(resource.model) if own is not None else ():
+            if any(issubclass(model, each) for each in ruled):
+                raise ConfigurationError(
+                    f"The filter {name!r} of {resource.label} asks for rows of {model.__name__}, of which a caller may "
+                    "not see all. Take it out, or name filters of the schema, which ask for visible rows alone."
+                )
 
 
 def _named_in(root: Resource) -> Iterator[tuple[Resource, str, str, type[Model]]]:

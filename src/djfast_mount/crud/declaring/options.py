@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from djfast_mount.crud.access.scopes import ActionScopes
 from djfast_mount.crud.declaring.resource import label_of
 from djfast_mount.crud.pages.paging import Paging
+from djfast_mount.crud.query.filters import OwnFilters
 from djfast_mount.crud.query.searching import Search
 from djfast_mount.crud.writing.deletion import Deletion
 from djfast_mount.crud.writing.etags import IfMatch
@@ -41,7 +42,7 @@ class RouterOptions(TypedDict, total=False):
     rows: Callable[..., Any] | None
     related_rows: Mapping[type[Model], Callable[..., Any]]
     server_values: Callable[..., Any] | None
-    filters: Literal["default", "all"] | Sequence[str]
+    filters: Literal["default", "all"] | Sequence[str] | OwnFilters
     document_filters: bool
     order_by: Sequence[str] | None
     search: Sequence[str] | Search

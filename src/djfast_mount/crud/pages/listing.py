@@ -34,6 +34,8 @@ class Listing:
         call, resource = self.call, self.call.resource
         gone = any(self.values.get(name) is not None for name in _names(resource.deletion.fields))
         rows = call.rows(gone=gone).filter(condition_of(resource.filters, self.values, call.visibility))
+        if resource.filters.own is not None:
+            rows = resource.filters.own.narrowed(rows, self.values)
         text = self.values.get("search")
         return resource.hooks.search_rows(call, rows, text) if text else rows
 

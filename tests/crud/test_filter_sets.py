@@ -1,0 +1,92 @@
+"""FilterSets of django-filter in the place of the filters of the schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crud.resources import CompanySchema, companies
+from crud.serving import Api, ok, served
+from djfast_mount.crud import ModelRouter
+from djfast_mount.exceptions import ConfigurationError
+from project.companies.models import Company, Employee
+
+django_filters = pytest.importorskip("django_filters")
+FilterSetFilters: Any = pytest.importorskip("djfast_mount.crud.filter_sets").FilterSetFilters
+
+pytestmark = pytest.mark.django_db
+
+
+class CompanyFilterSet(django_filters.FilterSet):  # type: ignore[misc,name-defined]
+    starts = django_filters.CharFilter(field_name="name", lookup_expr="istartswith")
+    size = django_filters.RangeFilter()
+    department = django_filters.CharFilter(field_name="departments__name", lookup_expr="icontains")
+    status = django_filters.MultipleChoiceFilter(choices=Company.Status.choices)
+
+    class Meta:
+        model = Company
+        fields = ["listed"]
+
+
+class OwnColumns(django_filters.FilterSet):  # type: ignore[misc,name-defined]
+    class Meta:
+        model = Company
+        fields = ["name"]
+
+
+def company(name: str, **values: Any) -> Company:
+    return Company.objects.create(**{"name": name, "slug": f"c{Company.objects.count()}", "tenant_id": 1, **values})
+
+
+def names(client: Api, **params: Any) -> list[str]:
+    return [item["name"] for item in ok(client.get("/companies", params=params))["items"]]
+
+
+def test_a_filter_set(root_path: str) -> None:
+    """Its parameters are documented and work, with pages, numbers and orders; no row comes twice."""
+    router = ModelRouter(CompanySchema, prefix="/companies", filters=FilterSetFilters(CompanyFilterSet))
+    client = Api(served(router), root_path)
+    ada, bea = company("Ada", size=1), company("Bea", size=5, status="paused", listed=True)
+    for row in (ada, bea):
+        row.departments.create(name="ab")
+        row.departments.create(name="abc")
+    assert names(client, starts="a") == ["Ada"]
+    assert names(client, size_min=2, size_max=9) == ["Bea"]
+    assert names(client, department="AB", order_by="-name") == ["Bea", "Ada"]
+    assert names(client, status=["open", "paused"], listed="true") == ["Bea"]
+    assert ok(client.get("/companies/aggregate/count/*", params={"department": "ab"}))["values"] == [{"value": 2}]
+    page = ok(client.get("/companies", params={"limit": 1, "department": "ab"}))
+    assert names(client, limit=1, department="ab", cursor=page["next"]) == ["Bea"]
+    parameters = ok(client.get("/openapi.json"))["paths"]["/companies"]["get"]["parameters"]
+    assert {"starts", "size_min", "size_max", "department", "status", "listed"} <= {each["name"] for each in parameters}
+    wrong = client.get("/companies", params={"size_min": "x"})
+    assert (wrong.status_code, wrong.json()["detail"][0]["loc"]) == (422, ["query", "size"])
+    assert client.get("/companies", params={"name": "Ada"}).status_code == 422
+
+
+def test_it_narrows_what_one_sees() -> None:
+    """A FilterSet finds no row that the caller may not see."""
+    client = Api(served(companies(filters=FilterSetFilters(OwnColumns))))
+    company("Ada", tenant_id=2)
+    assert names(client, name="Ada") == []
+
+
+def test_mistakes() -> None:
+    """A FilterSet that orders, is of another model, or asks for rows that may be hidden is refused."""
+
+    class Ordered(django_filters.FilterSet):  # type: ignore[misc,name-defined]
+        o = django_filters.OrderingFilter(fields=["name"])
+
+    class OfEmployees(django_filters.FilterSet):  # type: ignore[misc,name-defined]
+        class Meta:
+            model = Employee
+            fields = ["name"]
+
+    for filter_set, told in ((Ordered, "use order_by="), (OfEmployees, "is of Employee, for rows of Company")):
+        with pytest.raises(ConfigurationError, match=told):
+            ModelRouter(CompanySchema, prefix="/companies", filters=FilterSetFilters(filter_set))
+    app = served(companies(filters=FilterSetFilters(CompanyFilterSet)))
+    told = r"The filter 'department' of ModelRouter\(.*\) asks for rows of CompanyDepartment"
+    with pytest.raises(RuntimeError, match=told), Api(app):
+        pass
