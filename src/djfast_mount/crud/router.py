@@ -62,8 +62,8 @@ class ModelRouter(APIRouter):
             `security` returned. So with `server_values`.
         related_rows: The same for rows of other models that bodies name; `every_row` for all of them.
         server_values: A dependency that returns what the server sets when a row is created.
-        filters: ``"default"``, ``"all"``, names, or a `FilterSetFilters`. With ``document_filters=False`` they work, and
-            are not in OpenAPI.
+        filters: ``"default"``, ``"all"``, names, or a `FilterSetFilters`. With ``document_filters=False`` they work,
+            and are not in OpenAPI.
         order_by: The order unasked. None: the model's.
         search: The fields that the parameter ``search`` looks into, or a `Search`.
         page: `Cursor`, `LimitOffset` or `PageNumber`.
