@@ -16,6 +16,13 @@ MODELS = {
     "employee_id": Employee,
     "cost_centre_id": CostCentre,
 }
+LISTS = {
+    "companies": Company,
+    "departments": Department,
+    "teams": Team,
+    "employees": Employee,
+    "cost-centres": CostCentre,
+}
 # The fields of bodies that name a row, by what they are called.
 NAMES_ROWS = {"cost_centre": CostCentre, "team": Team, "departments": Department, "teams": Team}
 MEASURED = ("*", "size", "departments", "employees", "founded", "budget", "teams", "salary")
@@ -48,6 +55,24 @@ class Requests:
         self._own = own
         self._foreign = foreign
         self._numbers = itertools.count()
+
+    def names_foreign(self, sent: Sent) -> bool:
+        """Whether a request names a row of the other tenant: in its path, or in its body."""
+        parts = sent.path.split("/")
+        in_path = any(
+            key == str(self._foreign[LISTS[name]].pk) for name, key in itertools.pairwise(parts) if name in LISTS
+        )
+        return in_path or self._is_foreign(LISTS.get(parts[-1]) or LISTS.get(parts[-2]), sent.json)
+
+    def _is_foreign(self, model: type | None, value: Any) -> bool:
+        """Whether a body of a row of `model`, or a list of them, names a row of the other tenant."""
+        if isinstance(value, list):
+            return any(self._is_foreign(model, each) for each in value)
+        if not isinstance(value, dict):
+            return False
+        keys = {"id": model, "cost_centre": CostCentre, "team": Team}
+        named = any(value.get(name) == self._foreign[each].pk for name, each in keys.items() if each is not None)
+        return named or any(self._is_foreign(LISTS[name], value[name]) for name in LISTS.keys() & value.keys())
 
     def all(self) -> Iterator[Sent]:
         for path, item in self._openapi["paths"].items():
