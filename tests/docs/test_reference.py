@@ -15,7 +15,17 @@ MODULES = re.findall(r"automodule:: (\S+)", PAGE.read_text())
 
 def test_the_reference_has_the_public_modules() -> None:
     """The page lists every public module that has names of its own to import."""
-    faces = ("auth", "crud", "database", "exception_handlers", "schemas", "testing", "transactions", "urls")
+    faces = (
+        "auth",
+        "crud",
+        "database",
+        "exception_handlers",
+        "schemas",
+        "telemetry",
+        "testing",
+        "transactions",
+        "urls",
+    )
     assert {f"djfast_mount.{face}" for face in faces} <= set(MODULES)
 
 

@@ -59,14 +59,14 @@ def test_the_access_log_has_each_request(caplog: pytest.LogCaptureFixture, root_
     with site(settings={"access_log": "text"}) as root, caplog.at_level(logging.INFO, "djfast_mount.access"):
         ask(root, "/api/sync/1", root_path=root_path, query_string=b"token=secret")
         ask(root, "/healthz", root_path=root_path)
-        ask(root, "/nothing/\nhere", root_path=root_path)
+        ask(root, '/nothing/\n"here\udcff', root_path=root_path)
     first, second = [record for record in caplog.records if record.name == "djfast_mount.access"]
     assert re.fullmatch(
         rf'127\.0\.0\.1 "GET {root_path}/api/sync/1" 200 \d+ [\d.]+ms queries=1 id=[0-9a-f]+', first.getMessage()
     )
     assert first.route == f"{root_path}/api/sync/{{number}}"  # type: ignore[attr-defined]
     assert "secret" not in str(vars(first))
-    assert rf'"GET {root_path}/nothing/\nhere" 404' in second.getMessage()
+    assert f'"GET {root_path}/nothing/%0A%22here%5Cudcff" ' in second.getMessage()
 
 
 SCRIPT = """

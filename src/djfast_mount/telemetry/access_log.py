@@ -1,7 +1,7 @@
 """One line in the log for each request, in the place of the server's own access log.
 
 1. The path is written, and never the query string, which may hold tokens and what people search for.
-2. A control character in a path is escaped: nobody can begin a line of their own.
+2. The path is quoted as in a URL: nobody can begin a line of their own, or end the quotation marks.
 3. Answers about health are left out.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from typing import Any, Literal
+from urllib.parse import quote
 
 from djfast_mount.logs import JSONFormatter
 from djfast_mount.telemetry.record import RequestRecord
@@ -54,7 +55,7 @@ def _take_over(form: Literal["text", "json"]) -> None:
 
 def _log(record: RequestRecord, scope: Any) -> None:
     client = scope.get("client")
-    path = scope["path"].encode("unicode_escape").decode()
+    path = quote(scope["path"], errors="backslashreplace")
     fields = {
         "client": client[0] if client else "-",
         "method": record.method or "WEBSOCKET",
