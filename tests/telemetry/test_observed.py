@@ -12,6 +12,7 @@ from starlette.types import Message
 from calls import ask, call, connect, http_scope, websocket_scope
 from djfast_mount.application import MountedApplication
 from djfast_mount.telemetry import RequestRecord
+from djfast_mount.testing import Client
 from telemetry_site import records, site
 
 
@@ -239,3 +240,39 @@ def test_requests_at_once_are_told_apart(root: MountedApplication, found: list[R
         "/api/hello": {0},
         "/async/": {1},
     }
+
+
+def told(found: list[RequestRecord]) -> list[tuple[str, str | None, int]]:
+    return [(record.owner, record.route, record.queries) for record in found]
+
+
+def test_every_way_to_mount_is_observed(found: list[RequestRecord]) -> None:
+    """Django's own handler, Django under a prefix, and paths that fall through to it."""
+    with site(django_handler="django") as root:
+        for path in ("/view/3/", "/async/", "/repeats/"):
+            ask(root, path)
+    with site(prefix="/", django_prefix="/server") as root:
+        for path in ("/server/view/3/", "/hello"):
+            ask(root, path)
+    with site(prefix="/", fallthrough=True) as root:
+        for path in ("/plain/", "/hello"):
+            ask(root, path)
+    assert told(found) == [
+        ("django", "/view/<int:number>/", 1),
+        ("django", "/async/", 1),
+        ("django", "/repeats/", 12),
+        ("django", "/server/view/<int:number>/", 1),
+        ("api", "/hello", 0),
+        ("django", "/plain/", 0),
+        ("api", "/hello", 0),
+    ]
+
+
+def test_a_tests_own_client_is_observed(found: list[RequestRecord]) -> None:
+    """On the thread of the test, whose connection was open before: statements are counted there too."""
+    with site() as root:
+        client = Client(root)
+        client.get("/api/sync/1")
+        client.get("/view/1/")
+    assert told(found) == [("api", "/api/sync/{number}", 1), ("django", "/view/<int:number>/", 1)]
+    assert all(record.on_thread > 0 for record in found)
