@@ -11,11 +11,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.dependencies.models import Dependant
@@ -39,6 +37,7 @@ from djfast_mount.django_for_api.request import (
     site_user,
 )
 from djfast_mount.exceptions import ConfigurationError, MountError
+from djfast_mount.security.settings_cache import cached_until_settings_change
 
 __all__ = [
     "Scheme",
@@ -309,12 +308,12 @@ def challenges() -> dict[str, str]:
     return {"WWW-Authenticate": ", ".join(dict.fromkeys(scheme.challenge for scheme in chosen_schemes()))}
 
 
-@cache
+@cached_until_settings_change
 def _vary() -> tuple[str, ...]:
     return tuple(name for scheme in chosen_schemes() for name in scheme.vary)
 
 
-@cache
+@cached_until_settings_change
 def chosen_schemes() -> tuple[Scheme, ...]:
     """Returns the schemes of the project, in the order in which they are asked. Raises ConfigurationError."""
     paths = option(_KEY)
@@ -382,11 +381,3 @@ def _called(dependant: Dependant) -> Iterator[object]:
     for below in dependant.dependencies:
         yield below.call
         yield from _called(below)
-
-
-def _forget(**_: object) -> None:
-    chosen_schemes.cache_clear()
-    _vary.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.auth.schemes")

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import copy
 import logging
-from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, QueryDict
 from django.middleware.csrf import CSRF_SESSION_KEY, CsrfViewMiddleware
 from django.utils.log import log_response
 from starlette.exceptions import HTTPException
+
+from djfast_mount.security.settings_cache import cached_until_settings_change
 
 __all__ = ["ENFORCE_CSRF_CHECKS", "CSRFRefused", "check", "check_origin"]
 
@@ -65,7 +65,7 @@ def _no_response(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("This middleware is asked for its check alone.")
 
 
-@cache
+@cached_until_settings_change
 def _middleware() -> _Check:
     # Made once: it reads CSRF_TRUSTED_ORIGINS into tables of its own.
     return _Check(_no_response)
@@ -120,10 +120,3 @@ def _with_session(request: HttpRequest, session: Any) -> Any:
     seen = copy.copy(request)
     vars(seen).update(session=session, _whole_guard=False)
     return seen
-
-
-def _forget(**_: object) -> None:
-    _middleware.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.django_for_api.csrf")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cache, cached_property
+from functools import cached_property
 from io import BytesIO
 from typing import Any
 
@@ -11,7 +11,6 @@ from django.conf import settings
 from django.contrib.messages import get_messages
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.asgi import ASGIRequest
-from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_vary_headers
@@ -24,6 +23,7 @@ from starlette.types import Message, Scope
 from djfast_mount.django_for_api import csrf
 from djfast_mount.django_for_api.body import RequestBody, has_no_body
 from djfast_mount.django_for_api.session import CookieUse, Rule, guard, peek
+from djfast_mount.security.settings_cache import cached_until_settings_change
 
 __all__ = ["APIRequest", "is_taken", "made", "varied", "with_changes"]
 
@@ -164,7 +164,7 @@ def _for_the_secret(request: APIRequest) -> APIRequest:
     return seen
 
 
-@cache
+@cached_until_settings_change
 def _middleware() -> tuple[Any, ...]:
     found = [import_string(path) for path in settings.MIDDLEWARE]
     chosen = [item for item in found if is_taken(item)]
@@ -249,10 +249,3 @@ def _with_cookies(request: APIRequest, message: Message) -> Message:
         kept.append((b"vary", response.headers["Vary"].encode("latin-1")))
     kept += [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
     return {**message, "headers": kept}
-
-
-def _forget(**_: object) -> None:
-    _middleware.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.http_request")

@@ -12,14 +12,13 @@ headers and its redirect, where ``MIDDLEWARE`` lists it, and those of no other.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import cache, partial
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from starlette.responses import PlainTextResponse, RedirectResponse
@@ -30,6 +29,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.headers import missing_headers
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.prefixes import child_scope, split_root_path
+from djfast_mount.security.settings_cache import cached_until_settings_change
 from djfast_mount.spelling import did_you_mean
 
 __all__ = [
@@ -132,7 +132,7 @@ def scheme_of(scope: Scope, chosen: frozenset[str]) -> str:
     return scheme
 
 
-@cache
+@cached_until_settings_change
 def _proxy_header() -> tuple[bytes, bytes]:
     name, secure = settings.SECURE_PROXY_SSL_HEADER
     return name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), secure.encode("latin-1")
@@ -160,7 +160,7 @@ def _send_file_with(send: Send, headers: Mapping[bytes, bytes], message: Message
     return send(message)
 
 
-@cache
+@cached_until_settings_change
 def security_headers(is_secure: bool, *, whatever_is_listed: bool = False) -> RawHeaders:
     """Returns the headers that Django's half sets on every response.
 
@@ -185,12 +185,12 @@ def _headers_of(paths: Iterable[str], is_secure: bool) -> RawHeaders:
     ]
 
 
-@cache
+@cached_until_settings_change
 def headers_by_name(is_secure: bool) -> Mapping[bytes, bytes]:
     return dict(security_headers(is_secure))
 
 
-@cache
+@cached_until_settings_change
 def file_headers(is_secure: bool) -> Mapping[bytes, bytes]:
     """Returns the headers that SecurityMiddleware sets on a static file, where MIDDLEWARE lists it."""
     return dict(_headers_of([SECURITY] if is_listed(SECURITY) else [], is_secure))
@@ -207,7 +207,7 @@ class _Asked(HttpRequest):
         return self._is_secure
 
 
-@cache
+@cached_until_settings_change
 def is_listed(path: str) -> bool:
     """Whether MIDDLEWARE lists the class at `path`, or one made of it."""
     return any(path in _names(import_string(listed)) for listed in settings.MIDDLEWARE)
@@ -217,7 +217,7 @@ def _names(middleware: Any) -> set[str]:
     return {f"{cls.__module__}.{cls.__qualname__}" for cls in getattr(middleware, "__mro__", ())}
 
 
-@cache
+@cached_until_settings_change
 def _middleware(path: str) -> Any:
     # It reads its settings when it is made.
     return import_string(path)(_no_response)
@@ -225,11 +225,3 @@ def _middleware(path: str) -> Any:
 
 def _no_response(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("This middleware is asked for its headers alone.")
-
-
-def _forget(**_: object) -> None:
-    for function in (headers_by_name, _proxy_header, file_headers, security_headers, is_listed, _middleware):
-        function.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="djfast_mount.security.djangos_middleware")

@@ -15,6 +15,7 @@ from django.test import AsyncClient as DjangoAsyncClient
 from starlette.types import ASGIApp
 
 from djfast_mount.offload import waiting
+from djfast_mount.testing.answered_errors import note_answered_errors
 from djfast_mount.testing.cookies import SharedCookies
 from djfast_mount.testing.exchange import Draw, Exchange
 from djfast_mount.testing.server import Server
@@ -52,6 +53,7 @@ class AsyncClient(httpx.AsyncClient):
         executor: Executor | None = None,
         **options: Any,
     ) -> None:
+        note_answered_errors()
         self._server = Server(
             app,
             root_path=root_path,

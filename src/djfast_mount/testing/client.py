@@ -14,6 +14,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.test import Client as DjangoClient
 from starlette.types import ASGIApp
 
+from djfast_mount.testing.answered_errors import note_answered_errors
 from djfast_mount.testing.cookies import SharedCookies
 from djfast_mount.testing.exchange import Draw, Exchange
 from djfast_mount.testing.loop_thread import LoopThread
@@ -60,6 +61,7 @@ class Client(httpx.Client):
         django_client: DjangoClient | None = None,
         **options: Any,
     ) -> None:
+        note_answered_errors()
         self._server = Server(
             app,
             root_path=root_path,

@@ -17,7 +17,6 @@ from djfast_mount.apis.loading import load_app
 from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.lifespan.participants import Participant, Phase
-from djfast_mount.testing.answered_errors import note_answered_errors
 from djfast_mount.testing.conversation import Conversation
 from djfast_mount.testing.exchange import Draw, Exchange
 from djfast_mount.testing.requests import TestRequest, context_of
@@ -75,7 +74,6 @@ class Server:
         raise_server_exceptions: bool = True,
         enforce_csrf_checks: bool = False,
     ) -> None:
-        note_answered_errors()
         self.app = load_application(app)
         self.root_path = root_path
         self.raise_server_exceptions = raise_server_exceptions
