@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ import handler_site
 from api_client import committed_rows
 from calls import Answer, call, http_scope
 from djfast_mount import mount
+from djfast_mount.threads.lease import Lease
 from handler_site import events
 from project.shop.models import Item
 
@@ -299,6 +301,21 @@ def test_a_page_in_gzip(root_path: str) -> None:
     )
     assert answer.header("content-encoding") == "gzip"
     assert len(answer.body) == int(answer.header("content-length") or 0) < 10_000
+
+
+@pytest.mark.parametrize("path", ["/sync/large/", "/sync/gzip/"])
+def test_a_large_page_is_one_spell(path: str, root_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is sent in parts, and is no stream, has each signal once, however long its parts take."""
+
+    def rest_for_long(self: Lease) -> None:
+        rest(self)
+        time.sleep(0.02)  # The worker does meanwhile whatever it was asked for.
+
+    rest = Lease.let_go_between_calls
+    monkeypatch.setattr(Lease, "let_go_between_calls", rest_for_long)
+    found = outcome(apps()["one hop"], path, root_path, {})
+    assert len(found["body"]) == 200_000
+    assert found["signals"] == {"started": 1, "finished": 1, "exception": 0}
 
 
 # Sessions and users -----------------------------------------------------------------------------------------------

@@ -92,7 +92,11 @@ async def view_with_local(request: HttpRequest) -> HttpResponse:
     return HttpResponse(await sync_to_async(lambda: here.name)())
 
 
-urlpatterns = [path("wait", view), path("local", view_with_local)]
+def large_page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(b"y" * (Item.objects.count() or 1) * 400_000)
+
+
+urlpatterns = [path("wait", view), path("local", view_with_local), path("page", large_page)]
 
 
 async def all_wait(root: Root, path: str, count: int) -> list[asyncio.Task[httpx.Response]]:
@@ -189,3 +193,18 @@ async def test_a_transaction_among_them_stays_whole(site: Site) -> None:
         gates["service"].set()
         assert {answer.status_code for answer in await asyncio.gather(*others)} == {200}
         assert {answer.json() for answer in await asyncio.gather(*others)} == {0}
+
+
+async def test_slow_readers_of_a_large_page_hold_nobody_up(site: Site) -> None:
+    """A page that is sent in parts keeps its spell until it has been sent, and not where others wait for a thread."""
+    async with site(api, threads=2, urls=__name__) as root:
+        readers = [root.open("/page", takes=2) for _ in range(12)]
+        for reader in readers:
+            await reader.took(2)
+        assert (await root.get("/api/query")).status_code == 200
+        for reader in readers:
+            reader.read_on()
+        for reader in readers:
+            await reader.ended()
+        assert {len(reader.body) for reader in readers} == {400_000}
+        await record.until(lambda: root.pool.held() == [] and not root.pool.parked())

@@ -142,6 +142,8 @@ class DjangoHandler(ASGIHandler):
                     await lease.pool.streams.enter(lease)
                 if response.streaming:
                     disconnect.listen()
+                # It is closed in the spell that made it, unless others wait for the thread meanwhile.
+                source.whole = not response.streaming
                 await self.send_response(response, send)
         finally:
             # Not by `response.closed`: a response that a project keeps has been closed for requests before this one.

@@ -57,6 +57,9 @@ class Response(Protocol):
     started: bool
     """Whether the response has begun."""
 
+    whole: bool
+    """Whether the response is there as a whole, though it may be sent in parts."""
+
     def send(self, message: MutableMapping[str, Any], *, changed: bool = False) -> Awaitable[None]:
         """ASGI: sends `message`. `changed` says whether `change` has seen it."""
 

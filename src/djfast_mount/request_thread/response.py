@@ -57,6 +57,8 @@ class WatchedResponse:
     started = False
     told = False
     lingers = True
+    whole = False
+    """Whether the response is there as a whole, though it may be sent in parts. Set before it is sent."""
     change: Callable[[Message], Awaitable[None]] | None = None
     """What is handed each message of the response first, and sends on what becomes of it."""
     headers: Mapping[bytes, bytes] = _NONE
@@ -180,7 +182,7 @@ class WatchedResponse:
             self._release()  # No sync iterator: nothing of this stream has to wait.
         if lease is None:
             self.lingers = False
-        elif lease.lingers and not lease.iterators:
+        elif lease.lingers and not lease.iterators and not self.whole:
             lease.let_go_between_calls()
 
     def _release(self) -> None:
