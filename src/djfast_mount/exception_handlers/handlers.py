@@ -59,6 +59,7 @@ from djfast_mount.exception_handlers.reports import (
 from djfast_mount.exception_handlers.secrets import HIDDEN, is_secret, secret_names_of, without_secrets
 from djfast_mount.exception_handlers.unencodable import fault_of, in_words, printable
 from djfast_mount.exceptions import client_has_left, original_of
+from djfast_mount.routing.endpoints import METHODS
 
 __all__ = ["add_exception_handlers"]
 
@@ -279,14 +280,20 @@ def _with_all_methods(request: Request, headers: Mapping[str, str] | None) -> di
     route = request.scope.get("route")
     if request.method in (getattr(route, "methods", None) or ()) or not any(name.lower() == "allow" for name in found):
         return found
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", "")) or "/"
+    methods = request.scope.get(METHODS) or _methods_of_path(request.scope)
+    allow = {"Allow": ", ".join(sorted(methods))} if methods else {}
+    return {**{name: value for name, value in found.items() if not allow or name.lower() != "allow"}, **allow}
+
+
+def _methods_of_path(scope: Scope) -> set[str]:
+    """The methods of every route of the path. All routes are asked."""
+    path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
     methods: set[str] = set()
-    for context in iter_route_contexts(request.scope["app"].routes):
+    for context in iter_route_contexts(scope["app"].routes):
         pattern = getattr(context, "path_regex", None)
         if pattern is not None and pattern.match(path):
             methods |= context.methods or set()
-    allow = {"Allow": ", ".join(sorted(methods))} if methods else {}
-    return {**{name: value for name, value in found.items() if not allow or name.lower() != "allow"}, **allow}
+    return methods
 
 
 async def _invalid_handshake(websocket: WebSocket, error: WebSocketRequestValidationError) -> None:

@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Scope
 
 from djfast_mount.fastpath.plan import Plan, plan_for
 from djfast_mount.fastpath.private_names import private
+from djfast_mount.routing.endpoints import METHODS
 
 __all__ = ["STALE", "Found", "Leaf", "RouteIndex", "Stale", "finds_by_itself"]
 
@@ -242,9 +243,10 @@ class RouteIndex:
         candidates = self._candidates(path)
         if self._has_frontends or "\n" in path or not all(map(_is_judged_by_path, candidates)):
             return None
-        for leaf in candidates:
-            if leaf.regex.match(path) is not None:
-                return leaf.app  # It has the path, though not the method.
+        having = [leaf for leaf in candidates if leaf.regex.match(path) is not None]
+        if having:  # They have the path, though not the method.
+            scope[METHODS] = set().union(*(leaf.judged.methods or () for leaf in having))
+            return having[0].app
         return None if self._may_redirect(scope, path) else self._nothing
 
     def _may_redirect(self, scope: Scope, path: str) -> bool:

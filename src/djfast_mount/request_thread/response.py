@@ -89,6 +89,9 @@ class WatchedResponse:
         if self.change is not None and not changed:
             return self.change(message)
         if self._streams:
+            if self.held is None and self._held_start is None and self._flushing is None:
+                self._complete = not message.get("more_body")
+                return self._send(message)  # Nothing is held: a part only passes.
             return self._send_part(message)
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))  # It may be an iterator, which is gone once it has been read.

@@ -1,10 +1,13 @@
-"""What the log calls a request. ASGI words only."""
+"""What is said of the endpoint of a request: what the log calls it, and the methods of its path. ASGI words only."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["endpoint_name"]
+__all__ = ["METHODS", "endpoint_name"]
+
+METHODS = "djfast_mount.methods"
+"""The key in a scope of the methods of all routes that have its path, where those are known and none has its method."""
 
 
 def endpoint_name(scope: Any) -> str:
