@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from djfast_mount.dashboard.durations import bucket_of
 from djfast_mount.dashboard.window import SLOTS, Window
 
 pytestmark = pytest.mark.once
@@ -19,7 +20,7 @@ def test_what_is_too_old_is_gone(events: list[tuple[int, float, bool]], later: i
     events.sort()
     window = Window()
     for number, seconds, failed in events:
-        window.add(number, seconds, failed)
+        window.add(number, bucket_of(seconds), failed)
     now = (events[-1][0] if events else 0) + later
     window.forget(now)
     kept = [event for event in events if event[0] >= now - SLOTS]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from array import array
+from math import log2
 
 __all__ = ["Durations", "bucket_of"]
 
@@ -13,13 +15,16 @@ _PER_OCTAVE = 16
 # 2**-14 s is 61 us, 2**6 s is 64 s. What lies outside counts as the first or the last.
 _FIRST_OCTAVE = -14
 _BUCKETS = _PER_OCTAVE * 20
+_SHORTEST = 2.0**_FIRST_OCTAVE
 
 
 def bucket_of(seconds: float) -> int:
     """Returns the number of the bucket for a duration."""
-    if seconds <= 0:
+    # Every request is counted here: no min() and max(), which cost more than the logarithm.
+    if seconds <= _SHORTEST:
         return 0
-    return min(max(int((math.log2(seconds) - _FIRST_OCTAVE) * _PER_OCTAVE), 0), _BUCKETS - 1)
+    bucket = int((log2(seconds) - _FIRST_OCTAVE) * _PER_OCTAVE)
+    return bucket if bucket < _BUCKETS else _BUCKETS - 1
 
 
 class Durations:
@@ -30,11 +35,13 @@ class Durations:
     def __init__(self) -> None:
         self.counts = array("L", bytes(array("L").itemsize * _BUCKETS))
 
+    def add(self, other: Durations) -> None:
+        """Adds what has been counted in `other`."""
+        self.counts = array("L", map(operator.add, self.counts, other.counts))
+
     def subtract(self, other: Durations) -> None:
         """Takes out what has been counted in `other`."""
-        for bucket, count in enumerate(other.counts):
-            if count:
-                self.counts[bucket] -= count
+        self.counts = array("L", map(operator.sub, self.counts, other.counts))
 
     def percentile(self, percent: float) -> float | None:
         """Returns the seconds that `percent` of all took at most; None where there is none."""

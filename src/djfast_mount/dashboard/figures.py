@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from djfast_mount.dashboard.durations import bucket_of
 from djfast_mount.dashboard.window import SECONDS, SLOTS, Window
 from djfast_mount.telemetry import Repeated, RequestRecord, subscribe
 
@@ -76,7 +77,9 @@ class Figures:
         self._routes: dict[Key, Window] = {}  # guarded by _lock
         self._slowest: OrderedDict[int, list[tuple[float, int, RequestRecord]]] = OrderedDict()  # guarded by _lock
         self._suspicions: OrderedDict[tuple[str, str, str], Suspicion] = OrderedDict()  # guarded by _lock
-        self._ended = 0  # guarded by _lock
+        self._slowest_in = -1  # guarded by _lock; the slot of which `_slow_enough` is told
+        self._slow_enough = 0.0  # guarded by _lock; seconds above which a request is among the slowest of its slot
+        self._kept = 0  # guarded by _lock; how often one was
         self._left_out: set[int] = set()  # ids of records in the making; changed on event loops only
 
     def add(self, record: RequestRecord) -> None:
@@ -85,16 +88,15 @@ class Figures:
             self._left_out.discard(id(record))
             return
         number = int(self._clock() / SECONDS)
-        seconds = record.duration if record.kind == "http" else None
+        bucket = bucket_of(record.duration) if record.kind == "http" else None
         failed = _has_failed(record)
         key = (record.owner, record.method, record.route or "")
         with self._lock:
             window = self._routes.get(key) or self._window(key, number)
-            window.add(number, seconds, failed)
-            self._whole.add(number, seconds, failed)
-            self._ended += 1
-            if seconds is not None:
-                self._keep_slowest(number, seconds, record)
+            window.add(number, bucket, failed)
+            self._whole.add(number, bucket, failed)
+            if bucket is not None and (number != self._slowest_in or record.duration > self._slow_enough):
+                self._keep_slowest(number, record.duration, record)
             for repeated in record.repeated:
                 self._suspect(record, repeated)
 
@@ -174,10 +176,12 @@ class Figures:
             kept = self._slowest[number] = []
             if len(self._slowest) > SLOTS + 1:
                 self._slowest.popitem(last=False)
-        if len(kept) < SLOWEST:
-            heapq.heappush(kept, (seconds, self._ended, record))
-        elif seconds > kept[0][0]:
-            heapq.heapreplace(kept, (seconds, self._ended, record))
+        self._kept += 1
+        heapq.heappush(kept, (seconds, self._kept, record))
+        if len(kept) > SLOWEST:
+            heapq.heappop(kept)
+        self._slowest_in = number
+        self._slow_enough = kept[0][0] if len(kept) == SLOWEST else -1.0
 
     def _suspect(self, record: RequestRecord, repeated: Repeated) -> None:
         route = f"{record.method} {record.route or '(no route)'}"

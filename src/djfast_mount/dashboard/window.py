@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from djfast_mount.dashboard.durations import Durations, bucket_of
+from djfast_mount.dashboard.durations import Durations
 
 __all__ = ["SECONDS", "SLOTS", "Slot", "Window"]
 
@@ -32,38 +32,53 @@ class Window:
     `number` is the number of the slot that it is now, which never falls.
     """
 
-    __slots__ = ("_slots", "count", "durations", "errors")
+    __slots__ = ("_before", "_now", "_slots")
 
     def __init__(self) -> None:
         self._slots: deque[Slot] = deque(maxlen=SLOTS + 1)
-        self.count = 0
-        self.errors = 0
-        self.durations = Durations()
+        self._now = Slot(-1)  # The last of _slots, once there is one.
+        self._before = Slot(-1)  # All slots before that one together: what is counted costs each request its time.
 
-    def add(self, number: int, seconds: float | None, failed: bool) -> None:
-        """Counts one request. Without `seconds` it counts among no durations: it was a stream, say."""
-        slot = self._slots[-1] if self._slots else None
-        if slot is None or slot.number != number:
-            self.forget(number)
-            slot = Slot(number)
-            self._slots.append(slot)
+    def add(self, number: int, bucket: int | None, failed: bool) -> None:
+        """Counts one request. Without a `bucket` it counts among no durations: it was a websocket, say."""
+        slot = self._now
+        if slot.number != number:
+            slot = self._begin(number)
         slot.count += 1
-        self.count += 1
         if failed:
             slot.errors += 1
-            self.errors += 1
-        if seconds is not None:
-            bucket = bucket_of(seconds)
+        if bucket is not None:
             slot.durations.counts[bucket] += 1
-            self.durations.counts[bucket] += 1
+
+    @property
+    def count(self) -> int:
+        """How many requests there were."""
+        return self._before.count + self._now.count
+
+    @property
+    def errors(self) -> int:
+        """How many of them failed."""
+        return self._before.errors + self._now.errors
+
+    @property
+    def durations(self) -> Durations:
+        """How long they took."""
+        durations = Durations()
+        durations.counts = self._before.durations.counts
+        durations.add(self._now.durations)  # Into an array of its own.
+        return durations
 
     def forget(self, number: int) -> None:
         """Takes out what happened too long ago."""
-        while self._slots and self._slots[0].number < number - SLOTS:
+        oldest = number - SLOTS
+        if self._slots and self._now.number < oldest:
+            self._slots.clear()
+            self._now, self._before = Slot(-1), Slot(-1)
+        while self._slots and self._slots[0].number < oldest:
             slot = self._slots.popleft()
-            self.count -= slot.count
-            self.errors -= slot.errors
-            self.durations.subtract(slot.durations)
+            self._before.count -= slot.count
+            self._before.errors -= slot.errors
+            self._before.durations.subtract(slot.durations)
 
     def slot(self, number: int) -> Slot | None:
         """Returns the slot of this number; None where nothing happened in it, or it is gone."""
@@ -73,3 +88,13 @@ class Window:
         """Returns the `SLOTS` slots before this one, the oldest first."""
         known = {slot.number: slot for slot in self._slots}
         return [known.get(before) for before in range(number - SLOTS, number)]
+
+    def _begin(self, number: int) -> Slot:
+        self.forget(number)
+        before, last = self._before, self._now
+        before.count += last.count
+        before.errors += last.errors
+        before.durations.add(last.durations)
+        self._now = Slot(number)
+        self._slots.append(self._now)
+        return self._now
