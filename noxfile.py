@@ -258,7 +258,7 @@ def crud(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """20,000 generated requests to resources of models, whose answers OpenAPI must describe. Takes an hour."""
+    """20,000 generated requests to resources of models, whose answers OpenAPI must describe. Takes hours."""
     session.install("-e", ".[test]", "schemathesis>=4.32")
     session.run("pytest", "tests/contract", *session.posargs, env={"TEST_CONTRACT_EXAMPLES": "400"})
 
