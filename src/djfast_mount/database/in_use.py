@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import connections
@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.database.sessions import session_of
 
-__all__ = ["in_transaction", "is_shared", "keep_open", "left_open", "may_close", "throw_away"]
+__all__ = ["close_from_here", "in_transaction", "is_shared", "keep_open", "left_open", "may_close", "throw_away"]
 
 left_open: list[Callable[[Any, str], None]] = []
 """Called with a lease whose request has left a transaction open, and the alias of the database, on its thread."""
@@ -71,3 +71,15 @@ def may_close(connection: BaseDatabaseWrapper) -> None:
 def is_shared(connection: BaseDatabaseWrapper) -> bool:
     """Whether more than one spell keeps the connection open: what is open on it may be another's."""
     return _kept[connection] > 1
+
+
+def close_from_here(found: Iterable[BaseDatabaseWrapper]) -> None:
+    """Closes connections of other threads, which are done with them."""
+    for connection in found:
+        # Django ties a connection to the thread that made it.
+        connection.inc_thread_sharing()
+        try:
+            with contextlib.suppress(Exception):
+                connection.close()
+        finally:
+            connection.dec_thread_sharing()

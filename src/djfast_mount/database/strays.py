@@ -9,7 +9,6 @@ end.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import sys
@@ -18,7 +17,7 @@ import threading
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.database.in_use import in_transaction
+from djfast_mount.database.in_use import close_from_here, in_transaction
 from djfast_mount.database.signals import is_signalled
 from djfast_mount.database.stray_places import note_place, place
 from djfast_mount.offload.current import Source, current_source, in_flight
@@ -51,7 +50,7 @@ def close_strays(source: Source) -> None:
             _of_threads.remove(entry)
     found += [connection for _, connection in dead]
     if found:
-        source.lease().submit(FutureCall(_close, (found,)))
+        source.lease().submit(FutureCall(close_from_here, (found,)))
 
 
 def _is_used(connection: BaseDatabaseWrapper) -> bool:
@@ -59,17 +58,6 @@ def _is_used(connection: BaseDatabaseWrapper) -> bool:
         return in_transaction(connection)
     except Exception:  # Its thread is closing it: sqlite3 refuses to tell.
         return False
-
-
-def _close(found: list[BaseDatabaseWrapper]) -> None:
-    for connection in found:
-        # Django ties a connection to the thread that made it; here that thread is done with it.
-        connection.inc_thread_sharing()
-        try:
-            with contextlib.suppress(Exception):
-                connection.close()
-        finally:
-            connection.dec_thread_sharing()
 
 
 def _note(connection: BaseDatabaseWrapper, **_: object) -> None:

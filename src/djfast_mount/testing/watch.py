@@ -5,7 +5,6 @@ They see nothing of the test's transaction, and stand in the way when the test d
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 import warnings
@@ -13,6 +12,7 @@ import warnings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from djfast_mount.database.in_use import close_from_here
 from djfast_mount.database.stray_places import place
 from djfast_mount.offload.current import current_response
 from djfast_mount.routing.endpoints import endpoint_name
@@ -34,14 +34,7 @@ def close_strays() -> None:
     with _lock:
         found = _opened.copy()
         _opened.clear()
-    for connection in found:
-        # Django ties a connection to the thread that made it, which has no say any more: its test is over.
-        connection.inc_thread_sharing()
-        try:
-            with contextlib.suppress(Exception):
-                connection.close()
-        finally:
-            connection.dec_thread_sharing()
+    close_from_here(found)
 
 
 def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
