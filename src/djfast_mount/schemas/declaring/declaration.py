@@ -17,6 +17,7 @@ from django.db import models
 from pydantic import AliasChoices, BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
+from typing_extensions import Format, get_annotations
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import orm_of
@@ -27,6 +28,7 @@ __all__ = [
     "Options",
     "Shape",
     "Way",
+    "annotations_of",
     "declare",
     "declared",
     "is_declared",
@@ -73,6 +75,14 @@ class Options:
     name: str | None = None
     rel: str | None = None
     way: Way = "plan"
+
+
+def annotations_of(schema: type) -> dict[str, Any]:
+    """Returns the annotations of the class itself. From Python 3.14 on its dict has none before they are asked for.
+
+    Where a name is not there yet, the annotation is its text, or from 3.14 on a ForwardRef.
+    """
+    return dict(get_annotations(schema, format=Format.FORWARDREF))
 
 
 def place_of(schema: type) -> str:

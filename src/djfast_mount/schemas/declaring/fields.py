@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.annotations import automatic, described, of_model
-from djfast_mount.schemas.declaring.declaration import Declaration
+from djfast_mount.schemas.declaring.declaration import Declaration, annotations_of
 from djfast_mount.schemas.declaring.options import check_source, names_of_all
 
 __all__ = ["Auto", "add_fields"]
@@ -41,8 +41,8 @@ def python_name(source: str) -> str:
 def add_fields(declaration: Declaration) -> None:
     """Gives the class an annotation for each name of its Meta, in that order, and completes those that it has."""
     schema, model = declaration.schema, declaration.model
-    own: dict[str, Any] = dict(vars(schema).get("__annotations__", {}))
-    inherited = {name for above in schema.__mro__[1:] for name in vars(above).get("__annotations__", {})}
+    own: dict[str, Any] = annotations_of(schema)
+    inherited = {name for above in schema.__mro__[1:] for name in annotations_of(above)}
     found: dict[str, Any] = {}
     for source in _sources(declaration, own):
         check_source(declaration, source)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from django.db import models
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.declaring.declaration import Declaration, Options, Way, model_field, place_of
+from djfast_mount.schemas.declaring.declaration import Declaration, Options, Way, annotations_of, model_field, place_of
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
 from djfast_mount.spelling import did_you_mean
 
@@ -47,7 +47,7 @@ def inherited(options: Options, above: Iterable[Options], schema: type) -> Optio
 
     What they exclude can be taken up again by name.
     """
-    named = {*options.fields, *vars(schema).get("__annotations__", {})}
+    named = {*options.fields, *annotations_of(schema)}
     write_only, exclude = list(options.write_only), list(options.exclude)
     for each in above:
         write_only += each.write_only
