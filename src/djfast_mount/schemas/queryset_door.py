@@ -13,6 +13,8 @@ from typing import Any
 from django.db.models import Model, QuerySet
 from django.db.models.query import ModelIterable
 
+from djfast_mount.schemas.declaring.mapping import is_forward
+
 __all__ = [
     "forget",
     "gives_instances",
@@ -77,7 +79,7 @@ def forget(row: Model, relation: Any) -> None:
     """Has `row` ask the database anew for what it has fetched of `relation`, a relation that leads back to it."""
     fetched: dict[str, Any] = getattr(row, "_prefetched_objects_cache", {})
     fetched.pop(relation.name, None)
-    if not relation.concrete:
+    if not is_forward(relation):
         fetched.pop(relation.get_accessor_name(), None)
     if relation.one_to_one and relation.is_cached(row):
         relation.delete_cached_value(row)

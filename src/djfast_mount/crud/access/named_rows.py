@@ -16,6 +16,7 @@ from pydantic import MISSING, BaseModel
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
 
 __all__ = ["check_named", "check_rules", "check_visible", "keep_hidden"]
@@ -68,7 +69,7 @@ def keep_hidden(row: Model, body: BaseModel, visibility: Visibility) -> BaseMode
 
 
 def _check_list(row: Model, slot: Slot, visibility: Visibility) -> None:
-    back = slot.field.field.name if not slot.field.concrete else slot.field.related_query_name()
+    back = slot.field.field.name if not is_forward(slot.field) else slot.field.related_query_name()
     for lookup, model in _below(slot.nested, back, slot.field.related_model):
         hidden = model._base_manager.filter(**{lookup: row}).exclude(pk__in=visibility.rows(model).values("pk"))
         if visibility.restricts(model) and hidden.exists():
@@ -174,7 +175,7 @@ def _named_by(slot: Slot, value: Any, place: Place) -> Iterator[Named]:
 
 def _refused(named: Named) -> dict[str, Any]:
     model, _, value, place, field = named
-    if field.concrete and not field.many_to_many:
+    if is_forward(field) and not field.many_to_many:
         told = field.error_messages["invalid"] % {
             "model": model._meta.verbose_name,
             "pk": value,

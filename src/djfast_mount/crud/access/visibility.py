@@ -14,6 +14,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from djfast_mount.crud.declaring.exposure import is_to_many, relation
+from djfast_mount.schemas.declaring.mapping import is_forward
 
 __all__ = ["Visibility", "leads_to_many", "narrowed"]
 
@@ -100,14 +101,14 @@ def _for(rules: Mapping[type[Model], Q], model: type[Model]) -> list[Q]:
 
 
 def _joined(found: Any) -> dict[str, OuterRef]:
-    if found.concrete:
+    if is_forward(found):
         return {found.target_field.attname: OuterRef(found.attname)}
     return {found.field.attname: OuterRef(found.field.target_field.attname)}
 
 
 def _between(found: Any) -> tuple[str, str, type[Model]]:
     """The two foreign keys of the table between, the one that leads back first, and its model."""
-    if found.concrete:
+    if is_forward(found):
         return found.m2m_field_name(), found.m2m_reverse_field_name(), found.remote_field.through
     field = found.field
     return field.m2m_reverse_field_name(), field.m2m_field_name(), field.remote_field.through

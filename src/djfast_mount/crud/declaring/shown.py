@@ -9,7 +9,7 @@ from django.db import models
 
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.schemas.declaring.declaration import Shape, shape_of
-from djfast_mount.schemas.declaring.mapping import orm_of
+from djfast_mount.schemas.declaring.mapping import is_forward, orm_of
 
 __all__ = ["exposure_of", "masked_fields"]
 
@@ -31,7 +31,7 @@ def _of_shape(shape: Shape) -> Exposure:
         if orm_of(shape.schema.model_fields[member.name]).read_scopes:
             continue
         found = member.field
-        if member.kind == "column" or (member.kind == "one" and found.concrete):
+        if member.kind == "column" or (member.kind == "one" and is_forward(found)):
             fields[member.key] = found
         if member.shape is not None:
             related[member.source] = _of_shape(member.shape)

@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.crud.query.fields import Measure
+from djfast_mount.schemas.declaring.mapping import is_forward
 
 __all__ = ["AGGREGATES", "count_of", "measure_of"]
 
@@ -34,7 +35,7 @@ def measure_of(visibility: Visibility, model: type[Model], name: str, measure: M
     column = measured
     if found.many_to_many:
         # Asked of the table between, whose foreign key leads on to the rows.
-        far = found.m2m_reverse_field_name() if found.concrete else found.field.m2m_field_name()
+        far = found.m2m_reverse_field_name() if is_forward(found) else found.field.m2m_field_name()
         column = f"{far}__{measured}"
     return _measured(visibility, model, name, AGGREGATES[measure](column))
 

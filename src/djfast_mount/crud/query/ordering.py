@@ -16,6 +16,7 @@ from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
 from djfast_mount.crud.query.fields import kind_of, stored_type
 from djfast_mount.crud.query.terms import Term
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Ordering"]
@@ -65,7 +66,7 @@ def _terms(exposure: Exposure) -> Iterator[Term]:
         nullable = False
         for name in path:
             found = relation(model, name)
-            nullable = nullable or not found.concrete or found.null
+            nullable = nullable or not is_forward(found) or found.null
             if is_to_many(found):
                 break
             model = found.related_model

@@ -10,6 +10,7 @@ from django.db.models import Model, Q, QuerySet
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Search", "Words"]
@@ -50,7 +51,7 @@ class Words(Search):
                     below = relation(below, name).related_model
                 except LookupError as error:
                     raise ConfigurationError(f"search= leads over {name!r}. {error}") from error
-            known = [field.name for field in below._meta.get_fields() if field.concrete]
+            known = [field.name for field in below._meta.get_fields() if is_forward(field)]
             if column not in known:
                 told = did_you_mean(column, known, f"Its fields are {', '.join(known)}.")
                 raise ConfigurationError(f"search= names {column!r}, and {below.__name__} has no such field. {told}")

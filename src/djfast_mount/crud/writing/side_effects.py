@@ -17,6 +17,7 @@ from pydantic import MISSING, BaseModel
 
 from djfast_mount.crud.access.scopes import Action, has_permission, has_scope
 from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
 
 __all__ = ["SideEffects"]
@@ -124,7 +125,7 @@ def _related(row: Model, slot: Slot) -> list[Model]:
     if field.many_to_many:
         return list(getattr(row, slot.target).using(using))
     rows = field.related_model._base_manager.using(using)
-    if field.concrete:
+    if is_forward(field):
         return list(rows.filter(**{field.target_field.attname: getattr(row, field.attname)}))
     return list(rows.filter(**{field.field.name: row}))
 

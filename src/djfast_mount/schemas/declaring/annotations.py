@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import Declaration, model_field, nested_schema, place_of, source_of
 from djfast_mount.schemas.declaring.field_types import field_type
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
 
 __all__ = ["automatic", "check_annotation", "described", "of_model", "or_none", "shown"]
@@ -60,9 +61,9 @@ def automatic(declaration: Declaration, name: str, source: str) -> tuple[Any, An
     field, by_key = found
     if field.is_relation and not by_key and declaration.options.depth and field.related_model is not None:
         return _nested(declaration, field), Field(alias=alias)
-    if not field.is_relation or (field.concrete and not field.many_to_many):
+    if not field.is_relation or (is_forward(field) and not field.many_to_many):
         annotation = or_none(field_type(field).read, field.null)
-    elif field.concrete and field.many_to_many:
+    elif is_forward(field) and field.many_to_many:
         annotation = list[field_type(field.target_field).read]  # type: ignore[misc]
     else:
         raise _not_shown(declaration, name, field)
@@ -92,7 +93,9 @@ def _nested(declaration: Declaration, field: Any) -> Any:
     bases = (declaration.root[target],)  # type: ignore[index]
     schema: Any = types.new_class(name, bases, exec_body=lambda namespace: namespace.update(body))
     return (
-        list[schema] if field.many_to_many or field.one_to_many else or_none(schema, field.null or not field.concrete)
+        list[schema]
+        if field.many_to_many or field.one_to_many
+        else or_none(schema, field.null or not is_forward(field))
     )
 
 
@@ -128,7 +131,7 @@ def of_model(model: type[models.Model], name: str, annotation: Any) -> Any:
     It knows how the values of the type are written: bytes as base64.
     """
     found = model_field(model, name)
-    if found is None or found[0].many_to_many or (found[0].is_relation and not found[0].concrete):
+    if found is None or found[0].many_to_many or (found[0].is_relation and not is_forward(found[0])):
         return None
     kind = field_type(found[0])
     if kind.plain is None or annotation not in (kind.plain, kind.plain | None):

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import Format, get_annotations
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.declaring.mapping import orm_of
+from djfast_mount.schemas.declaring.mapping import is_forward, orm_of
 
 __all__ = [
     "Declaration",
@@ -154,7 +154,7 @@ def model_field(model: type[models.Model], name: str) -> tuple[Any, bool] | None
     except FieldDoesNotExist:
         found = None
     if found is not None and not isinstance(found, models.ForeignObjectRel):
-        return found, bool(found.concrete and found.is_relation and name == found.attname != found.name)
+        return found, bool(is_forward(found) and found.is_relation and name == found.attname != found.name)
     return next(((item, False) for item in meta.related_objects if item.get_accessor_name() == name), None)
 
 
@@ -268,9 +268,9 @@ def _member(
 def _kind(schema: type[BaseModel], name: str, field: Any) -> Kind:
     if isinstance(field, models.FileField):
         return "file"
-    if not field.is_relation or (field.concrete and not field.many_to_many):
+    if not field.is_relation or (is_forward(field) and not field.many_to_many):
         return "column"
-    if field.many_to_many and field.concrete:
+    if field.many_to_many and is_forward(field):
         return "keys"
     raise ConfigurationError(
         f"{place_of(schema)}: {name} is a relation, and is annotated with no schema. "

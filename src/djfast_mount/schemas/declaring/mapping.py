@@ -13,7 +13,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Caller", "Orm", "as_caller", "may_write", "orm_of"]
+__all__ = ["Caller", "Orm", "as_caller", "is_forward", "may_write", "orm_of"]
 
 
 class Caller(Protocol):
@@ -127,3 +127,11 @@ _PLAIN = Orm()
 def orm_of(info: FieldInfo) -> Orm:
     """Returns what the annotation of a field says of its place on the model."""
     return next((item for item in info.metadata if isinstance(item, Orm)), _PLAIN)
+
+
+def is_forward(field: Any) -> bool:
+    """Whether a field of a model is its own: a column, or a many-to-many.
+
+    `concrete` told a many-to-many from the relations of other models before Django 6.1, and no longer does.
+    """
+    return bool(field.concrete or (field.many_to_many and not field.auto_created))

@@ -11,6 +11,7 @@ from django.db import models
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import Declaration, Options, Way, annotations_of, model_field, place_of
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
 from djfast_mount.spelling import did_you_mean
 
@@ -102,10 +103,10 @@ def has_attribute(model: type[models.Model], name: str) -> bool:
 def _known_names(model: type[models.Model]) -> Iterator[str]:
     item: Any
     for item in model._meta.get_fields():
-        if item.auto_created and not item.concrete:
+        if item.auto_created and not is_forward(item):
             yield item.get_accessor_name() or item.name
         else:
             yield item.name
-            if item.concrete and item.is_relation and not item.many_to_many:
+            if is_forward(item) and item.is_relation and not item.many_to_many:
                 yield item.attname
     yield from (name for name in vars(model) if not name.startswith("_"))

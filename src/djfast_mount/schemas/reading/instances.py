@@ -16,6 +16,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.queryset_door import has_prefetches, parents_known
 
 __all__ = ["complete", "fetched", "values_of"]
@@ -126,7 +127,7 @@ def _complete(shape: Shape, rows: list[models.Model], *, as_stored: bool) -> Non
 
 def _lookup(member: Member, *, as_stored: bool) -> str | Prefetch[Any]:
     """What `prefetch_related` is to fetch: rows with the relations to one row of theirs joined to them."""
-    name = str(member.source if member.field.concrete else member.field.get_accessor_name())
+    name = str(member.source if is_forward(member.field) else member.field.get_accessor_name())
     if member.kind != "many" or member.shape is None:
         return name
     # Fetched rows get the very instance that they belong to, which may differ from its row: it is not joined then.
@@ -162,7 +163,7 @@ def _but_for(known: Container[str], paths: Iterable[str]) -> list[str]:
 def may_join(member: Member) -> bool:
     """Whether a join loses no row: the database vouches that there is one, or the join is an outer one."""
     field = member.field
-    return not field.concrete or field.null or getattr(field, "db_constraint", True)
+    return not is_forward(field) or field.null or getattr(field, "db_constraint", True)
 
 
 def _load_deferred(shape: Shape, rows: list[models.Model]) -> None:
@@ -190,7 +191,7 @@ def _columns(member: Member) -> Iterator[str]:
     field = member.field
     if field is None or member.source == "pk" or field.many_to_many:
         return
-    if field.concrete:
+    if is_forward(field):
         yield field.attname
     else:
         yield from (pointed.attname for pointed in field.field.foreign_related_fields)

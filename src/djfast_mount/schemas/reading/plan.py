@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.assembler import Assembler, Compiled
 from djfast_mount.schemas.reading.reasons import NoPlan
@@ -186,7 +187,7 @@ class _Making:
     def _many(self, member: Member, model: type[models.Model], prefix: str) -> str:
         field, target = member.field, member.field.related_model
         if field.many_to_many:
-            back = field.related_query_name() if field.concrete else field.field.name
+            back = field.related_query_name() if is_forward(field) else field.field.name
             key, link, condition = model._meta.pk.attname, f"{back}__pk", back
         else:
             [pointed] = field.field.foreign_related_fields

@@ -16,6 +16,7 @@ from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init, pre_init
 
 from djfast_mount.schemas import queryset_door
+from djfast_mount.schemas.declaring.mapping import is_forward
 
 __all__ = ["NoPlan", "of_field", "of_model", "of_queryset", "of_receivers", "of_relation"]
 
@@ -69,14 +70,14 @@ def of_relation(field: Any) -> str | None:
     forward = _forward(field)
     if len(forward.foreign_related_fields) != 1:
         return f"{model}.{field.name} has several columns"
-    if field.concrete and not field.null and not forward.db_constraint:
+    if is_forward(field) and not field.null and not forward.db_constraint:
         return f"{model}.{field.name} has no constraint in the database: a join might lose rows"
     return None
 
 
 def _forward(relation: Any) -> Any:
     """The field of a relation, seen from whichever side."""
-    return relation if relation.concrete else relation.field
+    return relation if is_forward(relation) else relation.field
 
 
 def _of_many_to_many(field: Any) -> str | None:

@@ -13,7 +13,7 @@ from djfast_mount.schemas.declaring.annotations import or_none, shown
 from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.schemas.declaring.django_types import constraints
 from djfast_mount.schemas.declaring.field_types import field_type
-from djfast_mount.schemas.declaring.mapping import orm_of
+from djfast_mount.schemas.declaring.mapping import is_forward, orm_of
 from djfast_mount.schemas.writing.slots import BodyPlan, Purpose, Slot, keep_plan, may_be_left_out, slots_of
 
 __all__ = ["body_model"]
@@ -89,11 +89,11 @@ def takes_none(field: Any) -> bool:
 def _annotation(base: type[BaseModel], slot: Slot, purpose: Purpose) -> Any:
     if slot.nested is not None:
         inner_purpose: Purpose = "create" if purpose == "create" else "item"
-        parent = slot.field.field if not slot.field.concrete and not slot.field.many_to_many else None
+        parent = slot.field.field if not is_forward(slot.field) and not slot.field.many_to_many else None
         inner = body_model(base, slot.nested, inner_purpose, parent)
         if slot.kind == "many":
             return list[inner]  # type: ignore[valid-type]
-        return or_none(inner, slot.field.null or not slot.field.concrete)
+        return or_none(inner, slot.field.null or not is_forward(slot.field))
     if slot.kind == "keys":
         return list[field_type(slot.field.target_field).read]  # type: ignore[misc]
     if slot.field is None:

@@ -16,6 +16,8 @@ from django.db.models.expressions import BaseExpression
 from django.db.models.fields.files import FieldFile
 from pydantic import BaseModel
 
+from djfast_mount.schemas.declaring.mapping import is_forward
+
 __all__ = ["Snapshot", "changed", "plain", "refresh", "save_changes", "unsent"]
 
 _ABSENT: Any = object()
@@ -66,7 +68,7 @@ def _comparable(value: Any) -> Any:
 
 def unsent(row: Model, sent: Collection[str]) -> set[str]:
     """Returns the names of the fields that `full_clean` is to leave out: all but those that were `sent`."""
-    return {field.name for field in row._meta.get_fields() if field.concrete and field.name not in sent}
+    return {field.name for field in row._meta.get_fields() if is_forward(field) and field.name not in sent}
 
 
 def save_changes(row: Model, fields: Collection[Any]) -> None:

@@ -17,7 +17,7 @@ from django.db.models import Model, QuerySet
 from pydantic import MISSING, BaseModel
 
 from djfast_mount.schemas.declaring.declaration import declared, model_field
-from djfast_mount.schemas.declaring.mapping import may_write
+from djfast_mount.schemas.declaring.mapping import is_forward, may_write
 from djfast_mount.schemas.declaring.options import has_attribute
 from djfast_mount.schemas.queryset_door import forget
 from djfast_mount.schemas.writing import keys
@@ -124,9 +124,9 @@ class Writing:
                 getattr(row, slot.target)(plain(value))
             elif slot.kind in ("column", "attribute"):
                 setattr(row, slot.target, plain(value))
-            elif slot.kind == "one" and slot.field.concrete:
+            elif slot.kind == "one" and is_forward(slot.field):
                 self._write_target(row, slot, value, (*path, slot.key))
-            if slot.field is not None and slot.field.concrete and slot.kind in ("column", "one"):
+            if slot.field is not None and is_forward(slot.field) and slot.kind in ("column", "one"):
                 sent.add(slot.field.name)
         return sent
 
@@ -147,7 +147,7 @@ class Writing:
                 self.errors += keys.set_rows(row, slot.field, value, place)
             elif slot.kind == "many":
                 self._write_rows(body, row, slot, value, place)
-            elif slot.kind == "one" and not slot.field.concrete:
+            elif slot.kind == "one" and not is_forward(slot.field):
                 self._write_owned(row, slot, value, place)
         for name, value in values.items():
             if _is_many_to_many(row, name):

@@ -20,7 +20,7 @@ from djfast_mount.schemas.declaring.declaration import (
     source_of,
 )
 from djfast_mount.schemas.declaring.field_types import field_type
-from djfast_mount.schemas.declaring.mapping import Orm, orm_of
+from djfast_mount.schemas.declaring.mapping import Orm, is_forward, orm_of
 
 __all__ = ["BodyPlan", "Purpose", "Slot", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
 
@@ -166,7 +166,7 @@ def is_written(field: Any) -> bool:
 
 def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:
     field, nested = slot.field, slot.nested
-    if not field.concrete:  # These rows belong to the one that is written.
+    if not is_forward(field):  # These rows belong to the one that is written.
         kind: Kind = "many" if field.one_to_many or field.many_to_many else "one"
         if nested is None or (field.many_to_many and slot.name not in declared(schema).options.nested):
             return None
@@ -187,7 +187,7 @@ def may_be_left_out(slot: Slot) -> bool:
     field = slot.field
     if slot.kind in ("attribute", "method"):
         return slot.info is not None and not slot.info.is_required()
-    if slot.kind in ("keys", "many") or not field.concrete:
+    if slot.kind in ("keys", "many") or not is_forward(field):
         return slot.kind != "keys" or bool(field.blank)
     if field.has_default() or field.has_db_default():
         return True
