@@ -73,6 +73,16 @@ def test_the_project_template_is_whole(built: Built) -> None:
         assert files <= set(wheel.namelist())
 
 
+def test_templates_and_static_files_are_whole(built: Built) -> None:
+    """The wheel has each template and each static file, those of the page in the admin and its charts among them."""
+    source = Path(__file__).parents[2] / "src"
+    folders = (source / "djfast_mount" / "templates", source / "djfast_mount" / "static")
+    files = {str(path.relative_to(source)) for folder in folders for path in folder.rglob("*") if path.is_file()}
+    assert any(name.endswith("uplot/uPlot.iife.min.js") for name in files)
+    with zipfile.ZipFile(built.wheel) as wheel:
+        assert files <= set(wheel.namelist())
+
+
 def test_the_sdist_can_be_tested(built: Built) -> None:
     """It holds the tests, the examples, the docs and what they read."""
     with tarfile.open(built.sdist) as sdist:
