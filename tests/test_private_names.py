@@ -233,6 +233,8 @@ SERVED = [
     ("django", "_live_receivers"),
     ("django", "_non_atomic_requests"),
     ("fastapi", "_match_low_priority"),
+    ("starlette", "_exception_handlers"),
+    ("starlette", "_status_handlers"),
 ]
 
 
