@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
+import django
 import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.auth.middleware import PersistentRemoteUserMiddleware, RemoteUserMiddleware
@@ -30,14 +31,18 @@ SESSION = [
 ]
 
 
+# From Django 6.1 on a header of one's own is named as in META.
+OWN_HEADER = "HTTP_X_OWN_USER" if django.VERSION >= (6, 1) else "X_OWN_USER"
+
+
 class ByHeader(RemoteUserMiddleware):
     """A subclass with a header of its own."""
 
-    header = "X_OWN_USER"
+    header = OWN_HEADER
 
 
 class Persistent(PersistentRemoteUserMiddleware):
-    header = "X_OWN_USER"
+    header = OWN_HEADER
 
 
 @sync_and_async_middleware
