@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "support"), str(TESTS.parent / "src")]
@@ -44,7 +45,7 @@ def fill() -> None:
     )
 
 
-def ours() -> dict[str, Contender]:
+def declared_by_us() -> tuple[Any, Any]:
     from djfast_mount.schemas import ModelSchema  # noqa: PLC0415
     from project.firm.models import Company, Department  # noqa: PLC0415
 
@@ -58,26 +59,33 @@ def ours() -> dict[str, Contender]:
         class Meta:
             fields = ["id", "name", "status", "founded", "motto"]
 
-    class ByInstances(CompanySchema):
-        class Meta(CompanySchema.Meta):
-            way = "instances"
-
     class ByDatabase(CompanySchema):
         class Meta(CompanySchema.Meta):
             way = "database"
 
+    return CompanySchema, ByDatabase
+
+
+def ours() -> dict[str, Contender]:
+    from project.firm.models import Company  # noqa: PLC0415
+
+    schema, by_database = declared_by_us()
+
+    class ByInstances(schema):  # type: ignore[misc, valid-type]
+        class Meta(schema.Meta):  # type: ignore[misc]
+            way = "instances"
+
     return {
-        "ModelSchema, by the plan": lambda: CompanySchema.read_json(Company.objects.all()),
+        "ModelSchema, by the plan": lambda: schema.read_json(Company.objects.all()),
         "ModelSchema, by instances": lambda: ByInstances.read_json(Company.objects.all()),
-        "ModelSchema, by the database": lambda: ByDatabase.read_json(Company.objects.all()),
+        "ModelSchema, by the database": lambda: by_database.read_json(Company.objects.all()),
     }
 
 
-def plain() -> dict[str, Contender]:
-    from pydantic import BaseModel, ConfigDict, TypeAdapter  # noqa: PLC0415
+def declared_plainly() -> Any:
+    from pydantic import BaseModel, ConfigDict  # noqa: PLC0415
 
     from djfast_mount.schemas import Related  # noqa: PLC0415
-    from project.firm.models import Company  # noqa: PLC0415
 
     class DepartmentOut(BaseModel):
         model_config = ConfigDict(from_attributes=True)
@@ -95,15 +103,22 @@ def plain() -> dict[str, Contender]:
         motto: str
         departments: Related[DepartmentOut]
 
-    adapter = TypeAdapter(list[CompanyOut])
+    CompanyOut.model_rebuild()  # Here, where what it names is known.
+    return CompanyOut
+
+
+def plain() -> dict[str, Contender]:
+    from pydantic import TypeAdapter  # noqa: PLC0415
+
+    from project.firm.models import Company  # noqa: PLC0415
+
+    adapter: Any = TypeAdapter(list[declared_plainly()])  # type: ignore[misc]
     rows = Company.objects.prefetch_related("departments")
     return {"FastAPI, from_attributes": lambda: adapter.dump_json(adapter.validate_python(list(rows.all())))}
 
 
-def ninja() -> dict[str, Contender]:
+def declared_for_ninja() -> Any:
     from ninja import ModelSchema  # noqa: PLC0415
-    from ninja.renderers import JSONRenderer  # noqa: PLC0415
-    from pydantic import TypeAdapter  # noqa: PLC0415
 
     from project.firm.models import Company, Department  # noqa: PLC0415
 
@@ -119,7 +134,18 @@ def ninja() -> dict[str, Contender]:
             model = Company
             fields = ["id", "name", "status", "founded", "motto"]
 
-    adapter, renderer = TypeAdapter(list[CompanyOut]), JSONRenderer()
+    CompanyOut.model_rebuild()
+    return CompanyOut
+
+
+def ninja() -> dict[str, Contender]:
+    from ninja.renderers import JSONRenderer  # noqa: PLC0415
+    from pydantic import TypeAdapter  # noqa: PLC0415
+
+    from project.firm.models import Company  # noqa: PLC0415
+
+    adapter: Any = TypeAdapter(list[declared_for_ninja()])  # type: ignore[misc]
+    renderer = JSONRenderer()
     rows = Company.objects.prefetch_related("departments")
 
     def read() -> bytes:
@@ -131,8 +157,7 @@ def ninja() -> dict[str, Contender]:
     return {"django-ninja, ModelSchema": read}
 
 
-def drf() -> dict[str, Contender]:
-    from rest_framework.renderers import JSONRenderer  # noqa: PLC0415
+def declared_for_drf() -> Any:
     from rest_framework.serializers import ModelSerializer  # noqa: PLC0415
 
     from project.firm.models import Company, Department  # noqa: PLC0415
@@ -149,13 +174,38 @@ def drf() -> dict[str, Contender]:
             model = Company
             fields = ["id", "name", "status", "founded", "motto", "departments"]
 
+    return CompanyOut
+
+
+def drf() -> dict[str, Contender]:
+    from rest_framework.renderers import JSONRenderer  # noqa: PLC0415
+
+    from project.firm.models import Company  # noqa: PLC0415
+
+    rows, serializer = Company.objects.prefetch_related("departments"), declared_for_drf()
+    return {"DRF, ModelSerializer": lambda: bytes(JSONRenderer().render(serializer(rows.all(), many=True).data))}
+
+
+def bolt() -> dict[str, Contender]:
+    from typing import Annotated  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+    from django_bolt.serializers import Nested, Serializer  # noqa: PLC0415
+
+    from project.firm.models import Company  # noqa: PLC0415
+
+    columns = {"id": int, "name": str, "code": str, "size": int}
+    department: Any = type("DepartmentOut", (Serializer,), {"__annotations__": columns})
+    nested = Annotated[list[department], Nested(department, many=True)]
+    columns = {"id": int, "name": str, "status": str, "founded": date | None, "motto": str, "departments": nested}
+    company: Any = type("CompanyOut", (Serializer,), {"__annotations__": columns})
     rows = Company.objects.prefetch_related("departments")
-    return {"DRF, ModelSerializer": lambda: bytes(JSONRenderer().render(CompanyOut(rows.all(), many=True).data))}
+    return {"django-bolt, Serializer": lambda: msgspec.json.encode([company.from_model(row) for row in rows.all()])}
 
 
 def contenders() -> dict[str, Contender]:
     found: dict[str, Contender] = {}
-    for make in (ours, plain, ninja, drf):
+    for make in (ours, plain, ninja, drf, bolt):
         try:
             found |= make()
         except ImportError as error:
