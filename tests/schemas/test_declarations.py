@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import sys
+from types import ModuleType
 from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
@@ -358,3 +360,45 @@ def test_a_schema_in_a_module_of_models(monkeypatch: pytest.MonkeyPatch) -> None
         class TooEarly(ModelSchema[Company]):
             class Meta:
                 fields = ["name"]
+
+
+LAZY = """
+from typing import Any
+from djfast_mount.schemas import Auto, Create, ModelSchema
+from project.firm.models import Company, Department
+
+
+class Inner(ModelSchema[Department]):
+    company: Name  # declared below
+    name: str
+
+
+class Name(ModelSchema[Company]):
+    name: str
+    motto: Auto
+
+    class Meta:
+        fields = ["id"]
+
+
+class Outer(Name):
+    departments: list[Inner]
+
+    class Meta(Name.Meta):
+        exclude = ["motto"]
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="Annotations are evaluated at once.")
+def test_annotations_that_are_made_when_they_are_asked_for() -> None:
+    """From Python 3.14 on a schema may name one that is declared below it, without quotes."""
+    module = ModuleType("lazy_schemas")
+    sys.modules["lazy_schemas"] = module
+    try:
+        exec(compile(LAZY, "lazy_schemas.py", "exec", dont_inherit=True), vars(module))
+        names: Any = vars(module)
+        assert list(names["Outer"].model_fields) == ["id", "name", "departments"]
+        assert "company__motto" in names["Inner"].explain()
+        assert list(Create[names["Name"]].model_fields) == ["name", "motto"]
+    finally:
+        del sys.modules["lazy_schemas"]

@@ -218,8 +218,8 @@ class Sample(models.Model):
         return self.label
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
-        found = super().from_db(db, field_names, values)
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+        found = super().from_db(db, field_names, values, **more)
         if "label" in found.__dict__:
             found.label = found.label.upper()
         return found
