@@ -62,6 +62,9 @@ class Requests:
         in_path = any(
             key == str(self._foreign[LISTS[name]].pk) for name, key in itertools.pairwise(parts) if name in LISTS
         )
+        if sent.method == "POST":
+            # A new row has no key: one that is sent is a field that there is not, and is ignored.
+            return in_path or self._is_foreign(None, _without_keys(sent.json))
         return in_path or self._is_foreign(LISTS.get(parts[-1]) or LISTS.get(parts[-2]), sent.json)
 
     def _is_foreign(self, model: type | None, value: Any) -> bool:
@@ -186,3 +189,11 @@ class Requests:
             if each.get("type") != "null":
                 return self._resolved(each)
         return schema
+
+
+def _without_keys(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_keys(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_keys(each) for key, each in value.items() if key != "id"}
