@@ -166,6 +166,7 @@ def test_a_key_of_the_terminal_opens_the_figures(client: Client) -> None:
         TimestampSigner(key="another", salt="djfast_mount.dashboard").sign("figures"),
         TimestampSigner(salt="djfast_mount.dashboard").sign("page"),
     ],
+    ids=["none", "unsigned", "forged", "other-salt", "other-secret", "other-value"],
 )
 def test_other_keys_open_nothing(client: Client, key: str) -> None:
     """A key that is forged, of another secret key, or for something else is refused."""
