@@ -96,9 +96,14 @@ class _Observed(RequestRecord):
 
     def note_statement(self, sql: Any, params: Any, seconds: float, vendor: str) -> None:
         """Notes one that has been executed. Runs on the thread that sent it."""
+        if self.over:
+            return  # It has been sent by what outlives the request.
         if self.statements is None:
             self.statements = Statements(self.watching.repeated_after)
-        self.statements.note(sql, params, seconds, self)
+        try:
+            self.statements.note(sql, params, seconds, self, vendor)
+        except Exception:
+            logger.exception("A statement is not counted. The request goes on.")
         tell(self.watching.note_statement, self, sql, seconds, vendor)
 
     def fail(self, error: BaseException) -> None:

@@ -10,7 +10,6 @@ Every function runs on the thread that sends the statement.
 
 from __future__ import annotations
 
-import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -24,16 +23,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djfast_mount.telemetry.record import Repeated, current
+from djfast_mount.telemetry.statement_texts import shown, without_values
 
-__all__ = ["Statements", "count_statements", "count_statements_here", "shown"]
+__all__ = ["Statements", "count_statements", "count_statements_here"]
 
 # Texts that are told apart in one request. What comes after them is counted, but not as repeated.
 _MOST = 200
-_SHOWN = 1000
 # What belongs to no query that could be joined with another.
 _OF_TRANSACTIONS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT", "SET ")
-_VALUE = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
-_PLACES = re.compile(r"%s(?:, %s)+")
+_PLAIN = (tuple, list, dict)
 _FOREIGN = ("site-packages", "dist-packages")
 _STDLIB = sysconfig.get_path("stdlib")
 _PACKAGE = str(Path(__file__).parents[1])
@@ -60,34 +58,32 @@ class Statements:
         self.seconds = 0.0
         self._limit = limit
         self._times: dict[str, int] = {}
-        self._locations: dict[str, str] | None = None
+        self._locations: dict[str, tuple[str, str]] | None = None
 
-    def note(self, sql: Any, params: Any, seconds: float, asker: _Asker) -> None:
+    def note(self, sql: Any, params: Any, seconds: float, asker: _Asker, vendor: str) -> None:
         self.count += 1
         self.seconds += seconds
-        shape = sql if type(sql) is str else str(sql)
-        if not params:
-            shape = _VALUE.sub("?", shape)
+        # Others are not asked for their truth: an array raises.
+        has_params = bool(params) if type(params) in _PLAIN else params is not None
+        shape = sql if has_params and type(sql) is str else without_values(sql, vendor)
         times = self._times.get(shape, 0) + 1
         if times > 1 or len(self._times) < _MOST:
             self._times[shape] = times
         if times == self._limit + 1 and not shape.startswith(_OF_TRANSACTIONS):
             if self._locations is None:
                 self._locations = {}
-            self._locations[shape] = _location(asker)
+            self._locations[shape] = (_location(asker), vendor)
 
     def repeated(self) -> tuple[Repeated, ...]:
         """Returns those that were sent too often, the most frequent first."""
         if self._locations is None:
             return ()
-        found = [Repeated(shown(shape), self._times[shape], place) for shape, place in self._locations.items()]
+        # Copied at one step: what outlives the request may add to it.
+        found = [
+            Repeated(shown(shape, vendor), self._times[shape], place)
+            for shape, (place, vendor) in self._locations.copy().items()
+        ]
         return tuple(sorted(found, key=lambda each: -each.times))
-
-
-def shown(sql: Any) -> str:
-    """Returns a statement for people: without the values that its text may hold, and no longer than one reads."""
-    text = _PLACES.sub("%s, ...", _VALUE.sub("?", sql if type(sql) is str else str(sql)))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def count_statements() -> None:

@@ -22,8 +22,8 @@ from sentry_sdk.tracing import TransactionSource
 
 from djfast_mount.exception_handlers.reports import more_members
 from djfast_mount.offload.current import KEY
-from djfast_mount.telemetry.queries import shown
 from djfast_mount.telemetry.record import current
+from djfast_mount.telemetry.statement_texts import shown
 from djfast_mount.telemetry.watching import Headers, Watcher
 
 __all__ = ["SentryWatcher", "user_of"]
@@ -73,7 +73,7 @@ class SentryWatcher(Watcher):
     def note_statement(self, observed: Any, sql: Any, seconds: float, vendor: str) -> None:
         # Sentry's integration of Django makes spans of statements itself.
         if sentry_sdk.get_client().get_integration("django") is None:
-            _child(observed, "db", shown(sql), seconds)
+            _child(observed, "db", shown(sql, vendor), seconds)
 
     def add_outgoing(self, observed: Any, headers: dict[str, str]) -> None:
         if sentry_sdk.get_client().is_active():

@@ -24,7 +24,7 @@ from opentelemetry import metrics, propagate, trace
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from djfast_mount.telemetry.queries import shown
+from djfast_mount.telemetry.statement_texts import shown
 from djfast_mount.telemetry.watching import Watcher
 
 __all__ = ["Tracing"]
@@ -97,7 +97,7 @@ class Tracing(Watcher):
 
     def note_statement(self, observed: Any, sql: Any, seconds: float, vendor: str) -> None:
         now = time_ns()
-        text = shown(sql)
+        text = shown(sql, vendor)
         attributes = {"db.system.name": _SYSTEMS.get(vendor, "other_sql"), "db.query.text": text}
         word = text.split(maxsplit=1)[0].upper() if text.strip() else "SQL"
         span = self._tracer.start_span(
