@@ -36,7 +36,7 @@ from typing import Any, cast
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from djfast_mount.database.session_sql import Trace, traces_of
+from djfast_mount.database.statement_effects import Trace, traces_of
 from djfast_mount.threads.worker import current_worker
 
 __all__ = ["Session", "Stock", "close_raw", "session_of", "watch_connections"]

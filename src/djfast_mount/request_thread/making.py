@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from djfast_mount.conf import option
 from djfast_mount.database.connections import OwnThread, PoolThread
 from djfast_mount.database.strays import close_strays
@@ -14,7 +11,7 @@ from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.run import install
 from djfast_mount.request_thread.request import RequestThreads
-from djfast_mount.security.djangos_middleware import with_security_headers
+from djfast_mount.request_thread.unavailable import unavailable
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["make_request_threads"]
@@ -54,17 +51,8 @@ def make_request_threads(
         pool,
         own_thread=partial(own_thread, sender),
         ended=close_strays,
-        unavailable=_unavailable,
+        unavailable=unavailable,
         send_timeout=option("send_timeout"),
         warn_after=option("warn_after"),
         grace=None if grace is None else Grace(grace),
     )
-
-
-def _unavailable(timeout: PoolTimeout) -> ASGIApp:
-    response = JSONResponse({"detail": timeout.detail}, status_code=timeout.status_code, headers=timeout.headers)
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await response(scope, receive, with_security_headers(scope, send))
-
-    return answer

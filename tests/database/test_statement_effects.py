@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djfast_mount.database.session_sql import Trace, traces_of
+from djfast_mount.database.statement_effects import Trace, traces_of
 
 pytestmark = pytest.mark.once
 
