@@ -57,6 +57,11 @@ def test_it_writes(client: Client) -> None:
     books = [{"id": made["book_set"][0]["id"], "pages": 8}, {"title": "Tarabas", "pages": 9}]
     changed = client.patch(f"/api/authors/{made['id']}", json={"book_set": books}).json()
     assert [(book["title"], book["pages"]) for book in changed["book_set"]] == [("Job", 8), ("Tarabas", 9)]
+    several = client.post(
+        f"/api/authors/{made['id']}/books/all",
+        json=[{"title": title, "pages": 9} for title in ("Rebellion", "Leviathan")],
+    )
+    assert [book["title"] for book in several.json()] == ["Rebellion", "Leviathan"], several.text
     assert client.put(f"/api/authors/{made['id']}", json={"name": "J. Roth"}).json()["name"] == "J. Roth"
     errors = client.patch(f"/api/authors/{made['id']}", json={"book_set": [{"title": "untitled", "pages": 1}]}).json()
     assert errors["detail"] == [{"type": "untitled", "loc": ["body", "book_set", 0], "msg": "A book needs a title."}]

@@ -58,6 +58,8 @@ def writes(body: Create[CompanySchema], changes: Update[CompanySchema], departme
     changes.update(department)  # refused
     changes.update()  # refused
     body.replace(department)  # refused
+    Create[CompanySchema].bulk_create(body)  # refused
+    Create[CompanySchema].bulk_create([changes])  # refused
     return body.create()  # refused
 
 

@@ -85,6 +85,18 @@ async def change(company: Company, body: Update[CompanySchema]) -> CompanySchema
     return await CompanySchema.aof(await body.aupdate(company))
 
 
+@api.post("/companies/all", status_code=201)
+def add_all(bodies: list[Create[CompanySchema]]) -> list[CompanySchema]:
+    companies = Create[CompanySchema].bulk_create(bodies, owner=None)
+    assert_type(companies, list[Company])
+    return CompanySchema.read(companies)
+
+
+@api.post("/own/all", status_code=201)
+async def own_all(bodies: list[CompanyIn]) -> None:
+    assert_type(await CompanyIn.abulk_create(bodies), list[Company])
+
+
 @api.post("/own")
 def own(body: CompanyIn) -> str:
     assert_type(body.create(), Company)

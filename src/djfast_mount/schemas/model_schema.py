@@ -36,7 +36,7 @@ from djfast_mount.schemas.declaring.fields import add_fields
 from djfast_mount.schemas.declaring.mapping import orm_of
 from djfast_mount.schemas.declaring.options import check_source, inherited, read_options
 from djfast_mount.schemas.reading import instances, ways
-from djfast_mount.schemas.writing import saving
+from djfast_mount.schemas.writing import bulk, saving
 from djfast_mount.schemas.writing.body_models import body_model
 from djfast_mount.schemas.writing.slots import Purpose, is_made, plan_of
 
@@ -282,6 +282,39 @@ class Create(_Body, Generic[S_co]):
     async def acreate(self: Create[ModelSchema[M]], **values: Any) -> M:
         """Does the same for a coroutine."""
         return cast("M", await sync_to_async(saving.create)(self, values))
+
+    @classmethod
+    def bulk_create(
+        cls: type[Create[ModelSchema[M]]], bodies: Iterable[Create[ModelSchema[M]]], /, **values: Any
+    ) -> list[M]:
+        """Returns a new row for each of `bodies`, saved by Django's `bulk_create()`. Call it on the thread of the ORM.
+
+            Create[BookSchema].bulk_create(bodies, author=author)
+
+        Each is validated as `create` does it, and against the others of the list; all are saved, or none. `save()` is
+        not called, and `pre_save` and `post_save` are not sent. A database that tells no keys of rows that it inserts,
+        as MySQL does, leaves the rows without them.
+
+        Args:
+            bodies: Of this class. The schema has neither nested rows nor a many-to-many to write.
+            values: The server's own, for every row.
+
+        Raises:
+            InvalidRow: `full_clean` refuses something, or two bodies have what is unique. The paths begin with
+                ``body`` and the place in the list.
+            django.db.IntegrityError: A constraint of the database; under `mount()` it is answered 409.
+            TypeError: Bodies of this class may hold nested rows; one of `bodies` is no such body; the model has nothing
+                of the name of one of `values`.
+            ValueError: The model has several tables.
+        """
+        return cast("list[M]", bulk.bulk_create(cls, bodies, values))
+
+    @classmethod
+    async def abulk_create(
+        cls: type[Create[ModelSchema[M]]], bodies: Iterable[Create[ModelSchema[M]]], /, **values: Any
+    ) -> list[M]:
+        """Does the same for a coroutine."""
+        return cast("list[M]", await sync_to_async(bulk.bulk_create)(cls, bodies, values))
 
     def replace(self: Create[ModelSchema[M]], row: M, **values: Any) -> M:
         """Returns `row` with the values that a new row would have, as PUT asks: what was not sent gets its default.

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 
@@ -118,6 +119,32 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return str(self.number)
+
+
+class Feeding(models.Model):
+    """What is unique in several ways, and columns that the database makes."""
+
+    day = models.DateField()
+    keeper = models.CharField(max_length=12, unique_for_date="day")
+    slot = models.IntegerField(null=True, blank=True, unique=True)
+    bucket = models.IntegerField(null=True, blank=True)
+    food = models.JSONField(default=list, unique=True, blank=True)
+    twice = models.GeneratedField(expression=F("slot") * 2, output_field=models.IntegerField(), db_persist=True)
+    noted = models.DateTimeField(db_default=Now(), editable=False)
+    changed = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["bucket"],
+                name="one_feeding_per_bucket",
+                violation_error_code="taken",
+                violation_error_message="The bucket is empty by then.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.keeper} on {self.day}"
 
 
 if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):

@@ -6,7 +6,7 @@ as changed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.mapping import is_forward
 
-__all__ = ["Snapshot", "changed", "plain", "refresh", "save_changes", "unsent"]
+__all__ = ["Snapshot", "changed", "plain", "refresh", "refresh_all", "save_changes", "unsent"]
 
 _ABSENT: Any = object()
 
@@ -107,9 +107,24 @@ def refresh(row: Model, *, changed_by_update: bool = False) -> None:
     Args:
         changed_by_update: Whether generated columns that have a value may have another by now.
     """
-    stale = [field.attname for field in row._meta.concrete_fields if _is_stale(row, field, changed_by_update)]
-    if stale:
+    if stale := _stale(row, changed_by_update=changed_by_update):
         row.refresh_from_db(fields=stale)
+
+
+def refresh_all(rows: Sequence[Model]) -> None:
+    """Does the same for new rows of one model, in one query. Rows whose keys the database did not tell stay."""
+    stale = {row.pk: names for row in rows if row.pk is not None and (names := _stale(row))}
+    if not stale:
+        return
+    manager = type(rows[0])._base_manager.using(rows[0]._state.db)
+    stored = manager.only(*set().union(*stale.values())).in_bulk(list(stale))
+    for row in rows:
+        for name in stale.get(row.pk, ()):
+            setattr(row, name, getattr(stored[row.pk], name))
+
+
+def _stale(row: Model, *, changed_by_update: bool = False) -> list[str]:
+    return [field.attname for field in row._meta.concrete_fields if _is_stale(row, field, changed_by_update)]
 
 
 def _is_stale(row: Model, field: Any, changed_by_update: bool) -> bool:

@@ -27,7 +27,7 @@ from djfast_mount.schemas.writing.rows import Snapshot, plain, refresh, save_cha
 from djfast_mount.schemas.writing.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["create", "replace", "update"]
+__all__ = ["Writing", "check_values", "create", "replace", "update"]
 
 
 def create(body: BaseModel, values: Mapping[str, Any]) -> Model:
@@ -53,7 +53,7 @@ def replace(body: BaseModel, row: Model, values: Mapping[str, Any]) -> Model:
 
 
 def _write(body: BaseModel, plan: BodyPlan, row: Model, values: Mapping[str, Any]) -> Model:
-    _check_values(plan, values)
+    check_values(plan, values)
     writing = Writing(router.db_for_write(plan.model, instance=row))
     several = any(slot.kind in ("one", "many", "keys") for slot in sent_slots(body, plan))
     with transaction.atomic(using=writing.using) if several else contextlib.nullcontext():
@@ -63,7 +63,8 @@ def _write(body: BaseModel, plan: BodyPlan, row: Model, values: Mapping[str, Any
     return row
 
 
-def _check_values(plan: BodyPlan, values: Mapping[str, Any]) -> None:
+def check_values(plan: BodyPlan, values: Mapping[str, Any]) -> None:
+    """Raises TypeError when the model has nothing of the name of one of `values`."""
     for name in values:
         if model_field(plan.model, name) is None and not has_attribute(plan.model, name):
             known = [field.name for field in plan.model._meta.get_fields()]
@@ -95,25 +96,35 @@ class Writing:
 
     def write(self, body: BaseModel, plan: BodyPlan, row: Model, path: Path, values: Mapping[str, Any]) -> bool:
         """Writes `row` and what is nested in it. Returns whether it was valid; else `errors` has why."""
-        slots = sent_slots(body, plan)
-        _check_access(slots, path)
-        before, adding = Snapshot(row), row._state.adding
-        known = len(self.errors)
-        sent = self._assign(body, row, slots, path)
-        for name, value in values.items():
-            if not _is_many_to_many(row, name):
-                setattr(row, name, value)
-                sent |= _field_names(row, name)
-        sent |= {field.name for field in before.changed(row)} if not adding else set()
-        if not self._is_valid(plan, row, sent, path) or len(self.errors) > known:
+        before, adding, known = Snapshot(row), row._state.adding, len(self.errors)
+        self.fill(body, plan, row, path, values, before)
+        if len(self.errors) > known:
             return False
         if adding:
             row.save(using=self.using)
             refresh(row)
         else:
             save_changes(row, before.changed(row))
-        self._relate(body, row, slots, path, values)
+        self._relate(body, row, sent_slots(body, plan), path, values)
         return len(self.errors) == known
+
+    def fill(
+        self, body: BaseModel, plan: BodyPlan, row: Model, path: Path, values: Mapping[str, Any], before: Snapshot
+    ) -> set[str]:
+        """Gives `row` its columns, and validates them. Returns the names of the fields that have got a value.
+
+        Where something is invalid, `errors` has more than before.
+        """
+        slots = sent_slots(body, plan)
+        _check_access(slots, path)
+        sent = self._assign(body, row, slots, path)
+        for name, value in values.items():
+            if not _is_many_to_many(row, name):
+                setattr(row, name, value)
+                sent |= _field_names(row, name)
+        sent |= {field.name for field in before.changed(row)} if not row._state.adding else set()
+        self._validate(plan, row, sent, path)
+        return sent
 
     def _assign(self, body: BaseModel, row: Model, slots: list[Slot], path: Path) -> set[str]:
         """Gives `row` the values of its columns. Returns the names of the fields that now have one."""
@@ -130,14 +141,16 @@ class Writing:
                 sent.add(slot.field.name)
         return sent
 
-    def _is_valid(self, plan: BodyPlan, row: Model, sent: set[str], path: Path) -> bool:
-        names = {slot.field.name: slot.key for slot in plan.slots.values() if slot.field is not None}
+    def _validate(self, plan: BodyPlan, row: Model, sent: set[str], path: Path) -> None:
         try:
             row.full_clean(exclude=unsent(row, sent))
         except ValidationError as error:
-            self.errors += told(error, path, lambda name: names.get(name, name))
-            return False
-        return True
+            self.refuse(error, plan, path)
+
+    def refuse(self, error: ValidationError, plan: BodyPlan, path: Path) -> None:
+        """Notes `error`, under the names that clients send."""
+        names = {slot.field.name: slot.key for slot in plan.slots.values() if slot.field is not None}
+        self.errors += told(error, path, lambda name: names.get(name, name))
 
     def _relate(self, body: BaseModel, row: Model, slots: list[Slot], path: Path, values: Mapping[str, Any]) -> None:
         """Writes what needs the key of `row`."""

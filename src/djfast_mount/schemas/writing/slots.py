@@ -22,7 +22,7 @@ from djfast_mount.schemas.declaring.declaration import (
 from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.mapping import Orm, is_forward, orm_of
 
-__all__ = ["BodyPlan", "Purpose", "Slot", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
+__all__ = ["BodyPlan", "Purpose", "Slot", "has_plan", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
 
 Kind = Literal["column", "keys", "one", "many", "attribute", "method"]
 
@@ -95,6 +95,11 @@ def keep_plan(body: type[BaseModel], plan: BodyPlan) -> None:
 def is_made(body: type[BaseModel]) -> bool:
     """Whether `body` was made of a schema, and is no subclass of such a class."""
     return _ATTRIBUTE in vars(body)
+
+
+def has_plan(body: type[BaseModel]) -> bool:
+    """Whether `body` was made of a schema, or is a subclass of such a class."""
+    return hasattr(body, _ATTRIBUTE)
 
 
 def plan_of(body: type[BaseModel]) -> BodyPlan:
