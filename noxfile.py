@@ -175,6 +175,14 @@ def fleet(session: nox.Session) -> None:
 
 
 @nox.session
+def rolling(session: nox.Session) -> None:
+    """Half an hour of restarts, scaling and killed instances under load, behind nginx. Needs nginx."""
+    session.install("-e", ".[test]")
+    env = {"DJFAST_MOUNT_ROLLING": os.environ.get("DJFAST_MOUNT_ROLLING", "1800")}
+    session.run("pytest", "tests/fleet/test_long_run.py", "--db", "postgres", *session.posargs, env=env)
+
+
+@nox.session
 def container(session: nox.Session) -> None:
     """The containers of examples and of a new project, without an engine. Needs root, buildah, debootstrap."""
     missing = [command for command in ("buildah", "debootstrap") if shutil.which(command) is None]
@@ -210,6 +218,14 @@ def stress(session: nox.Session) -> None:
     """Load and faults, on PostgreSQL."""
     session.install("-e", ".[test]")
     session.run("pytest", "tests/stress", "--db", "postgres", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """An hour of the mix of the ledger and of streams, with faults of the network before PostgreSQL."""
+    session.install("-e", ".[test]")
+    env = {"DJFAST_MOUNT_SOAK": os.environ.get("DJFAST_MOUNT_SOAK", "3600")}
+    session.run("pytest", "tests/stress/test_soak.py", "--db", "postgres", *session.posargs, env=env)
 
 
 @nox.session
