@@ -77,15 +77,16 @@ class Cuts:
             self.ended.append(self.backends.cut())
 
 
+def make_call(number: int, chance: random.Random) -> Call:
+    kind = chance.choice(list(KINDS))
+    key = f"{kind}-{number}"
+    body = json.dumps({"key": key, "padding": "x" * 200}).encode()
+    abort = Abort.at_random(chance) if chance.random() < 0.25 else None
+    return Call(KINDS[kind].path, "POST", key, abort, body=body)
+
+
 def make_calls(count: int, chance: random.Random) -> list[Call]:
-    calls = []
-    for number in range(count):
-        kind = chance.choice(list(KINDS))
-        key = f"{kind}-{number}"
-        body = json.dumps({"key": key, "padding": "x" * 200}).encode()
-        abort = Abort.at_random(chance) if chance.random() < 0.25 else None
-        calls.append(Call(KINDS[kind].path, "POST", key, abort, body=body))
-    return calls
+    return [make_call(number, chance) for number in range(count)]
 
 
 def kind_of(key: str) -> str:

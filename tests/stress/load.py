@@ -12,7 +12,7 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -150,7 +150,7 @@ async def send(port: int, call: Call) -> Answer:
 Watch = Callable[[int], Awaitable[None]]
 
 
-async def _drive(port: int, calls: Sequence[Call], at_once: int, watch: Watch | None, until: float) -> list[Answer]:
+async def _drive(port: int, calls: Iterable[Call], at_once: int, watch: Watch | None, until: float) -> list[Answer]:
     waiting = iter(enumerate(calls))
     answers: list[Answer] = []
 
@@ -167,7 +167,7 @@ async def _drive(port: int, calls: Sequence[Call], at_once: int, watch: Watch | 
 
 
 def drive(
-    port: int, calls: Sequence[Call], at_once: int = 16, watch: Watch | None = None, within: float = 300.0
+    port: int, calls: Iterable[Call], at_once: int = 16, watch: Watch | None = None, within: float = 300.0
 ) -> list[Answer]:
     """Make the calls in their order, so many at once. `watch(n)` runs before the n-th is made.
 

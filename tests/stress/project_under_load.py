@@ -21,6 +21,12 @@ async def report() -> dict[str, Any]:
     return record.report()
 
 
+@api.post("/forget")
+async def forget() -> None:
+    """Empty the record."""
+    record.forget()
+
+
 urlpatterns = [
     path("django/", include(ledger_routes.urlpatterns)),
     path("django/", include(affinity_routes.urlpatterns)),
