@@ -156,3 +156,28 @@ def test_several_workers_tell_the_same(tmp_path: Path) -> None:
     name = "djfast_mount_request_duration_seconds_count{method=GET,owner=api,route=/api/hello,status=200}"
     assert {each[name] for each in found} == {40}
     assert found[-1]["djfast_mount_threads{}"] == 16
+
+
+def close_with(root: MountedApplication, code: int) -> None:
+    """A websocket that its client closes."""
+    received = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": code}])
+
+    async def receive() -> dict[str, Any]:
+        return next(received)
+
+    async def send(message: Any) -> None:
+        """Nothing is looked at."""
+
+    scope = {**http_scope("/api/ws/codes"), "type": "websocket", "scheme": "ws", "subprotocols": []}
+    asyncio.run(root(scope, receive, send))
+
+
+def test_clients_choose_no_label() -> None:
+    """A client may close a websocket with any of two thousand codes: those are one label, and the protocol's others."""
+    with site(settings=SETTINGS) as root:
+        for code in (1000, 1001, *range(3000, 3010), 4999):
+            close_with(root, code)
+        after = scrape(root)
+    name = "djfast_mount_request_duration_seconds_count"
+    found = [key for key in after if key.startswith(name) and "/api/ws/" in key]
+    assert {key.rpartition("status=")[2] for key in found} == {"1000}", "1001}", "other}"}

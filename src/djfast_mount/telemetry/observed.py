@@ -188,6 +188,9 @@ class ObservedRequest(_Observed):
 class ObservedSocket(_Observed):
     """A websocket. Its `receive` and `send` are what the app is given."""
 
+    closed_by_client = False
+    """Whether the code in `status` is the client's, who may choose any."""
+
     def __init__(self, watching: Watching, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__("websocket", "", time())
         self.began = perf_counter()
@@ -200,6 +203,7 @@ class ObservedSocket(_Observed):
         message: Message = await self._receive()
         if message["type"] == "websocket.disconnect" and not self.complete:
             self._close(message.get("code", 1005))
+            self.closed_by_client = True
         return message
 
     def send(self, message: Message) -> Awaitable[None]:

@@ -30,6 +30,8 @@ __all__ = ["Metrics", "PrometheusWatcher"]
 # Seconds between two looks at the pools while there are requests.
 _INTERVAL = 1.0
 _LABELS = ("owner", "method", "route", "status")
+# With which a websocket is closed by the protocol: RFC 6455, section 7.4.1, and its registry. Others are anybody's.
+_CODES = range(1000, 1016)
 _SHARED = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 _duration = Histogram("djfast_mount_request_duration_seconds", "From a request's coming to its end.", _LABELS)
@@ -85,7 +87,7 @@ class PrometheusWatcher(Watcher):
         self._serving -= 1
         _active.dec()
         owner, route = observed.owner, observed.route or ""
-        status = "" if observed.status is None else str(observed.status)
+        status = _status_of(observed)
         method = observed.method or "WEBSOCKET"
         _duration.labels(owner, method, route, status).observe(observed.duration)
         _sent.labels(owner).inc(observed.bytes_sent)
@@ -104,6 +106,14 @@ class PrometheusWatcher(Watcher):
             self._timers[loop] = loop.call_later(_INTERVAL, self._look, loop)
         else:
             self._timers.pop(loop, None)
+
+
+def _status_of(observed: Any) -> str:
+    if observed.status is None:
+        return ""
+    if observed.kind == "websocket" and observed.closed_by_client and observed.status not in _CODES:
+        return "other"
+    return str(observed.status)
 
 
 class Metrics:

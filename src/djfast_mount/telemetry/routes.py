@@ -10,7 +10,12 @@ the prefix of that router.
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import Any
+from weakref import WeakSet
+
+from starlette.applications import Starlette
 
 from djfast_mount.apis.tree import apps_in
 from djfast_mount.fastpath.private_names import private
@@ -19,6 +24,9 @@ __all__ = ["MountedRoutes", "no_route", "route_of_view"]
 
 _SCOPE_KEY: Any = getattr(private, "_FASTAPI_SCOPE_KEY", None)
 _CONTEXT_KEY: Any = getattr(private, "_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY", None)
+_PARAMETER = re.compile(r"\{[^}]*\}")
+# In the place of the prefix of an app that no walk finds: its path may hold what a client wrote.
+_UNSEEN = "/..."
 
 
 class MountedRoutes:
@@ -26,7 +34,8 @@ class MountedRoutes:
 
     def __init__(self, app: object) -> None:
         self._app = app
-        self._paths: dict[int, str | None] = {}
+        self._paths: dict[int, list[str]] = {}
+        self._unseen: WeakSet[Starlette] = WeakSet()
 
     def __call__(self, observed: Any) -> str | None:
         """Returns the template of the route of a request; None where no route matched, or the app tells of none."""
@@ -47,23 +56,41 @@ class MountedRoutes:
         return f"{self._inside(scope)}{path}"
 
     def _inside(self, scope: Any) -> str:
-        """The prefixes of an app that is mounted in the app. The path on which it is mounted may have parameters."""
-        app = scope.get("app")
+        """The prefixes of an app that is mounted in the app, as templates. What a client wrote is in none of them."""
+        # The key is where Starlette's Mount keeps the root_path that it found.
+        outer = scope["app_root_path"]
+        known = self._known(scope.get("app"))
+        if len(known) > 1:
+            inside = scope["root_path"].removeprefix(outer)
+            known = [path for path in known if _pattern_of(path).fullmatch(inside)] or known
+        return f"{outer}{known[0] if known else _UNSEEN}"
+
+    def _known(self, app: object) -> list[str]:
+        """The paths at which an app is mounted; none where no walk finds it."""
         found = self._paths.get(id(app))
-        if found is None:
+        if found is None and isinstance(app, Starlette) and app not in self._unseen:
             self._paths = _paths_of(self._app)
             found = self._paths.get(id(app))
-        # The key is where Starlette's Mount keeps the root_path that it found.
-        return str(scope["root_path"] if found is None else scope["app_root_path"] + found)
+            if found is None:
+                self._unseen.add(app)
+        return found or []
 
 
-def _paths_of(app: object) -> dict[int, str | None]:
-    """The paths of the apps below, by their ids. One that is mounted at two paths has none."""
-    found: dict[int, str | None] = {}
+def _paths_of(app: object) -> dict[int, list[str]]:
+    """The paths of the apps below, by their ids."""
+    found: dict[int, list[str]] = {}
     for each in apps_in(app):
+        paths = found.setdefault(id(each.app), [])
         # It may be met twice on its one path: by itself, and by what is wrapped around it.
-        found[id(each.app)] = each.path if found.get(id(each.app), each.path) == each.path else None
+        if each.path not in paths:
+            paths.append(each.path)
     return found
+
+
+@cache
+def _pattern_of(path: str) -> re.Pattern[str]:
+    """What a path matches that is one of this template."""
+    return re.compile(".+".join(map(re.escape, _PARAMETER.split(path))), re.DOTALL)
 
 
 def route_of_view(observed: Any) -> str | None:
