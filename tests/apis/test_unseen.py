@@ -312,3 +312,12 @@ def test_what_shows_no_docs_may_be_included(access: Any, root_path: str) -> None
     api = sought() if access == "public" else sought(openapi_url=None)
     root = mount("/api", included(api), docs_access=access)
     assert ask(root, "/api/r/in/missing", root_path=root_path).status == 404
+
+
+def test_what_is_refused_is_refused_again(root_path: str) -> None:
+    """Where the docs that would be copied are in a FastAPI that nobody can see, no call of it is served."""
+    STORE["api"] = included(sought())
+    root = mount("/api", function(as_it_is), docs_access="auto")
+    for _ in range(3):
+        with pytest.raises(ConfigurationError, match="shows the docs"):
+            ask(root, "/api/r/in/openapi.json", root_path=root_path)

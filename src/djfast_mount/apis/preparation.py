@@ -133,11 +133,13 @@ class Preparation:
         if api in self._known:
             return
         with self._meeting:
-            for each in fastapis_in(api):
+            found = list(fastapis_in(api))
+            for each in found:
                 self._do_steps(each.app, each.above)
                 self._docs.guard_unseen(each.app)
-                self._known.add(each.app)
             self._guard_routes(api, scope.get("root_path", ""))
+            # Last: what is refused is refused with each call.
+            self._known.update(each.app for each in found)
         logger.warning(
             "The FastAPI %r is served under %r by an app that does not show it, so mount() met it with its first call: "
             "its names are not known. Give mount() the FastAPI itself, and its middleware by add_middleware(); or keep "
