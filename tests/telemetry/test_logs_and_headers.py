@@ -69,6 +69,22 @@ def test_the_access_log_has_each_request(caplog: pytest.LogCaptureFixture, root_
     assert f'"GET {root_path}/nothing/%0A%22here%5Cudcff" ' in second.getMessage()
 
 
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ('1.1.1.1 "GET /" 200\x1b[2J\x85', "1.1.1.1%20%22GET%20/%22%20200%1B%5B2J%C2%85"),
+    ],
+)
+def test_a_client_writes_no_line_by_its_address(client: str, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An address may come from X-Forwarded-For: it has neither spaces nor control characters in the log."""
+    with site(settings={"access_log": "text"}) as root, caplog.at_level(logging.INFO, "djfast_mount.access"):
+        ask(root, "/api/hello", client=(client, 1))
+    [line] = [record.getMessage() for record in caplog.records if record.name == "djfast_mount.access"]
+    assert line.startswith(f'{told} "GET /api/hello" 200 ')
+
+
 SCRIPT = """
 from django.conf import settings
 settings.ROOT_URLCONF = "telemetry_site"

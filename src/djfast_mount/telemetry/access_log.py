@@ -1,7 +1,8 @@
 """One line in the log for each request, in the place of the server's own access log.
 
 1. The path is written, and never the query string, which may hold tokens and what people search for.
-2. The path is quoted as in a URL: nobody can begin a line of their own, or end the quotation marks.
+2. The path is quoted as in a URL: nobody can begin a line of their own, or end the quotation marks. So is the client,
+   which is what a header says where a server believes one of everybody's.
 3. Answers about health are left out.
 """
 
@@ -57,7 +58,7 @@ def _log(record: RequestRecord, scope: Any) -> None:
     client = scope.get("client")
     path = quote(scope["path"], errors="backslashreplace")
     fields = {
-        "client": client[0] if client else "-",
+        "client": quote(str(client[0]), safe="/:%") if client else "-",
         "method": record.method or "WEBSOCKET",
         "path": path,
         "status": record.status,
