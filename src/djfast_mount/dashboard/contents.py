@@ -69,7 +69,7 @@ def _summary(whole: RouteFigures, threads: Threads) -> list[tuple[str, str]]:
         ("p99", span(whole.p99) or "-"),
         ("Errors", str(whole.errors)),
         ("Threads", f"{threads.running} of {threads.size}"),
-        ("Waiting", str(len(threads.waiting))),
+        ("Waiting", str(threads.queued)),
     ]
 
 

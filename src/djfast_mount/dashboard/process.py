@@ -22,6 +22,9 @@ __all__ = ["Connections", "Thread", "Threads", "Waiting", "connections_now", "ro
 
 logger = logging.getLogger("djfast_mount.dashboard")
 
+# Requests without a thread whose routes are looked for.
+_MOST_WAITING = 20
+
 
 class Thread(NamedTuple):
     """A thread of the pool."""
@@ -54,7 +57,9 @@ class Threads(NamedTuple):
     """Threads without a request, with their connections."""
     parked: int
     waiting: list[Waiting]
-    """Who waits for a thread."""
+    """Who waits for a thread: those that are next."""
+    queued: int
+    """How many wait in all."""
 
     @property
     def running(self) -> int:
@@ -91,8 +96,10 @@ def threads_now(pool: Pool) -> Threads:
         if lease is not None
     ]
     idle = sum(lease is None and runs for _, lease, runs in leases)
-    waiting = [Waiting(route_of(lease.scope), lease.waited_by(now)) for lease in pool.waiting()]
-    return Threads(pool.size, taken, idle, pool.parked(), waiting)
+    queue = pool.waiting()
+    # A crowd may wait, and each route takes its time to be found.
+    waiting = [Waiting(route_of(lease.scope), lease.waited_by(now)) for lease in queue[:_MOST_WAITING]]
+    return Threads(pool.size, taken, idle, pool.parked(), waiting, len(queue))
 
 
 def route_of(scope: Any) -> str:

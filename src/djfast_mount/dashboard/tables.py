@@ -35,7 +35,6 @@ __all__ = [
 
 # Rows that are sent with each turn. The merged routes, which do not change, are all shown.
 MOST_ROUTES = 40
-MOST_WAITING = 20
 
 
 class Cell(NamedTuple):
@@ -79,8 +78,8 @@ def thread_table(threads: Threads) -> Table:
 
 def waiting_table(threads: Threads) -> Table:
     """The requests that wait for a thread."""
-    rows = [(waiting.request, span(waiting.seconds)) for waiting in threads.waiting[:MOST_WAITING]]
-    note = f"{len(rows)} of {len(threads.waiting)}" if len(threads.waiting) > len(rows) else ""
+    rows = [(waiting.request, span(waiting.seconds)) for waiting in threads.waiting]
+    note = f"{len(rows)} of {threads.queued}" if threads.queued > len(rows) else ""
     return Table("waiting", "Requests that wait for a thread", ("Request",), ("For",), rows, "None waits.", note)
 
 
