@@ -577,10 +577,14 @@ def run(tmp_path: Path, code: str, **more: str) -> str:
 
 def test_a_command_or_a_task(tmp_path: Path) -> None:
     """Where nothing is mounted the application of the settings is imported, when a name of it is asked for."""
+    (tmp_path / "plain_urls.py").write_text(
+        "from django.urls import path\nurlpatterns = [path('echo/', lambda request: None, name='echo')]\n"
+    )
     code = "from django.urls import base\nassert base.get_resolver() is base.get_resolver()\n"
     code += "print(reverse('echo'), 'fastapi' in sys.modules, reverse('api:where'), reverse('api:where'))"
     for name in ("project.asgi.app", "project.asgi:app"):
-        assert run(tmp_path, code, ASGI_APPLICATION=name) == "/echo/ False /api/where /api/where"
+        shown = run(tmp_path, code, ASGI_APPLICATION=name, ROOT_URLCONF="plain_urls")
+        assert shown == "/echo/ False /api/where /api/where"
 
 
 def test_a_template_of_a_command(tmp_path: Path) -> None:

@@ -29,12 +29,14 @@ def test_a_request_that_nobody_keeps_is_gone(path: str) -> None:
     """Its record, and all that it was made from, goes with it."""
     pytest.importorskip("prometheus_client")
     logging.disable()  # pytest keeps what is logged, and so the frames of an error.
+    gc.collect()
+    before = alive()  # Those of other tests, whose errors pytest keeps.
     try:
         with site(settings=EVERYTHING) as root:
             for _ in range(3):
                 ask(root, path)
             gc.collect()
-            assert alive() == 0
+            assert alive() <= before
     finally:
         logging.disable(logging.NOTSET)
 

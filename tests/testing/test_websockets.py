@@ -99,11 +99,14 @@ def test_an_endless_talker_can_be_left(client: Client) -> None:
 
 def test_a_websocket_left_open_ends_with_the_client(client: Client) -> None:
     """Closing the client closes what it has open."""
+    others = set(threading.enumerate())  # Those of clients that other tests have left.
     socket = client.websocket_connect("/api/ws").__enter__()
     socket.send_text("one")
     socket.receive()
+    assert [thread for thread in set(threading.enumerate()) - others if "event loop" in thread.name]
     client.close()
-    assert [thread for thread in threading.enumerate() if "event loop" in thread.name] == []
+    left = set(threading.enumerate()) - others
+    assert [thread for thread in left if "event loop" in thread.name] == []
 
 
 def test_a_block_of_the_test_is_left_alone(client: Client) -> None:

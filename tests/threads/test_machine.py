@@ -178,8 +178,8 @@ class PoolMachine(RuleBasedStateMachine):
     def make(self, size: int, crowded: bool) -> None:
         # Each look finds whatever is idle just then: time is not what this is about.
         self.patch = pytest.MonkeyPatch()
-        for module, name in ((looks, "IDLE"), (looks, "LOOKS"), (leases, "REFUSAL")):
-            self.patch.setattr(module, name, 0)
+        for module, name, never in ((looks, "IDLE", 0), (looks, "LOOKS", -1), (leases, "REFUSAL", 0)):
+            self.patch.setattr(module, name, never)
         self.loop = ClockLoop()
         self.hooks = Hooks()
         self.pool = self.hooks.pool = WatchedPool(size, self.hooks)
