@@ -35,6 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def fleet(tmp_path: Path, site: Site) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path, site)
-    fleet.start()
-    yield fleet
-    fleet.stop()
+    try:
+        fleet.start()
+        yield fleet
+    finally:
+        fleet.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -89,6 +90,7 @@ class Fleet:
         self.ports = [free_port(), free_port()]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.nginx: subprocess.Popen[bytes] | None = None
         (folder / "bin").mkdir()
         known = {"folder": folder, "quickstart": QUICKSTART, "python": sys.executable, "server": " ".join(SERVER)}
         for name, text in (("nginx", NGINX), ("systemctl", SYSTEMCTL)):
@@ -168,9 +170,12 @@ class Fleet:
         until(lambda: not alive(port), "the end of the instance")
 
     def stop(self) -> None:
-        self.nginx.terminate()
-        self.nginx.wait(30)
+        """End what runs, also where not all of it was started, or some of it was killed."""
+        if self.nginx is not None:
+            self.nginx.terminate()
+            self.nginx.wait(30)
         for port in self.ports:
-            os.kill(self.pid(port), signal.SIGTERM)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(self.pid(port), signal.SIGTERM)
         for port in self.ports:
             until(lambda port=port: not alive(port), "the end")  # type: ignore[misc]

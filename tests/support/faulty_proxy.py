@@ -85,9 +85,11 @@ class FaultyProxy:
     def _cut(self, *, reset: bool) -> None:
         """End every connection, by RST or by FIN. What PostgreSQL had sent and was not forwarded is lost."""
         for writer in self._open:
-            if reset:
-                linger = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            # What has ended by itself is here until its other half has.
+            with contextlib.suppress(OSError):
+                if reset:
+                    linger = struct.pack("ii", 1, 0)
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
 
     async def _inject(self, kind: Kind, seconds: float) -> None:
