@@ -67,13 +67,13 @@ def docs_routes_in(app: object, path: str = "") -> Iterator[DocsRoute]:
     """Yields each route by which a FastAPI shows its schema or its docs, wherever such a route has been put."""
     for found in _below(app, path, ()):
         own = set(map(id, found.app.routes))
-        for context in iter_route_contexts(list(found.app.routes)):
+        for context in iter_route_contexts(_leading_on(found.app.routes)):
             route = context.original_route
             if isinstance(route, Route) and _made_with_a_fastapi(route):
                 yield DocsRoute(f"{found.path}{context.path or ''}", route, id(route) not in own)
 
 
-def _made_with_a_fastapi(route: Route) -> bool:
+def _made_with_a_fastapi(route: Route | APIWebSocketRoute) -> bool:
     return getattr(route.endpoint, "__module__", None) == FastAPI.__module__
 
 
@@ -140,10 +140,26 @@ def _below(app: object, path: str, above: tuple[Any, ...]) -> Iterator[Found]:
         inside = (*above, head) if isinstance(head, Starlette) else above
         for beside in _given(getattr(head, "user_middleware", ())):
             yield from _below(beside, path, inside)
-        for context in iter_route_contexts(list(head.routes)):
+        for context in iter_route_contexts(_leading_on(head.routes)):
             inner = _app_of(context.original_route)
             if inner is not None:
                 yield from _below(inner, f"{path}{context.path or ''}", inside)
+
+
+def _leading_on(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
+    """The routes without those that are known to lead nowhere: endpoints of an API."""
+    return [route for route in routes if not _has_endpoints_alone(route)]
+
+
+def _has_endpoints_alone(route: BaseRoute) -> bool:
+    """Whether `route` is an included router of nothing but endpoints: they lead nowhere.
+
+    FastAPI makes the routes of such a router a second time when it is asked for them.
+    """
+    inner = getattr(route, "original_router", None)
+    if not isinstance(inner, Router):
+        return isinstance(route, APIRoute | APIWebSocketRoute) and not _made_with_a_fastapi(route)
+    return all(_has_endpoints_alone(each) for each in inner.routes)
 
 
 def _app_of(route: BaseRoute | Any) -> object:

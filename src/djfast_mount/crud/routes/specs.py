@@ -26,6 +26,7 @@ from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.aggregation import Aggregation, Function
 from djfast_mount.crud.query.fields import MOST_VALUES
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
+from djfast_mount.crud.routes.answers import made_later
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, responses_of, summary_of
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
 from djfast_mount.crud.writing import writes
@@ -94,6 +95,7 @@ class _Routes:
         self._many = "_".join((*above, resource.plural))
         self._row = "".join(f"/{{{key.parameter}}}" for key in resource.keys)
         self._keys = {key.parameter: key.type for key in resource.keys}
+        self._row_answer = made_later(lambda: resource.schema)
 
     def all(self, aggregation: Aggregation | None) -> Iterator[RouteSpec]:
         bodies = self._resource.bodies
@@ -121,24 +123,27 @@ class _Routes:
                 return Listing(call, query().values(call.request)).response()
 
         extra = _Later(lambda: {"parameters": [*query().parameters(), *headers_of("Prefer")["parameters"]]})
-        options = {"response_model": _page_of(self._resource.schema), "openapi_extra": extra}
+        options = {"response_model": made_later(lambda: _page_of(self._resource.schema)), "openapi_extra": extra}
         return self._spec("list", "", "GET", f"list_{self._many}", run, {}, options)
 
     def _aggregate(self, aggregation: Aggregation) -> RouteSpec:
-        own = aggregation.query_fields(filters=self._documented)
-        query = cache(lambda: ListQuery(self._resource, own, documented=self._documented))
-        answer = aggregation.answer_model(self._model_name())
+        shown = self._documented
+        query = cache(lambda: ListQuery(self._resource, aggregation.query_fields(filters=shown), documented=shown))
+        answer = cache(lambda: aggregation.answer_model(self._model_name()))
 
         def run(call: Call, function: Function, field: str) -> Response:
             listing = Listing(call, query().values(call.request))
-            found = answer.model_validate(
+            found = answer().model_validate(
                 {"values": aggregation.values(call, listing.rows(), listing.values, function, field)}
             )
             body = found.model_dump_json(by_alias=True, exclude_unset=True)
             return Response(body, 200, media_type="application/json")
 
         path = {"function": Function, "field": Literal[tuple(aggregation.fields)]}
-        options = {"response_model": answer, "openapi_extra": _Later(lambda: {"parameters": query().parameters()})}
+        options = {
+            "response_model": made_later(answer),
+            "openapi_extra": _Later(lambda: {"parameters": query().parameters()}),
+        }
         where = "/aggregate/{function}/{field}"
         return self._spec("aggregate", where, "GET", f"aggregate_{self._many}", run, path, options)
 
@@ -150,7 +155,7 @@ class _Routes:
 
         sent: Any = self._resource.bodies["create"]
         takes = {"body": Annotated[sent, Body()]}
-        options = {"response_model": self._resource.schema, "status_code": 201, "openapi_extra": headers_of("Prefer")}
+        options = {"response_model": self._row_answer, "status_code": 201, "openapi_extra": headers_of("Prefer")}
         return self._spec("create", "", "POST", f"create_{self._one}", run, takes, options)
 
     def _create_many(self) -> RouteSpec:
@@ -160,7 +165,7 @@ class _Routes:
 
         sent: Any = _items(self._resource.bodies["create"])
         takes = {"body": Annotated[sent, Body()]}
-        options = {"response_model": _list_of(self._resource.schema), "status_code": 201}
+        options = {"response_model": made_later(lambda: _list_of(self._resource.schema)), "status_code": 201}
         return self._spec("create", "/bulk", "POST", f"bulk_create_{self._many}", run, takes, options, "bulk-create")
 
     def _update_many(self) -> RouteSpec:
@@ -171,7 +176,7 @@ class _Routes:
         changes = change_model(self._resource.bodies["update"], self._resource.model)
         sent: Any = _items(changes)
         takes = {"body": Annotated[sent, Body()]}
-        options = {"response_model": _list_of(self._resource.schema)}
+        options = {"response_model": made_later(lambda: _list_of(self._resource.schema))}
         return self._spec("update", "", "PATCH", f"bulk_update_{self._many}", run, takes, options, "bulk-update")
 
     def _read(self) -> RouteSpec:
@@ -181,7 +186,7 @@ class _Routes:
                 writes.check_row_permission(call, row)
                 return read_response(call, row)
 
-        options = {"response_model": self._resource.schema, "openapi_extra": headers_of("If-None-Match")}
+        options = {"response_model": self._row_answer, "openapi_extra": headers_of("If-None-Match")}
         return self._spec("read", self._row, "GET", f"read_{self._one}", run, self._keys, options, "detail")
 
     def _update(self) -> RouteSpec:
@@ -201,7 +206,7 @@ class _Routes:
     def _change(self, action: Action, method: str, run: Callable[..., Response]) -> RouteSpec:
         sent: Any = self._resource.bodies[action]
         takes = {**self._keys, "body": Annotated[sent, Body()]}
-        options = {"response_model": self._resource.schema, "openapi_extra": headers_of("If-Match", "Prefer")}
+        options = {"response_model": self._row_answer, "openapi_extra": headers_of("If-Match", "Prefer")}
         return self._spec(action, self._row, method, f"{action}_{self._one}", run, takes, options)
 
     def _delete(self) -> RouteSpec:

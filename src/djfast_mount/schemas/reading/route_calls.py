@@ -32,7 +32,7 @@ _READS = "__reads_rows__"
 
 def read_what_routes_return(api: FastAPI) -> None:
     """Has the routes of `api`, and of the apps mounted in it, read the rows that their endpoints return."""
-    for context in iter_route_contexts(api.routes):
+    for context in iter_route_contexts([route for route in api.routes if _may_return_rows(route)]):
         route = context.original_route
         if isinstance(route, APIRoute):
             _replace_call(context)
@@ -41,6 +41,17 @@ def read_what_routes_return(api: FastAPI) -> None:
 
 
 preparations.append(read_what_routes_return)
+
+
+def _may_return_rows(route: Any) -> bool:
+    """Whether `route`, or one of an included router, may return rows, or leads to an app with such routes.
+
+    FastAPI makes all routes of an included router a second time when it is asked for them.
+    """
+    inner = getattr(route, "original_router", None)
+    if inner is not None:
+        return any(map(_may_return_rows, inner.routes))
+    return not isinstance(route, APIRoute) or nested_schema(route.response_model)[0] is not None
 
 
 def _replace_call(context: Any) -> None:
