@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from djfast_mount import mount
 from djfast_mount.crud import ModelRouter
-from djfast_mount.crud.routes.answers import made_later
+from djfast_mount.crud.routes.descriptions import made_later
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.reading.route_calls import read_what_routes_return
 from project.firm.models import Company

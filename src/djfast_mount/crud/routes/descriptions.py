@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from pydantic import ConfigDict, GetCoreSchemaHandler
 
 from djfast_mount.crud.access.scopes import WRITES, Action
 from djfast_mount.crud.declaring.resource import Resource
 
-__all__ = ["description_of", "headers_of", "responses_of", "summary_of"]
+__all__ = ["description_of", "headers_of", "made_later", "responses_of", "summary_of"]
 
 _ERROR = {
     "application/json": {
@@ -110,3 +113,20 @@ def _of_the_request(resource: Resource, action: Action, alone: bool) -> dict[int
     if alone and action in WRITES and resource.if_match == "required":
         found[428] = "If-Match is missing."
     return found
+
+
+def made_later(make: Callable[[], Any]) -> Any:
+    """Returns a type that is to OpenAPI what `make` returns, which is called when the document is made.
+
+    Building the answers of every route would be half of what a router costs at the start.
+    """
+
+    class MadeLater:
+        # FastAPI hands the type to a TypeAdapter, which asks types that are no models for their configuration here.
+        __pydantic_config__ = ConfigDict(defer_build=True)
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+            return handler.generate_schema(make())
+
+    return MadeLater

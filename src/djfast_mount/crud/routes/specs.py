@@ -26,8 +26,7 @@ from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.aggregation import Aggregation, Function
 from djfast_mount.crud.query.fields import MOST_VALUES
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
-from djfast_mount.crud.routes.answers import made_later
-from djfast_mount.crud.routes.descriptions import description_of, headers_of, responses_of, summary_of
+from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
 from djfast_mount.crud.writing import writes
 from djfast_mount.crud.writing.changes import change_model
