@@ -3,7 +3,7 @@
 1. `FastAPI.__call__` is the one way that leads to every FastAPI, and public. `mount()` replaces it once, on the class:
    an object that nobody can see cannot be subclassed or composed.
 2. Which request a call belongs to is asked of the context, not of the scope, of which a caller may have made another.
-3. Outside of a request of `mount()` a call goes on as ever.
+3. Outside of a request of `mount()`, a call is not changed.
 """
 
 from __future__ import annotations
