@@ -16,6 +16,7 @@ from fastapi import Depends, FastAPI
 from laws import record
 from laws.record import note
 from laws.site import Root, Site
+from laws.watchdog import run
 from project.shop.models import Item
 
 pytestmark = pytest.mark.long
@@ -235,6 +236,22 @@ async def test_a_thread_is_not_handed_on_before_its_call_has_ended(site: Site, e
         assert (await waiting).status_code == 200
         await request.ended()
         assert record.parts("one") == ["held", "went on"]
+
+
+def test_nothing_is_left_to_the_next_test() -> None:
+    """A transaction that a check leaves open on asgiref's own thread is gone when it has ended."""
+
+    async def leave() -> None:
+        await sync_to_async(left_open_atomic)("left")
+
+    def look() -> tuple[bool, int]:
+        try:
+            return connection.in_atomic_block, Item.objects.count()
+        finally:
+            connection.close()
+
+    run(leave)
+    assert asyncio.run(sync_to_async(look)()) == (False, 0)
 
 
 async def within_limit(scope: Any, receive: Any, send: Any) -> None:

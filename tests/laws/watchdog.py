@@ -73,9 +73,16 @@ def run(check: Callable[[], Coroutine[Any, Any, object]], *, loop: str = "asynci
 def _close_connections() -> None:
     """A root that leaves connections behind must not get in the way of the next test."""
     # The one thread of asgiref's that outlives every loop.
-    SyncToAsync.single_thread_executor.submit(connections.close_all).result(_AFTERWARDS)
+    SyncToAsync.single_thread_executor.submit(_throw_away_all).result(_AFTERWARDS)
     for thread, connection in record.connections:
         thread.join(0 if thread.name.startswith("djfast_mount") else _AFTERWARDS)
         if not thread.is_alive() and connection.connection is not None:
             connection.connection.close()
             connection.connection = None
+
+
+def _throw_away_all() -> None:
+    """Closing alone keeps a connection whose transaction was never left: it stays broken for whatever comes next."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        del connections[connection.alias]
