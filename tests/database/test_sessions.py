@@ -259,8 +259,8 @@ def test_where_a_name_has_moved_nothing_is_kept(
 def test_where_an_attribute_has_moved_nothing_is_kept(name: str, monkeypatch: pytest.MonkeyPatch, own: Any) -> None:
     """Each attribute that is read is Django's; where one is gone, no connection is fit for another request."""
     assert sessions._missing_names() == []
-    stored = sessions._stored_names(BaseDatabaseWrapper)
-    monkeypatch.setattr(sessions, "_stored_names", lambda kind: stored - {name})
+    stored = sessions.stored_names(BaseDatabaseWrapper)
+    monkeypatch.setattr(sessions, "stored_names", lambda kind: stored - {name})
     assert sessions._missing_names() == [f"BaseDatabaseWrapper.{name}"]
     sessions._is_blind.cache_clear()
     try:

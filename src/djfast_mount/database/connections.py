@@ -5,8 +5,9 @@
    heal a connection whose transaction was never left (Django's `close()` keeps it, marked as closed in transaction);
    `close()` and `del connections[alias]` together do.
 3. Otherwise Django's own rules decide on the connections: CONN_MAX_AGE and CONN_HEALTH_CHECKS.
-4. On a thread that the pool did not lend nothing is closed, whoever sends the signals: it is a test's, whose
-   transaction must go on.
+
+djfast_mount.database.sessions knows what a request has left in the session of a connection. A thread that the pool did
+not lend has rules of its own (djfast_mount.database.own_thread).
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from asgiref.sync import SyncToAsync
 from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from djfast_mount.database.in_use import in_transaction, is_shared, keep_open, left_open, may_close, throw_away
-from djfast_mount.database.sessions import Stock, close_raw, session_of, watch_connections
+from djfast_mount.database.sessions import (
+    Stock,
+    close_raw,
+    in_transaction,
+    left_open,
+    session_of,
+    throw_away,
+    watch_connections,
+)
 from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
-from djfast_mount.exceptions import MountError
 from djfast_mount.offload.current import current_lease
 from djfast_mount.offload.way_back import settle
 from djfast_mount.routing.endpoints import endpoint_name
@@ -32,10 +37,11 @@ from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.worker import current_worker
 
 __all__ = [
-    "OwnThread",
     "PoolThread",
+    "announce",
     "begun",
     "note_started",
+    "tell_of_transaction",
 ]
 
 logger = logging.getLogger("djfast_mount.connections")
@@ -49,7 +55,7 @@ transaction (its test client takes that one out and puts it in again, at the end
 """
 
 
-def _announce(lease: Lease, sender: object, found: Sequence[BaseDatabaseWrapper] | None = None) -> None:
+def announce(lease: Lease, sender: object, found: Sequence[BaseDatabaseWrapper] | None = None) -> None:
     """`found` are the thread's connections, where they may be passed to what Django does at a request's begin."""
     if found is None:
         request_started.send(sender=lease.sender or sender, scope=lease.scope)
@@ -80,7 +86,7 @@ class PoolThread:
             lease.carried = None
         if lease.announces and not lease.open:
             lease.open = True
-            _announce(lease, self._sender, initialized())
+            announce(lease, self._sender, initialized())
 
     def busy(self, lease: Lease) -> bool:
         return any(map(in_transaction, initialized()))
@@ -125,63 +131,7 @@ class PoolThread:
             close_raw(raw)
 
 
-class OwnThread:
-    """The hooks of a spell on a thread that the pool did not lend."""
-
-    def __init__(self, sender: object) -> None:
-        self._sender = sender
-        self._connections: Sequence[BaseDatabaseWrapper] = ()
-        self._depths: dict[str, int] = {}
-        self._loop: Any = None
-
-    def begin(self, lease: Lease) -> None:
-        self._loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
-        settle(lease.loop)
-        self._connections = connections.all()
-        self._depths = {connection.alias: len(connection.atomic_blocks) for connection in self._connections}
-        for connection in self._connections:
-            keep_open(connection)
-        if lease.announces and not lease.open:
-            lease.open = True
-            _announce(lease, self._sender)
-
-    def busy(self, lease: Lease) -> bool:
-        return any(
-            len(connection.atomic_blocks) > self._depths.get(connection.alias, 0) for connection in self._connections
-        )
-
-    def end(self, lease: Lease) -> None:
-        for connection in self._connections:
-            self._unwind(connection, lease)
-        if lease.open:
-            lease.open = False
-            request_finished.send_robust(sender=lease.sender or self._sender)
-        for connection in self._connections:
-            may_close(connection)
-        SyncToAsync.threadlocal.main_event_loop = self._loop
-
-    def keeps(self, lease: Lease) -> bool:
-        """Nothing: the thread is nobody else's."""
-        return False
-
-    def surrender(self, stock: Stock) -> None:
-        """Nothing: the thread goes on, and so do its connections."""
-
-    def leave(self, stock: Stock) -> None:
-        """Nothing: the thread goes on."""
-
-    def _unwind(self, connection: BaseDatabaseWrapper, lease: Lease) -> None:
-        if is_shared(connection):
-            return  # Requests share it: what is open may be another's. The last one to end leaves nothing.
-        blocks = connection.atomic_blocks
-        depth = self._depths.get(connection.alias, 0)
-        if len(blocks) > depth:
-            error = MountError(_tell_of_transaction(connection.alias, lease))
-            while len(blocks) > depth:
-                blocks[-1].__exit__(MountError, error, None)
-
-
-def _tell_of_transaction(alias: str, lease: Lease) -> str:
+def tell_of_transaction(alias: str, lease: Lease) -> str:
     """Tells that the request has left a transaction open. Returns what the log says."""
     told = (
         f"{endpoint_name(lease.scope)} left a transaction open on the database {alias!r}; it was rolled back. "
@@ -199,7 +149,7 @@ def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
     if not unclean:
         return False
     for connection in unclean:
-        _tell_of_transaction(connection.alias, lease)
+        tell_of_transaction(connection.alias, lease)
         throw_away(connection)
     return True
 

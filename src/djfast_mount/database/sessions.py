@@ -22,24 +22,32 @@ one with state.
 from __future__ import annotations
 
 import contextlib
-import dis
 import functools
 import logging
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import is_not
-from types import FunctionType
 from typing import Any, cast
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from djfast_mount.database.connection_attributes import differs, is_overridden, noted, own_names, stored_names
 from djfast_mount.database.statement_effects import Trace, traces_of
 from djfast_mount.threads.worker import current_worker
 
-__all__ = ["Session", "Stock", "close_raw", "session_of", "watch_connections"]
+__all__ = [
+    "Session",
+    "Stock",
+    "close_raw",
+    "in_transaction",
+    "left_open",
+    "session_of",
+    "throw_away",
+    "watch_connections",
+]
 
 logger = logging.getLogger("djfast_mount.connections")
 
@@ -61,6 +69,10 @@ _ATTRIBUTES = ("close_at", "health_check_done", "errors_occurred", "execute_wrap
 _GONE = object()
 
 
+left_open: list[Callable[[Any, str], None]] = []
+"""Called with a lease whose request has left a transaction open, and the alias of the database, on its thread."""
+
+
 class Session:
     """What is known of one connection of a worker. Used on one thread at a time.
 
@@ -74,7 +86,7 @@ class Session:
         self._parts = [vars(connection).get(name) for name in _PARTS]
         self._raw: Any = None  # the raw connection that the wrapper has got by its own means
         self._class = cast("Any", type(connection))
-        self._known = _own_names(self._class)
+        self._known = own_names(self._class) | {_KEY}
         self._cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         self._left: Counter[tuple[str, str]] = Counter()
         self._dirty = False  # whether the raw connection is to be reset or closed before another request has it
@@ -89,7 +101,7 @@ class Session:
             "chunked_cursor": self._chunked_cursor,
             "close": self._close,
         }
-        if _is_overridden(self._class, "_cursor"):
+        if is_overridden(self._class, "_cursor"):
             hooks["_cursor"] = self._open_cursor
         vars(connection).update(hooks)
         connection.execute_wrappers.append(self._execute)
@@ -117,7 +129,7 @@ class Session:
             return True
         found = self._found
         names = held.keys() - self._known
-        return any(_differs(held[name], found.get(name)) for name in names) or not names >= found.keys()
+        return any(differs(held[name], found.get(name)) for name in names) or not names >= found.keys()
 
     # What is done --------------------------------------------------------------------------------------------------
 
@@ -194,7 +206,7 @@ class Session:
 
     def _attributes(self) -> dict[str, Any]:
         held = vars(self.connection)
-        return {name: _noted(held[name]) for name in held.keys() - self._known - {_KEY}}
+        return {name: noted(held[name]) for name in held.keys() - self._known}
 
     # In the place of the wrapper's methods -------------------------------------------------------------------------
 
@@ -207,9 +219,9 @@ class Session:
         finally:
             self._connecting -= 1
             # What a backend, or a receiver of connection_created, sets with every connection is no request's.
-            for name, noted in self._attributes().items():
-                if name not in before or _differs(noted[0], before[name]):
-                    self._found[name] = noted
+            for name, now in self._attributes().items():
+                if name not in before or differs(now[0], before[name]):
+                    self._found[name] = now
             self._wrappers = list(self.connection.execute_wrappers)
             self._note_raw(self.connection.connection)
 
@@ -325,7 +337,7 @@ def _missing_names() -> list[str]:
     wanted: list[tuple[Any, str]] = [(BaseDatabaseWrapper, name) for name in _METHODS]
     wanted.append((type(connections), "create_connection"))
     missing = [f"{owner.__name__}.{name}" for owner, name in wanted if not hasattr(owner, name)]
-    stored = _stored_names(BaseDatabaseWrapper)
+    stored = stored_names(BaseDatabaseWrapper)
     return missing + [f"BaseDatabaseWrapper.{name}" for name in _ATTRIBUTES if name not in stored]
 
 
@@ -349,47 +361,36 @@ def _traces_of(sql: Any, connection: Any) -> tuple[Trace, ...]:
         return (Trace("other", "", True),)
 
 
-def _noted(value: Any) -> tuple[Any, Any]:
-    """Returns `value`, and a copy where it is of a kind that is changed in place."""
-    return value, value.copy() if isinstance(value, dict | list | set) else value
-
-
-def _differs(value: Any, noted: tuple[Any, Any] | None) -> bool:
-    if noted is None:
-        # Instrumentation marks what it has seen, or not.
-        return not (value is None or value is False)
-    if value is not noted[0]:
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Returns whether a transaction is open on `connection`, whoever has begun it. Asks no server; for any thread."""
+    if connection.in_atomic_block:
         return True
-    return isinstance(value, dict | list | set) and bool(value != noted[1])
+    raw = connection.connection
+    if raw is None:
+        return False
+    if connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
+        return True
+    return bool(connection.autocommit) and _driver_in_transaction(raw)
 
 
-@functools.cache
-def _own_names(kind: type) -> frozenset[str]:
-    """Returns the names of attributes that Django itself gives to the connections of a class."""
-    djangos = [each for each in kind.__mro__ if each.__module__.partition(".")[0] in ("django", "builtins")]
-    names = {_KEY}
-    for each in djangos:
-        names.update(vars(each), _stored_names(each))
-    return frozenset(names)
+def _driver_in_transaction(raw: Any) -> bool:
+    """Whether the driver knows of a transaction that Django does not: a BEGIN sent as SQL."""
+    # psycopg, or psycopg2; their IDLE is 0, and a closed connection's UNKNOWN is not our concern.
+    libpq = getattr(raw, "pgconn", None) or getattr(raw, "info", None)
+    if libpq is not None:
+        return getattr(libpq, "transaction_status", 0) in (1, 2, 3)
+    try:
+        return bool(getattr(raw, "in_transaction", False))  # sqlite3
+    except Exception:  # Closed behind Django's back: it refuses to tell.
+        return False
 
 
-def _stored_names(kind: type) -> set[str]:
-    return {
-        instruction.argval
-        for function in _functions_of(kind)
-        for instruction in dis.get_instructions(function)
-        if instruction.opname == "STORE_ATTR"
-    }
-
-
-def _functions_of(kind: type) -> Iterator[FunctionType]:
-    for value in vars(kind).values():
-        function = getattr(value, "fget", None) or getattr(value, "func", None) or value
-        function = getattr(function, "__wrapped__", function)
-        if isinstance(function, FunctionType):
-            yield function
-
-
-def _is_overridden(kind: type, name: str) -> bool:
-    """Whether a class that is none of Django's has its own method of this name."""
-    return any(name in vars(each) and not each.__module__.startswith("django.") for each in kind.__mro__)
+def throw_away(connection: BaseDatabaseWrapper) -> None:
+    """Closes a connection in whatever state it is, and takes it off the calling thread."""
+    with contextlib.suppress(Exception):
+        connection.close()
+    session = session_of(connection)
+    if session is None:
+        del connections[connection.alias]
+    else:
+        session.detach()

@@ -22,7 +22,8 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from djfast_mount.database.in_use import in_transaction, keep_open, may_close, throw_away
+from djfast_mount.database.own_thread import keep_open, may_close
+from djfast_mount.database.sessions import in_transaction, throw_away
 from djfast_mount.database.signals import blocks as _blocks
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.cancellation import wait_shielded

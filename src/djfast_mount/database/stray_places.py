@@ -1,12 +1,19 @@
-"""The lines of the user's code that use the ORM off the request thread. Standard library only."""
+"""Connections opened off the request thread: the lines of the user's code that opened them, and how they are closed.
+
+What finds them, in a request (djfast_mount.database.strays) and in a test (djfast_mount.testing.watch), stands on this.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
+from collections.abc import Iterable
 from types import FrameType
 
-__all__ = ["note_place", "place", "places"]
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = ["close_from_here", "note_place", "place", "places"]
 
 # Packages between the user's line and the signal; a frame of theirs is not the place to name.
 _PASSED_OVER = ("django", "psycopg", "psycopg_pool", "sqlite3", "asgiref", "concurrent", "threading", "djfast_mount")
@@ -35,3 +42,15 @@ def places() -> list[str]:
     """Returns where the ORM was used off the request thread so far, each as ``file:line``."""
     with _lock:
         return sorted(_places)
+
+
+def close_from_here(found: Iterable[BaseDatabaseWrapper]) -> None:
+    """Closes connections of other threads, which are done with them."""
+    for connection in found:
+        # Django ties a connection to the thread that made it.
+        connection.inc_thread_sharing()
+        try:
+            with contextlib.suppress(Exception):
+                connection.close()
+        finally:
+            connection.dec_thread_sharing()

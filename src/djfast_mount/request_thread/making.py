@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from djfast_mount.conf import option
-from djfast_mount.database.connections import OwnThread, PoolThread
+from djfast_mount.database.connections import PoolThread
+from djfast_mount.database.own_thread import OwnThread
 from djfast_mount.database.strays import close_strays
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace

@@ -8,7 +8,8 @@ from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
-from djfast_mount.database.connections import OwnThread, PoolThread
+from djfast_mount.database.connections import PoolThread
+from djfast_mount.database.own_thread import OwnThread
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.telemetry.queries import count_statements_here
 from djfast_mount.telemetry.record import current

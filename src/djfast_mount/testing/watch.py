@@ -12,8 +12,7 @@ import warnings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.database.in_use import close_from_here
-from djfast_mount.database.stray_places import place
+from djfast_mount.database.stray_places import close_from_here, place
 from djfast_mount.offload.current import current_response
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.testing.requests import TestRequest, request_of_caller
