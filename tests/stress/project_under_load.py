@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 from django.urls import include, path
@@ -19,6 +21,13 @@ api.include_router(slow_routes.router)
 async def report() -> dict[str, Any]:
     """All that was recorded so far. Async and without ORM: it needs no thread."""
     return record.report()
+
+
+@api.get("/live")
+async def live() -> int:
+    """How many blocks of memory Python holds, garbage not counted."""
+    gc.collect()
+    return sys.getallocatedblocks()
 
 
 @api.post("/forget")

@@ -24,6 +24,8 @@ from stress.ledger import answered_well, find_in_record, kind_of, make_call, une
 from stress.load import HOST, Answer, Call, drive, hang_up, settled_report
 
 CLIENTS, LISTENERS = 16, 4
+# Calls a second, at most: a soak is to last, and not to try how much a machine can take.
+RATE = 25
 
 
 class Sample(NamedTuple):
@@ -64,11 +66,29 @@ class Watcher(threading.Thread):
         self.join()
 
 
+def live(port: int) -> int:
+    """How many blocks of memory the server holds when nothing is under way: what RSS is, less what is free in it."""
+    blocks: int = drive(port, [Call("/api/live")], 1)[0].json()
+    return blocks
+
+
 def growth(values: Sequence[float]) -> float:
     """By which part of itself the straight line through the last half of the values rises from its begin to its end."""
     half = values[len(values) // 2 :]
     slope, begin = statistics.linear_regression(range(len(half)), half)
     return slope * (len(half) - 1) / begin
+
+
+class Pace:
+    """No more than `RATE` calls a second. What was not made in time, for all clients waited, is not made up for."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic()
+
+    async def __call__(self, number: int) -> None:
+        now, mine = time.monotonic(), self._next
+        self._next = max(now, mine) + 1 / RATE
+        await asyncio.sleep(mine - now)
 
 
 def during(began: float, ended: float, faults: Sequence[Fault]) -> bool:
@@ -148,7 +168,7 @@ class Soak:
         with ThreadPoolExecutor(2) as threads:
             disturbing = threads.submit(disturb, self._proxy, chance, over)
             listening = threads.submit(listen, self._port, over)
-            answers = drive(self._port, self._calls(over), CLIENTS, within=120)
+            answers = drive(self._port, self._calls(over), CLIENTS, watch=Pace(), within=120)
             faults, heard = disturbing.result(), listening.result()
         record = settled_report(self._port)
         drive(self._port, [Call("/api/forget", "POST")], 1)

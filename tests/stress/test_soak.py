@@ -14,7 +14,7 @@ from stress.databases import Backends
 from stress.ledger import find_in_rows
 from stress.load import Call, drive
 from stress.server import THREADS, Figures, judge, tail, under_load
-from stress.soak import CLIENTS, LISTENERS, Sample, Soak, Watcher, growth, sample
+from stress.soak import CLIENTS, LISTENERS, Sample, Soak, Watcher, growth, live, sample
 
 SECONDS = float(os.environ.get("DJFAST_MOUNT_SOAK", "0"))
 # In the first minutes imports, caches and the allocator settle: a short run says nothing about growth.
@@ -38,9 +38,13 @@ def test_soak(postgres_url: str, chance: random.Random, figure: Figures) -> None
         fresh, began = sample(server.process.pid), time.monotonic()
         soak = Soak(server.port, proxy, chance)
         rested: list[Sample] = []
+        half = 0
         while time.monotonic() < began + SECONDS or len(rested) < 4:
             soak.round()
             rested.append(sample(server.process.pid))
+            if not half and len(rested) >= 2 and time.monotonic() >= began + SECONDS / 2:
+                half = live(server.port)
+        end = live(server.port)
         took, rows, found = time.monotonic() - began, backends.rows(postgres_url), soak.found
         found |= find_in_rows([], rows, set())
         if lost := [key for key in soak.acknowledged if key not in rows]:
@@ -55,6 +59,8 @@ def test_soak(postgres_url: str, chance: random.Random, figure: Figures) -> None
         if files > fresh.files + FILES:
             found["files"] = f"{files} at once, {fresh.files} before the load"
         rising = growth([s.resident for s in rested])
+        if took >= LONG and end / half - 1 >= GROWTH:
+            found["live memory"] = f"{half} blocks at half time, {end} at the end"
         if took >= LONG and rising >= GROWTH:
             found["memory"] = f"{rising:.1%} in the last half: {[round(s.resident, 1) for s in rested]} MB"
         figure(f"{took:.0f} s: {dict(soak.counts)}; failed during faults {dict(soak.failed)}")
@@ -63,6 +69,7 @@ def test_soak(postgres_url: str, chance: random.Random, figure: Figures) -> None
         )
         figure(f"backends peak {backends.peak}, threads peak {threads}, files peak {files} (fresh {fresh.files})")
         figure(f"RSS {[round(s.resident, 1) for s in rested]} MB, the last half rose by {rising:.2%}; {found}")
+        figure(f"live blocks: {half} at half time, {end} at the end, {end / half - 1:+.2%}")
         judge("mounted", found, set(), tail(server))
 
 
