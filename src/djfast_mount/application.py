@@ -25,6 +25,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.health import Health
+from djfast_mount.lifespan.drain import LastAnswers
 from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
 from djfast_mount.request_thread.request import RequestThreads
@@ -182,9 +183,14 @@ class MountedApplication(Root):
     def _answer_itself(self, taken: set[str]) -> None:
         """Finds what the root answers itself. `taken` are the prefixes of others."""
         layers = self._layers
-        self.health = Health(self._threads, taken, layers.paths)
+        self.health = Health(self._threads, taken, layers.paths, self._end_connections)
         self.own_paths = {**layers.paths, **self.health.paths}
         self._own = {path: layers.led_to(app, "health", path) for path, app in self.own_paths.items()}
+
+    def _end_connections(self) -> None:
+        """Has each response be the last of its connection while the process drains."""
+        app = self.middleware_stack or self.build_middleware_stack()
+        self.middleware_stack = LastAnswers(app, lambda: self.health.draining)
 
     def _look_behind(self, elsewhere: ASGIApp) -> None:
         self.elsewhere = elsewhere

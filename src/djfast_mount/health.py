@@ -6,7 +6,7 @@
 3. ``/readyz`` asks each database on a lease of its own, within a limit. A question that has no answer yet is not asked
    a second time: however often it is asked, readiness holds one worker for each database at most.
 4. Once SIGTERM has come ``/readyz`` answers 503, and the server hears of the signal `drain` seconds later: a balancer
-   takes the process out before its port closes.
+   takes the process out before its port closes. See djfast_mount.lifespan.drain.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connections, router
@@ -29,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
+from djfast_mount.lifespan.drain import Drain
 from djfast_mount.offload.waiting import waiting_thread
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.threads.calls import FutureCall
@@ -60,17 +59,22 @@ class Health:
         threads: Where the databases are asked.
         taken: Paths that are no longer to be had: the prefixes of the apps.
         others: What the root answers besides, by path.
+        drained: Called on the event loop when the drain begins.
 
     `paths` maps each path, inside of the outer prefix, to the ASGI app that answers it. Made at start-up; raises
     ConfigurationError where a path is taken.
     """
 
     def __init__(
-        self, threads: RequestThreads, taken: Collection[str] = (), others: Mapping[str, ASGIApp] = MappingProxyType({})
+        self,
+        threads: RequestThreads,
+        taken: Collection[str] = (),
+        others: Mapping[str, ASGIApp] = MappingProxyType({}),
+        drained: Callable[[], None] = lambda: None,
     ) -> None:
         self._threads = threads
         self._limit: float = option("ready_timeout")
-        self._drain = Drain(option("drain"))
+        self._drain = Drain(option("drain"), drained)
         self._up = True  # where the server drives no lifespan there is none to wait for
         self._asked: dict[str, tuple[asyncio.AbstractEventLoop, Future[str]]] = {}  # by what is asked
         self._migrations: dict[str, tuple[str, float]] = {}  # by alias: the answer, and when it came
@@ -257,47 +261,3 @@ async def _answer(scope: Scope, send: Send, status: int, content: dict[str, Any]
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
     finally:
         quiet.reset(token)
-
-
-class Drain:
-    """The time between SIGTERM and the moment at which the server hears of it.
-
-    Args:
-        seconds: That time; 0: at once.
-
-    `install()` and `uninstall()` run on the event loop, in the lifespan. Off the main thread, where Python takes no
-    handlers, they do nothing.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._previous: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.draining = False
-
-    def install(self) -> None:
-        self.draining = False
-        if threading.current_thread() is threading.main_thread():
-            self._loop = asyncio.get_running_loop()
-            self._previous = signal.getsignal(signal.SIGTERM)
-            signal.signal(signal.SIGTERM, self._on_signal)
-
-    def uninstall(self) -> None:
-        if signal.getsignal(signal.SIGTERM) == self._on_signal:
-            signal.signal(signal.SIGTERM, self._previous)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        first, self.draining = not self.draining, True
-        if first and self._seconds and self._loop is not None:
-            logger.info("Signal %d: not ready any more; the server is told in %g s.", number, self._seconds)
-            self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, self._forward, number)
-        else:
-            self._forward(number)
-
-    def _forward(self, number: int) -> None:
-        # As if the signal came now. A second one is ours to pass on still.
-        if callable(self._previous):
-            self._previous(number, None)
-        elif self._previous != signal.SIG_IGN:
-            self.uninstall()
-            signal.raise_signal(number)
