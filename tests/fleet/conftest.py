@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet.instances import DRAIN, FLEET, Fleet
+from harness import PYTHONPATH
 from quickstart_site import QUICKSTART, Site, installed
 
 _figures: list[str] = []
@@ -28,7 +29,7 @@ def figure() -> Callable[[str], None]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with installed(tmp_path_factory.mktemp("site")) as site:
-        path = os.pathsep.join(map(str, (QUICKSTART, FLEET)))
+        path = os.pathsep.join(map(str, (QUICKSTART, FLEET, PYTHONPATH)))
         yield Site({**site.env, "DRAIN": DRAIN, "PYTHONPATH": path})
 
 

@@ -26,6 +26,17 @@ DRAIN = "2"
 SERVER = ("fleet_site:app", "--workers", str(WORKERS), "--timeout-worker-healthcheck", "60")
 SERVER_OPTIONS = "max_fails=1 fail_timeout=1s;"
 MASTER = "user root; worker_processes 2;"
+# What is told of each request, beside nginx's usual log: which instances were asked, and what each of them answered.
+TOLD = """log_format told '$time_local $http_x_request_id "$request" $status in $request_time s, by $upstream_addr: '
+    '$upstream_status in $upstream_response_time s';
+access_log {folder}/told.log told;
+"""
+# A second port of nginx's, behind which connections to the instances are kept open.
+KEPT = """upstream kept {{
+{servers}
+    keepalive 8;
+}}
+"""
 NGINX = """#!/bin/sh
 exec {command} -p {folder} -e {folder}/error.log -c {folder}/nginx.conf "$@"
 """
@@ -89,16 +100,22 @@ class Fleet:
         self.env = {**os.environ, **site.env, "PATH": f"{folder}/bin:{os.environ['PATH']}"}
         self.ports = [free_port(), free_port()]
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.kept_port = free_port()
+        self.url, self.kept_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.kept_port}"
         self.nginx: subprocess.Popen[bytes] | None = None
         (folder / "bin").mkdir()
         known = {"folder": folder, "quickstart": QUICKSTART, "python": sys.executable, "server": " ".join(SERVER)}
         for name, text in (("nginx", NGINX), ("systemctl", SYSTEMCTL)):
             (folder / "bin" / name).write_text(text.format(command=nginx_command(), **known))
             (folder / "bin" / name).chmod(0o755)
-        (folder / "nginx.conf").write_text(configuration(folder, MASTER, f"include {folder}/site.conf;"))
-        (folder / "upstream.conf").write_text(self.ours(block("nginx", 0)))
-        (folder / "site.conf").write_text(self.ours(block("nginx", 1)))
+        http = f"{TOLD.format(folder=folder)}  include {folder}/site.conf;\n  include {folder}/kept.conf;"
+        (folder / "nginx.conf").write_text(configuration(folder, MASTER, http))
+        upstream, site = self.ours(block("nginx", 0)), self.ours(block("nginx", 1))
+        servers = "\n".join(line for line in upstream.splitlines() if line.startswith("    server "))
+        (folder / "upstream.conf").write_text(upstream + KEPT.format(servers=servers))
+        (folder / "site.conf").write_text(site)
+        kept = site[site.index("server {") :].replace(f":{self.port};", f":{self.kept_port};")
+        (folder / "kept.conf").write_text(kept.replace("http://site;", "http://kept;"))
 
     def ours(self, text: str) -> str:
         """What the page says, with the ports and the folder of this test."""
@@ -107,6 +124,16 @@ class Fleet:
         text = re.sub(r"\b(8001|8002)\b", lambda found: known[found[0]], text)
         text = text.replace("listen 80;", f"listen 127.0.0.1:{self.port};")
         return text.replace("/etc/nginx/upstream.conf", f"{self.folder}/upstream.conf")
+
+    def told(self, number: str) -> str:
+        """What nginx has noted of the request with that X-Request-ID."""
+        lines = (self.folder / "told.log").read_text().splitlines()
+        return "; ".join(line for line in lines if f" {number} " in line) or "nginx has noted nothing of it"
+
+    def unapplied(self) -> int:
+        """Of how many different migrations instances have said that they are not applied."""
+        logs = "".join((self.folder / f"{port}.log").read_text() for port in self.ports)
+        return len(set(re.findall(r"Unapplied migrations in the database [^:]*: (\S+?)[\s\"]", logs)))
 
     def log(self) -> str:
         return "".join(path.read_text()[-3000:] for path in self.folder.glob("*.log"))

@@ -1,12 +1,13 @@
-"""Clients that go on asking, each time on a fresh connection, and keep what they were answered."""
+"""Clients that go on asking, and keep what they were answered: on fresh connections, or on one that they keep open."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
@@ -15,12 +16,32 @@ PATHS = ("/fleet/process?seconds=0.3", "/api/notes?search=none", "/", "/admin/lo
 
 
 class Lost(NamedTuple):
-    """A request that was not answered as it would have been at any other time. When, is by `time.monotonic()`."""
+    """A request that was not answered as it would have been at any other time. When, is by `time.monotonic()`.
+
+    `number` is what it had as X-Request-ID, by which the logs tell it from others.
+    """
 
     what: str
     answer: str
     began: float
     ended: float
+    number: str
+
+
+class Pace:
+    """So many turns a second for all threads that wait for theirs. What nobody took is not made up for."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            mine = max(now, self._next)
+            self._next = mine + 1 / self._rate
+        time.sleep(mine - now)
 
 
 class Load:
@@ -28,11 +49,21 @@ class Load:
 
     `counts` has the requests by kind, `created` the titles whose creation was confirmed, `processes` who answered, and
     `lost` what went wrong.
+
+    Args:
+        rate: Requests a second, at most, of all clients; None: as many as they can.
+        writing: Held during each POST, so that notes are committed in the order of their ids; None: nothing is.
     """
 
-    def __init__(self, url: str, clients: int = 4) -> None:
+    name = "fresh"
+
+    def __init__(
+        self, url: str, clients: int = 4, rate: float | None = None, writing: threading.Lock | None = None
+    ) -> None:
         self._url = url
         self.clients = clients
+        self._pace = None if rate is None else Pace(rate)
+        self._writing = writing or contextlib.nullcontext()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._go_on) for _ in range(clients)]
         self._lock = threading.Lock()
@@ -49,24 +80,33 @@ class Load:
                 if answer is not None and "process" in path:
                     self.processes.add(answer.json())
             title = uuid4().hex
-            if self._ask("POST", "/api/notes", 201, json=[{"title": title}]) is not None:
-                self.created.append(title)
+            with self._writing:
+                if self._ask("POST", "/api/notes", 201, json=[{"title": title}]) is not None:
+                    self.created.append(title)
 
-    def _ask(self, method: str, path: str, status: int, **options: object) -> httpx.Response | None:
-        what, began = f"{method} {path}", time.monotonic()
+    def _ask(self, method: str, path: str, status: int, **options: Any) -> httpx.Response | None:
+        if self._pace is not None:
+            self._pace.wait()
+        what = f"{method} {path}"
         with self._lock:
             self.asked += 1
+            number = f"{self.name}-{self.asked}"
             self.counts[what] += 1
+        began = time.monotonic()
         try:
-            # Without a client of its own: every call is a connection.
-            answer = httpx.request(method, self._url + path, timeout=30, verify=False, **options)  # type: ignore[arg-type]
+            answer = self._send(method, self._url + path, headers={"X-Request-ID": number}, **options)
         except httpx.TransportError as error:
-            self.lost.append(Lost(what, repr(error), began, time.monotonic()))
+            self.lost.append(Lost(what, repr(error), began, time.monotonic(), number))
             return None
         if answer.status_code != status:
-            self.lost.append(Lost(what, f"{answer.status_code} {answer.text[:200]}", began, time.monotonic()))
+            told = f"{answer.status_code} {answer.text[:200]}"
+            self.lost.append(Lost(what, told, began, time.monotonic(), number))
             return None
         return answer
+
+    def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
+        # Without a client of its own: every call is a connection.
+        return httpx.request(method, url, timeout=30, verify=False, **options)
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -77,3 +117,36 @@ class Load:
         self._over.set()
         for thread in self._threads:
             thread.join()
+
+
+class KeptLoad(Load):
+    """The same, each client on a connection that it keeps open.
+
+    As browsers do, it repeats a GET, on a fresh connection, if a kept one has ended without an answer. `repeated` has
+    how often it did, by kind.
+    """
+
+    name = "kept"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._own = threading.local()
+        self.repeated: Counter[str] = Counter()
+
+    def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
+        if not hasattr(self._own, "client"):
+            self._own.client = httpx.Client(timeout=30, limits=httpx.Limits(keepalive_expiry=60))
+        client: httpx.Client = self._own.client
+        try:
+            return client.request(method, url, **options)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+            if method != "GET":
+                raise
+            self.repeated[type(error).__name__] += 1
+            return client.request(method, url, **options)
+
+    def _go_on(self) -> None:
+        try:
+            super()._go_on()
+        finally:
+            self._own.client.close()
