@@ -25,7 +25,6 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.health import Health
-from djfast_mount.lifespan.drain import LastAnswers
 from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
 from djfast_mount.request_thread.request import RequestThreads
@@ -189,8 +188,7 @@ class MountedApplication(Root):
 
     def _end_connections(self) -> None:
         """Has each response be the last of its connection while the process drains."""
-        app = self.middleware_stack or self.build_middleware_stack()
-        self.middleware_stack = LastAnswers(app, lambda: self.health.draining)
+        self.middleware_stack = self.health.ending_connections(self.middleware_stack or self.build_middleware_stack())
 
     def _look_behind(self, elsewhere: ASGIApp) -> None:
         self.elsewhere = elsewhere

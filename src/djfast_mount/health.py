@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
-from djfast_mount.lifespan.drain import Drain
+from djfast_mount.lifespan.drain import Drain, LastAnswers
 from djfast_mount.offload.waiting import waiting_thread
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.threads.calls import FutureCall
@@ -98,6 +98,10 @@ class Health:
     def draining(self) -> bool:
         """Whether SIGTERM has come: what goes on without an end is to end now."""
         return self._drain.draining
+
+    def ending_connections(self, app: ASGIApp) -> ASGIApp:
+        """Returns `app` inside of what has each HTTP/1 response be the last of its connection while `draining`."""
+        return LastAnswers(app, lambda: self.draining)
 
     async def alive(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: answers 200 as long as the event loop turns."""
