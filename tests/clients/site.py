@@ -7,7 +7,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 django.setup()
 
-from crud.resources import api_of, companies  # noqa: E402  (models come after the settings)
+from crud.resources import api_of, companies, documents  # noqa: E402  (models come after the settings)
 from djfast_mount import mount  # noqa: E402
 
-app = mount("/api", api_of(companies()))
+app = mount("/api", api_of(companies(), documents()))

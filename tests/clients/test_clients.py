@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from crud.resources import api_of, companies
+from crud.resources import api_of, companies, documents
 from harness import TESTS, Server
 
 GENERATED = "companies_client"
@@ -31,10 +32,13 @@ def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     database = f"sqlite:///{tmp_path_factory.mktemp('database') / 'db.sqlite3'}"
     path = os.pathsep.join(map(str, (TESTS.parent / "src", TESTS, TESTS / "support")))
+    media = str(tmp_path_factory.mktemp("media"))
     env = {**os.environ, "DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": path}
     command = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
     subprocess.run(command, env=env, check=True)
-    with Server("clients.site:app", env={"DATABASE_URL": database, "PYTHONPATH": path}) as server:
+    with Server(
+        "clients.site:app", env={"DATABASE_URL": database, "PYTHONPATH": path, "TEST_MEDIA_ROOT": media}
+    ) as server:
         yield server
 
 
@@ -127,3 +131,24 @@ def test_a_client_in_typescript(description: Path, server: Server, tmp_path: Pat
     options += ["--lib", "es2022,dom,dom.iterable"]
     run("npx", "tsc", *options, "--skipLibCheck", "--outDir", "built", "program.ts")
     assert json.loads(run("node", "built/program.js", f"{server.url}/api")) == [1, 1, "ts", 7]
+
+
+def test_a_form_of_a_client_in_python(tmp_path: Path, server: Server, monkeypatch: Any) -> None:
+    """openapi-python-client sends the form of a resource, with its files, and changes one by PATCH."""
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(api_of(documents()).openapi()))
+    command = ["openapi-python-client", "generate", "--path", str(file), "--meta", "none"]
+    subprocess.run([*command, "--output-path", str(tmp_path / "documents_client")], check=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    create, update = (
+        importlib.import_module(f"documents_client.api.default.{name}_document") for name in ("create", "update")
+    )
+    models: Any = importlib.import_module("documents_client.models")
+    sent: Any = importlib.import_module("documents_client.types").File
+    client: Any = importlib.import_module("documents_client.client").Client(base_url=f"{server.url}/api")
+    text = sent(io.BytesIO(b"text"), "a.txt", "text/plain")
+    with client:
+        made = create.sync(client=client, body=models.DocumentCreateForm(title="a", file=text))
+        changed = update.sync(made.id, client=client, body=models.DocumentUpdateForm(title="b"))
+    assert made.file.endswith("documents/a.txt")
+    assert (changed.title, changed.file) == ("b", made.file)

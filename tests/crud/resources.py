@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader
 
 from djfast_mount.crud import ActionScopes, ModelRouter, SoftDelete
 from djfast_mount.schemas import ModelSchema
-from project.companies.models import Company, CompanyDepartment, Employee, Label, Rate, Team
+from project.companies.models import Company, CompanyDepartment, Document, Employee, Label, Rate, Team
 
 
 class TeamSchema(ModelSchema[Team]):
@@ -49,6 +49,11 @@ class EmployeeSchema(ModelSchema[Employee]):
 class RateSchema(ModelSchema[Rate]):
     class Meta:
         fields = ["country", "year", "percent"]
+
+
+class DocumentSchema(ModelSchema[Document]):
+    class Meta:
+        fields = ["id", "company", "title", "notes", "pages", "facts", "labels", "file", "cover"]
 
 
 @dataclass
@@ -103,6 +108,11 @@ def companies(**options: Any) -> ModelRouter:
         "children": [departments, employees],
     }
     return ModelRouter(CompanySchema, **{**every, **options})
+
+
+def documents(**options: Any) -> ModelRouter:
+    every: dict[str, Any] = {"prefix": "/documents", "create": True, "update": True, "form": True, **options}
+    return ModelRouter(DocumentSchema, max_file_size=100_000, **every)
 
 
 def api_of(*routers: ModelRouter) -> FastAPI:

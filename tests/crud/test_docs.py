@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +34,7 @@ def page() -> dict[str, Any]:
     """What the page defines. Its models are those of the tests."""
     shown = ModuleType("companies.models")
     shown.Company, shown.Department = models.Company, models.CompanyDepartment  # type: ignore[attr-defined]
+    shown.Document = models.Document  # type: ignore[attr-defined]
     sys.modules["companies.models"] = shown
     sys.modules["companies"] = ModuleType("companies")
     found = ModuleType("docs_crud")
@@ -97,6 +99,14 @@ def test_validators_of_ones_own(page: dict[str, Any]) -> None:
     assert refused.status_code == 422
     assert refused.json()["detail"][0]["loc"] == ["body", "slug"]
     assert ok(client.post("/validated", json={"name": "a", "slug": "a"}), 201)["slug"] == "a"
+
+
+def test_forms(page: dict[str, Any], settings: Any, tmp_path: Path) -> None:
+    """The form of the page takes a file."""
+    settings.MEDIA_ROOT = tmp_path
+    client = client_of(page["documents"])
+    sent = client.post("/documents", data={"title": "Report"}, files={"file": ("report.txt", b"text")})
+    assert ok(sent, 201)["file"] == "/documents/report.txt"
 
 
 def test_own_code(page: dict[str, Any]) -> None:

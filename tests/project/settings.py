@@ -69,6 +69,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"
 STATIC_ROOT = os.environ.get("TEST_STATIC_ROOT")
+MEDIA_ROOT = os.environ.get("TEST_MEDIA_ROOT", "")
 # Many tests read the schema, and few are about who may.
 DJFAST_MOUNT = {"docs_access": os.environ.get("TEST_DOCS_ACCESS", "public")}
 CSRF_COOKIE_HTTPONLY = os.environ.get("TEST_CSRF_COOKIE_HTTPONLY") == "1"

@@ -68,6 +68,9 @@ class ModelRouter(APIRouter):
         search: The fields that the parameter ``search`` looks into, or a `Search`.
         page: `Cursor`, `LimitOffset` or `PageNumber`.
         if_match: Whether a change must name the ETag of what it changes.
+        form: Whether the bodies of one row are forms, ``multipart/form-data``, with the files of the model. The routes
+            for several rows take JSON still, without files.
+        max_file_size: The most bytes of a file in a form. None: as many as `mount()` takes of a body.
         aggregate: Whether there are numbers over rows; or of which fields. `group_by` are their groups.
         lookup: A unique field that paths name rows by. None: the primary key.
         parent: The foreign key to the parent, where there are several.

@@ -1,5 +1,6 @@
 """What the tests of `crud` make resources of: three levels, ties and nulls everywhere, and rows of several tenants."""
 
+from django.core.validators import FileExtensionValidator
 from django.db import models
 
 
@@ -82,3 +83,19 @@ class Rate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.country} {self.year}"
+
+
+class Document(models.Model):
+    """A file that must be there, and a picture that may be."""
+
+    company = models.ForeignKey(Company, models.CASCADE, null=True, blank=True, related_name="documents")
+    title = models.CharField(max_length=20)
+    notes = models.CharField(max_length=20, blank=True)
+    pages = models.IntegerField(default=1)
+    facts = models.JSONField(default=dict, blank=True)
+    labels = models.ManyToManyField(Label, blank=True, related_name="+")
+    file = models.FileField(upload_to="documents", validators=[FileExtensionValidator(["txt"])])
+    cover = models.ImageField(upload_to="covers", blank=True)
+
+    def __str__(self) -> str:
+        return self.title

@@ -21,6 +21,7 @@ from djfast_mount.crud.query.filters import RESERVED, Filters
 from djfast_mount.crud.query.ordering import Ordering
 from djfast_mount.crud.query.searching import Search, Words
 from djfast_mount.crud.writing.deletion import Deletion
+from djfast_mount.crud.writing.forms import needed_files
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import declared
 
@@ -28,7 +29,7 @@ __all__ = ["check_creation", "resource_of", "whole_exposure"]
 
 
 def check_creation(resource: Resource, options: RouterOptions) -> None:
-    """Raises ConfigurationError when no row can be created, since nothing sets a field that is read-only.
+    """Raises ConfigurationError when no row can be created, since nothing sets a field that is read-only, or a file.
 
     A model that overrides `save()`, or has a receiver of `pre_save`, may set it.
     """
@@ -37,6 +38,11 @@ def check_creation(resource: Resource, options: RouterOptions) -> None:
         return
     if model.save is not Model.save or pre_save.has_listeners(model):
         return
+    if not resource.form and (files := needed_files(resource.schema)):
+        raise ConfigurationError(
+            f"{resource.label}: create=True, and the file {files[0]!r} is required, which no JSON holds. Take forms by "
+            f"form=True, or give {model.__name__}.{files[0]} blank=True."
+        )
     for field in model._meta.concrete_fields:
         if field is resource.parent_key or read_only.isdisjoint((field.name, field.attname)):
             continue
@@ -115,6 +121,8 @@ def resource_of(
         takes_scopes_over=parent is not None and options.get("scopes") is None,
         permissions=options.get("permissions") or (parent.permissions if parent is not None else None),
         if_match=options.get("if_match", "optional"),
+        form=options.get("form", False),
+        max_file_size=options.get("max_file_size"),
         cache_control=options.get("cache_control"),
         parent=parent,
         parent_key=parent_key,

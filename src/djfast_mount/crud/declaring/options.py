@@ -48,6 +48,8 @@ class RouterOptions(TypedDict, total=False):
     search: Sequence[str] | Search
     page: Paging
     if_match: IfMatch
+    form: bool
+    max_file_size: int | None
     aggregate: bool | Sequence[str]
     group_by: Sequence[str] | None
     cache_control: str | None
@@ -65,6 +67,7 @@ class RouterOptions(TypedDict, total=False):
     lifespan: Any
     route_class: Any
     generate_unique_id_function: Any
+    form_limits: Any
 
 
 def check_options(schema: Any, options: Mapping[str, Any]) -> None:

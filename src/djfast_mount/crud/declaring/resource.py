@@ -34,6 +34,8 @@ class Resource:
         hooks: Has the methods of `ModelRouter` that a project may override.
         takes_scopes_over: Whether its scopes are those of its parent.
         parent_key: The foreign key to the parent's model.
+        form: Whether the bodies of one row are forms.
+        max_file_size: The most bytes of a file in a form.
         sound: Whether the rules of the tree have been looked at; of the outermost resource.
     """
 
@@ -58,6 +60,8 @@ class Resource:
     takes_scopes_over: bool = False
     permissions: Literal["django"] | None = None
     if_match: IfMatch = "optional"
+    form: bool = False
+    max_file_size: int | None = None
     cache_control: str | None = None
     parent: Resource | None = None
     parent_key: Any = None

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
-from fastapi import Body, Depends
-from pydantic import Field, TypeAdapter
+from fastapi import Depends
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from djfast_mount.crud.access.call import Call
@@ -24,12 +24,11 @@ from djfast_mount.crud.declaring.options import RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.aggregation import Aggregation, Function
-from djfast_mount.crud.query.fields import MOST_VALUES
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
+from djfast_mount.crud.routes.taken import body_of, bulk_body_of, receive, takes_several
 from djfast_mount.crud.writing import writes
-from djfast_mount.crud.writing.changes import change_model
 from djfast_mount.schemas.pages import Page
 
 __all__ = ["RouteSpec", "routes_of"]
@@ -103,7 +102,8 @@ class _Routes:
             yield self._aggregate(aggregation)
         if "create" in bodies:
             yield self._create()
-            yield self._create_many()
+            if takes_several(self._resource):
+                yield self._create_many()
         if "update" in bodies:
             yield self._update_many()
         yield self._read()
@@ -148,12 +148,12 @@ class _Routes:
 
     def _create(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
+            receive(self._resource, body)
             with told_to_schemas(call):
                 [row] = writes.create(call, [body])
                 return written_response(call, row, 201, self._location(call, row))
 
-        sent: Any = self._resource.bodies["create"]
-        takes = {"body": Annotated[sent, Body()]}
+        takes = {"body": body_of(self._resource, "create")}
         options = {"response_model": self._row_answer, "status_code": 201, "openapi_extra": headers_of("Prefer")}
         return self._spec("create", "", "POST", f"create_{self._one}", run, takes, options)
 
@@ -162,8 +162,7 @@ class _Routes:
             with told_to_schemas(call):
                 return _several(call, writes.create(call, body, several=True), 201)
 
-        sent: Any = _items(self._resource.bodies["create"])
-        takes = {"body": Annotated[sent, Body()]}
+        takes = {"body": bulk_body_of(self._resource, "create")}
         options = {"response_model": made_later(lambda: _list_of(self._resource.schema)), "status_code": 201}
         return self._spec("create", "/bulk", "POST", f"bulk_create_{self._many}", run, takes, options, "bulk-create")
 
@@ -172,9 +171,7 @@ class _Routes:
             with told_to_schemas(call):
                 return _several(call, writes.change_many(call, body), 200)
 
-        changes = change_model(self._resource.bodies["update"], self._resource.model)
-        sent: Any = _items(changes)
-        takes = {"body": Annotated[sent, Body()]}
+        takes = {"body": bulk_body_of(self._resource, "update")}
         options = {"response_model": made_later(lambda: _list_of(self._resource.schema))}
         return self._spec("update", "", "PATCH", f"bulk_update_{self._many}", run, takes, options, "bulk-update")
 
@@ -190,6 +187,7 @@ class _Routes:
 
     def _update(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
+            receive(self._resource, body)
             with told_to_schemas(call):
                 return written_response(call, writes.change(call, keys, body), 200)
 
@@ -197,14 +195,14 @@ class _Routes:
 
     def _replace(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
+            receive(self._resource, body)
             with told_to_schemas(call):
                 return written_response(call, writes.change(call, keys, body, whole=True), 200)
 
         return self._change("replace", "PUT", run)
 
     def _change(self, action: Action, method: str, run: Callable[..., Response]) -> RouteSpec:
-        sent: Any = self._resource.bodies[action]
-        takes = {**self._keys, "body": Annotated[sent, Body()]}
+        takes = {**self._keys, "body": body_of(self._resource, action)}
         options = {"response_model": self._row_answer, "openapi_extra": headers_of("If-Match", "Prefer")}
         return self._spec(action, self._row, method, f"{action}_{self._one}", run, takes, options)
 
@@ -261,10 +259,6 @@ def _list_of(schema: Any) -> Any:
 
 def _page_of(schema: Any) -> Any:
     return Page[schema]
-
-
-def _items(body: Any) -> Any:
-    return Annotated[list[body], Field(min_length=1, max_length=MOST_VALUES)]
 
 
 def _endpoint(name: str, run: Callable[..., Response], takes: Parameters) -> Callable[..., Response]:

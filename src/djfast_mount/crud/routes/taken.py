@@ -1,0 +1,43 @@
+"""The bodies that routes take: JSON or a form for one row, JSON for several."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Body, Form
+from pydantic import Field
+
+from djfast_mount.crud.access.scopes import Action
+from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.crud.query.fields import MOST_VALUES
+from djfast_mount.crud.writing.changes import change_model
+from djfast_mount.crud.writing.forms import form_body, needed_files, take_files
+
+__all__ = ["body_of", "bulk_body_of", "receive", "takes_several"]
+
+
+def body_of(resource: Resource, action: Action) -> Any:
+    """Returns the annotation of the body of one row."""
+    sent: Any = resource.bodies[action]
+    if not resource.form:
+        return Annotated[sent, Body()]
+    form: Any = form_body(sent, new=action == "create", whole=action != "update")
+    return Annotated[form, Form(media_type="multipart/form-data")]
+
+
+def bulk_body_of(resource: Resource, action: Action) -> Any:
+    """Returns the annotation of the body of several rows."""
+    sent: Any = resource.bodies[action]
+    item: Any = sent if action == "create" else change_model(sent, resource.model)
+    return Annotated[list[item], Field(min_length=1, max_length=MOST_VALUES), Body()]
+
+
+def takes_several(resource: Resource) -> bool:
+    """Whether several rows can be created: a file that each needs is in no JSON."""
+    return not (resource.form and needed_files(resource.schema))
+
+
+def receive(resource: Resource, body: Any) -> None:
+    """Has the `body` of one row hold Django's files. Runs on the request thread. Raises: RequestValidationError."""
+    if resource.form:
+        take_files(body, resource.max_file_size)
