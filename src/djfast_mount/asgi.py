@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, Literal
 
 from django.conf import settings
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
@@ -175,20 +175,23 @@ def _before_app(
     return DjangoRequests(layer, prefix, django_prefix)
 
 
-def _preparing(fast_path: bool, middleware: Sequence[str] | None) -> Callable[[FastAPI, Sequence[Any]], None]:
-    """Returns what puts into a FastAPI what its calls come to inside of its own middleware.
+def _preparing(
+    fast_path: bool, middleware: Sequence[str] | None
+) -> Callable[[FastAPI | APIRouter, Sequence[Any]], None]:
+    """Returns what puts into a FastAPI what its calls come to inside of its own middleware; and into an APIRouter.
 
     It is given the apps in which that one is mounted, too. Done twice it changes nothing.
     """
     if fast_path:
         tell_if_unknown()
 
-    def prepare(api: FastAPI, above: Sequence[Any]) -> None:
-        add_exception_handlers(api, problem_details=option("problem_details"))
+    def prepare(api: FastAPI | APIRouter, above: Sequence[Any]) -> None:
+        if isinstance(api, FastAPI):
+            add_exception_handlers(api, problem_details=option("problem_details"))
         honour_atomic_requests(api)
-        if fast_path:
+        if isinstance(api, FastAPI) and fast_path:
             straighten(api, above)
-        else:
+        elif isinstance(api, FastAPI):
             leave_to_fastapi(api)
         if middleware is not None:
             call_view_hooks(api)

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Annotated, Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.params import Depends as DependsParam
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -111,7 +111,7 @@ def _aliases() -> list[str]:
     return [alias for alias, options in connections.settings.items() if options["ATOMIC_REQUESTS"]]
 
 
-def honour_atomic_requests(api: FastAPI) -> None:
+def honour_atomic_requests(api: FastAPI | APIRouter) -> None:
     """Makes every call of `api`, its dependencies included, a transaction on each database with ``ATOMIC_REQUESTS``.
 
     Django's ``non_atomic_requests`` on the endpoint exempts it. Plain Starlette routes have no dependencies and are

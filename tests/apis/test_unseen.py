@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from django.db import connections
-from django.http import Http404
+from django.db import connection, connections
+from django.http import Http404, HttpResponse
 from django.test import override_settings
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
@@ -20,12 +20,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from calls import ask
 from djfast_mount import mount
 from djfast_mount.api_docs.pages import links
+from djfast_mount.api_docs.routes import guard_routes
 from djfast_mount.apis.unseen import MEETS, install
 from djfast_mount.exceptions import ConfigurationError
 
@@ -300,10 +301,12 @@ def included(api: FastAPI) -> FastAPI:
     return outer
 
 
-def test_the_included_router_of_a_fastapi_is_refused() -> None:
-    """Where docs would be copied, mount() says which, and what to write."""
-    with pytest.raises(ConfigurationError, match=r"'/api/r/in/openapi.json' shows the docs .* Mount that FastAPI"):
-        mount("/api", included(sought()), docs_access="auto")
+@pytest.mark.parametrize("path", PAGES)
+def test_the_included_router_of_a_fastapi_keeps_its_docs(path: str, root_path: str) -> None:
+    """Docs that are copied into another FastAPI ask who may see them."""
+    root = mount("/api", included(sought()), docs_access="staff")
+    assert ask(root, "/api/r/in" + path, root_path=root_path).status in (302, 401)
+    assert ask(root, "/api/r/in/missing", root_path=root_path).status == 404
 
 
 @pytest.mark.parametrize("access", ["public", "auto"])
@@ -314,10 +317,138 @@ def test_what_shows_no_docs_may_be_included(access: Any, root_path: str) -> None
     assert ask(root, "/api/r/in/missing", root_path=root_path).status == 404
 
 
-def test_what_is_refused_is_refused_again(root_path: str) -> None:
-    """Where the docs that would be copied are in a FastAPI that nobody can see, no call of it is served."""
-    STORE["api"] = included(sought())
-    root = mount("/api", function(as_it_is), docs_access="auto")
-    for _ in range(3):
-        with pytest.raises(ConfigurationError, match="shows the docs"):
-            ask(root, "/api/r/in/openapi.json", root_path=root_path)
+# Where no FastAPI is called ----------------------------------------------------------------------------------------
+
+
+class CallOfItsOwn(FastAPI):
+    """One that is called by Starlette's way, past FastAPI's."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Starlette.__call__(self, scope, receive, send)
+
+
+async def called(scope: Scope, receive: Receive, send: Send) -> None:
+    await stored()(of_its_own(scope), receive, send)
+
+
+async def by_its_router(scope: Scope, receive: Receive, send: Send) -> None:
+    await stored().router(of_its_own(scope), receive, send)
+
+
+async def by_its_stack(scope: Scope, receive: Receive, send: Send) -> None:
+    await stored().build_middleware_stack()(of_its_own(scope), receive, send)
+
+
+async def by_its_routes(scope: Scope, receive: Receive, send: Send) -> None:
+    await Router(routes=stored().routes)(of_its_own(scope), receive, send)
+
+
+async def by_one_route(scope: Scope, receive: Receive, send: Send) -> None:
+    [route] = [route for route in stored().routes if route.matches(scope)[0].value == 2]
+    await route.handle(of_its_own(scope), receive, send)
+
+
+async def by_copies(scope: Scope, receive: Receive, send: Send) -> None:
+    routes = [Route(route.path, route.endpoint) for route in stored().routes if not hasattr(route, "dependant")]
+    await Router(routes=routes)(of_its_own(scope), receive, send)
+
+
+async def by_including(scope: Scope, receive: Receive, send: Send) -> None:
+    outer = APIRouter()
+    outer.include_router(stored().router)
+    await outer(of_its_own(scope), receive, send)
+
+
+@pytest.mark.parametrize("kind", [FastAPI, CallOfItsOwn])
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(
+    "way", [called, by_its_router, by_its_stack, by_its_routes, by_one_route, by_copies, by_including]
+)
+def test_no_way_past_a_fastapi_leads_to_its_docs(way: ASGIApp, path: str, kind: Any, root_path: str) -> None:
+    """Docs are kept where code that nobody sees uses what belongs to a FastAPI, and does not call it."""
+    STORE["api"] = sought(kind)
+    root = mount("/api", way, docs_access="auto")
+    assert ask(root, "/api" + path, root_path=root_path).status in (302, 401)
+    with override_settings(DEBUG=True):
+        assert ask(root, "/api" + path, root_path=root_path).status == 200
+
+
+def test_a_fastapi_whose_docs_are_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a FastAPI makes its docs otherwise than it did, nothing is mounted."""
+    monkeypatch.setattr(Route, "handle", lambda *args: None)
+    monkeypatch.setattr(FastAPI, "setup", lambda self: None)
+    with pytest.raises(ConfigurationError, match="cannot tell the docs routes"):
+        mount("/api", sought())
+
+
+def test_a_route_is_guarded_once() -> None:
+    """A second call replaces nothing, and outside of a request a route is not changed."""
+    before = Route.handle
+    guard_routes()
+    assert Route.handle is before
+    assert ask(Router(routes=sought().routes), "/docs").status == 200
+
+
+# Routers without a FastAPI -----------------------------------------------------------------------------------------
+
+
+def in_a_fastapi(app: ASGIApp) -> FastAPI:
+    outer = FastAPI(openapi_url=None)
+    outer.mount("/in", app)
+    return outer
+
+
+def bare_router() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/missing")
+    def missing() -> None:
+        raise Http404
+
+    @router.get("/atomic")
+    def atomic() -> bool:
+        return connection.in_atomic_block
+
+    return router
+
+
+class Refuses:
+    """Django middleware that lets nobody in."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        return self.get_response(request)
+
+    def process_view(self, *args: Any) -> HttpResponse:
+        return HttpResponse(status=418)
+
+
+@pytest.mark.parametrize("added", ["before", "later"])
+@pytest.mark.django_db(transaction=True)
+def test_a_router_that_is_mounted_is_prepared(added: str, root_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ATOMIC_REQUESTS, Django's exceptions and `process_view` hold for an APIRouter that is mounted, also later on."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    outer = in_a_fastapi(bare_router() if added == "before" else Router())
+    root = mount("/api", outer)
+    if added == "later":
+        outer.router.routes.insert(0, Mount("/in", bare_router()))
+    assert ask(root, "/api/in/atomic", root_path=root_path).json() is True
+    assert ask(root, "/api/in/missing", root_path=root_path).status == 404
+    name = f"{__name__}.Refuses"
+    with override_settings(MIDDLEWARE=[name]):
+        root = mount("/api", in_a_fastapi(bare_router()), django_middleware_for_api=[name])
+        assert ask(root, "/api/in/atomic", root_path=root_path).status == 418
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_router_that_hides_in_code(root_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/mount.md says: for a router that only a function knows, ATOMIC_REQUESTS does not hold; Django's
+    exceptions do.
+    """
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    STORE["api"] = bare_router()
+    root = mount("/api", in_a_fastapi(function(as_it_is)))
+    assert ask(root, "/api/in/atomic", root_path=root_path).json() is False
+    assert ask(root, "/api/in/missing", root_path=root_path).status == 404

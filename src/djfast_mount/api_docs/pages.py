@@ -3,50 +3,38 @@
 1. Paths are the app's own: `docs_url`, `redoc_url`, `openapi_url`. What an app has switched off stays off.
 2. Access is decided inside of the app's own middleware, for the pages and for the schema alike.
 3. A page that FastAPI made is answered with this package's files; one that the project made instead is its own.
-4. A route that a FastAPI has made for its docs asks for itself too, wherever the route has been put.
+4. A route that a FastAPI has made for its docs asks for itself too, by whatever way it is reached: see `routes`.
 5. An app that is served by something else than `mount()` has FastAPI's own pages, for everyone.
 """
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Awaitable, Collection, Iterator
-from typing import Any, Literal, NamedTuple
-from urllib.parse import urlencode
+from typing import Literal, NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
-from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, resolve, reverse, set_script_prefix
-from fastapi import FastAPI, HTTPException
-from starlette.concurrency import run_in_threadpool
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from djfast_mount.api_docs.access import ADMITTED, KEY, Access, docs_of, refusal, script_name
 from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.api_docs.error_responses import add_error_responses
 from djfast_mount.api_docs.files import FOLDER, DocsFiles
 from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
-from djfast_mount.apis.tree import DocsRoute, Found
-from djfast_mount.auth.schemes import authenticated, challenges
+from djfast_mount.api_docs.routes import guard_routes
+from djfast_mount.apis.tree import Found
 from djfast_mount.django_for_api.request import call_of, get_request
 from djfast_mount.exception_handlers.lookup import answer_to
-from djfast_mount.exception_handlers.reports import wants_html
-from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.offload.current import current_response
 from djfast_mount.security.djangos_middleware import security_headers
 
 __all__ = ["ApiDocs", "Link", "links"]
 
-_KEY = "djfast_mount.docs"
-_ADMITTED = "djfast_mount.docs_admitted"
-"""The key in a scope of the docs that the caller may see, once that is known."""
-
-Access = Literal["auto", "public", "staff"] | None
 Kind = Literal["swagger_ui", "redoc", "redirect", "schema"]
 
 
@@ -74,6 +62,7 @@ class ApiDocs:
         self.access = access
         self.login = login
         self._limits_bodies = limits_bodies
+        guard_routes()
         self.files = DocsFiles()
         links.clear()
 
@@ -95,21 +84,6 @@ class ApiDocs:
             api.user_middleware.append(Middleware(DocsMiddleware, api=api))
             api.middleware_stack = None  # Where it was built before, as by a first mount().
 
-    def guard_route(self, docs_route: DocsRoute) -> None:
-        """Has a route ask who may see it, by whatever way it is reached. A second call for it changes nothing.
-
-        Raises: ConfigurationError, for one that is copied when it is reached.
-        """
-        route = docs_route.route
-        if docs_route.is_copied and self.access != "public":
-            raise ConfigurationError(
-                f"{docs_route.path!r} shows the docs of a FastAPI whose own router has been included in another one: "
-                f"docs_access={self.access!r} cannot keep them. Mount that FastAPI, or include its routers, or make it "
-                "with FastAPI(openapi_url=None)."
-            )
-        if not isinstance(route.app, _GuardedRoute):
-            route.app = _GuardedRoute(route.app)
-
     @property
     def folder(self) -> str | None:
         """The folder that is to be served with the static files; None where there are no docs."""
@@ -118,7 +92,7 @@ class ApiDocs:
     @property
     def scope(self) -> dict[str, ApiDocs]:
         """What is to be in the scope of a call whose docs these are."""
-        return {_KEY: self}
+        return {KEY: self}
 
 
 def _has_docs(api: FastAPI) -> bool:
@@ -156,7 +130,7 @@ class DocsMiddleware:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # A plain function: most calls only pass, and a coroutine for each would slow them all.
         if scope["type"] == "http" and scope["path"].endswith(self.endings):
-            docs = _docs_of(scope)
+            docs = docs_of(scope)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if docs is not None and path in self._paths:
                 return self._serve(docs, path, scope, receive, send)
@@ -172,52 +146,33 @@ class DocsMiddleware:
             if answer is None:
                 raise
         if answer is None:
-            scope[_ADMITTED] = docs
+            scope[ADMITTED] = docs
         await (answer or self.app)(scope, receive, send)
 
     async def _answer(self, docs: ApiDocs, path: str, request: Request) -> Response | None:
         """What is answered in the place of the app, if anything is."""
-        refusal = await _refusal(docs, request)
-        if refusal is not None:
-            return refusal
+        refused = await refusal(docs, request)
+        if refused is not None:
+            return refused
         kind = self._paths[path]
         if kind == "schema" or path not in self._made_by_fastapi or request.method not in ("GET", "HEAD"):
             return None
+        if call_of(request) is None:
+            return None  # Our page needs a request of ours: here somebody has made a scope anew.
         return _response(await self._page(docs, kind, request), request)
 
     async def _page(self, docs: ApiDocs, kind: Kind, request: Request) -> DocsPage:
-        outer, script_name = _outer(request), _script_name(request)
+        outer, name = _outer(request), script_name(request)
         root_path = request.scope["root_path"].rstrip("/")
 
-        def files(name: str) -> str:
-            return docs.files.url(name, outer, script_name)
+        def files(file: str) -> str:
+            return docs.files.url(file, outer, name)
 
         if kind == "redirect":
             return swagger_ui_redirect(files)
         if kind == "redoc":
             return redoc(self._api, root_path, files)
         return swagger_ui(self._api, root_path, files, _token(await get_request(request)))
-
-
-class _GuardedRoute:
-    """ASGI: in the place of what a docs route calls. It may be reached by a way that leads past `DocsMiddleware`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        docs = _docs_of(scope) if scope["type"] == "http" else None
-        refused = docs is not None and scope.get(_ADMITTED) is not docs and await _refusal(docs, Request(scope))
-        await (refused or self._app)(scope, receive, send)
-
-
-def _docs_of(scope: Scope) -> ApiDocs | None:
-    """Whose docs these are. A caller may have made a scope of its own, in which they are not."""
-    docs: ApiDocs | None = scope.get(_KEY)
-    response = current_response()
-    if docs is None and response is not None:
-        docs = response.scope.get(_KEY)
-    return docs
 
 
 def _made_by_fastapi(api: FastAPI) -> Collection[str]:
@@ -228,11 +183,6 @@ def _made_by_fastapi(api: FastAPI) -> Collection[str]:
 def _outer(request: Request) -> str:
     call = call_of(request)
     return "" if call is None else call.outer.rstrip("/")
-
-
-def _script_name(request: Request) -> str:
-    call = call_of(request)
-    return "" if call is None else call.outer.rstrip("/") + call.django_prefix
 
 
 def _token(request: HttpRequest) -> Token | None:
@@ -250,67 +200,3 @@ def _response(page: DocsPage, request: Request) -> Response:
     for name, value in security_headers(is_secure, whatever_is_listed=True):
         response.headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     return response
-
-
-# Who may see them --------------------------------------------------------------------------------------------------
-
-
-async def _refusal(docs: ApiDocs, request: Request) -> Response | None:
-    """What is answered in the place of the docs to those who may not see them; None to those who may."""
-    if docs.access is None:
-        return JSONResponse({"detail": "Not Found"}, 404)
-    if docs.access == "public" or (docs.access == "auto" and settings.DEBUG):
-        return None
-    try:
-        user = await _user(request)
-    except HTTPException as refusal:
-        return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
-    if user is not None and user.is_active and user.is_staff:
-        return None
-    return await _refusal_of_user(docs, request, anonymous=user is None or not user.is_authenticated)
-
-
-async def _refusal_of_user(docs: ApiDocs, request: Request, *, anonymous: bool) -> Response:
-    """A redirect to the login page for a browser, where there is such a page; 401 or 403 for all others."""
-    if docs.login and wants_html(request) and request.method in ("GET", "HEAD"):
-        url = await run_in_threadpool(contextvars.copy_context().run, _login_url, _script_name(request), anonymous)
-        if url is not None:
-            return RedirectResponse(f"{url}?{urlencode({'next': _place(request)})}", 302)
-    if anonymous:
-        return JSONResponse({"detail": "Not authenticated"}, 401, challenges())
-    return JSONResponse({"detail": "Forbidden"}, 403)
-
-
-async def _user(request: Request) -> Any:
-    """Whom any scheme of the project names, or the session of the site. Raises HTTPException for a wrong credential."""
-    user = await authenticated(connection=request)
-    # Whose scope is not ours has no session that we know of: it is not that of the request around it.
-    if user is None and call_of(request) is not None:
-        # Where the API takes keys alone, the admin's users see its docs all the same.
-        django_request: Any = await get_request(request)
-        user = await django_request.auser() if hasattr(django_request, "auser") else None
-    return user
-
-
-def _place(request: Request) -> str:
-    query = request.scope["query_string"].decode("latin-1")
-    return str(request.scope["path"]) + (f"?{query}" if query else "")
-
-
-def _login_url(script_name: str, anonymous: bool) -> str | None:
-    """Where to log in as somebody of the staff, if there is such a page. Runs in a context of its own.
-
-    The admin's page tells a user who is not of the staff so. Another site's page might send the user straight back.
-    """
-    set_script_prefix(f"{script_name}/")
-    try:
-        return reverse("admin:login")
-    except NoReverseMatch:
-        url = resolve_url(settings.LOGIN_URL) if anonymous else ""
-    if not url.startswith(f"{script_name}/"):
-        return None
-    try:
-        resolve(url.removeprefix(script_name))
-    except Resolver404:
-        return None
-    return url

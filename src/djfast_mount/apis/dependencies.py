@@ -1,10 +1,10 @@
-"""A dependency for every route of a FastAPI, those of included routers too."""
+"""A dependency for every route of a FastAPI or of an APIRouter, those of included routers too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
@@ -13,13 +13,14 @@ from fastapi.routing import APIRoute, iter_route_contexts
 __all__ = ["add_dependency"]
 
 
-def add_dependency(api: FastAPI, depends: Depends) -> None:
+def add_dependency(api: FastAPI | APIRouter, depends: Depends) -> None:
     """Has every endpoint of `api` depend on `depends`, before all its other dependencies.
 
     Plain Starlette routes have no dependencies and are left alone. A second call changes nothing.
     """
     # For routes that are added later.
-    for dependencies in (api.router.dependencies, *_inherited(api)):
+    router = api.router if isinstance(api, FastAPI) else api
+    for dependencies in (router.dependencies, *_inherited(api)):
         if depends not in dependencies:
             dependencies.insert(0, depends)
     for context in iter_route_contexts(api.routes):
@@ -28,7 +29,7 @@ def add_dependency(api: FastAPI, depends: Depends) -> None:
             _depend(context.dependant, depends, context.path_format or "")
 
 
-def _inherited(api: FastAPI) -> Iterator[list[Depends]]:
+def _inherited(api: FastAPI | APIRouter) -> Iterator[list[Depends]]:
     """What the routers included in `api` have been given by it, for each inclusion."""
     for route in api.routes:
         context = getattr(route, "include_context", None)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.apis.prepared import preparations
-from djfast_mount.apis.tree import DocsRoute, Found, RouteLists, apps_in, docs_routes_in, fastapis_in
+from djfast_mount.apis.tree import Found, RouteLists, apps_in, fastapis_in, routers_in
 from djfast_mount.apis.unseen import MEETS, install
 from djfast_mount.auth.schemes import check_schemes
 from djfast_mount.django_for_api import encoding
@@ -39,9 +39,6 @@ class Docs(Protocol):
     def guard(self, found: Found, /) -> None:
         """Keeps the docs of a FastAPI from those who may not see them, and links to them from the admin."""
 
-    def guard_route(self, docs_route: DocsRoute, /) -> None:
-        """Keeps one page of a FastAPI's docs from those who may not see it. Raises ConfigurationError."""
-
     def guard_unseen(self, api: FastAPI, /) -> None:
         """Keeps the docs of a FastAPI from those who may not see them."""
 
@@ -62,7 +59,7 @@ class Preparation:
         self,
         apps: Mapping[str, ASGIApp],
         docs: Docs,
-        prepare: Callable[[FastAPI, Sequence[Any]], None],
+        prepare: Callable[[FastAPI | APIRouter, Sequence[Any]], None],
         django_prefix: str = "",
     ) -> None:
         self._apps = apps
@@ -104,19 +101,19 @@ class Preparation:
             self._do_steps(each.app, each.above)
             self._docs.guard(each)
             self._known.add(each.app)
-        for prefix, app in self._apps.items():
-            self._guard_routes(app, prefix)
+        for app in self._apps.values():
+            self._prepare_routers(app)
         self._lists = RouteLists(self._apps.values())
         register(self._apps, self._django_prefix)
 
-    def _do_steps(self, api: FastAPI, above: Sequence[Any]) -> None:
+    def _prepare_routers(self, app: ASGIApp) -> None:
+        for each in routers_in(app):
+            self._do_steps(each.app, each.above)
+
+    def _do_steps(self, api: FastAPI | APIRouter, above: Sequence[Any]) -> None:
         for step in preparations:
             step(api)
         self._prepare_one(api, above)
-
-    def _guard_routes(self, app: ASGIApp, path: str) -> None:
-        for docs_route in docs_routes_in(app, path):
-            self._docs.guard_route(docs_route)
 
     def _check_docs(self) -> None:
         """Raises ConfigurationError where docs are to be kept from somebody, and none can be seen."""
@@ -137,8 +134,7 @@ class Preparation:
             for each in found:
                 self._do_steps(each.app, each.above)
                 self._docs.guard_unseen(each.app)
-            self._guard_routes(api, scope.get("root_path", ""))
-            # Last: what is refused is refused with each call.
+            self._prepare_routers(api)
             self._known.update(each.app for each in found)
         logger.warning(
             "The FastAPI %r is served under %r by an app that does not show it, so mount() met it with its first call: "

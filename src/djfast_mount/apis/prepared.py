@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 __all__ = ["preparations"]
 
-preparations: list[Callable[[FastAPI], None]] = []
-"""Each is called with every FastAPI at start-up, once its routes are there, and must do nothing the second time."""
+preparations: list[Callable[[FastAPI | APIRouter], None]] = []
+"""Each is called with every FastAPI, and every APIRouter that is mounted, once its routes are there. A second call must
+change nothing."""

@@ -18,13 +18,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import CellType, CodeType, FunctionType, GetSetDescriptorType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Router
 
-__all__ = ["DocsRoute", "Found", "RouteLists", "apps_in", "docs_routes_in", "fastapis_in", "leads_to", "unwrapped"]
+__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "leads_to", "routers_in", "unwrapped"]
 
 # Objects that are looked at for one wrapped app: far more than any middleware holds, and an end where a wrapper holds
 # half of the process.
@@ -43,16 +43,6 @@ class Found(NamedTuple):
     """The apps in which it is mounted, outermost first."""
 
 
-class DocsRoute(NamedTuple):
-    """A route that a FastAPI has made with itself, for its schema or a page of its docs."""
-
-    path: str
-    """Inside of the outer prefix."""
-    route: Route
-    is_copied: bool
-    """Whether what is served there is a copy: the router of the FastAPI has been included in another one."""
-
-
 def apps_in(app: object, path: str = "") -> Iterator[Found]:
     """Yields each Starlette app, so each FastAPI too, that `app` is or leads to; outer ones first."""
     return (found for found in _below(app, path, ()) if isinstance(found.app, Starlette))
@@ -63,18 +53,9 @@ def fastapis_in(app: object, path: str = "") -> Iterator[Found]:
     return (found for found in _below(app, path, ()) if isinstance(found.app, FastAPI))
 
 
-def docs_routes_in(app: object, path: str = "") -> Iterator[DocsRoute]:
-    """Yields each route by which a FastAPI shows its schema or its docs, wherever such a route has been put."""
-    for found in _below(app, path, ()):
-        own = set(map(id, found.app.routes))
-        for context in iter_route_contexts(_leading_on(found.app.routes)):
-            route = context.original_route
-            if isinstance(route, Route) and _made_with_a_fastapi(route):
-                yield DocsRoute(f"{found.path}{context.path or ''}", route, id(route) not in own)
-
-
-def _made_with_a_fastapi(route: Route | APIWebSocketRoute) -> bool:
-    return getattr(route.endpoint, "__module__", None) == FastAPI.__module__
+def routers_in(app: object, path: str = "") -> Iterator[Found]:
+    """Yields each APIRouter that `app` is or leads to without its FastAPI: mounted, and not included."""
+    return (found for found in _below(app, path, ()) if isinstance(found.app, APIRouter))
 
 
 def unwrapped(app: Any) -> Any:
@@ -158,7 +139,7 @@ def _has_endpoints_alone(route: BaseRoute) -> bool:
     """
     inner = getattr(route, "original_router", None)
     if not isinstance(inner, Router):
-        return isinstance(route, APIRoute | APIWebSocketRoute) and not _made_with_a_fastapi(route)
+        return isinstance(route, APIRoute | APIWebSocketRoute)
     return all(_has_endpoints_alone(each) for each in inner.routes)
 
 

@@ -1,9 +1,14 @@
 """FastAPIs that no walk finds, met when they are called: hidden by what calls them, or made while a request is served.
 
-1. `FastAPI.__call__` is the one way that leads to every FastAPI, and public. `mount()` replaces it once, on the class:
-   an object that nobody can see cannot be subclassed or composed.
+1. `FastAPI.__call__` is public, and leads to every FastAPI. `mount()` replaces it once, on the class: an object that
+   nobody can see cannot be subclassed or composed. Nobody's docs depend on it: see djfast_mount.api_docs.routes.
 2. Which request a call belongs to is asked of the context, not of the scope, of which a caller may have made another.
 3. Outside of a request of `mount()`, a call is not changed.
+
+Other ways leave some out. `FastAPI.setup` and `build_middleware_stack` would have to be replaced as well, and are not
+called again for a FastAPI that was made, or has served, before. A search of the garbage collector at the start changes
+apps that `mount()` does not serve, and misses those that are made later. To refuse what shows no FastAPI would refuse
+every plain ASGI app.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import ValidationException
 from fastapi.params import Depends
 from starlette.exceptions import HTTPException
@@ -30,10 +30,11 @@ class _EarlyResponse(Exception):
         self.response = response
 
 
-def call_view_hooks(api: FastAPI) -> None:
+def call_view_hooks(api: FastAPI | APIRouter) -> None:
     """Has the hooks called around the endpoints of `api`. A second call does nothing."""
     add_dependency(api, Depends(_hooks, scope="function"))
-    if _EarlyResponse not in api.exception_handlers:
+    # An APIRouter that is mounted has a FastAPI around it, which has handlers.
+    if isinstance(api, FastAPI) and _EarlyResponse not in api.exception_handlers:
         api.add_exception_handler(_EarlyResponse, _sent)
         api.middleware_stack = None  # It holds the handlers that were there when it was built, and is built anew.
 

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from asgiref.sync import sync_to_async
 from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import RawQuerySet
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -30,7 +30,7 @@ __all__ = ["read_what_routes_return"]
 _READS = "__reads_rows__"
 
 
-def read_what_routes_return(api: FastAPI) -> None:
+def read_what_routes_return(api: FastAPI | APIRouter) -> None:
     """Has the routes of `api`, and of the apps mounted in it, read the rows that their endpoints return."""
     for context in iter_route_contexts([route for route in api.routes if _may_return_rows(route)]):
         route = context.original_route
