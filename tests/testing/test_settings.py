@@ -95,6 +95,17 @@ def test_what_a_middleware_reads_when_it_is_made(path: str, client: Client) -> N
 
 
 @views
+@pytest.mark.parametrize("wrong", ["nowhere.Middleware", f"{__name__}.Missing"])
+def test_middleware_that_is_not_there(path: str, wrong: str, client: Client) -> None:
+    """A test may name middleware that cannot be imported: requests fail, as with Django's client, and not the test."""
+    with modify_settings(MIDDLEWARE={"prepend": wrong}):
+        for raises in (lambda: client.get(path), lambda: DjangoClient().get(path)):
+            with pytest.raises(ImportError):
+                raises()
+    assert client.get(path).status_code == 200
+
+
+@views
 def test_the_redirect_to_https(path: str, client: Client) -> None:
     """SECURE_SSL_REDIRECT, which SecurityMiddleware reads once, is followed."""
     with modify_settings(MIDDLEWARE={"prepend": SECURITY}):

@@ -63,13 +63,15 @@ class DjangoHandler(ASGIHandler):
         self._sync_chain: _Chain | None = _Chain(is_async=False)
         self._async_chain: _Chain | None = None
         self._making = threading.Lock()
-        self._always_async = any_has_async_code()
+        self._always_async: bool | None = any_has_async_code()
         setting_changed.connect(self._forget)
 
     def _forget(self, **_: object) -> None:
-        """Has the middleware loaded anew, as it may read any setting when it is made; in tests settings change."""
-        self._sync_chain = self._async_chain = None
-        self._always_async = any_has_async_code()
+        """Has the middleware loaded anew, as it may read any setting when it is made; in tests settings change.
+
+        Not here: a test may name middleware that cannot be imported, and `override_settings` would raise for it.
+        """
+        self._sync_chain = self._async_chain = self._always_async = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         # A plain function that returns the awaitable: a coroutine of its own would slow every call.
@@ -125,6 +127,8 @@ class DjangoHandler(ASGIHandler):
             await self.send_response(refusal, send)
             await source.run(_close, lease, refusal)
             return
+        if self._always_async is None:
+            self._always_async = any_has_async_code()
         if Guess(request).is_async or self._always_async:
             disconnect = _CancelOnDisconnect(receive, after=0)
             serve = self._async_response
