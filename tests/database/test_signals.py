@@ -19,6 +19,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -232,6 +233,24 @@ def test_a_receiver_may_come_at_any_time(
     signal.disconnect(receiver, sender=sender)
     ask(root, root_path, "/cache")
     assert seen == heard
+
+
+@pytest.mark.parametrize("handler", ["one_hop", "django"])
+@override_settings(ROOT_URLCONF=__name__)
+def test_the_sender_is_djangos_handler(handler: Any, root_path: str) -> None:
+    """For a view a receiver that was connected for ASGIHandler hears both signals, whose ever handler serves it."""
+    root = mount("/api", FastAPI(), django_handler=handler)
+    signals = (request_started, request_finished)
+
+    def hear_djangos(signal: Signal, **_: object) -> None:
+        seen.append(signals.index(signal))
+
+    for signal in signals:
+        signal.connect(hear_djangos, sender=ASGIHandler)
+    request(root, f"{root_path}/plain", root_path=root_path)
+    for signal in signals:
+        signal.disconnect(hear_djangos, sender=ASGIHandler)
+    assert seen == [0, 1]
 
 
 @pytest.mark.parametrize(

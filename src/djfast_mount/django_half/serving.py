@@ -41,7 +41,9 @@ def make_handler(
     if kind == "one_hop":
         return cast(ASGIApp, _noted(DjangoHandler(), note)), {"sender": ASGIHandler}
     note_started()
-    return undisturbed(cast(ASGIApp, _noted(DjangosHandler(), note))), {"announces": False}
+    djangos = DjangosHandler()
+    _noted(djangos.handler, note)
+    return undisturbed(djangos), {"announces": False}
 
 
 def _noted(handler: ASGIHandler, note: Callable[[Any], None] | None) -> ASGIHandler:
