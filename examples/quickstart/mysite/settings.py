@@ -21,7 +21,7 @@ def flag(name: str) -> bool:
 
 
 def words(name: str, default: str = "") -> list[str]:
-    return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
+    return [word.strip() for word in (os.environ.get(name) or default).split(",") if word.strip()]
 
 
 DEBUG = flag("DEBUG")
@@ -44,9 +44,13 @@ SECURE_HSTS_SECONDS = 3600 if HTTPS else 0
 # HSTS for subdomains, and for good in the browsers' preload list, are promises about more than this site.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
+try:
+    _drain = float(os.environ.get("DRAIN") or 0)
+except ValueError:
+    raise ImproperlyConfigured(f"DRAIN is {os.environ['DRAIN']!r}. Give a number of seconds.") from None
 # Streams of events have no end: the process has one, eight seconds after SIGTERM. A container is killed after ten.
 # DRAIN seconds before that a balancer is told by /readyz to send no more requests.
-DJFAST_MOUNT: Options = {"grace": 8, "drain": float(os.environ.get("DRAIN") or 0)}
+DJFAST_MOUNT: Options = {"grace": 8, "drain": _drain}
 
 INSTALLED_APPS = [
     "djfast_mount",
@@ -103,7 +107,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-else:
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # A host that does not answer, or a query that never ends, holds no thread for longer.
     DATABASES["default"].setdefault("OPTIONS", {}).update(connect_timeout=5, options="-c statement_timeout=30s")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -5,4 +5,6 @@ set -e
 if [ "${MIGRATE:-0}" = 1 ]; then
     python manage.py mount_migrate --no-input --verbosity 0
 fi
+# uvicorn takes no empty number of workers.
+[ -n "${WEB_CONCURRENCY:-}" ] || unset WEB_CONCURRENCY
 exec "$@"
