@@ -7,7 +7,7 @@ patterns of test ids, values the reasons:
     [unprefixed]  its app is mounted as ever, but handed the path and the root_path of a host's root
     [plain]       its requests do not go through the root
 
-For the suites of FastAPI and Starlette a reason begins with its kind: a row of docs/differences.md, which is read here.
+A reason begins with its kind: a row of docs/differences.md, which is read here.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ def source(name: str) -> Path:
 
 
 def exclusion_files(suite: str) -> list[Path]:
-    """exclusions.toml, and what differs with the apps at the root of the host, and with the defaults of `mount()`."""
+    """exclusions.toml, and what differs at the root of the host, with the defaults of `mount()`, or by its handler."""
     names = ["exclusions.toml"]
     names += ["exclusions_at_root.toml"] * (os.environ.get("FOREIGN_PLACE") == "root")
     names += ["exclusions_with_defaults.toml"] * (os.environ.get("FOREIGN_SETTINGS") == "defaults")
+    names += ["exclusions_of_one_hop.toml"] * (os.environ.get("FOREIGN_HANDLER") != "django")
     return [SUITES / suite / name for name in names]
 
 
@@ -108,7 +109,10 @@ class Results:
 
 
 def run(suite: str, mode: str, command: list[str], folder: Path) -> Results:
-    """Runs `command` in `folder`; `mode` is ``plain`` or ``mounted``. The plugin that it loads writes the results."""
+    """Runs `command` in `folder`; `mode` is ``plain``, ``mounted``, or ``own`` for Django's own ASGI handler.
+
+    The plugin that it loads writes the results.
+    """
     with tempfile.TemporaryDirectory(prefix="djfast-mount-suite-") as scratch:
         file = Path(scratch, "results.json")
         environment = {
@@ -126,19 +130,29 @@ def run(suite: str, mode: str, command: list[str], folder: Path) -> Results:
         return Results(**json.loads(file.read_text()))
 
 
-def verdict(suite: str, plain: Results, mounted: Results, *, floor: float) -> int:
+def check_kinds(suite: str) -> None:
+    """Ends the run if an exclusion names no row of docs/differences.md."""
+    if untold := Exclusions(*exclusion_files(suite)).of_no_kind(kinds_of_differences()):
+        raise SystemExit(f"{DIFFERENCES} does not tell of these: {', '.join(untold)}")
+
+
+def verdict(suite: str, plain: Results, mounted: Results, *, floor: float, own: Results | None = None) -> int:
     """Prints the outcome and returns the exit status.
 
     Args:
         plain: What the tests that fail mounted do without us; it may hold more.
         floor: The share of the requests that must have gone through the root, those of tests listed as plain aside.
+        own: What the tests that fail mounted do with Django's own ASGI handler in the place of the root.
     """
     exclusions = Exclusions(*exclusion_files(suite))
     healthy = plain.of("passed")
     missing = healthy - mounted.outcomes.keys()
+    lost_by_asgi = own.outcomes.keys() - own.of("passed") if own else set()
+    healthy -= lost_by_asgi
+    missing -= lost_by_asgi
     bad = {test for test in (mounted.of("failed") | missing) & healthy if not exclusions.excludes(test)}
-    stale = {test for test in mounted.of("passed") if exclusions.excludes(test)}
-    for title, tests in (("FAILED", bad), ("PASSED, yet excluded", stale)):
+    stale = {test for test in mounted.of("passed") | lost_by_asgi if exclusions.excludes(test)}
+    for title, tests in (("FAILED", bad), ("PASSED, or lost without us, yet excluded", stale)):
         for test in sorted(tests):
             print(f"{title}: {test}")  # noqa: T201
     requests, rooted = mounted.counts.get("requests", 0), mounted.counts.get("through the root", 0)
@@ -146,11 +160,13 @@ def verdict(suite: str, plain: Results, mounted: Results, *, floor: float) -> in
     low = rooted < floor * (requests - listed) or not rooted
     excluded = sum(map(exclusions.excludes, mounted.of("failed")))
     without_us = len(mounted.of("failed")) - len(bad - missing) - excluded
+    said_of_own = f", of which {len(lost_by_asgi)} with Django's own ASGI handler" if own else ""
     print(  # noqa: T201
         f"{suite}: {rooted} of {requests} requests went through the root{', too few' if low else ''}, "
         f"{mounted.counts.get('by a plan', 0)} by a plan, "
         f"{listed} are of tests listed as plain; "
-        f"excluded {excluded}, failing without us too {without_us}\n"
+        f"excluded {excluded}, failing without us too {without_us}"
+        f"{said_of_own}\n"
         f"{suite}: {len(mounted.of('passed'))} passed, {len(bad)} failed, "
         f"{len(mounted.of('skipped')) + len(mounted.of('xfailed'))} skipped"
     )
@@ -162,8 +178,7 @@ def run_pytest(suite: str, folder: Path, *options: str, floor: float) -> int:
 
     A test that fails mounted and passes plain is tried once more, alone: a busy machine is not to be taken for a fault.
     """
-    if untold := Exclusions(*exclusion_files(suite)).of_no_kind(kinds_of_differences()):
-        raise SystemExit(f"{DIFFERENCES} does not tell of these: {', '.join(untold)}")
+    check_kinds(suite)
     command = ["-m", "pytest", "-p", "mounted_testclient", "-p", "no:cacheprovider", "-q", "--tb=short", *options]
     mounted = run(suite, "mounted", [*command, "-n", "2", "tests"], folder)
     exclusions = Exclusions(*exclusion_files(suite))

@@ -1,7 +1,10 @@
 """Django's test client, live server and get_asgi_application(), led through a mounted root.
 
 `python mounted_client.py runtests.py LABEL...` patches Django, then runs Django's tests as runtests.py does. A test's
-client is called in the thread of the test, through asgiref, so that its transactions hold.
+client is called in the thread of the test, through asgiref, so that its transactions hold. FOREIGN_MODE says what
+answers: Django's test client as it is ("plain"), the root ("mounted"), or Django's own ASGI handler in the place of the
+root ("own"), which tells what of Django's tests ASGI itself does not pass. FOREIGN_HANDLER is the root's
+`django_handler`.
 """
 
 from __future__ import annotations
@@ -33,7 +36,11 @@ from django.test.client import AsyncClientHandler, ClientHandler, conditional_co
 from django.test.testcases import LiveServerThread
 from django.urls import set_script_prefix
 
-MOUNTED = os.environ["FOREIGN_MODE"] == "mounted"
+MODE = os.environ["FOREIGN_MODE"]
+MOUNTED = MODE in ("mounted", "own")
+HANDLER: Any = os.environ.get("FOREIGN_HANDLER", "one_hop")
+# What a test's client puts beside the headers, as Apache puts it into WSGI's environ: over ASGI it is a header.
+OF_THE_SERVER = ("REMOTE_USER",)
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -50,17 +57,36 @@ async def api(scope: Scope, receive: Any, send: Any) -> None:
     raise AssertionError(f"{scope['path']} was led to the API.")
 
 
-def mounted() -> App:
-    """Returns a root over Django as the settings are now, which counts what goes through it."""
-    from djfast_mount import mount  # noqa: PLC0415  (it imports what the patches below replace)
+def mounted(sender: type[ASGIHandler] = ASGIHandler) -> App:
+    """Returns a root over Django as the settings are now, which counts what goes through it.
 
-    root = mount("/__api", api)
+    Args:
+        sender: The class of Django's handler in whose place it stands, which is the sender of the signals.
+    """
+    root = cast(App, _DjangosOwn()) if MODE == "own" else made(sender)
 
     async def counted(scope: Scope, receive: Any, send: Any) -> None:
         counts["through the root"] += scope["type"] == "http"
         await root(scope, receive, send)
 
     return counted
+
+
+def made(sender: type[ASGIHandler]) -> App:
+    from djfast_mount import mount  # noqa: PLC0415  (it imports what the patches below replace)
+    from djfast_mount.django_half import handler, serving  # noqa: PLC0415
+
+    for module in (handler, serving):
+        vars(module)["ASGIHandler"] = sender
+    return mount("/__api", api, django_handler=HANDLER)
+
+
+class _DjangosOwn(ASGIHandler):
+    """Django's handler, which makes requests of the class that a test's own ASGIHandler names."""
+
+    def create_request(self, scope: Any, body_file: Any) -> Any:
+        self.request_class = scope.get("foreign.request_class", ASGIRequest)
+        return super().create_request(scope, body_file)
 
 
 class Exchange:
@@ -123,7 +149,9 @@ def scope_of(environ: dict[str, Any]) -> Scope:
     headers = [
         (key.removeprefix("HTTP_").replace("_", "-").lower().encode(), encoded(value))
         for key, value in environ.items()
-        if key.startswith("HTTP_") or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value != "")
+        if key.startswith("HTTP_")
+        or key in OF_THE_SERVER
+        or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value != "")
     ]
     root_path = text("SCRIPT_NAME").rstrip("/")
     return {
@@ -196,15 +224,23 @@ class RootASGIHandler(ASGIHandler):
 
     # ASGIStaticFilesHandler, a subclass with another application inside of it, makes none.
     _root: App | None = None
+    # While a root is made, which has a handler of this class inside with `django_handler="django"`.
+    _making = False
+    _is_inside = False
 
     def __init__(self) -> None:
-        if MOUNTED:
-            self._root = mounted()
-        else:
+        self._is_inside = RootASGIHandler._making
+        if MODE != "mounted" or self._is_inside:
             super().__init__()
+            return
+        RootASGIHandler._making = True
+        try:
+            self._root = mounted(type(self))
+        finally:
+            RootASGIHandler._making = False
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:  # type: ignore[override]
-        counts["requests"] += scope["type"] == "http"
+        counts["requests"] += scope["type"] == "http" and not self._is_inside
         if self._root is None:
             await super().__call__(cast(Any, scope), receive, send)
         else:
@@ -335,8 +371,9 @@ class Outcomes(unittest.TextTestResult):
 
 
 def patch() -> None:
-    if MOUNTED:
+    if MODE == "mounted":
         make_foreign_requests()
+    if MOUNTED:
         let_requests_report()
     django.core.handlers.asgi.ASGIHandler = RootASGIHandler  # type: ignore[misc]
     django.core.asgi.ASGIHandler = RootASGIHandler  # type: ignore[attr-defined]
