@@ -73,7 +73,7 @@ OF_THE_USER = {"httpx", "pytest", "uvicorn"}
 # What pydantic asks for itself: the one version of its core, and the TypedDict that it wants before Python 3.12.
 PINNED = {"pydantic_core", "typing_extensions"}
 # Those whose packages are imported.
-USED = ("brotli", "filters", "jwt", "opentelemetry", "prometheus", "rich", "sentry")
+USED = ("brotli", "filters", "health", "jwt", "opentelemetry", "prometheus", "rich", "sentry")
 REQUIREMENTS = [*PROJECT["dependencies"], *(requirement for extra in EXTRAS.values() for requirement in extra)]
 
 

@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount.health import Health
+from djfast_mount.health.paths import Health
 from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
 from djfast_mount.request_thread.request import RequestThreads

@@ -159,7 +159,15 @@ OPTIONS: dict[str, Option] = {
         kinds.PATH_OR_NONE, "/readyz", "where it says that it is ready: see [health.md](health.md); None: nowhere"
     ),
     "ready_timeout": _setting(
-        kinds.SECONDS, 2.0, "how long the databases may take to answer when readiness is asked", "seconds"
+        kinds.SECONDS,
+        2.0,
+        "how long the databases, and `health_checks`, may take to answer when readiness is asked",
+        "seconds",
+    ),
+    "health_checks": _setting(
+        kinds.CHECKS,
+        (),
+        "the checks of django-health-check that `/readyz` asks too: see [health.md](health.md#checks-of-your-own)",
     ),
     "drain": _setting(
         kinds.SECONDS_FROM_0,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APP",
     "BYTES",
+    "CHECKS",
     "CHOICES_OF_MIDDLEWARE",
     "FLAG",
     "FLAG_OR_NAMES",
@@ -90,6 +91,7 @@ class Options(TypedDict, total=False):
     health_path: str | None
     ready_path: str | None
     ready_timeout: float
+    health_checks: Sequence[Any]
     drain: float
     dashboard_permission: str | None
     tune_gc: bool
@@ -170,6 +172,10 @@ PREFIX = Kind(
 )
 MIDDLEWARE = Kind(lambda value: isinstance(value, Sequence) and not isinstance(value, str), "a list of Middleware")
 LIFESPAN = Kind(lambda value: value is None or callable(value), "a lifespan context or None")
+CHECKS = Kind(
+    lambda value: isinstance(value, Sequence) and not isinstance(value, str),
+    'a list of checks as in HealthCheckView.checks, such as "health_check.checks.Cache"',
+)
 IMPORT_STRINGS = Kind(lambda value: _words(value) and bool(value), "a list of import strings")
 CHOICES_OF_MIDDLEWARE = Kind(
     lambda value: value in ("session", "all", None) or _words(value),

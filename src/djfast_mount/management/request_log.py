@@ -9,7 +9,7 @@ from django.core.management.color import no_style
 from django.utils.log import ServerFormatter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from djfast_mount.health import quiet
+from djfast_mount.health.paths import quiet
 
 __all__ = ["RequestLog", "without_colours"]
 

@@ -20,7 +20,7 @@ import pytest
 from django.test import override_settings
 from fastapi import FastAPI
 
-import djfast_mount.health
+import djfast_mount.health.paths
 from calls import HOST, call, http_scope, request
 from djfast_mount import mount
 from djfast_mount.exceptions import ConfigurationError
@@ -205,7 +205,7 @@ def test_migrations_are_looked_up_again_until_they_are_applied(tmp_path: Path, m
     """After `migrate` the process becomes ready without a restart, when the time to look again has come."""
     url = f"sqlite:///{tmp_path}/later.sqlite3"
     code = (
-        "import json, os, sys, djfast_mount.health as health; health.RECHECK = float(sys.argv[1]);"
+        "import json, os, sys, djfast_mount.health.paths as health; health.RECHECK = float(sys.argv[1]);"
         "from health_site import app; from calls import request; from django.core.management import call_command;"
         "told = [request(app, '/readyz').status]; call_command('migrate', verbosity=0);"
         "told += [request(app, '/readyz').status for _ in range(2)]; print(json.dumps(told))"
@@ -307,4 +307,4 @@ async def _health_then_workers(root: Any) -> int:
 
 def test_the_time_between_lookups_is_told() -> None:
     """Unapplied migrations are looked up every 30 seconds, as the docs say."""
-    assert djfast_mount.health.RECHECK == 30.0
+    assert djfast_mount.health.paths.RECHECK == 30.0

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
 from calls import call, http_scope
-from djfast_mount import health, mount
+from djfast_mount import mount
+from djfast_mount.health import paths as health
 
 pytestmark = pytest.mark.once
 

@@ -5,7 +5,8 @@
 2. ``/healthz`` asks nothing: it takes no thread and no connection.
 3. ``/readyz`` asks each database on a lease of its own, within a limit. A question that has no answer yet is not asked
    a second time: however often it is asked, readiness holds one worker for each database at most.
-4. Once SIGTERM has come ``/readyz`` answers 503, and the server hears of the signal `drain` seconds later: a balancer
+4. Checks of django-health-check that the project has chosen are asked too: see djfast_mount.health.checks.
+5. Once SIGTERM has come ``/readyz`` answers 503, and the server hears of the signal `drain` seconds later: a balancer
    takes the process out before its port closes. See djfast_mount.lifespan.drain.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.conf import SETTING, option
@@ -78,6 +80,7 @@ class Health:
         self._up = True  # where the server drives no lifespan there is none to wait for
         self._asked: dict[str, tuple[asyncio.AbstractEventLoop, Future[str]]] = {}  # by what is asked
         self._migrations: dict[str, tuple[str, float]] = {}  # by alias: the answer, and when it came
+        self._checks = _checks(threads)
         self._last = ""
         self.paths: dict[str, ASGIApp] = {}
         for other in others:
@@ -138,18 +141,22 @@ class Health:
         pool = self._ask(scope, "threads", lambda: "free")
         databases = [self._ask(scope, f"database {alias}", _Database(alias)) for alias in aliases]
         migrations = [self._unapplied(scope, alias) for alias in aliases]
-        waiting = [answer for answer in (pool, *databases, *migrations) if not answer.done()]
+        checks = {} if self._checks is None else self._checks.ask(scope)
+        waiting = [answer for answer in (pool, *databases, *migrations, *checks.values()) if not answer.done()]
         if waiting:
             await asyncio.wait(map(_watched, waiting), timeout=self._limit)
         if not pool.done() and self._threads.pool.streams.full:
             # Streams whose clients read nothing are cut off when others wait. That is not to take the process out.
             await asyncio.wait(map(_watched, waiting), timeout=CUT_OFF)
         without = "no answer" if pool.done() else "not asked"
-        return {
+        found = {
             "threads": {"pool": _outcome(pool, "exhausted")},
             "databases": {alias: _outcome(answer, without) for alias, answer in zip(aliases, databases, strict=True)},
             "migrations": {alias: _outcome(answer, without) for alias, answer in zip(aliases, migrations, strict=True)},
         }
+        if checks:
+            found["checks"] = {name: _outcome(answer, "no answer") for name, answer in checks.items()}
+        return found
 
     def _ask(self, scope: Scope, name: str, probe: _Probe) -> Future[str]:
         """Has `probe` run on a lease of its own; where it is still running since an earlier call, that is the one."""
@@ -192,7 +199,7 @@ class Health:
 
 
 _NO_DATABASE = "django.db.backends.dummy"
-_WELL = {"free", "answers", "applied"}
+_WELL = {"free", "answers", "applied", "OK", "warning"}
 
 
 class _Database:
@@ -207,6 +214,18 @@ class _Database:
             cursor.execute("SELECT 1" + connection.features.bare_select_suffix)
             cursor.fetchone()
         return "answers"
+
+
+def _checks(threads: RequestThreads) -> Any:
+    """Returns what asks the chosen checks of django-health-check; None where there are none."""
+    chosen = option("health_checks")
+    if not chosen:
+        return None
+    try:
+        return import_string("djfast_mount.health.checks.HealthChecks")(threads, chosen)
+    except (ImportError, TypeError) as error:
+        what = f"settings.{SETTING}['health_checks'] is {chosen!r}: {error}."
+        raise ConfigurationError(f"{what} Install what is missing: pip install 'djfast-mount[health]'.") from error
 
 
 def _migrations_of(alias: str) -> str:
