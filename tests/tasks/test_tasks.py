@@ -122,6 +122,41 @@ def test_every_task_of_django_runs(env: dict[str, str], tmp_path: Path) -> None:
     assert "DoesNotExist" not in log.read_text()
 
 
+def tasks_that_are(env: dict[str, str], status: str) -> int:
+    with psycopg.connect(env["DATABASE_URL"]) as connection:
+        query = "select count(*) from django_tasks_database_dbtaskresult where status = %s"
+        [(rows,)] = connection.execute(query, [status]).fetchall()
+        return int(rows)
+
+
+def kill_in_a_task(worker: subprocess.Popen[bytes], env: dict[str, str], left: int) -> None:
+    """Kill the worker while it runs a task. Others have left so many that still say so."""
+    while True:
+        os.killpg(worker.pid, signal.SIGSTOP)
+        if tasks_that_are(env, "RUNNING") > left:
+            os.killpg(worker.pid, signal.SIGKILL)
+            return
+        os.killpg(worker.pid, signal.SIGCONT)
+        time.sleep(0.003)
+
+
+def test_what_a_killed_worker_of_django_leaves_is_run(env: dict[str, str], tmp_path: Path) -> None:
+    """1,000 tasks, and two workers are killed in a task: each task has run, those two by the command of the example."""
+    log = tmp_path / "worker"
+    with served(env) as server:
+        order(server, "django")
+    for left, part in enumerate((20, 10)):
+        with worker("django", env, log) as killed:
+            until(lambda part=part: count(env, "delivered is not null") > TASKS // part, log)  # type: ignore[misc]
+            kill_in_a_task(killed, env, left)
+    with worker("django", env, log):
+        until(lambda: tasks_that_are(env, "READY") == 0 and tasks_that_are(env, "RUNNING") == 2, log)
+        command = [sys.executable, "manage.py", "deliver_forgotten"]
+        subprocess.run(command, cwd=EXAMPLE, env={**os.environ, **env, "FORGOTTEN_AFTER": "0"}, check=True)
+        until(lambda: count(env, "delivered is null") == 0, log)
+    assert count(env, "true") == TASKS
+
+
 def test_every_task_of_celery_runs(env: dict[str, str], tmp_path: Path) -> None:
     """1,000 tasks, and a process that runs them is killed, twice: each has run, by the one in its place."""
     log = tmp_path / "worker"
