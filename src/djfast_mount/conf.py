@@ -142,7 +142,10 @@ OPTIONS: dict[str, Option] = {
         kinds.SECONDS, 30.0, "how long a client may take for one part of a stream that holds a thread", "seconds"
     ),
     "warn_after": _setting(
-        kinds.SECONDS, 30.0, "after which a thread that one request holds is logged, with what it is doing", "seconds"
+        kinds.SECONDS,
+        30.0,
+        "how long a request may hold a thread before the log names it, with the stack of the thread",
+        "seconds",
     ),
     "lend_idle": _setting(
         kinds.FLAG,
@@ -172,20 +175,21 @@ OPTIONS: dict[str, Option] = {
     "drain": _setting(
         kinds.SECONDS_FROM_0,
         0.0,
-        "from SIGTERM, when the process is no longer ready, to the server's hearing of it",
+        "how long after SIGTERM the server gets the signal; until then it serves requests, and is not ready: see "
+        "[health.md](health.md)",
         "seconds",
     ),
     "dashboard_permission": _setting(
         kinds.PERMISSION_OR_NONE,
         None,
-        "which permission somebody of the staff needs to see `/admin/mount/`: see [dashboard.md](dashboard.md); None: "
-        "none",
+        "the permission that staff users need to see `/admin/mount/`: see [dashboard.md](dashboard.md); None: every "
+        "staff user sees it",
     ),
     "tune_gc": _setting(
         kinds.FLAG,
         True,
-        "whether Python's garbage collector leaves out what the start-up has made (`gc.freeze`) and begins after "
-        "10,000 new containers: see [deployment.md](deployment.md#a-parent-that-has-loaded-the-project)",
+        "whether Python's garbage collector skips the objects made at start-up (`gc.freeze`) and runs only after "
+        "10,000 new ones: see [deployment.md](deployment.md#a-parent-that-has-loaded-the-project)",
     ),
 }
 """Every option. `mount()`'s checks, the system checks, the doctor and docs/settings.md read it."""
