@@ -219,7 +219,7 @@ def _with_files(
 
 def _django_half(kind: Literal["one_hop", "django"], layers: Unobserved) -> ASGIApp:
     handler, signals = make_handler(kind, layers.note_request)
-    return layers.led_to(partial(layers.threads.http, handler, **signals), "django")
+    return partial(layers.threads.http, layers.led_to(handler, "django"), **signals)
 
 
 def _guarded(hosts: HostCheck | None) -> Callable[[ASGIApp], ASGIApp] | None:

@@ -4,13 +4,19 @@ import os
 
 from django.conf import settings
 
+KIND = os.environ.get("TELEMETRY", "off")
+
 settings.ROOT_URLCONF = "telemetry_site"
 settings.DJFAST_MOUNT = {
     "off": {},
     "on": {"telemetry": True},
-    "bare": {"telemetry": True, "request_id": None},
-}[os.environ.get("TELEMETRY", "off")]
+    "without ids": {"telemetry": True, "request_id": None},
+    "page": {"telemetry": True},
+}[KIND]
 
 from djfast_mount import mount  # noqa: E402
+from djfast_mount.dashboard.figures import listen  # noqa: E402
 
 app = mount("/api", "telemetry_site:api")
+if KIND == "page":
+    listen()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from calls import ask, call, http_scope
-from djfast_mount.telemetry import listeners
+from djfast_mount.telemetry.listeners import audience
 from djfast_mount.telemetry.observed import ObservedRequest
 from telemetry_site import records, site
 
@@ -24,7 +24,7 @@ EVERYTHING = {"metrics_path": "/metrics", "metrics_access": "public", "opentelem
 @pytest.fixture(autouse=True)
 def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page in the admin, which other tests have loaded, keeps the slowest requests."""
-    monkeypatch.setattr(listeners, "_listeners", ())
+    monkeypatch.setattr(audience, "listeners", ())
 
 
 def alive() -> int:
@@ -54,7 +54,7 @@ def test_a_record_holds_nothing_of_its_request() -> None:
         for path in PATHS:
             ask(root, path)
     kept: list[Any] = [value for record in found for value in vars(record).values()]
-    plain = (str, int, float, bool, tuple, type(None))
+    plain = (str, bytes, int, float, bool, tuple, type(None))
     others = [value for value in kept if not isinstance(value, plain)]
     assert {type(value).__name__ for value in others} == {"Watching"}  # The root's own, and not the request's.
 

@@ -80,7 +80,7 @@ def test_apps_are_looked_for_once(put: Callable[[FastAPI], Any], monkeypatch: py
     walks: list[object] = []
     walk = routes._paths_of
     monkeypatch.setattr(routes, "_paths_of", lambda app: walks.append(app) or walk(app))
-    with site(api=put(tenant())) as root:
+    with records(), site(api=put(tenant())) as root:
         for _ in range(5):
             assert ask(root, "/api/a/anna/orders/1").status == 200
     assert len(walks) == 1

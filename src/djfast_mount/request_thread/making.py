@@ -11,7 +11,7 @@ from djfast_mount.database.strays import close_strays
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.run import install
-from djfast_mount.request_thread.request import RequestThreads
+from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.request_thread.unavailable import unavailable
 from djfast_mount.threads.pool import Pool
 
@@ -26,17 +26,17 @@ def make_request_threads(
     wait_timeout: float,
     grace: float | None,
     *,
-    kind: type[RequestThreads] = RequestThreads,
     hooks: type[PoolThread] = PoolThread,
     own_thread: type[OwnThread] = OwnThread,
+    kind: type[RequestThread] = RequestThread,
 ) -> RequestThreads:
     """Returns what runs apps on the threads of a new pool, and opens the doors to them. No thread is started yet.
 
     Args:
         sender: The sender of Django's signals.
         threads, wait_timeout, grace: As `mount()` takes them.
-        kind: What runs the apps.
         hooks, own_thread: What happens around the calls of a spell, on a thread of the pool and on one of a test.
+        kind: The thread of one request.
 
     Raises: MountError, where a door has moved.
     """
@@ -48,8 +48,9 @@ def make_request_threads(
         timeout_error=partial(PoolTimeout, wait_timeout),
         lends=option("lend_idle"),
     )
-    return kind(
+    return RequestThreads(
         pool,
+        kind=kind,
         own_thread=partial(own_thread, sender),
         ended=close_strays,
         unavailable=unavailable,

@@ -42,6 +42,7 @@ class RequestThreads:
 
     Args:
         pool: Where the workers come from.
+        kind: The thread of one request. None: RequestThread.
         own_thread: Makes the hooks of a request whose thread the pool did not lend.
         ended: Called on the event loop with each request that has ended, before its lease is closed.
         unavailable: Makes the answer to a request that got no thread in time.
@@ -54,6 +55,7 @@ class RequestThreads:
         self,
         pool: Pool,
         *,
+        kind: type[RequestThread] | None = None,
         own_thread: Callable[[], Hooks],
         ended: Callable[[Source], None],
         unavailable: Callable[[PoolTimeout], ASGIApp],
@@ -62,6 +64,7 @@ class RequestThreads:
         grace: Grace | None = None,
     ) -> None:
         self.pool = pool
+        self._kind = kind or RequestThread
         self._own_thread = own_thread
         self._ended = ended
         self._unavailable = unavailable
@@ -86,7 +89,7 @@ class RequestThreads:
             sender: Their sender. None: that of the hooks.
         """
         executor = waiting_thread()
-        request = scope[KEY] = RequestThread(self, scope, send)
+        request = scope[KEY] = self._kind(self, scope, send)
         if executor is not None:
             request.executor = executor
         if not announces:
@@ -122,7 +125,7 @@ class RequestThreads:
     async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection; each sync call of it is a spell of its own."""
         executor = waiting_thread()
-        request = scope[KEY] = RequestThread(self, scope, send)
+        request = scope[KEY] = self._kind(self, scope, send)
         request.executor = executor
         request.lingers = False
         entered = enter(request, executor)

@@ -12,36 +12,40 @@ from collections.abc import Callable
 
 from djfast_mount.telemetry.record import RequestRecord
 
-__all__ = ["Listener", "publish", "subscribe"]
+__all__ = ["Listener", "audience", "publish", "subscribe"]
 
 logger = logging.getLogger("djfast_mount.telemetry")
 
 Listener = Callable[[RequestRecord], object]
 
-# Replaced as a whole: who goes through it is not troubled by who comes meanwhile.
-_listeners: tuple[Listener, ...] = ()
+
+class _Audience:
+    listeners: tuple[Listener, ...] = ()
+    """Who is told. Replaced as a whole: who goes through it is not troubled by who comes meanwhile."""
+
+
+audience = _Audience()
 
 
 def subscribe(listener: Listener) -> Callable[[], None]:
     """Has `listener` called with the record of each request that has ended. Returns what takes it out again.
 
-    It is called on the event loop, and must return at once. What it raises is logged. It is called for every root of
-    the process whose telemetry is on. For any thread; a listener that is subscribed already is not added again.
+    It is told of requests that begin from now on, in every root of the process whose telemetry is on. It is called on
+    the event loop, and must return at once. What it raises is logged. For any thread; a listener that is subscribed
+    already is not added again.
     """
-    global _listeners  # noqa: PLW0603
-    if listener not in _listeners:
-        _listeners = (*_listeners, listener)
+    if listener not in audience.listeners:
+        audience.listeners = (*audience.listeners, listener)
 
     def unsubscribe() -> None:
-        global _listeners  # noqa: PLW0603
-        _listeners = tuple(each for each in _listeners if each != listener)
+        audience.listeners = tuple(each for each in audience.listeners if each != listener)
 
     return unsubscribe
 
 
 def publish(record: RequestRecord) -> None:
     """Tells all listeners of a request that has ended. Never raises an Exception."""
-    for listener in _listeners:
+    for listener in audience.listeners:
         try:
             listener(record)
         except Exception:

@@ -17,7 +17,7 @@ from djfast_mount.telemetry.layers import Unobserved
 from djfast_mount.telemetry.observation import Observation
 from djfast_mount.telemetry.request_ids import RequestIDs
 from djfast_mount.telemetry.server_timing import ServerTiming
-from djfast_mount.telemetry.threads import ObservedOwnThread, ObservedPoolThread, ObservedThreads
+from djfast_mount.telemetry.threads import ObservedOwnThread, ObservedPoolThread, ObservedRequestThread
 from djfast_mount.telemetry.watching import Watcher, Watching
 from djfast_mount.threads.pool import Pool
 
@@ -43,9 +43,9 @@ def make_layers(sender: object, threads: int | None, wait_timeout: float, grace:
         threads,
         wait_timeout,
         grace,
-        kind=ObservedThreads,
         hooks=ObservedPoolThread,
         own_thread=ObservedOwnThread,
+        kind=ObservedRequestThread,
     )
     watching = Watching(option("repeated_after"), _watchers(observed.pool))
     return Observation(observed, watching, _paths())

@@ -3,13 +3,12 @@
 1. Nothing of a request is kept once it has ended: its scope, its leases and its texts of statements go with it.
 2. What is measured is measured on the event loop, but for statements: these are noted on the thread that sends them.
 3. An error of ours never becomes one of the request's.
-4. Every request pays for what stands here. So what can be asked at its end is not noted before, and what most requests
-   lack is of the class.
+4. Every request pays for what stands here. So what can be asked at its end is not noted before, what most requests
+   lack is of the class, and what few listeners ask for is made when it is asked for.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -21,11 +20,12 @@ from typing import Any, NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.exceptions import client_has_left
-from djfast_mount.telemetry.listeners import publish
+from djfast_mount.offload.current import KEY
+from djfast_mount.telemetry.listeners import audience, publish
+from djfast_mount.telemetry.made_once import made_once
 from djfast_mount.telemetry.queries import Statements
 from djfast_mount.telemetry.record import Owner, RequestRecord, current
 from djfast_mount.telemetry.watching import Watching, tell
-from djfast_mount.threads.lease import Lease
 
 __all__ = ["ObservedRequest", "ObservedSocket", "Part", "led_to", "observing"]
 
@@ -44,27 +44,36 @@ class Part(NamedTuple):
     """Returns the template of the route that an observed request was led to, when its response has begun or later."""
 
 
+_ROOT = Part("root", lambda _: None)
+
+
 class _Observed(RequestRecord):
     """The record of a request in the making, and what it is made from."""
 
     scope: Any
     """That of the part which answers, once it is known; before, the server's."""
-    part: Part | None = None
+    part = _ROOT
     request: Any = None
     """Django's HttpRequest, in Django's half."""
-    leases: list[Lease] | None = None
-    """Those that the request was given."""
-    task: asyncio.Task[Any] | None = None
-    """Which asked for the first of them."""
+    source: Any = None
+    """What the request has its lease from, an ObservedRequestThread, where it may have one."""
     statements: Statements | None = None
     complete = False
     """Whether the whole response has been handed to the server."""
+    passed_by = False
+    """Whether the response has not gone through `send()`."""
     over = False
     failure: BaseException | None = None
     """What no handler of the project has answered. Gone once the request has ended."""
     watching: Watching
     began: float
-    _send: Any
+    """When it came, by `perf_counter()`."""
+    server_send: Any
+    """What sends a message past all that observes it."""
+
+    started: float = made_once(lambda observed: time() - observed.elapsed())
+    request_id: str | None = made_once(lambda observed: observed.id_in_bytes and observed.id_in_bytes.decode())
+    id_in_bytes: bytes | None = made_once(lambda observed: observed.watching.id_of(observed.scope))
 
     def elapsed(self) -> float:
         """Returns the seconds since the request came."""
@@ -72,7 +81,9 @@ class _Observed(RequestRecord):
 
     def frames(self) -> Iterator[FrameType]:
         """Yields the frames of the request's task, innermost first. For any thread while the task waits."""
-        coroutine: Any = None if self.task is None else self.task.get_coro()
+        asker = getattr(self.source, "asker", None)
+        task = None if asker is None else asker()
+        coroutine: Any = None if task is None else task.get_coro()
         found: list[FrameType] = []
         while coroutine is not None:
             frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
@@ -83,10 +94,10 @@ class _Observed(RequestRecord):
 
     def look(self) -> None:
         """Notes what is known by now of threads and statements."""
-        if self.leases is not None:
+        if self.source is not None and (lease := self.source.held) is not None:
             now = monotonic()
-            self.wait = sum([lease.waited_by(now) for lease in self.leases])
-            self.on_thread = sum([lease.spent + (now - lease.since if lease.since else 0.0) for lease in self.leases])
+            self.wait = lease.waited_by(now)
+            self.on_thread = lease.spent + (now - lease.since if lease.since else 0.0)
         if self.statements is not None:
             self.queries, self.query_time = self.statements.count, self.statements.seconds
 
@@ -117,63 +128,65 @@ class _Observed(RequestRecord):
         """Completes the record, tells of it, and lets go of all else."""
         if error is not None and not client_has_left(error):
             self.fail(error)
-        elif not self.complete:
+        elif not (self.source.complete if self.passed_by else self.complete):
             self.client_gone = True
         self.over = True
-        if (part := self.part) is not None:
-            self.owner = part.owner
-            try:
-                self.route = part.route_of(self)
-            except Exception:
-                logger.exception("The route of a request is not known.")
-        if self.leases is not None or self.statements is not None:
-            self._settle()
+        self.owner, route_of = self.part
+        try:
+            self.route = route_of(self)
+        except Exception:
+            logger.exception("The route of a request is not known.")
+        if self.status is None:
+            self.keep_id()
+        if self.statements is not None or ((source := self.source) is not None and source.held is not None):
+            self.look()
+            self.repeated = () if self.statements is None else self.statements.repeated()
+        watching = self.watching
         self.duration = perf_counter() - self.began
-        if self.watching.end:
-            tell(self.watching.end, self)
-        self.scope = self._send = self.failure = self.request = None
+        if watching.end:
+            tell(watching.end, self)
+        self.scope = self.server_send = self.source = self.request = self.statements = self.failure = None
         publish(self)
 
-    def _settle(self) -> None:
-        self.look()
-        if self.statements is not None:
-            self.repeated = self.statements.repeated()
-        self.leases = self.task = self.statements = None
+    def keep_id(self) -> str | None:
+        """Has the id made now, if it was not yet: the headers are gone once the request has ended."""
+        return self.request_id
 
 
 class ObservedRequest(_Observed):
     """A request of HTTP. Its `send` is what the app is given."""
 
+    kind = "http"
+
     def __init__(self, watching: Watching, scope: Scope, send: Send) -> None:
         # Not the record's own __init__(), which would set each default.
         method = scope["method"]
-        self.kind = "http"
         self.method = method if method in _METHODS else "OTHER"
-        self.started = time()
         self.began = perf_counter()
         self.watching = watching
         self.scope = scope
-        self._send = send
+        self.server_send = send
 
     def send(self, message: Message) -> Awaitable[None]:
         # A plain function that returns the awaitable: a coroutine of its own would slow every call.
-        if message["type"] != "http.response.body":
-            return self._send_other(message)
-        if body := message.get("body"):
-            self.bytes_sent += len(body)
-        if not message.get("more_body"):
-            self.complete = True
-        sent: Awaitable[None] = self._send(message)
+        if message["type"] == "http.response.body":
+            if body := message.get("body"):
+                self.bytes_sent += len(body)
+            if not message.get("more_body"):
+                self.complete = True
+        else:
+            message = self._noted(message)
+        sent: Awaitable[None] = self.server_send(message)
         return sent
 
-    def _send_other(self, message: Message) -> Awaitable[None]:
+    def _noted(self, message: Message) -> Message:
         kind = message["type"]
         if kind == "http.response.start":
             self.status = message["status"]
             if self.watching.start:
-                headers = list(message.get("headers", ()))
+                headers = [*message.get("headers", ())]
                 tell(self.watching.start, self, headers)
-                message = {**message, "headers": headers}
+                return {**message, "headers": headers}
         elif kind == "http.response.pathsend":
             self.complete = True
             with suppress(OSError):
@@ -181,23 +194,43 @@ class ObservedRequest(_Observed):
         elif kind == "http.response.zerocopysend":
             self.complete = not message.get("more_body")
             self.bytes_sent += message.get("count") or 0
-        sent: Awaitable[None] = self._send(message)
+        return message
+
+
+class UnheardRequest(ObservedRequest):
+    """A request of HTTP of which nobody wants to hear. Nothing is measured but when it came, and it has its id."""
+
+    over = True  # As for one that has ended, nothing is noted.
+
+    def send(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            message = self._noted(message)
+        sent: Awaitable[None] = self.server_send(message)
         return sent
+
+    def let_go(self) -> None:
+        """Lets go of all that belongs to the request: what outlives it may ask for the record."""
+        self.scope = _GONE
+        self.server_send = None
+
+
+_GONE: Scope = {"headers": ()}
 
 
 class ObservedSocket(_Observed):
     """A websocket. Its `receive` and `send` are what the app is given."""
 
+    kind = "websocket"
+    method = ""
     closed_by_client = False
     """Whether the code in `status` is the client's, who may choose any."""
 
     def __init__(self, watching: Watching, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__("websocket", "", time())
         self.began = perf_counter()
         self.watching = watching
         self.scope = scope
         self._receive: Any = receive
-        self._send = send
+        self.server_send = send
 
     async def receive(self) -> Message:
         message: Message = await self._receive()
@@ -215,7 +248,7 @@ class ObservedSocket(_Observed):
         elif kind in ("websocket.accept", "websocket.http.response.start"):
             self.status = message.get("status")
             self.complete = kind != "websocket.accept"
-        sent: Awaitable[None] = self._send(message)
+        sent: Awaitable[None] = self.server_send(message)
         return sent
 
     def _close(self, code: int) -> None:
@@ -224,26 +257,32 @@ class ObservedSocket(_Observed):
         self.client_gone = code not in _NORMAL
 
     def end(self, error: BaseException | None) -> None:
+        self.keep_id()
         super().end(error)
         self._receive = None
 
 
 def observing(app: ASGIApp, watching: Watching) -> ASGIApp:
     """Returns `app` with each request observed. To be the outermost layer."""
+    begins, hears = watching.begin, watching.hears
 
-    async def layer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            observed: Any = ObservedRequest(watching, scope, send)
-        elif scope["type"] == "websocket":
-            observed = ObservedSocket(watching, scope, receive, send)
-            receive = observed.receive
-        else:
-            await app(scope, receive, send)
-            return
+    def layer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        kind = scope["type"]
+        if kind == "http":
+            if hears or audience.listeners:
+                observed = ObservedRequest(watching, scope, send)
+                return observe(observed, receive)
+            return let_pass(UnheardRequest(watching, scope, send), receive)
+        if kind == "websocket":
+            socket = ObservedSocket(watching, scope, receive, send)
+            return observe(socket, socket.receive)
+        return app(scope, receive, send)
+
+    async def observe(observed: Any, receive: Receive) -> None:
         token = current.set(observed)
         try:
-            if watching.begin:
-                tell(watching.begin, observed)
+            if begins:
+                tell(begins, observed)
             await app(observed.scope, receive, observed.send)
         except BaseException as error:
             observed.end(error)
@@ -253,6 +292,14 @@ def observing(app: ASGIApp, watching: Watching) -> ASGIApp:
         finally:
             current.reset(token)
 
+    async def let_pass(observed: UnheardRequest, receive: Receive) -> None:
+        token = current.set(observed)
+        try:
+            await app(observed.scope, receive, observed.send)
+        finally:
+            current.reset(token)
+            observed.let_go()
+
     return layer
 
 
@@ -261,9 +308,10 @@ def led_to(app: ASGIApp, part: Part) -> ASGIApp:
 
     def noted(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         observed: Any = current.get()
-        if observed is not None:
+        if observed is not None and not observed.over:
             observed.part = part
             observed.scope = scope
+            observed.source = scope.get(KEY)
         return app(scope, receive, send)
 
     return noted

@@ -7,8 +7,9 @@ is as if there were none, and a new one is made. It is a name and no secret: who
 from __future__ import annotations
 
 import logging
+import os
 import re
-from random import getrandbits
+from random import shuffle
 from typing import Any
 
 from opentelemetry import propagate
@@ -20,6 +21,33 @@ from djfast_mount.telemetry.watching import Headers, Watcher, tell
 __all__ = ["RequestIDFilter", "RequestIDs", "outgoing_headers"]
 
 _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{7,127}")
+# The last letters of ids that are made here. The first ones come from the system, once for so many ids: to ask it for
+# each takes longer than all else that is done for a request.
+_LAST = [f"{number:02x}".encode() for number in range(256)]
+shuffle(_LAST)  # An id is not to tell how many requests there were.
+
+
+class _NewIDs:
+    """Makes ids of 24 letters. For any thread."""
+
+    def __init__(self) -> None:
+        self.begin()
+        # A worker that is forked would make the same.
+        os.register_at_fork(after_in_child=self.begin)
+
+    def begin(self) -> None:
+        """Begins with new letters."""
+        self._coming = map(os.urandom(11).hex().encode().__add__, _LAST)
+
+    def __call__(self) -> bytes:
+        try:
+            return next(self._coming)
+        except StopIteration:
+            self.begin()
+            return next(self._coming)
+
+
+_new_id = _NewIDs()
 
 
 class RequestIDs(Watcher):
@@ -31,20 +59,18 @@ class RequestIDs(Watcher):
 
     def __init__(self, header: str) -> None:
         self._as_written = header.encode()
-        self._name = header.lower().encode()
+        self._name = self.id_header = header.lower().encode()
 
-    def begin(self, observed: Any) -> None:
-        given = dict(observed.scope["headers"]).get(self._name)
-        if given is not None and _ID.fullmatch(given):
-            observed.request_id = given.decode()
-        else:
-            # It is to be unique, and may be guessed: it need not come from the system, which takes longer.
-            observed.request_id = f"{getrandbits(96):024x}"
+    def id_of(self, scope: Any) -> bytes:
+        """Returns the id that a request brings, or a new one."""
+        given = dict(scope["headers"]).get(self._name)
+        return _new_id() if given is None or _ID.fullmatch(given) is None else given
 
     def start(self, observed: Any, headers: Headers) -> None:
+        made = observed.id_in_bytes
         given = dict(headers)
         if self._name not in given and self._as_written not in given:  # Django sends names as they were written.
-            headers.append((self._name, observed.request_id.encode()))
+            headers.append((self._name, made))
 
 
 def outgoing_headers() -> dict[str, str]:

@@ -41,19 +41,16 @@ class MountedRoutes:
         """Returns the template of the route of a request; None where no route matched, or the app tells of none."""
         scope = observed.scope
         of_fastapi = scope.get(_SCOPE_KEY)
-        route = of_fastapi.get(_CONTEXT_KEY) if of_fastapi else None
-        if route is None:
-            route = scope.get("route")
-            if route is None:
-                return None
-        path = getattr(route, "path_format", None)
-        if path is None:
+        route = (of_fastapi and of_fastapi.get(_CONTEXT_KEY)) or scope.get("route")
+        try:
+            path = route.path_format
+        except AttributeError:
             path = getattr(route, "path", None)
             if path is None:
                 return None
-        if "app_root_path" not in scope:
-            return str(scope["root_path"] + path)
-        return f"{self._inside(scope)}{path}"
+        if "app_root_path" in scope:
+            return f"{self._inside(scope)}{path}"
+        return f"{scope['root_path']}{path}"
 
     def _inside(self, scope: Any) -> str:
         """The prefixes of an app that is mounted in the app, as templates. What a client wrote is in none of them."""

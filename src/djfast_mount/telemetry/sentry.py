@@ -109,7 +109,7 @@ class _Processor:
     def __call__(self, event: Any, hint: Any) -> Any:
         name = self._name
         if (observed := self._observed) is not None:
-            name = _name(observed, observed.part.route_of(observed) if observed.part is not None else None)
+            name = _name(observed, observed.part.route_of(observed))
             self.note_user()
         if name is not None:
             event["transaction"], event["transaction_info"] = name[0], {"source": name[1]}

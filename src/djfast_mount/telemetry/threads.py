@@ -1,21 +1,23 @@
-"""The threads of a root whose requests are observed: how long each waits for one, and holds it."""
+"""The threads of a root whose requests are observed: how long each waits for one and holds it, and what it sends."""
 
 from __future__ import annotations
 
 import asyncio
+import weakref
+from collections.abc import Coroutine
 from time import monotonic
 from typing import Any
 
-from asgiref.current_thread_executor import CurrentThreadExecutor
+from starlette.types import Message
 
 from djfast_mount.database.connections import PoolThread
 from djfast_mount.database.own_thread import OwnThread
-from djfast_mount.request_thread.request import RequestThread, RequestThreads
+from djfast_mount.request_thread.request import RequestThread
 from djfast_mount.telemetry.queries import count_statements_here
 from djfast_mount.telemetry.record import current
 from djfast_mount.threads.lease import Lease
 
-__all__ = ["ObservedOwnThread", "ObservedPoolThread", "ObservedThreads"]
+__all__ = ["ObservedOwnThread", "ObservedPoolThread", "ObservedRequestThread"]
 
 
 class ObservedPoolThread(PoolThread):
@@ -54,14 +56,33 @@ class ObservedOwnThread(OwnThread):
             lease.spent += monotonic() - lease.since
 
 
-class ObservedThreads(RequestThreads):
-    """Runs apps as RequestThreads does. What observes a request is told of the leases that it gets."""
+class ObservedRequestThread(RequestThread):
+    """The thread of one request, whose response is noted here if it comes as a whole: that takes least."""
 
-    def lease_for(self, request: RequestThread, executor: CurrentThreadExecutor | None) -> Lease:
-        lease = super().lease_for(request, executor)
+    asker: weakref.ref[asyncio.Task[Any]] | None = None
+    """The task that has made the first sync call."""
+
+    def lease(self) -> Lease:
+        if self.asker is None and (task := asyncio.current_task()) is not None:
+            self.asker = weakref.ref(task)
+        return super().lease()
+
+    def send_whole(self, start: Message, body: bytes) -> Coroutine[Any, Any, None]:
         observed: Any = current.get()
-        if observed is not None and not observed.over:
-            if observed.leases is None:
-                observed.leases, observed.task = [], asyncio.current_task()
-            observed.leases.append(lease)
-        return lease
+        # A middleware of the root may change what is sent, and so may others who are told when a response begins.
+        if (
+            observed is None
+            or self.change is not None
+            or not (watching := observed.watching).adds_no_more
+            or self._send != observed.send
+        ):
+            return super().send_whole(start, body)
+        if (header := watching.id_header) is not None:
+            observed.id_in_bytes = made = watching.id_of(observed.scope)
+            self.headers = {**self.headers, header: made}
+        self._send = observed.server_send
+        if not observed.over:
+            observed.status = start["status"]
+            observed.bytes_sent = len(body)
+            observed.passed_by = True
+        return super().send_whole(start, body)

@@ -20,6 +20,13 @@ class Watcher:
     request that is served. What one raises is logged, and neither the request nor another watcher hears of it.
     """
 
+    id_header: bytes | None = None
+    """The header of the response that has the id of the request, where this one gives it one."""
+
+    def id_of(self, scope: Any) -> bytes:
+        """Returns the id of a request. Called when somebody asks for the id, once."""
+        raise NotImplementedError
+
     def begin(self, observed: Any) -> None:
         """The request has come."""
 
@@ -60,13 +67,22 @@ class Watching:
     def __init__(self, repeated_after: int, watchers: Iterable[Watcher] = ()) -> None:
         found = list(watchers)
         self.repeated_after = repeated_after
+        ids = next((watcher for watcher in found if watcher.id_header is not None), None)
+        self.id_header = None if ids is None else ids.id_header
+        self.id_of: Callable[[Any], bytes | None] = _no_id if ids is None else ids.id_of
         self.begin = _overridden(found, "begin")
         self.start = _overridden(found, "start")
+        self.adds_no_more = len(self.start) == (ids is not None)
+        self.hears = len(found) > (ids is not None)
         self.fail = _overridden(found, "fail")
         self.add_outgoing = _overridden(found, "add_outgoing")
         self.note_wait = _overridden(found, "note_wait")
         self.note_statement = _overridden(found, "note_statement")
         self.end = _overridden(reversed(found), "end")
+
+
+def _no_id(_: object) -> None:
+    """Requests have none."""
 
 
 def _overridden(watchers: Iterable[Watcher], name: str) -> tuple[Call, ...]:

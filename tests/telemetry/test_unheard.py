@@ -1,0 +1,191 @@
+"""Requests of which nobody wants to hear: they have their ids, and nothing else is done for them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from calls import ask, call, http_scope
+from djfast_mount.telemetry import current_record, request_ids
+from djfast_mount.telemetry.listeners import audience
+from djfast_mount.telemetry.queries import Statements
+from telemetry_site import make_api, records, site
+
+pytestmark = pytest.mark.once
+
+PATHS = ["/api/hello", "/api/sync/1", "/api/stream", "/view/1/", "/lines/", "/healthz", "/nothing/"]
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page in the admin listens, if another test has loaded it."""
+    monkeypatch.setattr(audience, "listeners", ())
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("given", ["a-client's", "abcdef-0123"])
+def test_it_has_its_id(path: str, given: str) -> None:
+    """The response has the id that the client sent, if it is a proper one, and else a new one; and has it once."""
+    with site() as root:
+        answer = ask(root, path, headers={"X-Request-ID": given})
+    ids = [value.decode() for name, value in answer.messages[0]["headers"] if name.lower() == b"x-request-id"]
+    assert len(ids) == 1
+    assert (ids[0] == given) == ("'" not in given)
+
+
+@pytest.mark.parametrize("path", ["/api/hello", "/plain/"])
+def test_the_answer_is_the_same(path: str) -> None:
+    """Whether anybody listens changes nothing of a response but its id."""
+    with site() as root:
+        unheard = ask(root, path, headers={"X-Request-ID": "abcdef-0123"})
+        with records() as found:
+            heard = ask(root, path, headers={"X-Request-ID": "abcdef-0123"})
+    assert unheard.messages == heard.messages
+    assert [record.status for record in found] == [200]
+
+
+def test_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No statement is looked at."""
+    seen: list[object] = []
+    monkeypatch.setattr(Statements, "note", lambda *args: seen.append(args))
+    with site() as root:
+        for path in ("/api/sync/1", "/view/1/"):
+            assert ask(root, path).status == 200
+        assert not seen
+        with records():
+            ask(root, "/view/1/")
+    assert seen
+
+
+def test_who_listens_meanwhile_hears_of_the_next() -> None:
+    """A listener is told of requests that begin after it was subscribed."""
+    api = make_api()
+    subscribed: list[Any] = []
+
+    @api.get("/subscribes")
+    async def subscribes() -> str:
+        listening = records()
+        subscribed.extend((listening, listening.__enter__()))
+        return "done"
+
+    with site(api=api) as root:
+        ask(root, "/api/subscribes")
+        listening, found = subscribed
+        try:
+            assert found == []
+            ask(root, "/api/hello")
+            assert [record.route for record in found] == ["/api/hello"]
+        finally:
+            listening.__exit__(None, None, None)
+
+
+def test_what_outlives_it_has_the_id_and_nothing_of_the_request() -> None:
+    """A task that goes on after the response reads the same id, and holds neither the scope nor what sends."""
+    api = make_api()
+    kept: list[Any] = []
+
+    @api.get("/kept")
+    async def keep() -> str:
+        kept.append(current_record())
+        return "done"
+
+    with site(api=api) as root:
+        answer = ask(root, "/api/kept")
+    assert kept[0].request_id == answer.header("x-request-id")
+    assert kept[0].method == "GET"
+    assert kept[0].started > 0
+    assert kept[0].server_send is None
+    assert kept[0].scope == {"headers": ()}
+
+
+class Rewriting:
+    """Middleware of the root that answers 202 with another body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def rewritten(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
+                await send({**message, "status": 202, "headers": [*headers, (b"content-length", b"3")]})
+            else:
+                await send({**message, "body": b"new"})
+
+        await self._app(scope, receive, rewritten)
+
+
+def test_what_a_middleware_sends_is_noted() -> None:
+    """The record has the status and the bytes that the client gets, and not those that the endpoint has sent."""
+    with records() as found, site(middleware=[Middleware(Rewriting)]) as root:
+        answer = ask(root, "/api/hello")
+    assert (answer.status, answer.body) == (202, b"new")
+    assert (found[0].status, found[0].bytes_sent) == (202, 3)
+    assert answer.header("x-request-id") == found[0].request_id
+
+
+def test_a_client_that_leaves_before_a_whole_response_is_seen() -> None:
+    """The record says so, if the server could not even begin with the response."""
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            raise ClientDisconnect
+
+    with records() as found, site() as root:
+        asyncio.run(root(http_scope("/api/hello"), receive, send))
+    assert [record.client_gone for record in found] == [True]
+
+
+def test_ids_are_unique() -> None:
+    """Ten thousand are all different, and so are those of a worker that is forked."""
+    made = request_ids._new_id
+    here = {made() for _ in range(10_000)}
+    assert len(here) == 10_000
+    assert all(len(each) == 24 and each.isalnum() for each in here)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="The system has no fork().")
+def test_ids_of_a_forked_worker_are_its_own(tmp_path: Any, forked: Callable[[Callable[[], None]], None]) -> None:
+    """A worker that was forked in the midst makes none that its parent makes."""
+    request_ids._new_id()
+    forked(lambda: (tmp_path / "ids").write_bytes(b"\n".join(request_ids._new_id() for _ in range(600))) and None)
+    theirs = set((tmp_path / "ids").read_bytes().split())
+    assert len(theirs) == 600
+    assert theirs.isdisjoint({request_ids._new_id() for _ in range(600)})
+
+
+@pytest.fixture
+def forked() -> Callable[[Callable[[], None]], None]:
+    """Runs a function in a forked process."""
+
+    def run(function: Callable[[], None]) -> None:
+        child = os.fork()
+        if child == 0:
+            try:
+                function()
+            finally:
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    return run
+
+
+def test_a_burst_of_calls_shares_nothing() -> None:
+    """Requests at once have an id each."""
+
+    async def burst(root: Any) -> list[Any]:
+        return await asyncio.gather(*(call(root, http_scope("/api/hello")) for _ in range(50)))
+
+    with site() as root:
+        answers = asyncio.run(burst(root))
+    assert len({answer.header("x-request-id") for answer in answers}) == 50
