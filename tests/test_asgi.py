@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calls import Answer, answer_name, call, http_scope, nothing_to_receive, request, websocket
+from calls import HOST, Answer, answer_name, call, http_scope, nothing_to_receive, request, websocket
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from project.api import api as project_api
@@ -58,6 +58,23 @@ def prefixed(request: pytest.FixtureRequest) -> Iterator[Prefixed]:
     # DEBUG: static files as they lie in the apps. STATIC_URL: set anew, Django forgets with whose prefix it was read.
     with override_settings(FORCE_SCRIPT_NAME=script_name, DEBUG=True, STATIC_URL="static/"):
         yield Prefixed(before, root_path)
+
+
+REFUSED = {
+    "host": ("/api/where", [(b"host", b"evil.example")], 400, "Bad Request"),
+    "control character": ("/api/\x01", HOST, 400, "Bad Request"),
+    "body": ("/api/where", [*HOST, (b"content-length", b"9" * 12)], 413, "Content Too Large"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@override_settings(ALLOWED_HOSTS=["testserver"], DEBUG=False)
+def test_what_the_root_refuses_is_json_in_the_api(what: str, root_path: str) -> None:
+    """A client of the API can read each error in the one shape, also where the API itself was not asked."""
+    path, headers, status, detail = REFUSED[what]
+    root = mount("/api", project_api)
+    answer = request(root, root_path + path, root_path=root_path, headers=headers)
+    assert (answer.status, answer.json()) == (status, {"detail": detail})
 
 
 def test_url_for_bears_the_outer_prefix(prefixed: Prefixed) -> None:

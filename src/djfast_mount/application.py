@@ -65,6 +65,12 @@ async def bad_request(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, with_security_headers(scope, send))
 
 
+async def _refused_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: answers 400 to a call of an API, in whose path a control character is."""
+    response = JSONResponse({"detail": "Bad Request"}, status_code=400)
+    await response(scope, receive, with_security_headers(scope, send))
+
+
 async def refused_call(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI: answers 400 to a call of an API whose Host is not allowed. In DEBUG it says why, as Django's page does."""
     detail = refusal(hosts_of(scope)) if settings.DEBUG else "Bad Request"
@@ -301,7 +307,7 @@ class MountedApplication(Root):
         if target is None:  # Django checks the Host itself.
             return self._django, child_scope(scope, self._forced or outer + prefix, inside)
         if has_control_character(path):
-            return bad_request, scope
+            return _refused_path, scope
         if not self._allows(scope):
             return refused_call, scope
         return target.http, target.child_of(scope, outer + prefix, inside)

@@ -20,7 +20,7 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.core.signals import got_request_exception
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, InternalError, OperationalError, connection, transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
@@ -71,6 +71,18 @@ def protected() -> None:
     owner.delete()
 
 
+def write_read_only() -> None:
+    """What a standby says after a failover, or SQLite of a file that it may not write."""
+    is_sqlite = connection.vendor == "sqlite"
+    with transaction.atomic():
+        connection.cursor().execute("PRAGMA query_only = ON" if is_sqlite else "SET LOCAL transaction_read_only = on")
+        try:
+            Author.objects.create(name="Sand")
+        finally:
+            if is_sqlite:
+                connection.connection.execute("PRAGMA query_only = OFF")
+
+
 FAILURES: dict[str, Callable[[], Any]] = {
     "http404": raising(Http404(SECRET)),
     "shortcut": lambda: get_object_or_404(Item, id=0),
@@ -97,6 +109,8 @@ FAILURES: dict[str, Callable[[], Any]] = {
     "number": lambda: Item.objects.create(id=2**63),
     "no-table": lambda: connection.cursor().execute("SELECT * FROM no_such_table"),
     "outage": raising(OperationalError(SECRET)),
+    "read-only": write_read_only,
+    "internal": raising(InternalError(SECRET)),
 }
 
 api = FastAPI()
@@ -224,6 +238,8 @@ ANSWERS = {
     "boom": (500, "Internal Server Error"),
     "value": (500, "Internal Server Error"),
     "no-table": (500, "Internal Server Error"),
+    "read-only": (503, "Service Unavailable"),
+    "internal": (500, "Internal Server Error"),
 }
 
 

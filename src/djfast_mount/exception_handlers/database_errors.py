@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import Error
+from django.db import Error, InternalError
 
 __all__ = ["is_misfit", "is_outage", "misfit", "refused_value"]
 
@@ -20,6 +20,9 @@ _MYSQL_OUTAGES = {
     *(1159, 1160, 1161, 1180, 1184, 1203, 1205, 1213, 1223, 1226, 1290, 1317, 1792, 1836, 1927, 1969, 1970, 3024, 3168),
     *(3572, 4031),
 }
+
+# PostgreSQL's own word for a server that is read-only, such as a standby after a failover: no operational error to it.
+_POSTGRESQL_READ_ONLY = "25006"
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, class 22, and the same of MySQL
 _MISFITS: dict[str | int, str] = {
@@ -47,8 +50,10 @@ _UNFIT = {
 
 
 def is_outage(error: Error) -> bool:
-    """Whether the database, and no statement, is at fault for an OperationalError or InterfaceError."""
+    """Whether the database, and no statement, is at fault for an OperationalError, InterfaceError or InternalError."""
     cause: Any = error.__cause__ or error
+    if isinstance(error, InternalError):
+        return _sqlstate(cause) == _POSTGRESQL_READ_ONLY
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in _SQLITE_OUTAGES
@@ -65,12 +70,16 @@ def _mysql_number(cause: Any) -> int | None:
     return cause.args[0] if cause.args and isinstance(cause.args[0], int) else None
 
 
+def _sqlstate(cause: Any) -> str | None:
+    return getattr(getattr(cause, "diag", None), "sqlstate", None)
+
+
 def misfit(error: Error) -> str:
     """Returns what is wrong with a value, in words for its sender."""
     cause: Any = error.__cause__ or error
     if str(cause) in _UNFIT:
         return _UNFIT[str(cause)]
-    code = getattr(getattr(cause, "diag", None), "sqlstate", None) or (cause.args[0] if cause.args else None)
+    code = _sqlstate(cause) or (cause.args[0] if cause.args else None)
     return _MISFITS.get(code, _OTHER) if isinstance(code, str | int) else _OTHER
 
 

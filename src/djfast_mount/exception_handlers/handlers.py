@@ -23,7 +23,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
-from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, Error, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from fastapi import FastAPI
@@ -120,6 +120,7 @@ class _Answers:
             DataError: self.unfit_data,
             OperationalError: self.outage,
             InterfaceError: self.outage,
+            InternalError: self.outage,
             NotImplementedError: self.not_implemented,
             ValueError: self.unfit_value,
             OverflowError: self.unfit_value,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template import TemplateDoesNotExist, loader
 from django.views import defaults
@@ -34,7 +34,7 @@ def server_error(request: HttpRequest, template_name: str = "500.html") -> HttpR
     off, and logs the answer with the traceback.
     """
     error = sys.exc_info()[1]
-    if not isinstance(error, OperationalError | InterfaceError) or not is_outage(error):
+    if not isinstance(error, OperationalError | InterfaceError | InternalError) or not is_outage(error):
         return defaults.server_error(request, template_name)
     try:
         page = loader.get_template(_TEMPLATE).render()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.security.djangos_middleware import with_security_headers
@@ -29,7 +29,7 @@ async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI: answers 413, and closes the connection, for the rest of the body stays unread."""
     # HTTP/2 has no such header, and closes streams by itself (RFC 9113, section 8.2.2).
     headers = {"connection": "close"} if scope.get("http_version", "").startswith("1.") else None
-    response = PlainTextResponse("Content Too Large", status_code=413, headers=headers)
+    response = JSONResponse({"detail": "Content Too Large"}, status_code=413, headers=headers)
     await response(scope, receive, with_security_headers(scope, send))
 
 
