@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.signals import request_finished, request_started
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import path
@@ -274,6 +276,122 @@ def test_a_generator_function_is_refused() -> None:
             yield 1
 
 
+class Draws:
+    def __call__(self) -> Iterator[int]:
+        yield 1
+
+
+@pytest.mark.parametrize("function", [Draws(), functools.partial(Draws().__call__), functools.partial(Draws())])
+def test_what_is_called_and_draws_is_refused(function: Any) -> None:
+    """An object whose `__call__` is a generator function is refused as well, also in a partial."""
+    with pytest.raises(TypeError, match="generator function"):
+        request_signalling(function)
+
+
+@pytest.mark.parametrize("found", ["text", 3, property(len), HttpRequest])
+def test_what_is_no_function_is_refused(found: Any) -> None:
+    """A class, and what cannot be called, is refused where it is decorated."""
+    with pytest.raises(TypeError, match="Give it a function"):
+        request_signalling(found)
+
+
+class Jobs:
+    @request_signalling
+    @classmethod
+    def by_class(cls, heard: list[Heard]) -> list[str]:
+        return names(heard)
+
+    @request_signalling
+    @staticmethod
+    def by_none(heard: list[Heard]) -> list[str]:
+        return names(heard)
+
+    async def __call__(self, heard: list[Heard]) -> list[str]:
+        return await sync_to_async(names)(heard)
+
+
+@pytest.mark.parametrize("job", [Jobs.by_class, Jobs().by_class, Jobs.by_none, Jobs().by_none])
+def test_a_method_of_a_class(job: Any, heard: list[Heard]) -> None:
+    """A class method and a static method may be decorated, on the outside of what makes them so."""
+    assert job(heard) == ["started"]
+    assert names(heard) == ["started", "finished"]
+
+
+@pytest.mark.parametrize(
+    "job", [Jobs(), functools.partial(Jobs()), sync_to_async(names)], ids=["call", "partial", "to"]
+)
+def test_what_is_called_and_awaited(job: Any, heard: list[Heard]) -> None:
+    """What returns a coroutine, without being a coroutine function, works between the two signals."""
+    assert asyncio.run(request_signalling(job)(heard)) == ["started"]
+    assert names(heard) == ["started", "finished"]
+
+
+def test_a_block_is_entered_once(heard: list[Heard]) -> None:
+    """A block that is entered again, within itself or by another thread, is refused, and the signals pair."""
+    block = request_signalling()
+    with block, pytest.raises(RuntimeError, match="entered once"), block:
+        pass
+    with pytest.raises(RuntimeError, match="entered once"):
+        in_a_thread(block.__enter__)
+    assert names(heard) == ["started", "finished"]
+
+
+def test_a_receiver_that_exits(heard: list[Heard]) -> None:
+    """A receiver of request_finished that ends the process leaves nothing behind on the caller's connection."""
+
+    def leave(**_: Any) -> None:
+        raise SystemExit
+
+    request_finished.connect(leave)
+    try:
+        with transaction.atomic(), pytest.raises(SystemExit), request_signalling():
+            Item.objects.count()
+    finally:
+        request_finished.disconnect(leave)
+    assert "close_if_unusable_or_obsolete" not in vars(connections["default"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+def test_a_forked_process_has_signals_of_its_own(heard: list[Heard]) -> None:
+    """A job of a process that was forked within a block has its two signals, and the block ends in both processes."""
+    reads, writes = os.pipe()
+    with request_signalling():
+        child = os.fork()
+        if not child:  # pragma: no cover
+            heard.clear()
+            with request_signalling():
+                pass
+            os.write(writes, " ".join(names(heard)).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert os.read(reads, 100) == b"started finished"
+    assert names(heard) == ["started", "finished"]
+    os.close(reads)
+    os.close(writes)
+
+
+@pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="SQLite has no server: --db postgres")
+def test_blocks_that_overlap_without_end_outlive_a_lost_connection() -> None:
+    """A connection that has broken is replaced with the next block, while another block of the thread goes on."""
+
+    async def count() -> int:
+        async with request_signalling():
+            return await Item.objects.acount()
+
+    def break_it() -> None:
+        connection.connection.close()
+
+    async def consume() -> int:
+        async with request_signalling():
+            await count()
+            await sync_to_async(break_it)()
+            with pytest.raises(OperationalError):
+                await count()
+            return await count()
+
+    assert asyncio.run(consume()) == 0
+
+
 @request_signalling
 def counted() -> int:
     return Item.objects.count()
@@ -302,6 +420,12 @@ async def thread() -> int:
     return await asyncio.to_thread(counted)
 
 
+@api.get("/block")
+async def block() -> int:
+    with request_signalling():
+        return await Item.objects.acount()
+
+
 def view(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(counted()))
 
@@ -309,7 +433,7 @@ def view(request: HttpRequest) -> HttpResponse:
 urlpatterns = [path("view", view)]
 
 
-@pytest.mark.parametrize("url", ["/api/sync", "/api/async", "/view"])
+@pytest.mark.parametrize("url", ["/api/sync", "/api/async", "/api/block", "/view"])
 def test_it_has_no_effect_in_a_request(url: str, root_path: str, heard: list[Heard]) -> None:
     """In a request, whose thread has signals of its own, decorated code sends none."""
     assert served(url, root_path) == 200

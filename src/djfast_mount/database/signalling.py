@@ -2,7 +2,8 @@
 
 1. `request_started` comes first and `request_finished` last, on the thread that works, whatever the code raises.
 2. Blocks on one thread that are nested, or overlap, share their signals: the first to begin sends the one, the last to
-   end the other. A connection is never closed beneath a block that still uses it.
+   end the other. A connection is never closed beneath a block that still uses it. One that has broken is of use to
+   nobody: each block that begins closes such ones, or those that overlap without end would fail for ever.
 3. What was open when the first block began is left open: a test's transaction, or a caller's.
 """
 
@@ -12,12 +13,13 @@ import asyncio
 import functools
 import inspect
 import logging
+import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -46,12 +48,14 @@ class RequestSignalling:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._entered = False
         self._works = False
 
     def __call__(self, function: Function) -> Function:
         return _decorated(function)
 
     def __enter__(self) -> None:
+        self._enter_once()
         self._works = not _in_request_thread()
         if self._works:
             _begin()
@@ -64,6 +68,7 @@ class RequestSignalling:
             _end(self._name)
 
     async def __aenter__(self) -> None:
+        self._enter_once()
         # In a request each sync call has a thread of the pool, with signals.
         self._works = current_source() is None
         if self._works:
@@ -75,6 +80,11 @@ class RequestSignalling:
         if self._works:
             self._works = False
             await _on_thread(_end, self._name)
+
+    def _enter_once(self) -> None:
+        if self._entered:
+            raise RuntimeError("A block of request_signalling() is entered once. Call request_signalling() for each.")
+        self._entered = True
 
 
 @overload
@@ -104,19 +114,25 @@ def request_signalling(function: Function | None = None, /) -> Function | Reques
     level ERROR. What was open before stays open. In a request of djfast_mount it has no effect: its thread has signals
     of its own.
 
-    Raises: TypeError, for a generator function. Use the context manager within it.
+    Raises:
+        TypeError: For a generator function: use the context manager within it. For a class, and what cannot be called.
+        RuntimeError: When a block is entered a second time.
     """
     return RequestSignalling("The code within request_signalling()") if function is None else _decorated(function)
 
 
 def _decorated(function: Function) -> Function:
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if isinstance(function, classmethod | staticmethod):
+        return cast("Function", type(function)(_decorated(function.__func__)))
+    if inspect.isclass(function) or not callable(function):
+        raise TypeError(f"request_signalling() got {function!r}. Give it a function, or use it as a context manager.")
+    if _is_any(function, inspect.isgeneratorfunction) or _is_any(function, inspect.isasyncgenfunction):
         raise TypeError(
             f"{function!r} is a generator function: its body runs when it is drawn from. "
             "Use `with request_signalling():` where that is done."
         )
     name = f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
-    if inspect.iscoroutinefunction(function):
+    if _is_any(function, iscoroutinefunction):
 
         @functools.wraps(function)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
@@ -133,14 +149,33 @@ def _decorated(function: Function) -> Function:
     return cast("Function", call)
 
 
+def _is_any(function: Callable[..., Any], kind: Callable[[Any], bool]) -> bool:
+    """Whether `function` is of that kind; of an object that can be called, its `__call__`."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004
+
+
 def _in_request_thread() -> bool:
     """Whether the calling thread is a request's: one of the pool, or one that the request has borrowed."""
     worker = current_worker()
     if worker is not None:
         return worker.claim is not None
     source = current_source()
-    held = None if source is None or source.over else source.held
+    if source is None:
+        return False
+    if _runs_a_loop():
+        return True  # The request's own code, on its event loop: its sync calls have a thread of the pool.
+    held = None if source.over else source.held
     return held is not None and held.worker is not None and held.worker.thread is threading.current_thread()
+
+
+def _runs_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _on_thread(function: Callable[..., None], *args: Any) -> None:
@@ -151,22 +186,40 @@ async def _on_thread(function: Callable[..., None], *args: Any) -> None:
 
 
 def _begin() -> None:
-    if not _blocks.depth:
-        found = connections.all(initialized_only=True)
-        _blocks.found = {connection.alias: _depth(connection) for connection in found}
-        # Django's receivers would close a connection even in a transaction.
-        _blocks.kept = [connection for connection in found if _blocks.found[connection.alias]]
-        for connection in _blocks.kept:
-            keep_open(connection)
-        try:
-            request_started.send(sender=request_signalling)
-        except BaseException:
-            _finish()
-            raise
+    if _blocks.depth:
+        _close_broken()
+    else:
+        _send_started()
     _blocks.depth += 1
 
 
+def _send_started() -> None:
+    found = connections.all(initialized_only=True)
+    _blocks.found = {connection.alias: _depth(connection) for connection in found}
+    # Django's receivers would close a connection even in a transaction.
+    _blocks.kept = [connection for connection in found if _blocks.found[connection.alias]]
+    for connection in _blocks.kept:
+        keep_open(connection)
+    try:
+        request_started.send(sender=request_signalling)
+    except BaseException:
+        _finish()
+        raise
+
+
+def _close_broken() -> None:
+    for connection in connections.all(initialized_only=True):
+        if not connection.errors_occurred or connection.in_atomic_block:
+            continue
+        if connection.is_usable():
+            connection.errors_occurred = False
+        else:
+            connection.close()
+
+
 def _end(name: str) -> None:
+    if not _blocks.depth:
+        return  # Begun in the process that this one was forked from.
     _blocks.depth -= 1
     if _blocks.depth:
         return
@@ -179,10 +232,21 @@ def _end(name: str) -> None:
 
 
 def _finish() -> None:
-    request_finished.send_robust(sender=request_signalling)
-    for connection in _blocks.kept:
-        may_close(connection)
-    _blocks.kept = []
+    try:
+        request_finished.send_robust(sender=request_signalling)
+    finally:
+        for connection in _blocks.kept:
+            may_close(connection)
+        _blocks.kept = []
+
+
+def _begin_anew() -> None:
+    """In a process that was forked within a block: its jobs have signals of their own."""
+    _blocks.depth = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _depth(connection: BaseDatabaseWrapper) -> int:
