@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
-from fastapi import BackgroundTasks, FastAPI
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.metrics import _internal as metrics_module
 
 import telemetry_site
 from calls import ask, call, connect, http_scope, websocket_scope
 from telemetry_site import make_api, site
+from tracing_site import STEPS, add_steps, traced_async_view, traced_view
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -35,53 +32,12 @@ CALLED = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
 ON = {"opentelemetry": True}
 
 
-def step(name: str) -> Any:
-    return trace.get_tracer("project").start_as_current_span(name)
-
-
-def traced_view(request: HttpRequest) -> HttpResponse:
-    with step("in the view"):
-        return HttpResponse(str(User.objects.count()))
-
-
 telemetry_site.urlpatterns.append(telemetry_site.path("traced/", traced_view))
+telemetry_site.urlpatterns.append(telemetry_site.path("traced/async/", traced_async_view))
 
 
 def api() -> FastAPI:
-    api = make_api()
-
-    @api.get("/steps/sync/{number}")
-    def sync(number: int) -> int:
-        with step("sync"):
-            return User.objects.count()
-
-    @api.get("/steps/gather")
-    async def gather() -> list[int]:
-        async def part(number: int) -> int:
-            with step(f"part {number}"):
-                return await User.objects.filter(pk=number).acount()
-
-        return await asyncio.gather(*map(part, range(3)))
-
-    @api.get("/steps/background")
-    async def background(tasks: BackgroundTasks) -> str:
-        def later() -> None:
-            with step("background"):
-                User.objects.count()
-
-        tasks.add_task(later)
-        return "later"
-
-    @api.get("/steps/stream")
-    async def stream() -> StreamingResponse:
-        def parts() -> Iterator[str]:
-            for number in range(2):
-                with step(f"line {number}"):
-                    yield str(User.objects.count())
-
-        return StreamingResponse(parts())
-
-    return api
+    return add_steps(make_api())
 
 
 @pytest.fixture
@@ -113,15 +69,6 @@ def tree(spans: InMemorySpanExporter) -> dict[str, set[str]]:
 def server_span(spans: InMemorySpanExporter) -> ReadableSpan:
     [found] = [span for span in spans.get_finished_spans() if span.kind is SpanKind.SERVER]
     return found
-
-
-STEPS = {
-    "/api/steps/sync/3": ("/api/steps/sync/{number}", {"sync"}),
-    "/api/steps/gather": ("/api/steps/gather", {"part 0", "part 1", "part 2"}),
-    "/api/steps/background": ("/api/steps/background", {"background"}),
-    "/api/steps/stream": ("/api/steps/stream", {"line 0", "line 1"}),
-    "/traced/": ("/traced/", {"in the view"}),
-}
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
