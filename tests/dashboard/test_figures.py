@@ -89,6 +89,19 @@ def test_memory_is_bounded(figures: Figures) -> None:
     assert len(figures.suspicions()) == SUSPICIONS
 
 
+def test_further_routes_cost_no_more_than_others(figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many routes as are kept, a request of another one does not go through them all."""
+    for number in range(ROUTES):
+        figures.add(record(route=f"/{number}"))
+    tidied: list[int] = []
+    tidy = Figures._tidy
+    monkeypatch.setattr(Figures, "_tidy", lambda self, number: tidied.append(number) or tidy(self, number))
+    for number in range(500):
+        figures.add(record(route=f"/further/{number}"))
+    assert len(tidied) == 1
+    assert next(row.requests for row in figures.routes() if row.route == "other routes") == 500
+
+
 def test_routes_that_nobody_asks_make_room(figures: Figures, clock: Clock) -> None:
     """After five minutes a route, and the slowest requests, are forgotten, and another takes the place."""
     for number in range(ROUTES):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from quickstart_site import PASSWORD, fresh_database, log_in
 
 pytestmark = pytest.mark.long
 
+MANY = httpx.Limits(max_connections=None)
 SITE = TESTS / "support" / "dashboard_site.py"
 
 
@@ -37,7 +40,7 @@ class Site(Server):
     @contextlib.contextmanager
     def demo(self) -> Iterator[httpx.Client]:
         """A client that the demo user is logged in with."""
-        with httpx.Client(base_url=self.url + self.django_prefix, timeout=30) as client:
+        with httpx.Client(base_url=self.url + self.django_prefix, timeout=30, limits=MANY) as client:
             assert log_in(client).status_code == 302
             yield client
 
@@ -99,6 +102,33 @@ def test_an_open_stream_holds_no_thread(site: Site) -> None:
         assert any(path.endswith("/api/items/{item_id}") for _, path, *_ in rows(look(), "requests"))
 
 
+def test_a_stream_ends_soon_after_a_logout(site: Site) -> None:
+    """A browser that has logged out gets no further event but the one that is under way."""
+    with (
+        site.demo() as client,
+        httpx.Client(base_url=client.base_url, cookies=client.cookies) as other,
+        client.stream("GET", "/admin/mount/events/", timeout=30) as response,
+    ):
+        seen = 0
+        for line in response.iter_lines():
+            seen += line.startswith("data: ")
+            if seen == 1 and line:
+                left = other.post("/admin/logout/", data={"csrfmiddlewaretoken": client.cookies["csrftoken"]})
+                assert left.status_code == 200
+        assert seen <= 2
+
+
+def test_fifty_streams_hold_no_thread(site: Site) -> None:
+    """With fifty who look, a sync endpoint on a pool of one thread is served, and each of them has its events."""
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(site.demo())
+        looks = [stack.enter_context(stream(client)) for _ in range(50)]
+        for look in looks:
+            look()
+        assert httpx.get(f"{site.url}/api/items/1", timeout=10).status_code == 200
+        assert all(look()["process"] for look in looks)
+
+
 def test_threads_and_those_that_wait_are_told(site: Site) -> None:
     """A request that holds the only thread, and those that wait for it, are in the next event with their routes."""
     with site.demo() as client, stream(client) as look:
@@ -149,6 +179,43 @@ def test_mount_top_shows_the_figures(site: Site) -> None:
     line = next(place for place, text in enumerate(SITE.read_text().splitlines(), 1) if "here it repeats" in text)
     assert f"dashboard_site.py:{line}" in re.sub(r"\s+", "", done.stdout)
     assert "secret-" not in done.stdout
+
+
+def test_mount_top_draws_again_and_again(site: Site) -> None:
+    """In a terminal it shows what has come since it was started, and Ctrl+C ends it with status 0 and no traceback."""
+    ours, theirs = pty.openpty()
+    options = ("--interval", "0.5", "--url", site.url + site.django_prefix)
+    top = subprocess.Popen(
+        [sys.executable, "-m", "django", "mount_top", *options],
+        cwd=TESTS,
+        env={**os.environ, **site.env, "COLUMNS": "200", "LINES": "60", "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        assert httpx.get(f"{site.url}/api/items/1").status_code == 200
+        deadline = time.monotonic() + 60
+        while shown.count(b"Process ") < 3 and time.monotonic() < deadline:
+            shown += os.read(ours, 65536)
+            assert httpx.get(f"{site.url}/api/paced?milliseconds=1").status_code == 200
+        top.send_signal(signal.SIGINT)
+        threading.Thread(target=drain, args=[ours], daemon=True).start()
+        _, errors = top.communicate(timeout=30)
+    finally:
+        top.kill()
+    assert (top.returncode, errors) == (0, b"")
+    assert f"Process {site.process.pid} on ".encode() in shown
+    assert b"/api/paced" in shown
+
+
+def drain(terminal: int) -> None:
+    """Reads what is written until nobody has the other end any more: who writes would wait."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
 from django.core.signing import TimestampSigner
 from django.test import Client as DjangoClient
 from django.test import override_settings
@@ -17,6 +19,7 @@ from freezegun import freeze_time
 
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
+from djfast_mount.dashboard import views
 from djfast_mount.dashboard.access import KEY_HEADER, key_of_terminal
 from djfast_mount.testing import Client
 
@@ -58,6 +61,34 @@ def events(client: Client) -> dict[str, Any]:
     assert first.endswith("\n\n")
     found: dict[str, Any] = json.loads(first.removeprefix("data: "))
     return found
+
+
+@pytest.mark.parametrize("leaving", ["logs out", "is no staff any more", "is refused by the permission"])
+def test_a_stream_ends_soon_after_who_looks_has_to_go(
+    client: Client, monkeypatch: pytest.MonkeyPatch, leaving: str
+) -> None:
+    """It has no further event once its user has logged out, or lost what was asked for, in another request."""
+    monkeypatch.setattr(views, "INTERVAL", 0.01)
+    monkeypatch.setattr(views, "LIFETIME", 20.0)
+    user = staff("view_item")
+    client.force_login(user)
+    seen = 0
+    begun = time.monotonic()
+    with (
+        override_settings(DJFAST_MOUNT={"telemetry": True, "dashboard_permission": "shop.view_item"}),
+        client.stream("GET", "/admin/mount/events/") as response,
+    ):
+        for text in response.iter_text():
+            seen += bool(text)
+            if seen == 3:
+                if leaving == "logs out":
+                    Session.objects.all().delete()
+                elif leaving == "is no staff any more":
+                    User.objects.filter(pk=user.pk).update(is_staff=False)
+                else:
+                    user.user_permissions.clear()
+    assert 3 <= seen <= 5
+    assert time.monotonic() - begun < 15
 
 
 def rows(told: dict[str, Any], key: str) -> list[list[str]]:

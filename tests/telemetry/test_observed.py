@@ -40,7 +40,7 @@ ROUTES = {
     "/broken/": ("django", "/broken/", 500),
     "/nothing/": ("django", None, 404),
     "/healthz": ("health", "/healthz", 200),
-    "/static/djfast_mount/docs.css": ("static", None, 200),
+    "/static/djfast_mount/docs.css": ("static", "/static/{path}", 200),
 }
 
 

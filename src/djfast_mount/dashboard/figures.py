@@ -77,6 +77,7 @@ class Figures:
         self._routes: dict[Key, Window] = {}  # guarded by _lock
         self._slowest: OrderedDict[int, list[tuple[float, int, RequestRecord]]] = OrderedDict()  # guarded by _lock
         self._suspicions: OrderedDict[tuple[str, str, str], Suspicion] = OrderedDict()  # guarded by _lock
+        self._tidied_in = -1  # guarded by _lock; the slot in which the routes were last gone through
         self._slowest_in = -1  # guarded by _lock; the slot of which `_slow_enough` is told
         self._slow_enough = 0.0  # guarded by _lock; seconds above which a request is among the slowest of its slot
         self._kept = 0  # guarded by _lock; how often one was
@@ -147,7 +148,8 @@ class Figures:
             return list(reversed(self._suspicions.values()))
 
     def _window(self, key: Key, number: int) -> Window:
-        if len(self._routes) >= ROUTES:
+        # Once in a slot: each request of a further route comes here.
+        if len(self._routes) >= ROUTES and number != self._tidied_in:
             self._tidy(number)
         if len(self._routes) >= ROUTES:
             key = ("", "", "other routes")
@@ -155,6 +157,7 @@ class Figures:
 
     def _tidy(self, number: int) -> None:
         """Forgets what happened too long ago, and the routes that nobody has asked since."""
+        self._tidied_in = number
         for key, window in list(self._routes.items()):
             window.forget(number)
             if not window.count:

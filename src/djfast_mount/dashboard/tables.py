@@ -95,7 +95,7 @@ def request_table(routes: Sequence[RouteFigures]) -> Table:
     rows = [
         (
             row.owner,
-            _request(row.method, row.route),
+            _request(row.owner, row.method, row.route),
             f"{row.rate:.1f}",
             str(row.requests),
             str(row.errors),
@@ -114,7 +114,7 @@ def slowest_table(records: Iterable[RequestRecord]) -> Table:
     rows = [
         (
             _time(record.started),
-            _request(record.method, record.route),
+            _request(record.owner, record.method, record.route),
             _outcome(record),
             record.request_id or "",
             span(record.duration),
@@ -166,8 +166,9 @@ def merged_route_table(routes: Iterable[Route]) -> Table:
     return Table("routes", "Routes", texts, (), rows, "There are no routes.", f"{len(rows)} routes")
 
 
-def _request(method: str, route: str | None) -> str:
-    return f"{method} {route or '(no route)'}".strip()
+def _request(owner: str, method: str, route: str | None) -> str:
+    nameless = "(a file)" if owner == "static" else "(no route)"
+    return f"{method} {route or nameless}".strip()
 
 
 def _outcome(record: RequestRecord) -> str:

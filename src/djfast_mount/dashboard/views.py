@@ -1,7 +1,8 @@
 """The page, its stream of events, and its figures as JSON: views of Django's half.
 
-1. Who may see them is asked of each request, on its thread. A stream ends after a minute: its browser connects anew,
-   and is asked again.
+1. Who may see them is asked of each request, on its thread. Of a stream it is asked again before each event, if a
+   thread is free. If none is, the stream goes on, because the page is needed most then. It ends after a minute: its
+   browser connects anew, and is asked again.
 2. The stream is async, and holds no thread while it waits.
 3. They show the process that answers them.
 """
@@ -23,11 +24,12 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from djfast_mount.dashboard.access import KEY_HEADER, may_see, opens
+from djfast_mount.dashboard.access import KEY_HEADER, may_see, may_still_see, opens
 from djfast_mount.dashboard.contents import Contents, look
 from djfast_mount.dashboard.doctor import doctor
 from djfast_mount.dashboard.figures import figures
 from djfast_mount.dashboard.tables import merged_route_table
+from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.offload.current import current_source
 from djfast_mount.route_table import route_table
 from djfast_mount.routing.root import Root, roots
@@ -65,12 +67,12 @@ def _page(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_not_required  # It answers 403 where a redirect would be of no use to a script.
 async def events(request: HttpRequest) -> HttpResponseBase:
-    """What the page shows, as server-sent events, for a minute."""
+    """What the page shows, as server-sent events, for a minute at most."""
     if not await sync_to_async(may_see)(request):
         return HttpResponseForbidden()
     figures.leave_out(current_record())
     root = _served_by()
-    response = StreamingHttpResponse(_events(root), content_type="text/event-stream")
+    response = StreamingHttpResponse(_events(request, root), content_type="text/event-stream")
     response["X-Accel-Buffering"] = "no"  # nginx would keep events until it has enough of them.
     return response
 
@@ -86,11 +88,23 @@ async def figures_as_json(request: HttpRequest) -> HttpResponseBase:
     return HttpResponse(look(_served_by()), content_type="application/json")
 
 
-async def _events(root: Root) -> AsyncIterator[str]:
+async def _events(request: HttpRequest, root: Root) -> AsyncIterator[str]:
     end = time.monotonic() + LIFETIME
     while time.monotonic() < end and not root.health.draining:
         yield f"data: {look(root)}\n\n"
         await asyncio.sleep(INTERVAL)
+        if not await _may_go_on(request, root):
+            return
+
+
+async def _may_go_on(request: HttpRequest, root: Root) -> bool:
+    pool = root.pool
+    if len(pool.held()) >= pool.size:
+        return True
+    try:
+        return await sync_to_async(may_still_see)(request)
+    except PoolTimeout:  # The last thread was taken meanwhile.
+        return False
 
 
 def _may_see_figures(request: HttpRequest) -> bool:

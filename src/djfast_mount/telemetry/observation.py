@@ -13,7 +13,7 @@ from djfast_mount.telemetry.layers import Unobserved
 from djfast_mount.telemetry.observed import Part, led_to, observing
 from djfast_mount.telemetry.queries import count_statements
 from djfast_mount.telemetry.record import Owner, current
-from djfast_mount.telemetry.routes import MountedRoutes, no_route, route_of_view
+from djfast_mount.telemetry.routes import MountedRoutes, no_route, route_of_file, route_of_view
 from djfast_mount.telemetry.watching import Watching
 
 __all__ = ["Observation"]
@@ -41,6 +41,8 @@ class Observation(Unobserved):
             return led_to(app, Part(owner, MountedRoutes(app)))
         if owner == "django":
             return led_to(app, Part(owner, route_of_view))
+        if owner == "static":
+            return led_to(app, Part(owner, route_of_file))
         if route is None:
             return led_to(app, Part(owner, no_route))
         return led_to(app, Part(owner, lambda observed: observed.scope.get("root_path", "") + route))

@@ -13,14 +13,16 @@ from __future__ import annotations
 import re
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
+from django.conf import settings
 from starlette.applications import Starlette
 
 from djfast_mount.apis.tree import apps_in
 from djfast_mount.fastpath.private_names import private
 
-__all__ = ["MountedRoutes", "no_route", "route_of_view"]
+__all__ = ["MountedRoutes", "no_route", "route_of_file", "route_of_view"]
 
 _SCOPE_KEY: Any = getattr(private, "_FASTAPI_SCOPE_KEY", None)
 _CONTEXT_KEY: Any = getattr(private, "_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY", None)
@@ -96,6 +98,17 @@ def route_of_view(observed: Any) -> str | None:
     if match is None:
         return None
     return f"{observed.scope.get('root_path', '')}/{match.route.removeprefix('^')}"
+
+
+def route_of_file(observed: Any) -> str | None:
+    """Returns the template of a static file: all below STATIC_URL are one route. None: it lies elsewhere."""
+    scope = observed.scope
+    path, outer = scope["path"], scope.get("root_path", "")
+    place = urlsplit(settings.STATIC_URL).path
+    for start in (outer + place, place):
+        if path.startswith(start):
+            return f"{start}{{path}}"
+    return None
 
 
 def no_route(_: object) -> None:
