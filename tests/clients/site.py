@@ -10,4 +10,5 @@ django.setup()
 from crud.resources import api_of, companies, documents  # noqa: E402  (models come after the settings)
 from djfast_mount import mount  # noqa: E402
 
-app = mount("/api", api_of(companies(), documents()))
+# Two hundred clients at once wait for eight threads, on machines that do something else besides.
+app = mount("/api", api_of(companies(), documents()), wait_timeout=300)

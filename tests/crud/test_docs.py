@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -141,10 +142,32 @@ def test_the_page_about_tokens(ada: User) -> None:
     assert ok(client.post("/tokens/transaction", json={}), 201)["expires_in"] == 300
 
 
+def table_of_the_sample() -> str:
+    readme = (TESTS.parent / "examples" / "companies" / "README.md").read_text()
+    return readme.partition("| | djfapi |")[2].partition("##")[0]
+
+
+def ids_in(cell: str) -> Iterator[str]:
+    """Each id of a cell such as ``A4, A5`` or ``D1 to D10``."""
+    if " to " not in cell:
+        yield from cell.split(", ")
+        return
+    first, last = cell.split(" to ")
+    yield from (f"{first[0]}{number}" for number in range(int(first[1:]), int(last[1:]) + 1))
+
+
+def test_every_feature_of_djfapi_has_a_test() -> None:
+    """The README of examples/companies has a row for each, with the test of it; B9 is not built, and F has none."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table_of_the_sample().splitlines()[2:]]
+    tested = {each: row[3] for row in rows if len(row) == 4 for each in ids_in(row[0])}
+    last = {"A": 24, "B": 9, "D": 13, "E": 10}
+    assert tested.keys() == {"C", "F", *(f"{part}{n + 1}" for part, most in last.items() for n in range(most))}
+    assert {each for each, test in tested.items() if not test} == {"B9", "F"}
+
+
 def test_the_table_of_the_sample_names_tests() -> None:
     """Every test that the README of examples/companies names is there."""
-    readme = (TESTS.parent / "examples" / "companies" / "README.md").read_text()
-    table = readme.partition("| | djfapi |")[2].partition("##")[0]
+    table = table_of_the_sample()
     named = re.findall(r"`(test_\w+)(?:\.(test_\w+))?`", table)
     assert len(named) > 40
     for module, test in named:

@@ -149,7 +149,7 @@ class _Routes:
     def _create(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
             receive(self._resource, body)
-            with told_to_schemas(call):
+            with told_to_schemas(call), writes.transaction_of(call):
                 [row] = writes.create(call, [body])
                 return written_response(call, row, 201, self._location(call, row))
 
@@ -159,7 +159,7 @@ class _Routes:
 
     def _create_many(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
-            with told_to_schemas(call):
+            with told_to_schemas(call), writes.transaction_of(call):
                 return _several(call, writes.create(call, body, several=True), 201)
 
         takes = {"body": bulk_body_of(self._resource, "create")}
@@ -168,7 +168,7 @@ class _Routes:
 
     def _update_many(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
-            with told_to_schemas(call):
+            with told_to_schemas(call), writes.transaction_of(call):
                 return _several(call, writes.change_many(call, body), 200)
 
         takes = {"body": bulk_body_of(self._resource, "update")}
@@ -188,7 +188,7 @@ class _Routes:
     def _update(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
             receive(self._resource, body)
-            with told_to_schemas(call):
+            with told_to_schemas(call), writes.transaction_of(call):
                 return written_response(call, writes.change(call, keys, body), 200)
 
         return self._change("update", "PATCH", run)
@@ -196,7 +196,7 @@ class _Routes:
     def _replace(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
             receive(self._resource, body)
-            with told_to_schemas(call):
+            with told_to_schemas(call), writes.transaction_of(call):
                 return written_response(call, writes.change(call, keys, body, whole=True), 200)
 
         return self._change("replace", "PUT", run)
@@ -208,7 +208,8 @@ class _Routes:
 
     def _delete(self) -> RouteSpec:
         def run(call: Call, **keys: Any) -> Response:
-            writes.delete(call, keys)
+            with writes.transaction_of(call):
+                writes.delete(call, keys)
             return Response(None, 204)
 
         options: dict[str, Any] = {"status_code": 204, "openapi_extra": headers_of("If-Match")}

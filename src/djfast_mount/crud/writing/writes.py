@@ -1,5 +1,8 @@
 """Writes: each in one transaction, on a row that is locked, guarded before and looked at after.
 
+Call them inside `transaction_of(call)`, and read there what is answered: outside it another call may have changed the
+row already.
+
 1. Whatever a body names must be visible before anything is written.
 2. What was written must be visible afterwards, or it is undone: 403. So is what the caller may not do beside it.
 3. Several rows are written all or not at all.
@@ -24,10 +27,15 @@ from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, etag_of
 from djfast_mount.crud.writing.side_effects import SideEffects
 
-__all__ = ["change", "change_many", "create", "delete", "locked"]
+__all__ = ["change", "change_many", "check_row_permission", "create", "delete", "locked", "transaction_of"]
 
 Keys = Mapping[str, Any]
 Place = tuple[str | int, ...]
+
+
+def transaction_of(call: Call) -> Any:
+    """Returns the transaction in which `call` writes."""
+    return transaction.atomic(using=router.db_for_write(call.resource.model))
 
 
 def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) -> list[Model]:
@@ -37,25 +45,23 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
         several: Whether they came in a list: places in errors have the number of the body then.
     """
     places = [(("body", number) if several else ("body",), body) for number, body in enumerate(bodies)]
-    with _transaction(call):
-        check_named(places, call.visibility)
-        rows = []
-        for place, body in places:
-            effects = SideEffects(call.resource, call.action, call.access, body, None)
-            with _at(place):
-                rows.append(call.resource.hooks.create_row(call, body))
-            check_visible(rows[-1], call.visibility)
-            effects.check(rows[-1])
+    check_named(places, call.visibility)
+    rows = []
+    for place, body in places:
+        effects = SideEffects(call.resource, call.action, call.access, body, None)
+        with _at(place):
+            rows.append(call.resource.hooks.create_row(call, body))
+        check_visible(rows[-1], call.visibility)
+        effects.check(rows[-1])
     return rows
 
 
 def change(call: Call, keys: Keys, body: BaseModel, *, whole: bool = False) -> Model:
     """Returns the row that `keys` name, changed as `body` says."""
-    with _transaction(call):
-        row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
-        check_row_permission(call, row)
-        _check_unchanged(call, row)
-        _change(call, [(("body",), row, body)], whole=whole)
+    row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
+    check_row_permission(call, row)
+    _check_unchanged(call, row)
+    _change(call, [(("body",), row, body)], whole=whole)
     return row
 
 
@@ -65,27 +71,25 @@ def change_many(call: Call, changes: Sequence[BaseModel]) -> list[Model]:
     Raises: RequestValidationError, when one is named that may not be seen, or one twice.
     """
     model = call.resource.model
-    with _transaction(call):
-        rows: dict[Any, Model] = {}
-        # In the order of their keys: two calls that change the same rows do not wait for each other.
-        for key in sorted({key_in(item, model) for item in changes}):
-            found = call.rows().filter(pk=key).exists()
-            if found:
-                rows[key] = locked(call, {"pk": key})
-                check_row_permission(call, rows[key])
-        _check_keys(call, changes, rows)
-        items = [(("body", n), rows[key_in(item, model)], item) for n, item in enumerate(changes)]
-        _change(call, items, whole=False)
+    rows: dict[Any, Model] = {}
+    # In the order of their keys: two calls that change the same rows do not wait for each other.
+    for key in sorted({key_in(item, model) for item in changes}):
+        found = call.rows().filter(pk=key).exists()
+        if found:
+            rows[key] = locked(call, {"pk": key})
+            check_row_permission(call, rows[key])
+    _check_keys(call, changes, rows)
+    items = [(("body", n), rows[key_in(item, model)], item) for n, item in enumerate(changes)]
+    _change(call, items, whole=False)
     return [rows[key_in(item, model)] for item in changes]
 
 
 def delete(call: Call, keys: Keys) -> None:
     """Deletes the row that `keys` name."""
-    with _transaction(call):
-        row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
-        check_row_permission(call, row)
-        _check_unchanged(call, row)
-        call.resource.hooks.delete_row(call, row)
+    row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
+    check_row_permission(call, row)
+    _check_unchanged(call, row)
+    call.resource.hooks.delete_row(call, row)
 
 
 def locked(call: Call, condition: Mapping[str, Any]) -> Model:
@@ -155,7 +159,3 @@ def _check_keys(call: Call, changes: Sequence[BaseModel], rows: Mapping[Any, Mod
         seen.add(key)
     if errors:
         raise RequestValidationError(errors)
-
-
-def _transaction(call: Call) -> Any:
-    return transaction.atomic(using=router.db_for_write(call.resource.model))
