@@ -113,9 +113,9 @@ OF_SETTINGS: dict[str, tuple[Any, Answer, Answer, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("suite", ["fastapi", "starlette"])
+@pytest.mark.parametrize("suite", ["django", "fastapi", "starlette"])
 def test_what_the_suites_are_excused_by_is_on_the_page(suite: str) -> None:
-    """Each exclusion of the suites of FastAPI and Starlette names a row of the table."""
+    """Each exclusion of the suites of Django, FastAPI and Starlette names a row of a table."""
     files = sorted((SUITES / suite).glob("exclusions*.toml"))
     assert files
     assert Exclusions(*files).of_no_kind(kinds_of_differences()) == []
