@@ -1,4 +1,19 @@
-"""The Django middleware around the calls of an API, loaded: which it is, and in what order it is asked."""
+"""The Django middleware around the calls of an API, loaded: which it is, and in what order it is asked.
+
+`Chain._around()` follows what Django documents for middleware: `sync_capable` and `async_capable`, the hooks, and
+`MiddlewareNotUsed`. It does not call BaseHandler.load_middleware(), which reads ``settings.MIDDLEWARE`` itself and
+takes no other list. Three ways to give it one were tried, and each changes more than the chain that is loaded:
+
+1. Another ``settings.MIDDLEWARE`` meanwhile (UserSettingsHolder, as override_settings does) holds for the process. A
+   thread that asked in between whether SecurityMiddleware is listed was told that it is not: headers would fail open.
+2. Another `settings` in django.core.handlers.base meanwhile: Django's half, which loads its second chain with the first
+   view of that kind, got the list of the API.
+3. MiddlewareNotUsed, raised by `adapt_method_mode()` for each class that was not chosen: neither another order nor a
+   class that ``settings.MIDDLEWARE`` lacks can be had.
+
+An error of a middleware is answered by the app's own handlers, and not by Django's page. tests/django_for_api holds the
+order to that of Django's half (`test_the_order_is_djangos`).
+"""
 
 from __future__ import annotations
 
