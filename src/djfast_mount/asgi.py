@@ -171,8 +171,7 @@ def _before_app(
     layer = preparation.meeting_new_ones(layer)
     if chosen is not None:
         layer = DjangoMiddleware(layer, app, chosen)
-    layer = with_django_settings(layer, prefix)
-    return DjangoRequests(layer, prefix, django_prefix)
+    return DjangoRequests(layer, prefix, django_prefix, with_django_settings(layer, prefix))
 
 
 def _preparing(

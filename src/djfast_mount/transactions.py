@@ -67,9 +67,6 @@ def _begin() -> None:
         block.enter()
 
 
-begun.append(_begin)
-
-
 def atomic(using: str = DEFAULT_DB_ALIAS) -> Any:
     """Returns a dependency: the rest of the call is one transaction on the database `using`.
 
@@ -130,6 +127,9 @@ async def _in_transactions(connection: HTTPConnection, aliases: tuple[str, ...])
             "A transaction needs the request's own thread, and this app is not served by mount(). Test through the "
             "application that mount() returns."
         )
+    if _begin not in begun:
+        # With the first block, not at import: every spell of an app without transactions would pay for it.
+        begun.append(_begin)
     outer = _blocks.get()
     block = _Block(tuple(alias for alias in aliases if all(alias not in known.aliases for known in outer)))
     if not block.aliases:

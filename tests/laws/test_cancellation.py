@@ -256,7 +256,7 @@ def assert_nothing_is_left(root: Root, tasks: set[asyncio.Task[Any]], what: str)
     assert pool.held() == [], what
     assert not pool.crowded, what
     assert len(pool._idle) == len(pool.workers), what
-    assert (pool.streams._holders, list(pool.streams._queue)) == (set(), []), what
+    assert (pool.streams.holders, list(pool.streams._queue)) == (set(), []), what
     for thread in {signal.thread for signal in record.signals}:
         order = record.signals_of(thread)
         assert order == ["started", "finished"] * (len(order) // 2), what

@@ -13,6 +13,7 @@ import inspect
 import logging
 import sys
 import threading
+from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -25,56 +26,71 @@ from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.worker import current_worker
 
-__all__ = ["close_strays"]
+__all__ = ["close_strays", "strays"]
 
 logger = logging.getLogger("djfast_mount.strays")
 
+
+class Stray(NamedTuple):
+    """A connection that no signal closes."""
+
+    connection: BaseDatabaseWrapper
+    thread: threading.Thread
+    request: int | None
+    """The id of the source of the request that opened it. None: it belongs to its thread."""
+
+
 _lock = threading.Lock()
-_of_requests: dict[int, list[BaseDatabaseWrapper]] = {}  # guarded by _lock; by the id of the request's source
-_of_threads: list[tuple[threading.Thread, BaseDatabaseWrapper]] = []  # guarded by _lock
-_in_use: list[BaseDatabaseWrapper] = []  # guarded by _lock; of requests that have ended, when in a transaction
+strays: list[Stray] = []  # guarded by _lock; whether there are any may be asked without
+_OF_ONE_THAT_ENDED = 0  # in the place of the id of a request
 
 
 def close_strays(source: Source) -> None:
-    """Has the connections closed that the request left on foreign threads. Runs on the event loop, at a request's
-    end.
+    """Has the connections closed that the request left on foreign threads. Runs on the event loop, at a request's end.
+
+    It has nothing to do where there are no `strays`.
     """
-    if not (_of_requests or _of_threads or _in_use):
-        return
     with _lock:
-        left = _of_requests.pop(id(source), []) + _in_use
-        _in_use[:] = filter(_is_used, left)
-        found = [connection for connection in left if connection not in _in_use]
-        dead = [entry for entry in _of_threads if not entry[0].is_alive()]
-        for entry in dead:
-            _of_threads.remove(entry)
-    found += [connection for _, connection in dead]
-    if found:
-        source.lease().submit(FutureCall(close_from_here, (found,)))
+        found = [stray for stray in strays if _has_ended(stray, source)]
+        used = [stray for stray in found if _is_used(stray)]
+        strays[:] = [stray for stray in strays if stray not in found]
+        strays.extend(stray._replace(request=_OF_ONE_THAT_ENDED) for stray in used)
+    closed = [stray.connection for stray in found if stray not in used]
+    if closed:
+        source.lease().submit(FutureCall(close_from_here, (closed,)))
 
 
-def _is_used(connection: BaseDatabaseWrapper) -> bool:
+def _has_ended(stray: Stray, source: Source) -> bool:
+    """Whether that to which the connection belongs has ended, when the request of `source` does."""
+    if stray.request is None:
+        return not stray.thread.is_alive()
+    return stray.request in (id(source), _OF_ONE_THAT_ENDED)
+
+
+def _is_used(stray: Stray) -> bool:
+    # What a thread has left that is gone nobody uses, whatever transaction is open on it.
+    if stray.request is None:
+        return False
     try:
-        return in_transaction(connection)
+        return in_transaction(stray.connection)
     except Exception:  # Its thread is closing it: sqlite3 refuses to tell.
         return False
 
 
 def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
+    if current_worker() is not None:
+        return
     thread = threading.current_thread()
     source = current_source()
     lease = None if source is None else source.held
-    if current_worker() is not None or (lease is not None and lease.worker and lease.worker.thread is thread):
+    if lease is not None and lease.worker and lease.worker.thread is thread:
         return
     if is_signalled():
         return
     if source is None and (not in_flight.count or thread is threading.main_thread()):
         return
     with _lock:
-        if source is not None and not source.over:
-            _of_requests.setdefault(id(source), []).append(connection)
-        else:
-            _of_threads.append((thread, connection))
+        strays.append(Stray(connection, thread, None if source is None or source.over else id(source)))
     _report(thread, connection, source)
 
 

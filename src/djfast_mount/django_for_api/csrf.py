@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -22,11 +23,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, QueryDict
 from django.middleware.csrf import CSRF_SESSION_KEY, CsrfViewMiddleware
 from django.utils.log import log_response
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from djfast_mount.security.settings_cache import cached_until_settings_change
 
-__all__ = ["ENFORCE_CSRF_CHECKS", "CSRFRefused", "check", "check_origin"]
+__all__ = ["ENFORCE_CSRF_CHECKS", "CSRFRefused", "check", "check_origin", "take_form_token"]
 
 logger = logging.getLogger("django.security.csrf")
 
@@ -35,6 +38,9 @@ ENFORCE_CSRF_CHECKS = "djfast_mount.enforce_csrf_checks"
 
 # Of the length and of the letters that Django asks of a secret.
 _SECRET = "a" * 32
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_PARSES_FORMS = find_spec("python_multipart") is not None
+_TOKEN = "csrfmiddlewaretoken"
 
 
 class CSRFRefused(HTTPException, PermissionDenied):
@@ -120,3 +126,37 @@ def _with_session(request: HttpRequest, session: Any) -> Any:
     seen = copy.copy(request)
     vars(seen).update(session=session, _whole_guard=False)
     return seen
+
+
+async def take_form_token(connection: HTTPConnection, request: HttpRequest) -> FormData | None:
+    """Puts the CSRF token of a form into `request.POST`, where Django looks for it. Returns the form if it was parsed.
+
+    The body is parsed for it only when the session cookie came with a form and without the token's header. FastAPI has
+    parsed the form already where the endpoint has a parameter for it; both parse it once.
+    """
+    if not isinstance(connection, Request) or not _wants_form(request):
+        return None
+    try:
+        form = await connection.form()
+    except (HTTPException, ClientDisconnect):
+        raise
+    except Exception as error:
+        # As FastAPI answers where an endpoint has the form for a parameter. It may be the parser's error, a codec's, or
+        # the disk's.
+        raise HTTPException(400, "There was an error parsing the body") from error
+    token = form.get(_TOKEN)
+    if isinstance(token, str):
+        post = QueryDict(mutable=True)
+        post[_TOKEN] = token
+        request.POST = post  # type: ignore[assignment]
+    return form
+
+
+def _wants_form(request: HttpRequest) -> bool:
+    return (
+        request.method == "POST"
+        and request.content_type in _FORMS
+        and settings.SESSION_COOKIE_NAME in request.COOKIES
+        and settings.CSRF_HEADER_NAME not in request.META
+        and _PARSES_FORMS
+    )

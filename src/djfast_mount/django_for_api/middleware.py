@@ -31,7 +31,8 @@ from djfast_mount.django_for_api.request import call_of, http_request
 from djfast_mount.django_for_api.responses import APIResponse, Parts, Returned, send_django
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.offload.current import current_source
-from djfast_mount.offload.waiting import offer, waiting_thread
+from djfast_mount.offload.run import waiting_thread
+from djfast_mount.offload.waiting import offer
 from djfast_mount.threads.calls import FutureCall
 
 __all__ = ["DjangoMiddleware"]

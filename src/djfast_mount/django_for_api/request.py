@@ -13,18 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.urls import set_script_prefix
 from django.utils.log import log_response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,6 +37,7 @@ from djfast_mount.django_for_api.http_request import (
 from djfast_mount.django_for_api.sent import SENT, Sent, sent_in
 from djfast_mount.exceptions import MountError, original_of
 from djfast_mount.offload.current import KEY, Response, current_response
+from djfast_mount.security.djangos_middleware import headers_by_name
 
 __all__ = [
     "APICall",
@@ -57,9 +56,6 @@ _KEY = "djfast_mount.calls"
 _LATE = "djfast_mount.call"  # what a task that outlives the call has instead
 _OURS = (KEY, _KEY, _LATE, SENT)
 _OF_THE_BODY = (b"content-type", b"content-length")
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_PARSES_FORMS = find_spec("python_multipart") is not None
-_TOKEN = "csrfmiddlewaretoken"
 
 
 class APICall:
@@ -201,6 +197,15 @@ class APICall:
         await answer({"type": "http"}, _nothing_to_receive, partial(source.send, changed=True))
 
 
+class DjangoSettings(Protocol):
+    """What has Django's settings hold for an app: a djfast_mount.django_for_api.settings.DjangoSettings."""
+
+    adds_headers: bool
+    changes_calls: bool
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
+
+
 class DjangoRequests:
     """ASGI, http and websocket: lets `get_request` make the HttpRequest of each call of `app`, and puts what it changes
     on the response.
@@ -212,12 +217,16 @@ class DjangoRequests:
         app: Served with the request's thread entered.
         prefix: Under which `app` is mounted.
         django_prefix: Under which Django's half is.
+        held_to: What has Django's settings hold for `app`. None: no setting does.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str, django_prefix: str = "") -> None:
+    def __init__(
+        self, app: ASGIApp, prefix: str, django_prefix: str = "", held_to: DjangoSettings | None = None
+    ) -> None:
         self.app = app
         self.prefix = prefix
         self.django_prefix = django_prefix
+        self._held_to = held_to
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # A plain function that returns the awaitable: a coroutine of its own would slow every call.
@@ -228,6 +237,14 @@ class DjangoRequests:
             call = scope[KEY].call = APICall(scope[KEY], outer, self.django_prefix, scope[SENT])
             # As for a view: reverse() puts it in front of a path.
             set_script_prefix(call.script_name)
+        held_to = self._held_to
+        if held_to is None:
+            return self.app(scope, receive, send)
+        if held_to.changes_calls:
+            return held_to(scope, receive, send)
+        # The usual case is decided here: a layer that has nothing but headers to add would slow every call.
+        if held_to.adds_headers and (source := scope.get(KEY)) is not None:
+            source.headers = headers_by_name(scope.get("scheme") == "https")
         return self.app(scope, receive, send)
 
     def call_of(self, scope: Scope) -> APICall:
@@ -256,8 +273,9 @@ async def get_request(connection: HTTPConnection) -> HttpRequest:
         request = await run_in_threadpool(http_request, connection)
     else:
         request = http_request(connection)
-    await take_form_token(connection, request)
     call = call_of(connection)
+    if call is not None and call.form is None:
+        call.form = await csrf.take_form_token(connection, request)
     if connection.scope["type"] == "websocket" and call is not None and call.user is None:
         _check_handshake(request)
     return request
@@ -329,40 +347,6 @@ def current_call() -> APICall | None:
 def _call_in(scope: Scope) -> APICall | None:
     calls: DjangoRequests | None = scope.get(_KEY)
     return None if calls is None else calls.call_of(scope)
-
-
-async def take_form_token(connection: HTTPConnection, request: HttpRequest) -> None:
-    """Puts the CSRF token of a form into `request.POST`, where Django looks for it.
-
-    The body is parsed for it only when the session cookie came with a form and without the token's header. FastAPI has
-    parsed the form already where the endpoint has a parameter for it; both parse it once.
-    """
-    call = call_of(connection)
-    if call is None or call.form is not None or not isinstance(connection, Request) or not _wants_form(request):
-        return
-    try:
-        call.form = await connection.form()
-    except (HTTPException, ClientDisconnect):
-        raise
-    except Exception as error:
-        # As FastAPI answers where an endpoint has the form for a parameter. It may be the parser's error, a codec's, or
-        # the disk's.
-        raise HTTPException(400, "There was an error parsing the body") from error
-    token = call.form.get(_TOKEN)
-    if isinstance(token, str):
-        post = QueryDict(mutable=True)
-        post[_TOKEN] = token
-        request.POST = post  # type: ignore[assignment]
-
-
-def _wants_form(request: HttpRequest) -> bool:
-    return (
-        request.method == "POST"
-        and request.content_type in _FORMS
-        and settings.SESSION_COOKIE_NAME in request.COOKIES
-        and settings.CSRF_HEADER_NAME not in request.META
-        and _PARSES_FORMS
-    )
 
 
 def set_user(call: APICall, user: Any) -> None:

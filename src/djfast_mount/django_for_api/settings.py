@@ -25,22 +25,24 @@ from djfast_mount.security.djangos_middleware import (
     scheme_of,
 )
 
-__all__ = ["with_django_settings"]
+__all__ = ["DjangoSettings", "with_django_settings"]
 
 _LONGEST_PORT = 5  # digits
 
 
-def with_django_settings(app: ASGIApp, prefix: str) -> ASGIApp:
-    """Returns `app`, mounted under `prefix`, behind what has Django's settings hold for it; `app` itself if none does.
+def with_django_settings(app: ASGIApp, prefix: str) -> DjangoSettings | None:
+    """Returns what has Django's settings hold for `app`, mounted under `prefix`; None if none is to.
 
     Raises: ConfigurationError, as `chosen_settings()` does.
     """
     chosen = chosen_settings()
-    return _DjangoSettings(app, prefix, chosen) if chosen else app
+    return DjangoSettings(app, prefix, chosen) if chosen else None
 
 
-class _DjangoSettings:
+class DjangoSettings:
     """ASGI: has Django's settings hold for `app`, in an http or websocket scope that may be changed.
+
+    Where `changes_calls` is False, a call may go to `app` itself, with the headers alone.
 
     Args:
         app: What is mounted.
@@ -57,18 +59,17 @@ class _DjangoSettings:
 
     def _read(self, **_: object) -> None:
         """Notes whether a setting other than those of headers changes calls: reading each would slow every call."""
-        self._adds_headers = "security_headers" in self._chosen
-        self._changes_calls = any(getattr(settings, name) for name in self._chosen if name != "security_headers")
+        self.adds_headers = "security_headers" in self._chosen
+        self.changes_calls = any(getattr(settings, name) for name in self._chosen if name != "security_headers")
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # A plain function: most calls only pass, and a coroutine for each would slow them all.
         app = self.app
-        if self._changes_calls:
+        if self.changes_calls:
             self._take_script_name(scope)
             self._believe_proxy(scope)
             if scope["type"] == "http" and scope.get("scheme") != "https":
                 app = self._redirect(scope) or app
-        if self._adds_headers and (source := scope.get(KEY)) is not None:
+        if self.adds_headers and (source := scope.get(KEY)) is not None:
             source.headers = headers_by_name(scope.get("scheme") == "https")
         return app(scope, receive, send)
 

@@ -8,7 +8,8 @@ from typing import Any
 from starlette.responses import Response
 
 from djfast_mount.fastpath.private_names import private
-from djfast_mount.offload.current import Source, current_source
+from djfast_mount.offload.current import Source
+from djfast_mount.offload.current import source as _source
 
 __all__ = ["run_last"]
 
@@ -23,7 +24,7 @@ async def run_last(is_last: bool, job: Callable[..., Outcome], *args: Any) -> Ou
     Args:
         is_last: Whether nothing outside of the route makes sync calls once the answer is made.
     """
-    source = current_source() if is_last else None
+    source = _source.get(None) if is_last else None
     if source is None:
         return tuple(await private.run_in_threadpool(job, *args))
     return tuple(await source.run(_run_and_end, source, job, args))

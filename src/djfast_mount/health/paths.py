@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError, PoolTimeout
 from djfast_mount.lifespan.drain import Drain, LastAnswers
-from djfast_mount.offload.waiting import waiting_thread
+from djfast_mount.offload.run import waiting_thread
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.threads.calls import FutureCall
 

@@ -52,6 +52,8 @@ class Grace:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._previous: Any = None
         self._counting = False
+        # Here, and not at import: a root without a grace has no use for it, and every new connection would pay.
+        connection_created.connect(_note, dispatch_uid="djfast_mount.lifespan.sigterm")
 
     def install(self) -> None:
         """Puts its handler before the server's. Off the main thread, where Python takes no handlers, it does
@@ -141,6 +143,3 @@ def _cancel_statements() -> None:
         if cancel is not None:
             with contextlib.suppress(Exception):
                 cancel()
-
-
-connection_created.connect(_note, dispatch_uid="djfast_mount.lifespan.sigterm")

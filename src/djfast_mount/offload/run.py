@@ -37,16 +37,23 @@ from djfast_mount.offload.current import Source
 from djfast_mount.offload.current import source as _source
 from djfast_mount.offload.function_kinds import Kind, kind_of, owner_of
 from djfast_mount.offload.loop_call import LoopCall, SharedContext
-from djfast_mount.offload.private_names import check_doors, set_running_loop
-from djfast_mount.offload.waiting import waiting_thread
+from djfast_mount.offload.private_names import check_doors, executors, set_running_loop
 from djfast_mount.threads.calls import Call, FutureCall, perform
 from djfast_mount.threads.lease import Lease
 
-__all__ = ["enter", "install", "leave", "run"]
+__all__ = ["enter", "install", "leave", "run", "waiting_thread"]
 
 Entered = tuple[
     Source, contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None
 ]
+
+
+def waiting_thread() -> CurrentThreadExecutor | None:
+    """Returns the executor of the sync code above the caller that waits and offers its thread, if there is any."""
+    if executors.get(None) is None:
+        return None
+    executor: CurrentThreadExecutor | None = getattr(AsyncToSync.executors, "current", None)
+    return executor
 
 
 def enter(source: Source, hidden: CurrentThreadExecutor | None = None) -> Entered:

@@ -12,12 +12,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync
 
-from djfast_mount.offload.private_names import executors, restore_context, threadlocals
+from djfast_mount.offload.private_names import restore_context, threadlocals
 
-__all__ = ["Caller", "offer", "run_on_loop", "unclaimed_thread", "waiting_thread"]
+__all__ = ["Caller", "offer", "run_on_loop", "unclaimed_thread"]
 
 
 class Caller(Executor):
@@ -26,14 +25,6 @@ class Caller(Executor):
     def run_until(self, future: Future[Any]) -> None:
         """Does what is submitted, on the calling thread, until `future` is done."""
         raise NotImplementedError
-
-
-def waiting_thread() -> CurrentThreadExecutor | None:
-    """Returns the executor of the sync code above the caller that waits and offers its thread, if there is any."""
-    if executors.get(None) is None:
-        return None
-    executor: CurrentThreadExecutor | None = getattr(AsyncToSync.executors, "current", None)
-    return executor
 
 
 def offer(executor: Executor) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from djfast_mount.conf import option
 from djfast_mount.database.connections import PoolThread
 from djfast_mount.database.own_thread import OwnThread
-from djfast_mount.database.strays import close_strays
+from djfast_mount.database.strays import close_strays, strays
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.run import install
@@ -52,6 +52,7 @@ def make_request_threads(
         pool,
         kind=kind,
         own_thread=partial(own_thread, sender),
+        left=strays,
         ended=close_strays,
         unavailable=unavailable,
         send_timeout=option("send_timeout"),

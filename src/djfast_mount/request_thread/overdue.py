@@ -23,14 +23,13 @@ class Overdue:
     def __init__(self, pool: Pool, seconds: float) -> None:
         self._pool = pool
         self._seconds = seconds
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # whose timer runs
         self._reported: set[tuple[int, float]] = set()
 
-    def watch(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            loop.call_later(self._seconds / 2, self._look, loop)
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Starts the timer on `loop`, where a request takes a worker now. Call it where `loop` is not this one's."""
+        self.loop = loop
+        loop.call_later(self._seconds / 2, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         held = self._pool.held()
@@ -49,5 +48,5 @@ class Overdue:
                 )
         if held or in_flight.count:
             loop.call_later(self._seconds / 2, self._look, loop)
-        elif self._loop is loop:
-            self._loop = None
+        elif self.loop is loop:
+            self.loop = None

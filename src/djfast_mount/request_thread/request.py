@@ -10,7 +10,7 @@ import contextlib
 import contextvars
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -20,8 +20,7 @@ from djfast_mount.exceptions import PoolTimeout, client_has_left, original_of
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.current import KEY, Source, in_flight
-from djfast_mount.offload.run import enter, leave, run
-from djfast_mount.offload.waiting import waiting_thread
+from djfast_mount.offload.run import enter, leave, run, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
 from djfast_mount.request_thread.response import WatchedResponse
@@ -44,7 +43,9 @@ class RequestThreads:
         pool: Where the workers come from.
         kind: The thread of one request. None: RequestThread.
         own_thread: Makes the hooks of a request whose thread the pool did not lend.
-        ended: Called on the event loop with each request that has ended, before its lease is closed.
+        left: What requests have left behind elsewhere, if anything.
+        ended: Called on the event loop with each request that has ended, before its lease is closed, while something
+            is `left`.
         unavailable: Makes the answer to a request that got no thread in time.
         send_timeout: Seconds that a client may take to accept one part of a stream that holds a worker.
         warn_after: Seconds after which a held worker is logged, with what it is doing.
@@ -57,6 +58,7 @@ class RequestThreads:
         *,
         kind: type[RequestThread] | None = None,
         own_thread: Callable[[], Hooks],
+        left: Sized,
         ended: Callable[[Source], None],
         unavailable: Callable[[PoolTimeout], ASGIApp],
         send_timeout: float = 30.0,
@@ -66,6 +68,7 @@ class RequestThreads:
         self.pool = pool
         self._kind = kind or RequestThread
         self._own_thread = own_thread
+        self._left = left
         self._ended = ended
         self._unavailable = unavailable
         self.send_timeout = send_timeout
@@ -112,7 +115,8 @@ class RequestThreads:
         finally:
             in_flight.count -= 1
             leave(entered)
-            self._ended(request)
+            if self._left:
+                self._ended(request)
             request.over = True
             scope.pop(KEY, None)  # It leads back here.
             if request.call is not None or request.held is not None:
@@ -135,7 +139,8 @@ class RequestThreads:
         finally:
             in_flight.count -= 1
             leave(entered)
-            self._ended(request)
+            if self._left:
+                self._ended(request)
             request.over = True
             scope.pop(KEY, None)
             await request.end()
@@ -182,12 +187,10 @@ class RequestThreads:
 
     def lease_for(self, request: RequestThread, executor: CurrentThreadExecutor | None) -> Lease:
         """Returns a new lease: on a worker of the pool or, where sync code waits above the request, on its thread."""
-        if executor is None:
-            pool = self.pool
-            self._overdue.watch()
-        else:
-            pool = BorrowedThread(executor, self._own_thread(), self.pool)
+        pool = self.pool if executor is None else BorrowedThread(executor, self._own_thread(), self.pool)
         lease = Lease(pool, request.scope, lingers=request.lingers)
+        if executor is None and self._overdue.loop is not lease.loop:
+            self._overdue.watch(lease.loop)
         lease.base = request.base
         lease.announces = request.announces
         lease.sender = request.sender

@@ -14,7 +14,8 @@ import httpx
 from django.test import AsyncClient as DjangoAsyncClient
 from starlette.types import ASGIApp
 
-from djfast_mount.offload import waiting
+from djfast_mount.offload.run import waiting_thread
+from djfast_mount.offload.waiting import offer
 from djfast_mount.testing.answered_errors import note_answered_errors
 from djfast_mount.testing.cookies import SharedCookies
 from djfast_mount.testing.exchange import Draw, Exchange
@@ -149,7 +150,7 @@ class AsyncClient(httpx.AsyncClient):
 
     async def _served(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Runs what begins a task of the app, and tells it which thread does the test's sync work."""
-        executor = self._executor or waiting.waiting_thread()
+        executor = self._executor or waiting_thread()
         thread = None
         if executor is not None:
             thread = await asyncio.get_running_loop().run_in_executor(executor, threading.current_thread)
@@ -159,7 +160,7 @@ class AsyncClient(httpx.AsyncClient):
         if self._executor is None:
             return await function(*args, **kwargs)
         context = contextvars.copy_context()
-        context.run(waiting.offer, self._executor)
+        context.run(offer, self._executor)
         return await asyncio.create_task(function(*args, **kwargs), context=context)
 
 

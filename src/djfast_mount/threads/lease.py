@@ -215,7 +215,8 @@ class Lease(Claim):
             call.fail(self.pool.timeout_error())
 
     def _let_go(self) -> None:
-        self.pool.streams.leave(self)
+        if self in self.pool.streams.holders:  # Few are streams, and each request passes here.
+            self.pool.streams.leave(self)
         self.context = None  # It holds the context variable that holds the lease.
         self.shared = self.base = self.owner = self.contexts = self.carried = None
 

@@ -56,15 +56,15 @@ class Streams:
         self._wait_timeout = wait_timeout
         self._timeout_error = timeout_error
         self._lock = threading.Lock()
-        self._holders: set[Any] = set()  # guarded by _lock
-        self._ahead: set[Any] = set()  # guarded by _lock; those of _holders that went ahead of the limit
+        self.holders: set[Any] = set()  # guarded by _lock; whether one is among them may be asked without
+        self._ahead: set[Any] = set()  # guarded by _lock; those of holders that went ahead of the limit
         self._displaced: weakref.WeakSet[Any] = weakref.WeakSet()  # guarded by _lock; whose place was taken over
         self._queue: deque[_Turn] = deque()  # guarded by _lock
 
     @property
     def full(self) -> bool:
         """Whether a further stream would have to wait."""
-        return len(self._holders) >= self.limit
+        return len(self.holders) >= self.limit
 
     def awaited_by(self, holder: Holder) -> bool:
         """Whether `holder` waits for its place."""
@@ -73,11 +73,11 @@ class Streams:
 
     def holds(self, holder: Holder) -> bool:
         """Whether `holder` has a place."""
-        return holder in self._holders
+        return holder in self.holders
 
     def must_hurry(self, holder: Holder) -> bool:
         """Whether `holder` is one too many, which may go on only while its client reads."""
-        return holder in self._ahead and len(self._holders) > self.limit
+        return holder in self._ahead and len(self.holders) > self.limit
 
     async def enter(self, holder: Holder) -> None:
         """Waits until `holder` may keep its worker. Once it may, further calls return at once.
@@ -87,7 +87,7 @@ class Streams:
         """
         pinned = holder.pinned and _has_worker(holder)
         with self._lock:
-            if holder in self._holders or self._admit(holder, pinned):
+            if holder in self.holders or self._admit(holder, pinned):
                 return
             turn = _Turn(holder, asyncio.get_running_loop())
             if holder in self._displaced:
@@ -111,16 +111,16 @@ class Streams:
 
     def leave(self, holder: Holder) -> None:
         """Gives the place of `holder`, if it has one, to the next in the queue. Runs on any thread."""
-        if holder not in self._holders:
+        if holder not in self.holders:
             return
         with self._lock:
-            self._holders.discard(holder)
+            self.holders.discard(holder)
             self._ahead.discard(holder)
             while self._queue and not self.full:
                 # One that waits with its worker keeps it from the others: from those that have a place, too.
                 turn = next((turn for turn in self._queue if _has_worker(turn.holder)), self._queue[0])
                 self._queue.remove(turn)
-                self._holders.add(turn.holder)
+                self.holders.add(turn.holder)
                 turn.grant()
 
     async def _granted_with_worker(self, turn: _Turn) -> bool:
@@ -143,14 +143,14 @@ class Streams:
             if turn not in self._queue:
                 return True  # It was granted meanwhile.
             # Who has a worker, and something there, is let go on when it asks: see _admit().
-            idle = next((holder for holder in self._holders if not _has_worker(holder)), None)
+            idle = next((holder for holder in self.holders if not _has_worker(holder)), None)
             if idle is None:
                 return False
-            self._holders.discard(idle)
+            self.holders.discard(idle)
             self._ahead.discard(idle)
             self._displaced.add(idle)
             self._queue.remove(turn)
-            self._holders.add(turn.holder)
+            self.holders.add(turn.holder)
             return True
 
     def _admit(self, holder: Holder, pinned: bool) -> bool:
@@ -158,13 +158,13 @@ class Streams:
         if holder in self._displaced and pinned:
             # It had a place already, and neither waits nor is ended: each of those with a worker can go on.
             self._displaced.discard(holder)
-            most = len(self._holders) + 1
-        ahead = pinned and self.full and len(self._holders) < most
+            most = len(self.holders) + 1
+        ahead = pinned and self.full and len(self.holders) < most
         if ahead:
             self._ahead.add(holder)
         elif self.full or self._queue:
             return False
-        self._holders.add(holder)
+        self.holders.add(holder)
         return True
 
     def _give_up(self, turn: _Turn) -> None:
