@@ -38,6 +38,8 @@ class FilterSetFilters(OwnFilters):
         if own is not None and not issubclass(model, own):
             raise ConfigurationError(f"filters= got {name}, which is of {own.__name__}, for rows of {model.__name__}.")
         for parameter, each in self._filter_set.base_filters.items():
+            # Its order would be lost: the cursor's terms are set afterwards, and a page that goes on in another order
+            # repeats rows.
             if isinstance(each, OrderingFilter):
                 raise ConfigurationError(f"{name}.{parameter} orders rows. Take it out, and use order_by=.")
 
@@ -50,6 +52,8 @@ class FilterSetFilters(OwnFilters):
         found = self._filter_set(data, rows)
         if not found.is_valid():
             raise RequestValidationError(list(_errors(found.errors, sent)))
+        # By key: a FilterSet may join relations to many, call `distinct()` or return a queryset with annotations, which
+        # would multiply or clash with what comes after.
         return rows.filter(pk__in=found.qs.order_by().values("pk"))
 
     def models(self, model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
@@ -59,6 +63,7 @@ class FilterSetFilters(OwnFilters):
 
 def _parameters(filter_set: type[FilterSet]) -> Iterator[tuple[str, tuple[Any, str]]]:
     for name, each in filter_set.base_filters.items():
+        # Filters with several inputs, of ranges say, have one parameter for each, named by their widget.
         suffixes = getattr(each.field.widget, "suffixes", None)
         multiple = isinstance(each.field, forms.MultipleChoiceField | forms.ModelMultipleChoiceField)
         kind: Any = list[str] if multiple else str
@@ -75,6 +80,7 @@ def _errors(errors: Mapping[str, Any], sent: Mapping[str, Any]) -> Iterator[dict
 
 def _reached(model: Any, names: list[str]) -> Iterator[type[Model]]:
     """The models that a lookup leads to."""
+    # A lookup (`__gte`), a transform or a JSON key ends the way: what is behind it is no model.
     for name in names:
         try:
             found = model._meta.get_field(name)

@@ -22,6 +22,7 @@ class FullText(Search):
     """
 
     def __init__(self, *fields: str, config: str | None = None) -> None:
+        # A search vector over a relation to many joins it, and each row comes once for every related row.
         if not fields or any("__" in name for name in fields):
             raise ValueError(f"FullText() got {fields!r}. Name fields of the model itself.")
         self.fields = fields
@@ -29,5 +30,7 @@ class FullText(Search):
         self._config = config
 
     def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
+        # "websearch" is the one kind that takes any text without a syntax error, quotes and minus signs of strangers
+        # included.
         query = SearchQuery(text, search_type="websearch", config=self._config)
         return rows.alias(_vector=self._vector).filter(_vector=query)

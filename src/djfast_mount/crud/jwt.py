@@ -99,6 +99,8 @@ class JWT(HTTPBearer):
         description: str | None = None,
         auto_error: bool = True,
     ) -> None:
+        # FastAPI's own class answers 403 or 401 for a missing header, depending on its version; here it never refuses,
+        # and the scheme decides below.
         super().__init__(bearerFormat="JWT", scheme_name=scheme_name, description=description, auto_error=False)
         _check(key, algorithms, jwks_url)
         self._keys: Any = _KeySet(jwks_url, refresh) if jwks_url else key
@@ -111,9 +113,13 @@ class JWT(HTTPBearer):
     async def __call__(self, request: Request) -> Token | None:  # type: ignore[override]
         credentials = await super().__call__(request)
         if credentials is None:
+            # A header of another kind (`Basic ...`) was meant to authenticate: to serve it as nobody would hide a
+            # client's mistake.
             if self._demands or "authorization" in request.headers:
                 raise _refused()
             return None
+        # A middleware may have made a Bearer header of a cookie, which a foreign page can have sent: then the call
+        # needs the CSRF check after all.
         await check_sender(request, ("Authorization",))
         if isinstance(self._keys, _KeySet):
             # It may have to be fetched.
@@ -126,15 +132,21 @@ class JWT(HTTPBearer):
             claims = jwt.decode(
                 text,
                 self._key(text),
+                # RFC 8725, section 3.1: the header of a token must not choose how it is verified.
                 algorithms=self._algorithms,
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=self._leeway,
+                # PyJWT accepts a token without `exp`, and one with an `aud` that nobody asks about is an error of its
+                # own unless it is told not to look.
                 options={"require": ["exp"], "verify_aud": self._audience is not None},
             )
+        # Tokens are strangers' input, and not every fault in their base64, JSON or key comes as an error of PyJWT's
+        # own.
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             logger.info("A token was refused: %s", error)
             raise _refused("invalid_token") from error
+        # `scope` is RFC 8693's; `scp` is what Microsoft's and Okta's issuers write.
         return Token(claims, _scopes(claims.get("scope", claims.get("scp", ""))))
 
     def _key(self, text: str) -> Any:
@@ -152,6 +164,8 @@ class _KeySet:
     """An issuer's keys (RFC 7517), which it may exchange at any time."""
 
     def __init__(self, url: str, refresh: float) -> None:
+        # Its own caches are off: with them it fetches the set again for every unknown `kid`, which an anonymous client
+        # can make up.
         self._client = jwt.PyJWKClient(url, cache_keys=False, cache_jwk_set=False, timeout=5)
         self._refresh = refresh
         self._lock = threading.Lock()
@@ -178,6 +192,7 @@ def _check(key: Any, algorithms: Sequence[str], jwks_url: str | None) -> None:
     for name in algorithms:
         if name == "none" or name not in known:
             raise ConfigurationError(f"JWT() got the algorithm {name!r}, which signs nothing or is not known to PyJWT.")
+    # Algorithm confusion (RFC 8725, section 2.1; CVE-2015-9235): an HS256 token that is "signed" with the public key.
     if len({name in _SYMMETRIC for name in algorithms}) > 1:
         raise ConfigurationError(
             f"JWT() got algorithms={list(algorithms)!r}: with secrets and public keys together, a public key could be "

@@ -27,6 +27,7 @@ class Registry:
 
     def register(self, router: R) -> R:
         """Returns `router`, which is included from now on. Raises: ConfigurationError, for a prefix that is taken."""
+        # FastAPI would serve the first and show both in OpenAPI.
         known = self._routers.get(router.prefix)
         if known is not None:
             raise ConfigurationError(

@@ -106,6 +106,7 @@ class ModelRouter(APIRouter):
                 raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(HOOKS)}.")
             setattr(self, name, function)
         inherited: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN}
+        # The one hook that runs after all routers are included and before the first call.
         inherited["lifespan"] = self._lifespan(inherited.get("lifespan"))
         super().__init__(prefix=prefix, **inherited)
         self._place_below(None)
@@ -166,6 +167,7 @@ class ModelRouter(APIRouter):
                 return
             methods = set(options.get("methods") or ["GET"])
             if "GET" in methods:
+                # Each GET of ours has a HEAD beside it, which would go on to answer for the route that was replaced.
                 methods.add("HEAD")
             self._drop(lambda route: _is_at(route, self.prefix + path, methods))
             options = {
@@ -175,6 +177,7 @@ class ModelRouter(APIRouter):
         super().add_api_route(path, endpoint, **options)
         self._made.append(self._routes[-1])
         # Fixed paths before those with a parameter, whenever they were added: /companies/export is no company.
+        # `sort()` is stable: routes of one kind stay in the order in which they were written.
         self._routes.sort(key=_place)
 
     # How it is put together ------------------------------------------------------------------------------------------
@@ -185,6 +188,8 @@ class ModelRouter(APIRouter):
         Args:
             permissions: Whether a router above asks for Django's permissions.
         """
+        # Permissions are asked for each model, so that a parent's filter over a child would answer without the child's
+        # being asked.
         permissions = permissions or bool(self._options.get("permissions"))
         children = [
             (child.schema, child._options.get("parent"), child.exposure())
@@ -217,6 +222,7 @@ class ModelRouter(APIRouter):
                 self.schema, self._options, shown, make_bodies, _Hooks(self), self.prefix, parent
             )
         except ConfigurationError as error:
+            # A project has dozens of routers, and the traceback of a declaration ends in the library.
             raise ConfigurationError(f"{label_of(self.schema, self.prefix)}: {error}") from error
         self._is_built = False
         for child in self._children:
@@ -231,6 +237,8 @@ class ModelRouter(APIRouter):
 
     def _build(self) -> None:
         self._drop(lambda route: True)
+        # The router's own routes first, then those written by hand: one of the same path replaces it, whichever was
+        # declared first.
         written, self._written = self._written, []
         self._add_routes()
         for path, endpoint, options in written:
@@ -282,6 +290,7 @@ class ModelRouter(APIRouter):
             check_rules(self.resource.root())
             if self.resource.parent is None:
                 warn_of_open(self.resource, self._guarded())
+            # Without a lifespan of the project's own there is no state to merge.
             if own is None:
                 yield
                 return
@@ -299,6 +308,8 @@ class _Hooks:
 
     def __getattr__(self, name: str) -> Any:
         hook = getattr(self._router, name)
+        # On the server's loop, while this thread waits: transactions are bound to the thread, so the write itself
+        # cannot be a coroutine.
         return async_to_sync(hook) if inspect.iscoroutinefunction(hook) else hook
 
 

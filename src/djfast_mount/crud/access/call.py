@@ -47,6 +47,8 @@ class Call:
         Args:
             gone: Whether rows that count as deleted are among them.
         """
+        # The hook comes first and the rules after it: a project that overrides `queryset()` can narrow what callers
+        # see, and cannot widen it by mistake.
         rows = self.visibility.rows(self.resource.model, self.resource.hooks.queryset(self), gone=gone)
         return rows.filter(**{self.resource.parent_key.name: self.parent}) if self.parent is not None else rows
 
@@ -61,6 +63,8 @@ class Call:
 
     def written(self) -> QuerySet[Any]:
         """Every row that the caller may see, deleted ones and those of other parents too: for what was written."""
+        # A change may have moved the row below another parent, or marked it as deleted. The caller wrote it, and is
+        # shown what became of it; what it may not see afterwards `check_visible()` has refused by then.
         return self.visibility.rows(self.resource.model, self.resource.hooks.queryset(self), gone=True)
 
     def json_of(self, row: Model) -> bytes:
@@ -68,12 +72,15 @@ class Call:
         items = self.items(self.written().filter(pk=row.pk))
         if not items:
             raise not_found()
+        # Pydantic's text is sent as it is. The ETag is made of these bytes, so a second serialization could make
+        # another tag of the same row.
         body: str = items[0].model_dump_json(by_alias=True)
         return body.encode()
 
 
 def not_found() -> HTTPException:
     """What is said of a row that is not there, and of one that may not be seen."""
+    # The same words in both cases: 403, or a name in the text, would tell that a hidden row exists.
     return HTTPException(404, "Not Found")
 
 

@@ -38,6 +38,8 @@ class CallOf:
         self.__signature__ = inspect.Signature(list(self._parameters()))
 
     def __eq__(self, other: object) -> bool:
+        # FastAPI caches a dependency by equality within one request. Without this a route that asks for its row, and is
+        # guarded by `allowing()` besides, would ask who calls and look up the parents twice.
         return isinstance(other, CallOf) and self.resource is other.resource and self._action == other._action
 
     def __hash__(self) -> int:
@@ -46,15 +48,21 @@ class CallOf:
     def __call__(self, request: Request, access: Any = None, **values: Any) -> Call:
         resource, action = self.resource, self._action
         root = resource.root()
+        # Not when the router is made: related rules may be of routers that are included later. The lifespan looks too,
+        # but a server may run without one (`--lifespan off`), and then this is the only look.
         if not root.sound:
             check_rules(root)
             root.sound = True
         if resource.caller is not None:
             check_scopes(access, resource.scopes.of(action))
+        # The other actions have a row: a backend with permissions for single objects is asked about it in
+        # `check_row_permission()`.
         if resource.permissions is not None and action in ("list", "aggregate", "create"):
             check_permission(access, resource.permission(action))
         call = Call(resource, action, request, access, self._visibility(values), (), values.get("server_values") or {})
         for parent in resource.parents():
+            # With the visibility of this call: the rules of a parent were asked once already, in the parameters, and
+            # each may cost a query.
             above = Call(parent, "read", request, access, call.visibility, call.parents)
             row = above.find({key.parameter: values[key.parameter] for key in parent.keys})
             call.parents = (*call.parents, row)
@@ -64,10 +72,14 @@ class CallOf:
         visibility = Visibility()
         for number, (model, _) in enumerate(self._rules):
             visibility.add(model, _condition(values[f"rows_{number}"]))
+        # The whole tree, and not the way to this resource alone: a filter, a body or a count may name rows of a
+        # sibling.
         for resource in self.resource.root().walk():
             if resource.deletion.gone:
                 visibility.add_gone(resource.model, resource.deletion.gone)
             if resource.parent is not None and visibility.restricts(resource.parent.model):
+                # A child whose parent is hidden is hidden by any other way that leads to it, too: by a filter, a nested
+                # list or a key in a body. The default ordering would be sorted in the subquery for nothing.
                 parents = visibility.rows(resource.parent.model).order_by().values("pk")
                 visibility.add_below(resource.model, Q((f"{resource.parent_key.name}__in", parents)))
         return visibility
@@ -79,6 +91,8 @@ class CallOf:
         if resource.caller is not None:
             yield inspect.Parameter("access", keyword, annotation=Annotated[Any, Depends(resource.caller)])
         for number, (_, rule) in enumerate(self._rules):
+            # A parameter of its own for each rule, so that FastAPI resolves, caches and overrides
+            # (`dependency_overrides`) rules as any other dependency.
             dependency = Depends(handed(rule, resource.caller))
             yield inspect.Parameter(f"rows_{number}", keyword, annotation=Annotated[Any, dependency])
         if self._action == "create" and resource.server_values is not None:
@@ -95,6 +109,7 @@ def _rules(resource: Resource) -> list[tuple[type[Model], Callable[..., Any]]]:
 
 
 def _condition(rule: Any) -> Q:
+    # None, which a function without a `return` gives, must not mean "every row".
     if not isinstance(rule, Q):
         raise ConfigurationError(f"rows= returned {rule!r}. Return a Q: Q() for every row, Q(pk__in=[]) for none.")
     return rule

@@ -37,12 +37,15 @@ def check_callers(resource: Resource) -> None:
                 f"{resource.label}: the function of {what}, {_called(rule)}, has the parameter access, and the router "
                 f"has no security=. Anybody could send it. {_REMEDY}, or to a router above."
             )
+        # At every depth: FastAPI reads a parameter that names no dependency from the query, so `?access=...` would
+        # choose the caller for a rule three levels down.
         for each in _below(rule):
             if _plain(each) is not None:
                 raise ConfigurationError(
                     f"{resource.label}: {_called(each)}, a dependency of {what}, has the parameter access, which would "
                     "be read from the request. Say where it comes from, as in access: Annotated[Any, Depends(...)]."
                 )
+    # Without a caller nobody asks for scopes: the routes would read as closed and be open. So the start is refused.
     if resource.caller is not None:
         return
     if resource.permissions is not None:
@@ -63,6 +66,7 @@ def warn_of_open(root: Resource, guarded: Callable[[Resource], bool]) -> None:
     Args:
         guarded: Whether something else, a dependency of the router, is asked before its endpoints.
     """
+    # A warning, not an error: a gateway or an including router may check the caller, which cannot be seen from here.
     for each in [] if settings.DEBUG else root.walk():
         if each.caller is None and (each.bodies or each.deletes) and not guarded(each):
             logger.warning(
@@ -91,6 +95,8 @@ def _parameters(dependency: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _plain(dependency: Callable[..., Any]) -> inspect.Parameter | None:
     """The parameter ``access`` of `dependency` that says not itself which dependency it comes from."""
+    # By the names alone first: annotations may name what only FastAPI can resolve, and most rules do not ask for the
+    # caller.
     if "access" not in inspect.signature(dependency).parameters:
         return None
     [found] = [each for each in _parameters(dependency) if each.name == "access"]
@@ -157,6 +163,8 @@ class _Handed:
         self.__signature__ = signature
 
     def __eq__(self, other: object) -> bool:
+        # `dependency_overrides` is a dict that FastAPI asks with this object. A test that overrides the rule it has
+        # written must find it.
         return other is self._dependency or (isinstance(other, _Handed) and other._dependency is self._dependency)
 
     def __hash__(self) -> int:

@@ -38,6 +38,8 @@ def check_named(bodies: Sequence[tuple[Place, BaseModel]], visibility: Visibilit
                 wanted.setdefault(named[:2], []).append(named)
     errors = []
     for (model, column), found in wanted.items():
+        # One query for a column, however many rows a body names: a bulk request may hold a thousand, and one query for
+        # each would be an N+1 that any client could cause.
         rows = visibility.rows(model).filter(**{f"{column}__in": {value for _, _, value, _, _ in found}})
         known = set(rows.values_list(column, flat=True))
         errors += [_refused(named) for named in found if named[2] not in known]
@@ -59,6 +61,8 @@ def keep_hidden(row: Model, body: BaseModel, visibility: Visibility) -> BaseMode
         model = slot.field.related_model
         if slot.kind == "keys":
             linked = getattr(row, slot.target).using(row._state.db)
+            # Django's `set()` unlinks whatever the list lacks. A client that cannot see a link would cut it by sending
+            # back the list that it was shown.
             kept[name] = [
                 *value,
                 *linked.exclude(pk__in=visibility.rows(model).values("pk")).values_list("pk", flat=True),
@@ -71,6 +75,8 @@ def keep_hidden(row: Model, body: BaseModel, visibility: Visibility) -> BaseMode
 def _check_list(row: Model, slot: Slot, visibility: Visibility) -> None:
     back = slot.field.field.name if not is_forward(slot.field) else slot.field.related_query_name()
     for lookup, model in _below(slot.nested, back, slot.field.related_model):
+        # The base manager: a default manager that leaves rows out would leave out the very rows that must not be
+        # deleted unseen.
         hidden = model._base_manager.filter(**{lookup: row}).exclude(pk__in=visibility.rows(model).values("pk"))
         if visibility.restricts(model) and hidden.exists():
             told = f"{slot.key} has rows that are not shown: change the others one by one, at their own paths."
@@ -87,6 +93,8 @@ def _below(schema: Any, lookup: str, model: type[Model]) -> Iterator[tuple[str, 
 
 def check_visible(row: Model, visibility: Visibility) -> None:
     """Raises HTTPException 403 where a write has moved `row` out of the rows that the caller may see."""
+    # Asked of the database after the write, in its transaction: a trigger, a generated column or `save()` may have
+    # changed what the rule reads. The error rolls the write back.
     if not visibility.rows(type(row), gone=True).filter(pk=row.pk).exists():
         raise HTTPException(403, "Forbidden: you may not write a row that you could not see.")
 
@@ -96,6 +104,8 @@ def check_rules(root: Resource) -> None:
 
     It says nothing where there are no rules at all: every row may be seen then.
     """
+    # Rules are all or nothing in a tree: once one model has a rule, a body that names rows of a model without one is an
+    # open way around it.
     ruled = {model for resource in root.walk() for model in resource.rows}
     if not ruled:
         return
@@ -115,6 +125,8 @@ def check_rules(root: Resource) -> None:
 def _check_filters(root: Resource, ruled: set[type[Model]]) -> None:
     for resource in root.walk():
         own = resource.filters.own
+        # The queries of a FilterSet are its own: no rule can be put inside of them, so a filter over a ruled model
+        # could find out what is in hidden rows.
         for name, model in own.models(resource.model) if own is not None else ():
             if any(issubclass(model, each) for each in ruled):
                 raise ConfigurationError(
@@ -176,6 +188,8 @@ def _named_by(slot: Slot, value: Any, place: Place) -> Iterator[Named]:
 def _refused(named: Named) -> dict[str, Any]:
     model, _, value, place, field = named
     if is_forward(field) and not field.many_to_many:
+        # Django's own words for a key that is not there, translated. Words of ours would tell a hidden row from a
+        # missing one.
         told = field.error_messages["invalid"] % {
             "model": model._meta.verbose_name,
             "pk": value,

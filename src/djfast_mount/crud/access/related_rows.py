@@ -18,6 +18,8 @@ def visible_relations(shape: Shape, visibility: Visibility, path: str = "") -> l
     for member in shape.relations():
         model = member.field.related_model
         name = f"{path}{member.source}"
+        # Not `restricts()`: rows that are hidden only because the row above is hidden need no query of their own here,
+        # for the row above is shown.
         if visibility.hides(model):
             found.append(Prefetch(name, queryset=visibility.rows(model)))
         if member.shape is not None:

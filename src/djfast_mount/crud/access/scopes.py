@@ -39,6 +39,7 @@ class Access(Protocol):
     `djfast_mount.crud.jwt.JWT` and `djfast_mount.tokens` return objects that have it.
     """
 
+    # A protocol, so that any object of a project's own will do, and no class of ours has to be subclassed.
     def has_scope(self, scope: str) -> bool:
         """Whether the caller may do what `scope` stands for."""
         ...
@@ -57,6 +58,7 @@ class ActionScopes:
     create: Sequence[str] = ()
     update: Sequence[str] = ()
     delete: Sequence[str] = ()
+    # None and an empty list differ: None takes the scopes of `read` over, an empty list asks for none.
     list: Sequence[str] | None = None
     aggregate: Sequence[str] | None = None
     replace: Sequence[str] | None = None
@@ -88,6 +90,8 @@ def has_scope(access: Any, scope: str) -> bool:
 
     Runs on the request thread. Raises: ConfigurationError, when it can tell neither.
     """
+    # Before `has_perm`: an object may have both, as a token that carries its user does. Its scopes are narrower than
+    # the user's permissions.
     if isinstance(access, Access):
         return access.has_scope(scope)
     if hasattr(access, "has_perm"):
@@ -100,6 +104,7 @@ def has_scope(access: Any, scope: str) -> bool:
 
 def check_scopes(access: Any, scopes: Sequence[str]) -> None:
     """Raises HTTPException 403 where `access` has none of the `scopes`. Runs on the request thread."""
+    # RFC 6750, section 3.1: the challenge names the scopes that would do.
     if scopes and not any(has_scope(access, scope) for scope in scopes):
         raise HTTPException(
             403, "Forbidden", {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'}
@@ -116,6 +121,8 @@ def has_permission(user: Any, permission: str, row: Any = None) -> bool:
             f'security= returned a {type(user).__qualname__}, which has no has_perm(), and permissions="django" asks '
             "for it. Return a user of Django's, as security=CurrentUser does, or use scopes=."
         )
+    # Django's ModelBackend says no to every question about an object, so the general question is asked first; backends
+    # for objects answer the second one.
     return bool(user.has_perm(permission) or (row is not None and user.has_perm(permission, row)))
 
 
@@ -138,6 +145,7 @@ def caller_of(security: Any) -> Callable[..., Any]:
 
     def caller(access: Any) -> Any:
         # AnonymousUser is nobody too.
+        # Only `False` itself: an object of a project's own may lack the attribute, or have a method of that name.
         if access is None or getattr(access, "is_authenticated", True) is False:
             raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
         return access
@@ -152,6 +160,7 @@ def _dependency(security: Any) -> DependsMarker:
         markers = [item for item in get_args(security)[1:] if isinstance(item, DependsMarker)]
         if markers:
             return markers[-1]
+    # FastAPI exports `Depends` as a function and keeps the class in fastapi.params.
     if isinstance(security, DependsMarker):
         return security
     if callable(security):

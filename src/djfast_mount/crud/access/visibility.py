@@ -34,6 +34,7 @@ class Visibility:
 
     def add(self, model: type[Model], rule: Q) -> None:
         """Has rows of `model` pass `rule` too. A proxy and a child of a model keep the model's rules."""
+        # Never in place: `Q` objects of rules may be module constants that all calls share.
         self._rules[model] = self._rules.get(model, Q()) & rule
 
     def add_below(self, model: type[Model], rule: Q) -> None:
@@ -46,6 +47,8 @@ class Visibility:
 
     def restricts(self, model: type[Model]) -> bool:
         """Whether some rows of `model` may not be seen."""
+        # Two questions, as the second one decides whether a prefetch needs a query: below a row that is visible, rows
+        # hidden by their parent alone cannot be met.
         return self.hides(model) or bool(_for(self._below, model))
 
     def hides(self, model: type[Model]) -> bool:
@@ -59,6 +62,8 @@ class Visibility:
             rows: The rows that are asked; None for those of the model's default manager.
             gone: Whether those that count as deleted are among them.
         """
+        # The default manager is what Django shows of a model in the admin and over reverse relations; a project that
+        # hides rows there hides them here.
         found: QuerySet[Any] = model._default_manager.using(self.using).all() if rows is None else rows
         for rule in [*_for(self._rules, model), *_for(self._below, model)]:
             found = narrowed(found, rule)
@@ -69,6 +74,8 @@ class Visibility:
     def behind(self, model: type[Model], name: str, condition: Q | None = None) -> Exists:
         """A condition for rows of `model`: some row that the relation `name` leads to is visible, and passes
         `condition`."""
+        # EXISTS instead of a join: a join over a relation to many repeats rows, and DISTINCT rules out
+        # `select_for_update()` on PostgreSQL.
         return Exists(self.related(model, name, condition))
 
     def related(self, model: type[Model], name: str, condition: Q | None = None) -> QuerySet[Any]:
@@ -84,6 +91,7 @@ class Visibility:
             return rows.filter(**_joined(found))
         near, far, through = _between(found)
         between = through._base_manager.using(self.using).filter(**{near: OuterRef("pk")})
+        # Without either, the table between is enough, and the far table is not touched.
         if condition or self.restricts(found.related_model):
             between = between.filter(**{f"{far}__in": rows})
         return between
@@ -97,6 +105,7 @@ class Visibility:
 
 
 def _for(rules: Mapping[type[Model], Q], model: type[Model]) -> list[Q]:
+    # `issubclass`, since a proxy or a child of multi-table inheritance is another way to the same row.
     return [rule for base, rule in rules.items() if rule and issubclass(model, base)]
 
 
@@ -118,6 +127,8 @@ def narrowed(rows: QuerySet[Any], rule: Q) -> QuerySet[Any]:
     """Returns `rows` that pass `rule`, none of them twice."""
     if not rule:
         return rows
+    # A rule that joins would repeat rows in lists and miscount totals. A subquery by key does neither, and costs only
+    # where it is needed.
     if leads_to_many(rows.model, rule):
         passing = rows.model._base_manager.using(rows.db).filter(rule).values("pk")
         return rows.filter(pk__in=passing)

@@ -27,6 +27,8 @@ class Exposure:
     fields: Mapping[str, models.Field[Any, Any]]
     related: Mapping[str, Exposure] = field(default_factory=dict)
 
+    # Models often point at one another: without an end the parameters of a resource would be endless. Their number
+    # grows with each further relation.
     def walk(self, most: int = 3) -> Iterator[tuple[tuple[str, ...], Exposure]]:
         """What is shown of each model that can be reached over at most so many relations, and the way to it."""
         yield (), self
@@ -41,6 +43,8 @@ class Exposure:
 
 def relation(model: type[models.Model], name: str) -> Any:
     """Returns the relation `name` of `model`: a field, or the other side of one by its accessor's name."""
+    # Schemas name the other side of a relation by its accessor (`department_set`), queries by its query name
+    # (`department`). Both lead here.
     for found in model._meta.get_fields(include_hidden=False):
         if found.is_relation and name in (found.name, getattr(found, "get_accessor_name", lambda: None)()):
             return found

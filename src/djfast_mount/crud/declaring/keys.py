@@ -40,6 +40,8 @@ def singular_of(model: type[Model], parent: str | None = None) -> str:
 
 
 def _snake(name: str) -> str:
+    # The names become parameters of paths and parts of operation ids, so generators of clients see them: they must not
+    # change with the version.
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
@@ -79,6 +81,8 @@ def _path_type(found: Any) -> Any:
         # What no column can hold is no row: 422, not an error of the database's.
         return Annotated[int, Path(), Field(ge=-(2**63), le=2**63 - 1)]
     if kind is str:
+        # A NUL is an error of PostgreSQL's driver, and a text that is longer than the column names no row: 422 without
+        # asking the database.
         length = found.max_length if kind_of(found) in ("text", "choice") else None
         return Annotated[str, Path(), Field(min_length=1, max_length=length or 255, pattern=r"^[^\x00]*$")]
     return Annotated[kind, Path()]
@@ -92,6 +96,7 @@ def foreign_key(model: type[Model], parent: type[Model], name: str | None) -> An
     found = [
         item
         for item in model._meta.concrete_fields
+        # A foreign key to a base of the parent leads to it as well (multi-table inheritance).
         if isinstance(item, models.ForeignKey) and issubclass(parent, item.related_model)
     ]
     names = [item.name for item in found]

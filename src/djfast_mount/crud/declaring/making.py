@@ -36,6 +36,8 @@ def check_creation(resource: Resource, options: RouterOptions) -> None:
     model, read_only = resource.model, set(declared(resource.schema).options.read_only)
     if options.get("create") is not True or options.get("server_values") is not None:
         return
+    # Their code could set the field, and nobody can tell from outside: a false alarm would refuse the start of a
+    # project that works.
     if model.save is not Model.save or pre_save.has_listeners(model):
         return
     if not resource.form and (files := needed_files(resource.schema)):
@@ -58,6 +60,7 @@ def _must_be_set(field: Any) -> bool:
     sets_itself = field.primary_key or field.generated or getattr(field, "auto_now", False)
     if sets_itself or getattr(field, "auto_now_add", False) or field.db_default is not NOT_PROVIDED:
         return False
+    # A field class of a project's own may fill itself in `pre_save()`, as `auto_now` does.
     own = type(field).pre_save.__module__.startswith("django.db.models.")
     return bool(own and not field.null and field.get_default() is None)
 
@@ -96,6 +99,7 @@ def resource_of(
     name = options.get("name") or singular_of(model, parent.name if parent is not None else None)
     deletion = _deletion(options.get("delete", False), model)
     search = _search(options.get("search", ()), schema)
+    # The tenant is decided by the rules, and the parent by the path: as filters they could only contradict them.
     skip = {"tenant_id"} if parent_key is None else {"tenant_id", parent_key.name, parent_key.attname}
     own_rows = options.get("rows")
     security = options.get("security")
@@ -116,6 +120,7 @@ def resource_of(
         hooks=hooks,
         rows={**options.get("related_rows", {}), **({} if own_rows is None else {model: own_rows})},
         server_values=options.get("server_values"),
+        # Children take the caller over: a child that forgot `security=` must not be an open door below a closed one.
         caller=caller_of(security) if security is not None else (parent.caller if parent is not None else None),
         scopes=_scopes(options.get("scopes"), parent),
         takes_scopes_over=parent is not None and options.get("scopes") is None,
@@ -149,6 +154,7 @@ def _search(given: Sequence[str] | Search, schema: Any) -> Search | None:
     search.check(declared(schema).model)
     masked = masked_fields(schema)
     for name in search.fields:
+        # A search that finds a row by a hidden field tells its content one letter at a time.
         if name in masked or any(name.startswith(f"{each}__") for each in masked):
             raise ConfigurationError(
                 f"search= names {name!r}, which {schema.__name__} shows to some callers alone: a search would tell "

@@ -76,6 +76,8 @@ def check_options(schema: Any, options: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"ModelRouter() got {schema!r}. Give a schema of a model: class CompanySchema(ModelSchema[Company])."
         )
+    # `**options: Unpack[RouterOptions]` is checked by type checkers alone. A misspelt `securty=` must not be an open
+    # router at run time.
     known = RouterOptions.__annotations__
     for name in options:
         if name not in known:
@@ -90,6 +92,7 @@ def check_place(schema: Any, prefix: Any, children: Any, router: type) -> None:
         raise ConfigurationError(
             f'{label}: prefix= must begin with "/", and not end with it. Write a path, as in prefix="/companies".'
         )
+    # The commonest mistake is one child without its list.
     wrong = [children] if isinstance(children, router) or not isinstance(children, Iterable) else children
     for child in wrong:
         if wrong is not children or not isinstance(child, router):

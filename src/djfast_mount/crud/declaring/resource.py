@@ -95,6 +95,7 @@ class Resource:
 
     def permission(self, action: Action) -> str:
         """Django's permission for `action`."""
+        # The four permissions that Django makes for each model; "view" exists since Django 2.1.
         verb = {"create": "add", "update": "change", "replace": "change", "delete": "delete"}.get(action, "view")
         return f"{self.model._meta.app_label}.{verb}_{self.model._meta.model_name}"
 

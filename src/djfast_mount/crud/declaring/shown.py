@@ -28,9 +28,11 @@ def _of_shape(shape: Shape) -> Exposure:
     fields: dict[str, models.Field[Any, Any]] = {}
     related: dict[str, Exposure] = {}
     for member in shape.members:
+        # Left out for all callers, those with the scope too: parameters are one list for everybody, and are in OpenAPI.
         if orm_of(shape.schema.model_fields[member.name]).read_scopes:
             continue
         found = member.field
+        # Callers who are shown a related object may ask for the rows that have it.
         if member.kind == "column" or (member.kind == "one" and is_forward(found)):
             fields[member.key] = found
         if member.shape is not None:

@@ -22,6 +22,7 @@ from djfast_mount.crud.query.terms import Term
 __all__ = ["InvalidCursor", "Place", "after", "fingerprint", "read", "written"]
 
 VERSION = 1
+# A salt of its own: a text that the site signs elsewhere, a password reset say, is no cursor.
 _SALT = "djfast_mount.crud.cursor"
 
 
@@ -39,7 +40,10 @@ class Place(NamedTuple):
 def fingerprint(terms: Iterable[Term], asked: Iterable[tuple[str, str]], where: str) -> str:
     """Returns what binds a cursor to its list: the order, the filters, and the path that the list is at."""
     order = [f"{'-' if term.descending else ''}{term.name}" for term in terms]
+    # Sorted, as the same filters in another order are the same list. The path is among them: a cursor of one parent's
+    # children must not go on in those of another.
     told = repr((order, sorted(asked), where))
+    # Raw bytes in a query come as lone surrogates, which UTF-8 refuses: that would be a 500 for a stranger's URL.
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -60,6 +64,7 @@ def read(text: str, terms: Sequence[Term], bound_to: str) -> Place:
     """
     try:
         version, owner, backward, raw = signing.loads(text, salt=_SALT)
+    # A text that is signed may still be of another shape, if SECRET_KEY is shared with another project.
     except (signing.BadSignature, ValueError, TypeError) as error:
         raise InvalidCursor("The cursor was not made by this site.") from error
     if version != VERSION:
@@ -88,7 +93,9 @@ def after(terms: Sequence[Term], values: Sequence[Any]) -> Q:
         if behind is not None:
             condition = condition | (equal & behind) if behind_any else equal & behind
             behind_any = True
+        # `column = NULL` is never true in SQL.
         equal &= Q((f"{term.alias}__isnull", True)) if value is None else Q((term.alias, value))
+    # An empty Q passes every row: behind the last place the whole list would begin again.
     return condition if behind_any else Q(pk__in=[])
 
 

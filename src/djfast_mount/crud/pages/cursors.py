@@ -21,6 +21,7 @@ class Cursor(Paging):
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
         told = "Where to go on: what `next` of another page was."
+        # Servers and proxies accept about 8 kB of request line. What is longer was never made here.
         text = Annotated[str, Field(max_length=8000)]
         return {**super().fields(), "cursor": (text, {"description": told})}
 
@@ -36,6 +37,8 @@ class Cursor(Paging):
         shown = read(ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms))
         places = [Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))]
         before, following = (written(place, asked.terms, bound_to) for place in places)
+        # The page was reached from a row: there is something on the side that the client came from, and only the other
+        # side is asked.
         has_next, has_previous = (True, more) if backward else (more, place is not None)
         links = _cursors(prev=before if has_previous else None, next=following if has_next else None)
         return Part(shown, following if has_next else None, {"first": {}, **links})
@@ -49,6 +52,7 @@ def _keys(
     terms = [term.turned() for term in order] if backward else order
     if place is not None:
         rows = rows.filter(after(terms, place.values))
+    # One more than is shown, which costs less than a count and tells whether there is another page.
     found = list(ordered(rows, terms).values_list("pk", *(F(term.alias) for term in terms))[: limit + 1])
     shown = found[:limit]
     return shown[::-1] if backward else shown, len(found) > limit

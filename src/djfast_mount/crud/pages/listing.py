@@ -32,6 +32,7 @@ class Listing:
     def rows(self) -> QuerySet[Any]:
         """Returns every row that the caller may see and asked for, in no order."""
         call, resource = self.call, self.call.resource
+        # A client that filters by the mark itself asks for deleted rows. It would find nothing otherwise.
         gone = any(self.values.get(name) is not None for name in _names(resource.deletion.fields))
         rows = call.rows(gone=gone).filter(condition_of(resource.filters, self.values, call.visibility))
         if resource.filters.own is not None:
@@ -50,6 +51,7 @@ class Listing:
         part = self.part()
         prefer = self.call.request.headers.get("prefer", "").replace(" ", "")
         counted = self.values.get("total") or "count=exact" in prefer
+        # Only on demand: PostgreSQL counts by reading every row that passes.
         total = self.rows().count() if counted else None
         page = Page[self.call.resource.schema](items=part.items, next=part.next, total=total)  # type: ignore[name-defined]
         headers = {"Link": linked(part, self._asked(), self.call.request.url.path)}

@@ -89,6 +89,7 @@ class LimitOffset(Paging):
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
         told = "How many items are left out before the page."
+        # Far below what any database takes, since `limit` is added to it.
         offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
         return {**super().fields(), "offset": (offset, {"default": 0, "description": told})}
 
@@ -119,6 +120,7 @@ class PageNumber(Paging):
 
 def linked(part: Part, asked: Asked, url: str) -> str:
     """Returns the header ``Link`` of a page (RFC 8288), for a list at `url`."""
+    # The links keep the filters and the order, as a client that follows them expects to stay in the same list.
     kept = [(name, value) for name, value in asked.query if name not in NO_PLACE]
     links = []
     for name, parameters in part.links.items():

@@ -36,6 +36,8 @@ def condition_of(filters: Filters, values: Mapping[str, Any], visibility: Visibi
     model = filters.exposure.model
     condition = _joined(model, [(parameter, value) for parameter, value, opposite in asked if not opposite], visibility)
     for parameter, value, opposite in asked:
+        # Each opposite by itself: `!a__x=1&!a__y=2` leaves out rows with either, where one EXISTS for both would leave
+        # out only those that have both in one related row.
         if opposite:
             condition &= ~_joined(model, [(parameter, value)], visibility)
     return condition
@@ -58,6 +60,7 @@ def _conditions(model: Any, asked: list[tuple[Parameter, tuple[str, ...], Any]],
             condition &= Q((parameter.lookup, value))
     for name, further in below.items():
         inner = _conditions(relation(model, name).related_model, further, visibility)
+        # Through `behind()`, so that a filter finds nothing by a related row that the caller may not see.
         condition &= Q(visibility.behind(model, name, inner))
     return condition
 
@@ -69,4 +72,5 @@ def _comparison(model: Any, parameter: Parameter, value: Any, visibility: Visibi
     if parameter.measured is None:
         return comparison
     # A sum over no rows is null, of which the opposite would be null too.
+    # Null is neither true nor false: NOT of it would leave the row out of both the filter and its opposite.
     return Coalesce(comparison, Value(False), output_field=BooleanField())

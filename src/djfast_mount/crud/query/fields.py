@@ -50,6 +50,7 @@ _KINDS: tuple[tuple[type[AnyField], FieldKind], ...] = (
     (models.TextField, "text"),
     (models.GenericIPAddressField, "text"),
 )
+# SQLite's driver raises OverflowError for a larger number, which would be a 500.
 _LARGEST = 2**63 - 1
 # SQLite keeps durations in microseconds, of 64 bits.
 _LONGEST = datetime.timedelta(days=10**8)
@@ -69,6 +70,7 @@ def stored(field: Any) -> AnyField:
 def kind_of(field: Any) -> FieldKind | None:
     """Returns how values of `field` are compared; None where they cannot be, as those of files and of JSON."""
     field = stored(field)
+    # JSON has no order that all databases share, and the names of files are a matter of the storage.
     if isinstance(field, models.FileField | models.BinaryField | models.JSONField):
         return None
     if field.choices:
@@ -80,6 +82,8 @@ def value_type(field: Any) -> Any:
     """Returns the type of one value of `field` in a URL, for a field that `kind_of` knows."""
     field = stored(field)
     if field.choices:
+        # Choices that are made by a function may change: only what is known at the start is offered, and the check is
+        # by value.
         return _one_of([value for value, _ in field.flatchoices if value not in (None, "")], _plain(field))
     return _plain(field)
 
@@ -94,6 +98,8 @@ def stored_type(field: Any) -> Any:
 
 def _plain(field: AnyField) -> Any:
     if isinstance(field, models.DecimalField):
+        # Django raises an error for a decimal of more digits than the column has, in `get_db_prep_value()`
+        # (decimal.InvalidOperation).
         digits: dict[str, Any] = {"max_digits": field.max_digits, "decimal_places": field.decimal_places}
         return Annotated[decimal.Decimal, Field(**digits)]
     return _TYPES[_plain_kind(field)]
@@ -112,6 +118,7 @@ def _without_nul(value: str) -> str:
 def _in_zone(value: datetime.datetime) -> datetime.datetime:
     """The moment as the database is asked for it; one without a zone is in the current one."""
     try:
+        # Tried first: year 1 or 9999 with an offset overflows only when it is converted, deep in the driver.
         value.astimezone(datetime.UTC)
         if timezone.is_aware(value) == settings.USE_TZ:
             return value

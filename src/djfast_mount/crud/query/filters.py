@@ -14,6 +14,8 @@ from djfast_mount.spelling import did_you_mean
 
 __all__ = ["NOT", "RESERVED", "Filters", "OwnFilters"]
 
+# A character that no name of a field can have, and that needs no escape in a query (RFC 3986 counts it among the
+# sub-delims).
 NOT = "!"
 RESERVED = frozenset({"limit", "offset", "page", "cursor", "total", "search", "order_by", "group_by"})
 """Parameters with a meaning of their own."""
@@ -103,6 +105,7 @@ def _chosen(
 
 
 def _unreserved(name: str, reserved: set[str]) -> str:
+    # A field called `page` or `search` stays reachable.
     return f"{name}__exact" if name in reserved else name
 
 

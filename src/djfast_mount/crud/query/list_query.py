@@ -44,6 +44,8 @@ class ListQuery:
         }
         # Names in URLs are no names of Python's, which the keys of a dict need not be.
         query = _TYPED_DICT("Query", kinds)
+        # Built with the first call: a project with fifty resources would wait for fifty validators at each start, in
+        # tests and commands too.
         query.__pydantic_config__ = ConfigDict(defer_build=True)
         self._type: TypeAdapter[dict[str, Any]] = TypeAdapter(query)
         self.names = frozenset(fields)
@@ -83,8 +85,11 @@ def _is_list(annotation: Any) -> bool:
 
 def check_parameters(request: Request, known: Iterable[str]) -> None:
     """Raises RequestValidationError for a parameter that is neither among the `known` ones nor a dependency's."""
+    # An unknown parameter is refused: a misspelt filter that is ignored answers with all rows, and a client that
+    # deletes what it finds deletes those.
     names = set(known)
     unknown = request.query_params.keys() - names
+    # Only now: the walk over the dependencies costs more than all the rest, and most requests name nothing unknown.
     if not unknown or not (unknown := unknown - _of_dependencies(request)):
         return
     errors = [
@@ -131,6 +136,7 @@ def choice_field(name: str, choices: Sequence[str], told: str) -> Fields:
     if not choices:
         return {}
     one: Any = Literal[tuple(choices)]
+    # A bound on what one statement has to sort and group by.
     kind = Annotated[list[one], Field(max_length=10)]
     return {name: (kind, {"description": told})}
 
@@ -138,5 +144,6 @@ def choice_field(name: str, choices: Sequence[str], told: str) -> Fields:
 def _search(resource: Resource) -> Fields:
     if resource.search is None:
         return {}
+    # Each word becomes a LIKE for each field, which no ordinary index serves.
     text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
     return {"search": (text, {"description": "Words that are all to be found."})}

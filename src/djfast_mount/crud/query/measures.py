@@ -20,6 +20,7 @@ AGGREGATES = {"avg": Avg, "count": Count, "max": Max, "min": Min, "sum": Sum}
 
 def count_of(visibility: Visibility, model: type[Model], name: str) -> Any:
     """An expression: how many visible rows the relation `name` of a row of `model` has. Never null."""
+    # A grouped subquery without rows gives no row, and so null: `count=0` would find nothing.
     return Coalesce(_measured(visibility, model, name, Count("*")), Value(0), output_field=models.IntegerField())
 
 
@@ -43,4 +44,5 @@ def measure_of(visibility: Visibility, model: type[Model], name: str, measure: M
 def _measured(visibility: Visibility, model: type[Model], name: str, aggregate: Any) -> Subquery:
     rows = visibility.related(model, name)
     key = visibility.joined_by(model, name)
+    # The default ordering must go: Django adds its columns to GROUP BY, and each group would be a single row.
     return Subquery(rows.order_by().values(key).annotate(_measure=aggregate).values("_measure"))

@@ -20,6 +20,7 @@ __all__ = ["prepared"]
 
 def prepared(rows: QuerySet[Any], terms: Sequence[Term], visibility: Visibility) -> QuerySet[Any]:
     """Returns `rows` with an alias for each term, in no order yet."""
+    # `alias()`, not `annotate()`: the values are ordered by and compared, and are not among the columns of the rows.
     return rows.alias(**{term.alias: _expression(rows.model, term, visibility) for term in terms})
 
 
@@ -33,6 +34,7 @@ def _expression(model: type[Model], term: Term, visibility: Visibility) -> Any:
 
 def _behind(model: type[Model], path: tuple[str, ...], column: str, visibility: Visibility) -> Any:
     """The value of a column of the row that `path` leads to, or null where that row may not be seen."""
+    # A join serves, and an index can; the subquery is for rows that may be hidden, whose values the order would tell.
     if not _restricted(model, path, visibility):
         return F("__".join((*_query_names(model, path), column)))
     found = relation(model, path[0])

@@ -55,6 +55,7 @@ class Ordering:
         found: dict[str, Term] = {}
         for name in asked or self.default:
             term = self._terms[name.removeprefix("-")]
+            # The first mention counts: `a,-a` is one term, and a second one would only make cursors longer.
             found.setdefault(term.name, replace(term, descending=name.startswith("-")))
         columns = {term.column for term in found.values() if not term.path and not term.counted}
         return [*found.values(), *(term for term in self._key if term.column not in columns)]
@@ -67,6 +68,7 @@ def _terms(exposure: Exposure) -> Iterator[Term]:
         for name in path:
             found = relation(model, name)
             nullable = nullable or not is_forward(found) or found.null
+            # A row has no single place in an order by many related rows; their number does.
             if is_to_many(found):
                 break
             model = found.related_model

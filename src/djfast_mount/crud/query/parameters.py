@@ -15,6 +15,7 @@ from djfast_mount.crud.query.fields import MEASURES, MOST_VALUES, PARTS, FieldKi
 __all__ = ["Parameter", "default_parameters", "parameters"]
 
 _Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+# Django makes dates of the year to compare by a range, and datetime has the years 1 to 9999.
 _Year = Annotated[int, Field(ge=1, le=9999)]
 _SEPARATOR = "__"
 # Kinds of which several values may be given, any of which is enough.
@@ -61,6 +62,7 @@ def parameters(exposure: Exposure, *, skip: frozenset[str] = frozenset()) -> Ite
     """
     for path, below in exposure.walk():
         for name, field in below.fields.items():
+            # The key of a related row is asked for at the foreign key (`company__id`), where it needs no join.
             own_key = bool(path) and field.primary_key
             if name not in skip and field.name not in skip and not own_key:
                 yield from _of_field(path, name, field)
@@ -164,6 +166,7 @@ def _measured(
     measure: Measure,
     measured: str | None,
 ) -> Parameter:
+    # The default is what people read in the docs: numbers over related rows would be most of the page.
     basic = measure == "count"
     annotation = Annotated[float, Field(allow_inf_nan=False)] if annotation is float else annotation
     full = _SEPARATOR.join((*path, name))

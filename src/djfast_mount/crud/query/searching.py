@@ -57,6 +57,7 @@ class Words(Search):
                 raise ConfigurationError(f"search= names {column!r}, and {below.__name__} has no such field. {told}")
 
     def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
+        # A filter for each word, not one for the text: "smith john" finds "John Smith".
         for word in text.split()[:_MOST_WORDS]:
             condition = Q()
             for way in self._ways:

@@ -41,10 +41,12 @@ class Term:
 
     def turned(self) -> Term:
         """Returns the term of the reversed order."""
+        # Both turn together: a page backwards is read in the reversed order, in which nulls come first.
         return replace(self, descending=not self.descending, nulls_first=not self.nulls_first)
 
     def ordered(self) -> Any:
         """Returns what a queryset is ordered by, once `prepared()` has given it the alias."""
+        # Plainly, since `NULLS LAST` keeps PostgreSQL from using an ordinary index for DESC.
         if not self.nullable:
             return f"-{self.alias}" if self.descending else self.alias
         nulls = {"nulls_first": True} if self.nulls_first else {"nulls_last": True}

@@ -34,6 +34,7 @@ class CallLater:
 
     def _call_of(self) -> CallOf:
         resource = self._resource()
+        # The router makes its resource anew when it becomes somebody's child.
         if self._made is None or self._made.resource is not resource:
             self._made = CallOf(resource, self._action)
         return self._made

@@ -88,6 +88,7 @@ def responses_of(resource: Resource, action: Action, *, alone: bool) -> dict[int
     if action == "read":
         described[304] = {"description": "The row is the same as the client has."}
     if action in ("update", "replace"):
+        # For `Prefer: return=minimal` (RFC 7240, section 4.2).
         described[204] = {"description": "It is done, and the client prefers no body."}
     return described
 

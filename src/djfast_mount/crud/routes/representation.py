@@ -20,6 +20,7 @@ __all__ = ["read_response", "read_rows", "told_to_schemas", "written_response"]
 def read_rows(call: Call, rows: Sequence[Model]) -> list[Any]:
     """Returns the schemas of `rows`, read anew, in their order."""
     found = [row.pk for row in rows]
+    # `IN` gives rows in any order, and the answer to a bulk request follows the request.
     order = Case(*(When(pk=key, then=Value(number)) for number, key in enumerate(found)), default=Value(0))
     return call.items(call.written().filter(pk__in=found).order_by(order))
 
@@ -28,6 +29,7 @@ def read_response(call: Call, row: Model) -> Response:
     """Returns the answer to a GET: 304 where the client has the row as it is."""
     body = call.json_of(row)
     headers = {"ETag": etag_of(body)}
+    # RFC 9110, section 15.4.5: a 304 has the ETag, and no body.
     if is_unchanged(call.request.headers.get("if-none-match"), headers["ETag"]):
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
@@ -63,6 +65,7 @@ class _Caller:
 @contextmanager
 def told_to_schemas(call: Call) -> Iterator[None]:
     """Has the fields of schemas that have scopes ask the caller of `call`."""
+    # Fields with scopes show nothing then: without a caller there is nobody to have one.
     if call.access is None:
         yield
         return

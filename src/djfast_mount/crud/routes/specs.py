@@ -63,6 +63,7 @@ def routes_of(resource: Resource, options: RouterOptions) -> Iterator[RouteSpec]
         yield spec
         if spec.method == "GET":
             # Not beside GET in one route: the two would share an operation id.
+            # RFC 9110, section 9.3.2: what GET would have sent, headers included, so it runs the same function.
             head = _headed(run)
             endpoint = _as_coroutine(head) if asynchronous else head
             yield RouteSpec(
@@ -115,6 +116,8 @@ class _Routes:
             yield self._delete()
 
     def _list(self) -> RouteSpec:
+        # Made with the first request or the first look at OpenAPI: most processes never do the latter, and a start pays
+        # for every route.
         query = cache(lambda: ListQuery(self._resource, list_fields(self._resource), documented=self._documented))
 
         def run(call: Call) -> Response:
@@ -135,6 +138,7 @@ class _Routes:
             found = answer().model_validate(
                 {"values": aggregation.values(call, listing.rows(), listing.values, function, field)}
             )
+            # Groups that were not asked for are unset, not null: null is a group of its own.
             body = found.model_dump_json(by_alias=True, exclude_unset=True)
             return Response(body, 200, media_type="application/json")
 
@@ -249,6 +253,7 @@ class _Routes:
 
 
 def _several(call: Call, rows: list[Any], status: int) -> Response:
+    # A bulk change may name its rows in any order and answers in that one.
     found = {row.pk: item for row, item in zip(rows, read_rows(call, rows), strict=True)}
     body = TypeAdapter(_list_of(call.resource.schema)).dump_json([found[row.pk] for row in rows], by_alias=True)
     return Response(body, status, media_type="application/json")
@@ -268,6 +273,7 @@ def _endpoint(name: str, run: Callable[..., Response], takes: Parameters) -> Cal
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(each, keyword, annotation=kind) for each, kind in takes.items()]
+    # FastAPI names models and operations by it, and tracebacks and logs of the site name the endpoint.
     endpoint.__name__ = endpoint.__qualname__ = name
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return endpoint

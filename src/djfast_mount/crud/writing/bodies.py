@@ -29,6 +29,7 @@ def update_body(schema: Any, parent_key: Any = None) -> type[BaseModel]:
 def bodies_of(schema: Any, options: Mapping[str, Any], parent_key: Any) -> dict[str, type[BaseModel]]:
     """Returns the class of each body, by action, that the arguments of a router ask for."""
     create, update = options.get("create", False), options.get("update", False)
+    # PUT needs no declaration of its own: a row that may be changed in part may be changed as a whole.
     replace = options.get("replace", bool(update))
     bodies: dict[str, type[BaseModel]] = {}
     if create:
@@ -57,6 +58,8 @@ def defaults_of(body: BaseModel) -> dict[str, Any]:
     for name, slot in plan_of(type(body)).slots.items():
         if slot.kind != "column" or getattr(body, name) is not MISSING:
             continue
+        # A `default=uuid4` would give the row another value with every PUT, which is to be idempotent (RFC 9110,
+        # section 9.2.2).
         made = slot.field.has_default() and callable(slot.field.default)
         if not made and not slot.field.has_db_default():
             found[slot.target] = slot.field.get_default()
@@ -66,5 +69,6 @@ def defaults_of(body: BaseModel) -> dict[str, Any]:
 def _required(info: FieldInfo) -> Any:
     annotation = info.annotation
     if get_origin(annotation) is Union:
+        # MISSING is what makes a field of a partial change optional. A whole row has no such fields.
         annotation = Union[tuple(each for each in get_args(annotation) if each is not MISSING)]  # noqa: UP007
     return annotation, Field(alias=info.alias, description=info.description, json_schema_extra=info.json_schema_extra)

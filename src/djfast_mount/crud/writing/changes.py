@@ -21,6 +21,7 @@ def change_model(update: type[BaseModel], model: type[models.Model]) -> type[Bas
     fields: dict[str, Any] = {}
     for part in parts:
         told = Field(alias=part.name, description=f"Which {model._meta.verbose_name} is changed.")
+        # Under a name of its own: the body may have the same field, as something that is changed.
         fields[f"key_{part.name}"] = (field_type(part).read, told)
     name = f"{update.__name__.removesuffix('Update')}Change"
     return create_model(name, __base__=update, __module__=update.__module__, **fields)

@@ -27,6 +27,7 @@ class Deletion:
 
     def delete(self, row: Model) -> None:
         """Deletes `row`. Runs on the request thread, in a transaction."""
+        # Through the instance: Django's collector, its signals and an overridden `delete()` all have their say.
         row.delete()
 
 
@@ -78,6 +79,7 @@ def _check_mark(field: Any, mark: Any) -> None:
     try:
         field.clean(mark, None)
     except (ValidationError, TypeError, ValueError) as error:
+        # `blank` is about forms: an empty text may be the mark.
         if getattr(error, "code", None) == "blank":
             return
         why = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)

@@ -48,11 +48,13 @@ class SideEffects:
             for name, slot in plan_of(type(body)).slots.items()
             if slot.nested is not None and getattr(body, name) is not MISSING and self._is_guarded(slot)
         ]
+        # Read before the write, since afterwards nobody can tell a row that was there from one that the body has made.
         self._before: _Rows = {} if row is None else dict(self._nested(row, self._slots))
 
     def check(self, row: Model) -> None:
         """Raises HTTPException 403 where the caller may not do what was done to `row` and below it; 409 where a nested
         row was deleted that is to be kept."""
+        # Otherwise a caller who may update and not delete deletes by PATCH.
         if not self._is_new and _is_gone(self._resource, row):
             self._demand([self._resource], "delete", row)
         after = dict(self._nested(row, self._slots))
@@ -62,6 +64,7 @@ class SideEffects:
             elif _values(found) != _values(self._before[key][1]):
                 gone = any(_is_gone(each, found) for each in resources)
                 self._demand(resources, "delete" if gone else "update", found)
+        # Gone from the list is not gone from the table: a row of a nullable relation is only unlinked.
         for key in self._before.keys() - after.keys():
             resources, found = self._before[key]
             if not _exists(found):
@@ -89,7 +92,10 @@ class SideEffects:
             return False
         wanted, passed = set(resource.scopes.of(action)), set(self._resource.scopes.of(self._action))
         # What comes with a new row is part of it, unless its resource has scopes of its own.
+        # An order with its items is created in one call by whoever may create orders.
         as_new = self._is_new and action == "create" and resource.takes_scopes_over
+        # Any one scope is enough, and the caller has shown one of `passed`: only if each of these is among `wanted` is
+        # that a proof.
         return not wanted or as_new or (bool(passed) and passed <= wanted)
 
     def _is_guarded(self, slot: Slot) -> bool:
@@ -104,6 +110,7 @@ class SideEffects:
     def _resources(self, slot: Slot) -> list[Resource]:
         model = slot.field.related_model
         every = self._resource.root().walk()
+        # A proxy is the same table: a nested list of the proxy must not pass the resource of the model by.
         return [each for each in every if each.model._meta.concrete_model is model._meta.concrete_model]
 
     def _nested(self, row: Model, slots: Sequence[Slot]) -> Iterator[tuple[Any, tuple[list[Resource], Model]]]:

@@ -111,6 +111,7 @@ def check_row_permission(call: Call, row: Model) -> None:
     user = call.access
     wanted, view = call.resource.permission(call.action), call.resource.permission("read")
     if not has_permission(user, wanted, row):
+        # A caller who may not even see the row is not told that it is there.
         raise HTTPException(403, "Forbidden") if has_permission(user, view, row) else not_found()
 
 
