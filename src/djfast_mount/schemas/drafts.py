@@ -79,6 +79,7 @@ def all_schemas() -> list[type[BaseModel]]:
     """Returns the schemas that have been declared in this process, each once."""
 
     def below(schema: type[BaseModel]) -> Iterator[type[BaseModel]]:
+        # Python holds subclasses weakly, so that schemas of a test that has ended are not found.
         for each in schema.__subclasses__():
             if is_declared(each):
                 yield each
@@ -93,6 +94,7 @@ def unsaid(schemas: Iterable[type[BaseModel]]) -> dict[type[models.Model], list[
     for schema in schemas:
         names = said.setdefault(declared(schema).model, set())
         options = declared(schema).options
+        # Excluded is said: the report is about columns that nobody has thought of.
         names.update((*options.exclude, *options.write_only))
         with suppress(ConfigurationError, PydanticUndefinedAnnotation):  # One that nobody can use says nothing.
             names.update(member.field.name for member in shape_of(schema).members if member.field is not None)

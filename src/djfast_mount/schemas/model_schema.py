@@ -69,6 +69,7 @@ class ModelSchema(BaseModel, Generic[M]):
 
     model_config = ConfigDict(
         from_attributes=True,
+        # `class Meta` is no field.
         ignored_types=(type,),
         model_title_generator=_title,
         populate_by_name=True,
@@ -81,6 +82,8 @@ class ModelSchema(BaseModel, Generic[M]):
         if model is None:
             _check_no_meta(cls)
             return
+        # Reverse relations exist only once all models are there: a schema that is made before would lack fields,
+        # depending on the order of INSTALLED_APPS.
         if not apps.models_ready:
             raise ConfigurationError(
                 f"{place_of(cls)} is declared while Django is still loading the models, whose relations nobody knows "
@@ -92,6 +95,7 @@ class ModelSchema(BaseModel, Generic[M]):
         declare(declaration)
         add_fields(declaration)
         # pydantic names a definition in OpenAPI by the last part of the qualified name.
+        # Generators of clients name their classes by it.
         cls.__qualname__ = f"{cls.__qualname__}.{declaration.public_name}"
 
     @classmethod
@@ -105,6 +109,7 @@ class ModelSchema(BaseModel, Generic[M]):
                 check_source(declaration, source_of(declaration.model, name, info))
             check_annotation(declaration, name, info)
         options = declaration.options
+        # After pydantic has collected and checked them: bodies are made of these fields, and answers lack them.
         declaration.write_only = {name: fields.pop(name) for name in options.write_only if name in fields}
         excluded = [name for name in options.exclude if fields.pop(name, None) is not None]
         if declaration.write_only or excluded:
@@ -123,6 +128,7 @@ class ModelSchema(BaseModel, Generic[M]):
     @model_validator(mode="before")
     @classmethod
     def _from_row(cls, value: Any) -> Any:
+        # FastAPI validates what an endpoint returns, so a row that comes without `read()` is served too.
         return instances.values_of(cls, value) if isinstance(value, Model) else value
 
     @classmethod
@@ -184,6 +190,7 @@ def _check_no_meta(schema: type[BaseModel]) -> None:
     """Raises ConfigurationError when `schema` has a Meta, and neither a model nor a parameter that will be one."""
     own = vars(schema)
     meta = own.get("Meta")
+    # `class Base(ModelSchema[T], Generic[T])` has no model yet, and may have a Meta for its children.
     if meta is None or "__orig_bases__" in own:
         return
     given = getattr(meta, "model", None)

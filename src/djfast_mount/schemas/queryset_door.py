@@ -31,11 +31,13 @@ _GONE: Any = object()
 
 def gives_instances(rows: QuerySet[Any]) -> bool:
     """Whether its items are rows of the model, and not what `values()` and its kin make of them."""
+    # Without the name every queryset is taken for one of instances. One of `values()` is then refused by its rows.
     return getattr(rows, "_fields", None) is None
 
 
 def is_plain(rows: QuerySet[Any]) -> bool:
     """Whether it has not been evaluated, and makes its instances as Django does."""
+    # Not known to be plain: it is fetched as it fetches itself.
     if getattr(rows, "_prefetch_related_lookups", _GONE) is _GONE:
         return False
     fresh = getattr(rows, "_result_cache", _GONE) is None
@@ -77,6 +79,7 @@ def parents_known(rows: QuerySet[Any]) -> set[str]:
 
 def forget(row: Model, relation: Any) -> None:
     """Has `row` ask the database anew for what it has fetched of `relation`, a relation that leads back to it."""
+    # Django clears it for writes through the manager, and not for rows that are saved one by one.
     fetched: dict[str, Any] = getattr(row, "_prefetched_objects_cache", {})
     fetched.pop(relation.name, None)
     if not is_forward(relation):

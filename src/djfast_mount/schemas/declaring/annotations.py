@@ -64,8 +64,11 @@ def automatic(declaration: Declaration, name: str, source: str) -> tuple[Any, An
     if not field.is_relation or (is_forward(field) and not field.many_to_many):
         annotation = or_none(field_type(field).read, field.null)
     elif is_forward(field) and field.many_to_many:
+        # Keys, not objects: rows behind a many-to-many stand on their own, and to show them is a decision that a schema
+        # has to be named for.
         annotation = list[field_type(field.target_field).read]  # type: ignore[misc]
     else:
+        # No default would do: the keys of a reverse relation are rarely meant, and all of its columns may be secret.
         raise _not_shown(declaration, name, field)
     return annotation, Field(alias=alias, json_schema_extra=shown(field))
 
@@ -85,6 +88,8 @@ def _not_shown(declaration: Declaration, name: str, field: Any) -> Exception:
 def _nested(declaration: Declaration, field: Any) -> Any:
     """The annotation of a relation that Meta.depth nests: by a schema with all columns of its model but secrets."""
     target, depth = field.related_model, declaration.options.depth - 1
+    # The models that depth reaches were written by others, often: nobody has looked at their columns with an API in
+    # mind.
     columns = [each for each in target._meta.concrete_fields if not is_called_like_a_secret(each.attname)]
     names = [each.name if depth and each.is_relation else each.attname for each in columns]
     meta = type("Meta", (), {"fields": names, "depth": depth})
@@ -106,6 +111,7 @@ def _example(field: Any) -> str:
 
 def _computed(model: type[models.Model], source: str) -> Any:
     """The annotation of what a property or a method of the model returns; Any where it tells none."""
+    # Statically: `getattr` on the class would run descriptors of other packages, some of which ask the database.
     attribute = inspect.getattr_static(model, source, None)
     if isinstance(attribute, property):
         attribute = attribute.fget
@@ -136,16 +142,20 @@ def of_model(model: type[models.Model], name: str, annotation: Any) -> Any:
     kind = field_type(found[0])
     if kind.plain is None or annotation not in (kind.plain, kind.plain | None):
         return None
+    # `name: str` on an EmailField is written by people who want the field as it is, its format in OpenAPI included.
     return or_none(kind.read, annotation != kind.plain)
 
 
 def shown(field: Any) -> Callable[[dict[str, Any]], None]:
     """Returns what completes the JSON schema of `field`, in the language of the one for whom it is made."""
+    # A function, not a dict: verbose names are lazy translations, and the document may be asked for in several
+    # languages.
     return partial(_complete, field)
 
 
 def _complete(field: Any, schema: dict[str, Any]) -> None:
     verbose, help_text = str(field.verbose_name), str(field.help_text)
+    # Django makes this name where nobody has given one. As a title it says no more than the key.
     if verbose != field.name.replace("_", " "):
         schema["title"] = capfirst(verbose)
     if help_text:
@@ -157,6 +167,7 @@ def _complete(field: Any, schema: dict[str, Any]) -> None:
 def _enumeration(field: Any) -> dict[str, Any]:
     choices = dict(field.flatchoices)
     if field.null:
+        # Django has the blank choice in forms alone. A client that validates answers by OpenAPI would refuse the row.
         choices.setdefault(None, "")
     if field.blank and field.empty_strings_allowed:
         choices.setdefault("", "")
@@ -168,6 +179,7 @@ def check_annotation(declaration: Declaration, name: str, info: FieldInfo) -> No
     """Raises: ConfigurationError, when the annotation of `name` does not fit what the model holds."""
     found = model_field(declaration.model, source_of(declaration.model, name, info))
     annotation = info.annotation
+    # A name that is not there yet is looked at by pydantic, when the class is rebuilt.
     if found is None or found[0].is_relation or isinstance(annotation, str | typing.ForwardRef):
         return
     if nested_schema(annotation)[0] is not None:
@@ -179,9 +191,11 @@ def _check_type(declaration: Declaration, name: str, field: Any, info: FieldInfo
     plain = field_type(field).plain
     wanted = getattr(plain, "__name__", "its type") + (" | None" if field.null else "")
     members = {_bare(item) for item in _alternatives(info.annotation)}
+    # It would be a 500 on the day on which the first row has a null there, and not before.
     if field.null and members.isdisjoint((type(None), Any)) and info.is_required():
         raise _misfit(declaration, name, field, "never None", wanted, " with null=True")
     members.discard(type(None))
+    # Only types that are certain to be wrong: a class of a project's own may have a validator that takes anything.
     if plain in _SCALARS and members <= _SCALARS and not any(_fits(plain, item) for item in members):
         said = " | ".join(sorted(item.__name__ for item in members))
         raise _misfit(declaration, name, field, said, wanted)

@@ -82,6 +82,7 @@ def annotations_of(schema: type) -> dict[str, Any]:
 
     Where a name is not there yet, the annotation is its text, or from 3.14 on a ForwardRef.
     """
+    # PEP 649 and 749: evaluated as a value, a name that is imported for type checkers alone would raise.
     return dict(get_annotations(schema, format=Format.FORWARDREF))
 
 
@@ -118,6 +119,8 @@ _ATTRIBUTE = "__model_schema__"
 
 def declared(schema: type) -> Declaration:
     """Returns the declaration of `schema`. Raises: ConfigurationError, when it is no schema of a model."""
+    # Of the class itself: a subclass has a declaration of its own, and one that only inherits would read the model of
+    # its parent.
     found = vars(schema).get(_ATTRIBUTE)
     if not isinstance(found, Declaration):
         raise ConfigurationError(
@@ -153,6 +156,8 @@ def model_field(model: type[models.Model], name: str) -> tuple[Any, bool] | None
         found: Any = meta.get_field(name)
     except FieldDoesNotExist:
         found = None
+    # `get_field()` finds reverse relations by the name of their lookups, which is not the attribute that instances
+    # have.
     if found is not None and not isinstance(found, models.ForeignObjectRel):
         return found, bool(is_forward(found) and found.is_relation and name == found.attname != found.name)
     return next(((item, False) for item in meta.related_objects if item.get_accessor_name() == name), None)
@@ -209,6 +214,7 @@ def nested_schema(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
         return nested_schema(get_args(annotation)[0])[0], True
     if origin in (Union, types.UnionType):
         found = [nested_schema(item) for item in get_args(annotation) if item is not type(None)]
+        # A union of two schemas is pydantic's to decide from the data; no query can be made for it beforehand.
         return found[0] if len(found) == 1 else (None, False)
     return (annotation, False) if is_declared(annotation) else (None, False)
 
@@ -223,15 +229,18 @@ def shape_of(schema: type[BaseModel]) -> Shape:
 
 
 def _shape(schema: type[BaseModel], model: type[models.Model], above: tuple[type[BaseModel], ...]) -> Shape:
+    # Found at the start. Otherwise the first row that refers to itself would end in a RecursionError.
     if schema in above:
         chain = " > ".join(each.__qualname__ for each in (*above[above.index(schema) :], schema))
         raise ConfigurationError(
             f"{place_of(schema)} holds itself: {chain}. An answer of it would have no end. "
             "Give the inner one a schema of its own, with the relation left out."
         )
+    # Two schemas of one module may name each other, as long as one leaves the other's field out.
     if not schema.__pydantic_fields_complete__ and not schema.model_rebuild(raise_errors=False):
         raise PydanticUndefinedAnnotation(schema.__name__, f"{place_of(schema)} names classes that are not there yet.")
     options = declared(schema).options
+    # A subclass may have annotated the name anew: what a schema keeps back its subclasses keep back as well.
     kept_back = {*options.write_only, *options.exclude}
     members = tuple(
         _member(schema, model, name, info, (*above, schema))
@@ -280,6 +289,7 @@ def _kind(schema: type[BaseModel], name: str, field: Any) -> Kind:
 
 def _check_target(schema: type[BaseModel], name: str, nested: type[BaseModel], target: type[models.Model]) -> None:
     model = declared(nested).model
+    # A schema of a parent model reads its children; the other way round, columns would be missing.
     if not issubclass(target, model):
         raise ConfigurationError(
             f"{place_of(schema)}: {name} leads to {target.__name__}, and {nested.__name__} is a schema of "
@@ -291,6 +301,7 @@ def key_of(schema: type[BaseModel], name: str, info: FieldInfo) -> str:
     """Returns the name under which `schema` takes the value of its attribute `name`."""
     alias = info.validation_alias
     if isinstance(alias, AliasChoices):
+        # pydantic takes the first that is there. Values of ours have one name each.
         alias = next((choice for choice in alias.choices if isinstance(choice, str)), None)
     config = schema.model_config
     by_name = config.get("populate_by_name") or config.get("validate_by_name")

@@ -37,8 +37,10 @@ def constraints(field: ModelField) -> list[Any]:
     for validator in field.validators:
         for kind, name, tighter in _BOUNDS:
             limit = getattr(validator, "limit_value", None)
+            # Exactly these classes: a subclass may compare otherwise, and a limit that is called may change.
             if type(validator) is kind and not callable(limit):
                 found[name] = tighter(found.get(name, limit), limit)
+    # Django refuses an empty text where `blank` is False, though no validator of the field says so.
     if not field.blank and field.empty_strings_allowed and found.get("min_length", 0) < 1 and _is_text(field):
         found["min_length"] = 1
     return [Field(**found)] if found else []
@@ -86,6 +88,7 @@ for _field_class, _maker in {
     models.URLField: _formatted("uri"),
     models.BooleanField: _simple(bool),
     models.IntegerField: _simple(int),
+    # JSON has neither (RFC 8259, section 6), and MySQL stores neither.
     models.FloatField: _simple(float, Field(allow_inf_nan=False)),
     models.DateField: _simple(datetime.date),
     models.DateTimeField: _simple(datetime.datetime, AfterValidator(values.stored_datetime)),
@@ -126,6 +129,7 @@ def _binary(field: ModelField) -> FieldType:
 
 @makes(models.JSONField)
 def _json(field: ModelField) -> FieldType:
+    # What is stored already is shown as it is: only what comes in is looked at.
     return FieldType(Any, Annotated[Any, AfterValidator(values.finite_json)])
 
 
@@ -139,6 +143,7 @@ def _file(field: ModelField) -> FieldType:
 @makes(models.GeneratedField)
 def _generated(field: ModelField) -> FieldType:
     found = field_type(field.output_field)
+    # The database makes it.
     return FieldType(found.read, None, found.plain)
 
 
@@ -150,6 +155,7 @@ def _key(field: ModelField) -> FieldType:
 
 
 def _without_constraints(target: ModelField, found: FieldType) -> Any:
+    # A key that violates a validator of its own model, an older row's, can still be pointed to.
     return found.plain if found.plain is not None and isinstance(target, _PLAIN_KEYS) else found.write
 
 
@@ -159,4 +165,5 @@ _PLAIN_KEYS = (models.IntegerField, models.CharField, models.UUIDField)
 @makes(models.CompositePrimaryKey)
 def _composite(field: ModelField) -> FieldType:
     members = tuple(field_type(member).read for member in field.fields)
+    # Its parts are columns of their own, and are written there.
     return FieldType(tuple[members], None, tuple)  # type: ignore[valid-type]

@@ -46,6 +46,7 @@ def register(field_class: type, read: Any, write: Any = None) -> None:
         read: The annotation of an answer, such as ``Annotated[Money, PlainSerializer(str)]``.
         write: The annotation of a body. None: the same.
     """
+    # Without a plain type: what a project registers is taken at its word, and no annotation is held against it.
     found = FieldType(read, read if write is None else write)
     _makers[field_class] = lambda field: found
 
@@ -62,7 +63,9 @@ def makes(*field_classes: type | str) -> Callable[[Maker], Maker]:
 
 def field_type(field: ModelField) -> FieldType:
     """Returns the types of `field`. Raises: ConfigurationError, when the table has none for its class."""
+    # The nearest class wins, so that a registered subclass goes before Django's own field.
     for field_class in type(field).__mro__:
+        # By name, for django.contrib.postgres: its import fails where the driver is not installed.
         path = f"{field_class.__module__}.{field_class.__qualname__}"
         if maker := _makers.get(field_class) or _makers.get(path):
             return maker(field)

@@ -42,6 +42,7 @@ def add_fields(declaration: Declaration) -> None:
     """Gives the class an annotation for each name of its Meta, in that order, and completes those that it has."""
     schema, model = declaration.schema, declaration.model
     own: dict[str, Any] = annotations_of(schema)
+    # Given anew, a name would lose the annotation and the default of the parent schema.
     inherited = {name for above in schema.__mro__[1:] for name in annotations_of(above)}
     found: dict[str, Any] = {}
     for source in _sources(declaration, own):
@@ -62,8 +63,10 @@ def add_fields(declaration: Declaration) -> None:
             continue
         if (own_type := of_model(model, name, meant)) is not None:
             found[name] = own_type
+        # A default of the class's own, a `Field(...)` too, is not replaced: it may say more.
         if name not in vars(schema) and (default := described(model, name)) is not None:
             setattr(schema, name, default)
+    # pydantic reads the order of fields here, and answers are to follow Meta.fields.
     schema.__annotations__ = found
 
 
@@ -80,5 +83,6 @@ def _evaluated(schema: type, annotation: Any) -> Any:
     """What the text of an annotation means, as far as its module knows by now."""
     if isinstance(annotation, str):
         with suppress(Exception):  # What it names may not be there yet: pydantic will come to it.
+            # `from __future__ import annotations` leaves texts. They are the project's own code, never a client's.
             return eval(annotation, vars(sys.modules[schema.__module__]))
     return annotation

@@ -43,6 +43,7 @@ def as_caller(caller: Caller) -> Iterator[None]:
 def may(scopes: Sequence[str]) -> bool:
     """Whether the caller has one of `scopes`; nobody needs any where there are none."""
     caller = _caller.get()
+    # Fails closed: code that forgets to say who calls, a task say, shows dots and writes nothing.
     return not scopes or (caller is not None and any(map(caller.has_scope, scopes)))
 
 
@@ -85,6 +86,7 @@ class Orm:
         schema = handler(source)
         if not self.read_scopes:
             return schema
+        # Before validation, so that a validator of the field's cannot put the value into the text of an error.
         return core_schema.no_info_before_validator_function(partial(_masked, self.read_scopes), schema)
 
 
@@ -93,6 +95,7 @@ def _masked(scopes: Sequence[str], value: Any) -> Any:
     if may(scopes):
         return value
     if isinstance(value, str):
+        # Always three: dots that are as many as the letters would tell the length.
         return "\u2022" * 3
     return type(value)() if isinstance(value, int | float) else None
 

@@ -26,10 +26,12 @@ def read_options(schema: type, meta: type | None) -> Options:
     """Returns what `meta`, the ``class Meta`` of `schema`, says. Raises: ConfigurationError."""
     if meta is None:
         return Options()
+    # `dir()`, as Meta classes inherit from one another.
     given = {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
     for name in given:
         if name not in _NAMES:
             hint = did_you_mean(name, _NAMES, f"The options are {', '.join(sorted(_NAMES))}.")
+            # A misspelt `exlude` would show what was to be left out.
             raise ConfigurationError(f"{place_of(schema)}: Meta has {name!r}, which is no option. {hint}")
     for name in _LISTS:
         if name in given:
@@ -51,6 +53,8 @@ def inherited(options: Options, above: Iterable[Options], schema: type) -> Optio
     named = {*options.fields, *annotations_of(schema)}
     write_only, exclude = list(options.write_only), list(options.exclude)
     for each in above:
+        # Added up, never taken back: a subclass with a Meta of its own would otherwise show the password that its
+        # parent kept back.
         write_only += each.write_only
         exclude += [name for name in each.exclude if name not in named]
     return replace(options, write_only=tuple(dict.fromkeys(write_only)), exclude=tuple(dict.fromkeys(exclude)))
@@ -59,6 +63,7 @@ def inherited(options: Options, above: Iterable[Options], schema: type) -> Optio
 def _names(schema: type, option: str, value: Any) -> tuple[str, ...] | Literal["__all__"]:
     if option == "fields" and value == "__all__":
         return "__all__"
+    # A text is iterable: `fields = "name"` would be read as four names.
     if isinstance(value, str) or not all(isinstance(name, str) for name in value):
         raise ConfigurationError(
             f'{place_of(schema)}: Meta.{option} is {value!r}. Write a list of names, as in ["name"].'
@@ -72,6 +77,7 @@ def names_of_all(schema: type, model: type[models.Model], exclude: Iterable[str]
     Raises: ConfigurationError, when one is called like a secret and is neither excluded nor annotated.
     """
     left_out = set(exclude)
+    # By the key's name, as `"__all__"` is not to fetch another row for every foreign key.
     found = [each.attname for each in model._meta.concrete_fields if left_out.isdisjoint((each.name, each.attname))]
     for name in found:
         if is_called_like_a_secret(name) and name not in named:

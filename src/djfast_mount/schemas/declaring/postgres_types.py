@@ -37,6 +37,7 @@ class Range(BaseModel, Generic[T]):
     @model_validator(mode="before")
     @classmethod
     def _from_driver(cls, value: Any) -> Any:
+        # psycopg 2 and 3 have range classes of their own, both with this attribute.
         if not hasattr(value, "lower_inc"):
             return value
         if value.isempty:
@@ -49,6 +50,7 @@ def _to_driver(field: Any, value: Any) -> Any:
     """Returns the range of the driver. Raises: ValueError, when the bounds are the wrong way round."""
     if value.empty:
         return field.range_type(empty=True)
+    # PostgreSQL refuses it with a DataError in the midst of the transaction, which would be a 500.
     if value.lower is not None and value.upper is not None and value.lower > value.upper:
         raise ValueError("The lower bound is above the upper one.")
     return field.range_type(value.lower, value.upper, value.bounds)

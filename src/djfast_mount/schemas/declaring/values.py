@@ -31,6 +31,7 @@ def stored_datetime(value: datetime.datetime) -> datetime.datetime:
         if settings.USE_TZ:
             aware = timezone.make_aware(value) if timezone.is_naive(value) else value
             return aware.astimezone(datetime.UTC)
+        # Without USE_TZ the column has no zone, and Django's backends of SQLite and MySQL refuse a value that does.
         return timezone.make_naive(value, timezone.get_default_timezone()) if timezone.is_aware(value) else value
     except OverflowError:
         raise ValueError("The date is out of range.") from None
@@ -50,6 +51,7 @@ def exact_decimal(value: Any) -> Any:
     text = repr(value)
     digits = text.partition("e")[0].replace(".", "").lstrip("-0")
     if len(digits) > _FLOAT_DIGITS:
+        # A JSON number has been through a float in most clients. Money that was rounded on the way is better refused.
         raise ValueError(f"A number of more than {_FLOAT_DIGITS} digits may have been rounded. Send it as a string.")
     return text
 
@@ -57,6 +59,7 @@ def exact_decimal(value: Any) -> Any:
 def padded(places: int, value: Decimal) -> Decimal:
     """Returns `value` with as many decimal places as its column has, if it has not more: as the database will."""
     try:
+        # So that the answer to a write has the same text as a later read: `1.5` comes back from the database as `1.50`.
         longer = value.quantize(Decimal(1).scaleb(-places))
     except InvalidOperation:  # It has more digits than any column takes.
         return value

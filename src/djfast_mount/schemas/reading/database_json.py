@@ -50,6 +50,8 @@ class _Object(Func):
 
 def _quoted(name: str) -> str:
     """`name` as a text in SQL, whose percent signs stand for themselves."""
+    # Quotes are doubled, as the SQL standard has it: names of fields are the project's, and an alias may hold any
+    # character.
     return "'" + name.replace("'", "''").replace("%", "%%") + "'"
 
 
@@ -74,6 +76,7 @@ def _utc(value: Any) -> Expression:
         moved: Any = Func(Value("UTC"), value, function="timezone", output_field=models.DateTimeField())
         return Func(moved, Value(form), function="to_char", output_field=models.TextField())
 
+    # Pydantic leaves microseconds out that are zero, and the bytes of both ways are to be the same.
     return Case(When(**{value.name: Trunc(value, "second")}, then=text(_SECONDS)), default=text(_MICROSECONDS))
 
 
@@ -189,12 +192,14 @@ def _compiled(shape: Shape, using: str) -> tuple[str, tuple[Any, ...]] | None:
 
     Most of what Django does for such a statement is to make this SQL.
     """
+    # A manager may ask for the current tenant: its SQL belongs to one caller, and must not be kept for the next.
     if not _has_plain_managers(shape):
         return None
     rows = shape.model._base_manager.using(using).order_by().values_list(object_of(shape))
     compiler = rows.query.get_compiler(using)
     compiler.pre_sql_setup()
     [(_, (sql, parameters), _)] = compiler.select
+    # A second table would have an alias that depends on the queryset around.
     return (sql, tuple(parameters)) if len(rows.query.alias_map) == 1 else None
 
 
@@ -210,8 +215,10 @@ def _has_plain_managers(shape: Shape) -> bool:
 
 def _object(shape: Shape, prefix: str) -> Expression:
     decorators = shape.schema.__pydantic_decorators__
+    # The database makes text, so nothing of Python's could run on the values.
     if any((decorators.field_validators, decorators.field_serializers, decorators.model_serializers)):
         raise NoPlan(f"{shape.schema.__name__} has validators or serializers")
+    # One is that of ModelSchema itself, which reads rows.
     if len(decorators.model_validators) > 1 or shape.schema.model_computed_fields:
         raise NoPlan(f"{shape.schema.__name__} has model validators or computed fields")
     names = tuple(_written_name(shape.schema, member) for member in shape.members)
@@ -244,6 +251,7 @@ def _column(shape: Shape, member: Member, prefix: str) -> Any:
     stored = field.target_field if field.is_relation else field
     writer = _WRITERS.get(type(stored))
     own = info.annotation in (field_type(field).read, field_type(field).read | None) and not orm_of(info).read_scopes
+    # Whatever the annotation says beyond the model's own type, a validator or a mask, is Python's to do.
     if writer is None or not own or info.metadata or (writer is _utc and not settings.USE_TZ):
         raise NoPlan(f"{shape.schema.__name__}.{member.name} is written by Python")
     return writer(F(prefix + field.attname))

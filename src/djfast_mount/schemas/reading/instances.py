@@ -67,6 +67,7 @@ def _getter(member: Member) -> Callable[[models.Model], Any]:
         return lambda row: _inner_of(_called(getattr(row, member.source)), member, inner)
     if member.kind == "many":
         return lambda row: [inner(each) for each in getattr(row, member.source).all()]
+    # A one-to-one that nobody points back to raises RelatedObjectDoesNotExist, which is an AttributeError too.
     return lambda row: None if (one := getattr(row, member.source, None)) is None else inner(one)
 
 
@@ -81,6 +82,7 @@ def _called(value: Any) -> Any:
 
 
 def _url(file: Any) -> str | None:
+    # An empty FieldFile raises ValueError for its URL.
     return file.url if file else None
 
 
@@ -89,6 +91,8 @@ def fetched(shape: Shape, rows: models.QuerySet[Any]) -> list[models.Model]:
     # Django joins nothing to a union, and what is joined to locked rows would be locked too.
     if rows.query.combinator:
         return complete(shape, list(rows))
+    # `FOR UPDATE` locks the rows of every joined table, and PostgreSQL refuses it on the side of an outer join that may
+    # be null.
     if rows.query.select_for_update:
         return complete(shape, list(rows.defer(None)))
     known = parents_known(rows)
@@ -119,6 +123,7 @@ def _complete(shape: Shape, rows: list[models.Model], *, as_stored: bool) -> Non
     _load_deferred(shape, rows)
     for member in shape.members:
         if member.kind in ("one", "many", "keys"):
+            # Django passes over what is fetched already, so prefetches of the caller's own stay as they are.
             prefetch_related_objects(rows, _lookup(member, as_stored=as_stored))
         if member.shape is not None:
             nested = [each for row in rows for each in _nested(member, row)]
@@ -174,6 +179,7 @@ def _load_deferred(shape: Shape, rows: list[models.Model]) -> None:
         if missing := row.get_deferred_fields() & needed:
             lacking[row._state.db, frozenset(missing)].append(row)
     for (alias, names), group in lacking.items():
+        # One query for all, where Django's own deferred loading asks for each row and each column.
         found = shape.model._base_manager.using(alias).only(*names).in_bulk([row.pk for row in group])
         for row in group:
             _copy(found.get(row.pk), row, names)

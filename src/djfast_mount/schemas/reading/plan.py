@@ -66,6 +66,8 @@ class Plan:
     def read(self, rows: QuerySet[Any]) -> list[Any]:
         """Returns the values of `rows`. Raises: NoPlan, when a manager's queryset must be made into instances."""
         self.check(rows, "the queryset")
+        # All of them before the first query: a manager that turns out to need instances must not cost the queries
+        # twice.
         branches = self._prepared(rows.db)
         found = list(rows.values_list(*self.columns))
         return self.code.listed(found, *self._lists(branches, found, 0))
@@ -94,8 +96,10 @@ class Plan:
     def _lists(self, branches: list[Any], found: list[Any], offset: int) -> Iterator[Callable[[Any], list[Any] | None]]:
         for branch, rows, inner in branches:
             place = self.columns.index(branch.key) + offset
+            # Each once, as many rows share a parent; in their order, so that the statement is the same each time.
             keys = list(dict.fromkeys(row[place] for row in found if row[place] is not None))
             below = []
+            # Without rows above there is nothing to ask. Django answers `IN ()` without a query as well.
             if keys:
                 chosen = rows.filter(**{f"{branch.condition}__in": keys})
                 below = list(chosen.values_list(branch.link, *branch.plan.columns))
@@ -106,6 +110,7 @@ def _database(model: type[models.Model], parent: type[models.Model], using: str)
     """The alias that Django would read the related rows from, which a router may choose by the row they belong to."""
     if not router.routers:
         return using
+    # Routers are given an instance as a hint (`instance=`), and may look at `_state.db` of it.
     hint = parent.from_db(using, [], [])
     return str(router.db_for_read(model, instance=hint))
 
@@ -168,6 +173,7 @@ class _Making:
         return self._one(member, prefix) if member.kind == "one" else self._many(member, model, prefix)
 
     def _computed(self, member: Member, model: type[models.Model], prefix: str) -> str | None:
+        # Annotations belong to the queryset's own rows: those of nested rows are other querysets'.
         if not prefix and member.source in self.annotations:
             return self.assembler.value(member.source)
         if not member.required and not prefix and not hasattr(model, member.source):
@@ -181,6 +187,7 @@ class _Making:
         path = f"{prefix}{member.field.name}__"
         target = member.field.related_model
         key = path + target._meta.pk.attname
+        # The key tells a joined row from none: all of its other columns may be null.
         self.assembler.column(key)
         return self.assembler.unless_none(key, self.item(member.shape, target, path))
 

@@ -31,8 +31,10 @@ _FILES = {FileDescriptor: FieldFile, ImageFileDescriptor: ImageFieldFile}
 def of_model(model: type[models.Model]) -> str | None:
     """Why rows of `model` must be made into instances."""
     name = model.__name__
+    # Django's documentation has models keep what was loaded there, and it may change values.
     if getattr(model.from_db, "__func__", None) is not models.Model.from_db.__func__:  # type: ignore[attr-defined]
         return f"{name}.from_db is overridden"
+    # A project's own attributes are often set there, which a schema may show.
     if model.__init__ is not models.Model.__init__:
         return f"{name}.__init__ is overridden"
     if model.__getattribute__ is not object.__getattribute__ or hasattr(model, "__getattr__"):
@@ -42,6 +44,7 @@ def of_model(model: type[models.Model]) -> str | None:
 
 def of_receivers(model: type[models.Model]) -> str | None:
     """Why rows of `model` must be made into instances just now: somebody may have connected to a signal."""
+    # Asked each time: receivers come and go. ImageField connects one for its dimensions.
     if post_init.has_listeners(model) or pre_init.has_listeners(model):
         return f"receivers listen to the making of {model.__name__}"
     return None
@@ -51,6 +54,7 @@ def of_field(model: type[models.Model], field: Any) -> str | None:
     """Why the column of `field` is not what an instance has as its attribute."""
     attribute = inspect.getattr_static(model, field.attname, None)
     kind = type(attribute)
+    # Any other descriptor may decrypt, parse or wrap what the column holds.
     if kind in (DeferredAttribute, ForeignKeyDeferredAttribute):
         return None
     if kind in _FILES and field.attr_class is _FILES[kind]:
@@ -70,6 +74,8 @@ def of_relation(field: Any) -> str | None:
     forward = _forward(field)
     if len(forward.foreign_related_fields) != 1:
         return f"{model}.{field.name} has several columns"
+    # Django joins a foreign key that is not null by INNER JOIN: a row that points to nothing would vanish from the
+    # list.
     if is_forward(field) and not field.null and not forward.db_constraint:
         return f"{model}.{field.name} has no constraint in the database: a join might lose rows"
     return None
@@ -99,6 +105,7 @@ def of_queryset(rows: QuerySet[Any], relations: set[str]) -> str | None:
         return "it is a union"
     if query.extra or query.select_for_update or queryset_door.has_filtered_relations(rows):
         return "it has extra(), select_for_update() or a FilteredRelation"
+    # The columns that are selected decide what is distinct, and a plan selects others.
     if query.distinct and query.annotations:
         return "it is distinct over annotations"
     if queryset_door.has_own_prefetches(rows):

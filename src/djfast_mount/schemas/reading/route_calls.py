@@ -60,6 +60,7 @@ def _replace_call(context: Any) -> None:
     if schema is None or (many and get_origin(annotation) is not list) or hasattr(dependant.call, _READS):
         return
     whole = many and get_args(annotation)[0] is schema and _is_plain(context)
+    # `Dependant.call` is what FastAPI calls, so that signature, dependencies, OpenAPI and overrides are as they were.
     dependant.call = _reading(dependant.call, functools.partial(_read, schema, many, whole))
 
 
@@ -67,6 +68,7 @@ def _is_plain(context: Any) -> bool:
     """Whether FastAPI would send all of each item with 200 and no headers but its own."""
     options = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
     chosen = any(getattr(context, f"response_model_{option}", None) for option in options)
+    # A response class of the route's own may encode otherwise than the database does.
     plain = not isinstance(context.response_class, type)  # FastAPI's placeholder for its default
     return plain and not chosen and context.response_model_by_alias and not _sets_headers(context)
 
@@ -91,6 +93,7 @@ def _reading(call: Callable[..., Any], read_rows: Callable[[Any], Any]) -> Calla
     @functools.wraps(call)
     async def asynchronous(*args: Any, **kwargs: Any) -> Any:
         found = await call(*args, **kwargs)
+        # Only rows need the thread. A coroutine that returns a dict takes none.
         return await sync_to_async(read_rows)(found) if _is_rows(found) else found
 
     replaced = asynchronous if _is_coroutine_function(call) else sync

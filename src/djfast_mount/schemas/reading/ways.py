@@ -45,6 +45,7 @@ def _values(schema: type[BaseModel], rows: QuerySet[Any] | list[Model]) -> list[
 
 def plan_for(schema: type[BaseModel], rows: QuerySet[Any]) -> Plan:
     """Returns the plan for `rows`. Raises: NoPlan."""
+    # Plans are kept by what the queryset annotates of these alone: other annotations would only make more of them.
     computed = {member.source for member in shape_of(schema).members if member.kind == "computed"}
     model: Any = rows.model
     found = plan_of_schema(schema, model, frozenset(computed & rows.query.annotation_select.keys()))
@@ -71,6 +72,7 @@ def _rows_of(schema: type[BaseModel], rows: Any) -> QuerySet[Any] | list[Model]:
                 f"{schema.__name__}.read() got a queryset of values(). Give it the queryset before values(): the "
                 "schema says which columns are read."
             )
+        # What is evaluated already is not asked again: the caller may have changed the instances.
         return rows if is_plain(rows) else list(rows)
     if isinstance(rows, Model | BaseModel | str | bytes) or not isinstance(rows, Iterable | RawQuerySet):
         raise TypeError(f"{schema.__name__}.read() got {rows!r}. Give it a queryset, or rows; of() takes one row.")

@@ -28,6 +28,7 @@ def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose,
     slots = {slot.name: slot for slot in slots_of(schema) if parent is None or slot.field is not parent}
     if purpose != "create":
         # A row whose key is changed would be another row, for the parts of a composite key too.
+        # `save()` with another key inserts a second row (django.db.models.Model.save).
         key = declared(schema).model._meta.pk_fields
         slots = {name: slot for name, slot in slots.items() if slot.field is None or slot.field not in key}
     required = {n for n, slot in slots.items() if n not in options.optional and not may_be_left_out(slot)}
@@ -50,6 +51,7 @@ def _name(schema: type[BaseModel], purpose: Purpose, parent: Any) -> str:
 
 def _key_of_row(model: type[models.Model]) -> Any:
     key = model._meta.pk
+    # Without the constraints of a new key: it names a row that is there, however old.
     annotation: Any = _or_missing(field_type(key).read)
     shown_as = f"The key of the {model._meta.verbose_name} that is meant. Without it, it is looked for, or made."
     return annotation, Field(default=MISSING, alias="pk" if key.name == "pk" else key.name, description=shown_as)
@@ -74,6 +76,7 @@ def _field(base: type[BaseModel], slot: Slot, purpose: Purpose, *, optional: boo
 def _complete(field: Any, purpose: Purpose, schema: dict[str, Any]) -> None:
     """Completes the JSON schema of a column."""
     shown(field)(schema)
+    # A client that is offered null, and sends it, would get a 422.
     if not takes_none(field) and None in schema.get("enum", ()):
         place = schema["enum"].index(None)
         del schema["enum"][place], schema["x-enum-descriptions"][place]
@@ -83,6 +86,7 @@ def _complete(field: Any, purpose: Purpose, schema: dict[str, Any]) -> None:
 
 def takes_none(field: Any) -> bool:
     """Whether Django's validation takes None for `field`: of a field that is not blank it asks a value."""
+    # `full_clean()` passes over None only where the field is blank.
     return bool(field.null and field.blank)
 
 
@@ -139,4 +143,5 @@ def _choice(field: Any, value: Any) -> Any:
     stored = getattr(value, "value", value)
     if stored in field.empty_values or stored in dict(field.flatchoices):
         return value
+    # Before Django's own check: the error names the place in a nested body.
     raise ValueError(f"Value {stored!r} is not a valid choice.")

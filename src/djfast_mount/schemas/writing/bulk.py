@@ -96,6 +96,7 @@ def _unique_values(row: Model, sent: set[str]) -> Found:
     together: list[tuple[str, ...]] = [(field.name,) for field in meta.concrete_fields if field.unique]
     together += [tuple(field.name for field in meta.pk_fields), *map(tuple, meta.unique_together)]
     for names in dict.fromkeys(together):
+        # Nulls are distinct in SQL, unless the constraint says otherwise.
         if (values := _values(row, names, sent)) is not None and None not in values:
             yield (names, values), _under_its_field(names, row.unique_error_message(type(row), names))
     for constraint in meta.total_unique_constraints:
@@ -127,6 +128,7 @@ def _under_its_field(names: Sequence[str], error: ValidationError) -> Validation
 def _unique_in_dates(row: Model, sent: set[str]) -> Found:
     """Yields the values that are unique for a date, a month or a year: no database knows of these."""
     for field in row._meta.concrete_fields:
+        # No constraint of the database stands behind `unique_for_date`.
         for part in ("date", "month", "year"):
             name = getattr(field, f"unique_for_{part}")
             if name and sent.issuperset((field.name, name)) and (day := getattr(row, name)) is not None:

@@ -13,6 +13,8 @@ __all__ = ["InvalidRow", "Path", "told"]
 Path = tuple[str | int, ...]
 
 
+# Both, so that FastAPI's handler answers it, a project's own handler of either kind as well, and `except
+# ValidationError` in Django code goes on to work.
 class InvalidRow(RequestValidationError, ValidationError):
     """A row that `full_clean` refuses, with the path of each error into the body.
 

@@ -29,5 +29,6 @@ def set_rows(row: Model, field: Any, wanted: Sequence[Any], path: Path) -> list[
         if key not in known
     ]
     if not errors:
+        # `set()` computes the difference, so that rows that stay send no signal and are not written.
         getattr(row, field.name).set(known)
     return errors

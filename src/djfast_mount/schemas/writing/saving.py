@@ -206,6 +206,7 @@ class Writing:
         self.errors += match.faults
         for left in match.left.values():
             if owned:
+                # One by one, not by the queryset: an overridden `delete()` has its say.
                 left.delete()
             else:
                 getattr(row, slot.target).remove(left)
@@ -248,6 +249,7 @@ def _check_access(slots: Sequence[Slot], path: Path) -> None:
     for slot in slots:
         if not may_write(slot.orm):
             place = ".".join(map(str, (*path, slot.key)))
+            # Refused, not ignored: a client would take its 200 for a write.
             raise PermissionDenied(f"{place} may not be written by this caller.")
 
 

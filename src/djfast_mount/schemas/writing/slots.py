@@ -156,6 +156,7 @@ def _takes_value(model: type[models.Model], method: str) -> bool:
     if not inspect.isfunction(function):
         return False
     try:
+        # Called with the value alone: a method that wants more is one that computes.
         inspect.signature(function).bind(None, None)
     except TypeError:
         return False
@@ -164,6 +165,7 @@ def _takes_value(model: type[models.Model], method: str) -> bool:
 
 def is_written(field: Any) -> bool:
     """Whether clients may write what `field` holds: it is editable, and neither made by the database nor a file."""
+    # `editable=False` is what keeps a field from ModelForms as well.
     if isinstance(field, models.AutoField) or not field.editable or field.auto_created:
         return False
     return bool(field.many_to_many) or field_type(field).write is not None
@@ -184,6 +186,7 @@ def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:
         return Slot(slot.name, slot.key, "keys", field.name, field, info=None if nested else slot.info)
     if nested is None:
         return Slot(slot.name, slot.key, "column", field.attname, field, info=slot.info)
+    # Shown as an object, written by key: `company` is read, and `company_id` sent.
     return Slot(field.attname, field.attname, "column", field.attname, field)
 
 
