@@ -23,6 +23,7 @@ def places(root: Root | None) -> Iterator[tuple[str, str]]:
     outer = outer_of(settings.FORCE_SCRIPT_NAME or "", django_prefix)
     if root is None or root.serves_django:
         yield "site", f"{outer}{django_prefix}/"
+        # A project without the admin.
         with contextlib.suppress(NoReverseMatch):
             yield "admin", contextvars.copy_context().run(_admin, f"{outer}{django_prefix}/")
     for route in root.routes if root else ():

@@ -59,8 +59,10 @@ def _target() -> tuple[str, str]:
     """The module, and the name in it; the empty string where it is to be found."""
     named = getattr(settings, "ASGI_APPLICATION", None)
     if named:
+        # Django and daphne write a dot, uvicorn and gunicorn a colon.
         module_name, _, name = named.rpartition(":" if ":" in named else ".")
         return module_name, name
+    # `django-admin startproject` puts asgi.py beside settings.py.
     for package in dict.fromkeys(_packages()):
         if module_has_submodule(importlib.import_module(package), "asgi"):
             return f"{package}.asgi", ""
@@ -97,4 +99,5 @@ def _name_of(module: ModuleType, app: object) -> str:
 def _root_in(app: object, module: ModuleType) -> Root | None:
     if isinstance(app, Root):
         return app
+    # What mount() returned may stand inside of another ASGI app, of which nothing is known.
     return next((found for found in vars(module).values() if isinstance(found, Root)), None)

@@ -42,6 +42,7 @@ def supervise(tell: Callable[[str], None]) -> int:
         status = _run_once()
         if status == FATAL:
             return 1
+        # 128 + the signal, as a shell reports it.
         if status < 0:
             return 128 - status
         if status == 0:
@@ -52,6 +53,7 @@ def supervise(tell: Callable[[str], None]) -> int:
 
 
 def _run_once() -> int:
+    # Django's own variable: `autoreload` and apps look at it (`RUN_MAIN`) to do their work in one of the two processes.
     env = {**os.environ, autoreload.DJANGO_AUTORELOAD_ENV: "true"}
     with subprocess.Popen(autoreload.get_child_arguments(), env=env, close_fds=False) as child:
 
@@ -78,6 +80,7 @@ def _status_of(child: subprocess.Popen[bytes]) -> int:
 
 
 def _wait_for_a_change() -> None:
+    # It needs no package and no daemon, and this is a process that has nothing else to do.
     reloader = autoreload.StatReloader()
     watch_packages(reloader)
     before = dict(reloader.snapshot_files())
@@ -102,5 +105,7 @@ def _packages() -> Iterator[Path]:
     foreign = [Path(folder).resolve() for folder in (sys.prefix, sys.base_prefix)]
     for folder in folders:
         own = folder.resolve()
+        # Django watches the modules that are loaded. A folder that is watched as a whole must not be the virtual
+        # environment.
         if "site-packages" not in own.parts and not any(own.is_relative_to(place) for place in foreign):
             yield own

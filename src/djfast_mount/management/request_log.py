@@ -67,6 +67,7 @@ class _Line:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             self._status = message["status"]
+            # Asked when the response starts: it is set in the context of the endpoint, which is gone at the end.
             self._silent = quiet.get()
         elif kind in ("http.response.body", "websocket.http.response.body"):
             self._size += len(message.get("body", b""))
@@ -87,6 +88,7 @@ class _Line:
         scope = self._scope
         raw_path = scope.get("raw_path") or scope["path"].encode()
         query = scope.get("query_string", b"")
+        # Escaped: a client must not write control characters into a developer's terminal.
         target = (raw_path + b"?" + query if query else raw_path).decode("ascii", "backslashreplace")
         method = scope.get("method", "WEBSOCKET")
         logger.log(

@@ -47,4 +47,5 @@ def load_schemas() -> Iterator[tuple[str, ConfigurationError]]:
 def _uses_schemas(module: str) -> bool:
     found = find_spec(module)
     file = Path(found.origin) if found is not None and found.origin else None
+    # `schemas.py` is a common name (marshmallow, ninja, strawberry): others' modules are not imported for a check.
     return file is not None and file.suffix == ".py" and b"djfast_mount.schemas" in file.read_bytes()

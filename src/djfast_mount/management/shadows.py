@@ -32,6 +32,7 @@ def shadowed(table: Sequence[Route]) -> dict[int, str]:
     found: dict[int, str] = {}
     above: list[tuple[Route, re.Pattern[str]]] = []
     for place, route in enumerate(table):
+        # Whether one regular expression takes all that another does cannot be told by trying one path.
         if _is_regular_expression(route) or route.owner == "static":
             continue
         example = _example(route)

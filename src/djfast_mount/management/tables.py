@@ -41,10 +41,12 @@ def _rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for row in rows:
         table.add_row(*(_escaped(cell) for cell in row))
     text = io.StringIO()
+    # Into a text first: Django's OutputWrapper is no file that rich would know for a terminal.
     console = Console(file=text, force_terminal=True, width=shutil.get_terminal_size().columns, highlight=False)
     console.print(table)
     return text.getvalue().rstrip()
 
 
 def _escaped(cell: str) -> str:
+    # rich reads `[...]` as markup, and paths of routes have brackets.
     return cell.replace("[", r"\[")

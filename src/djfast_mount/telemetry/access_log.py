@@ -46,6 +46,7 @@ def _take_over(form: Literal["text", "json"]) -> None:
         server = logging.getLogger(name)
         server.handlers.clear()
         server.propagate = False  # Without a handler uvicorn does not even make the line.
+    # Only where nobody has chosen a level.
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
     if not logger.hasHandlers():
@@ -56,6 +57,7 @@ def _take_over(form: Literal["text", "json"]) -> None:
 
 def _log(record: RequestRecord, scope: Any) -> None:
     client = scope.get("client")
+    # The decoded path is quoted again: it may hold a line break that was %0A in the URL.
     path = quote(scope["path"], errors="backslashreplace")
     fields = {
         "client": quote(str(client[0]), safe="/:%") if client else "-",

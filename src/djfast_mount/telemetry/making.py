@@ -35,6 +35,7 @@ def make_layers(sender: object, threads: int | None, wait_timeout: float, grace:
 
     Raises: ConfigurationError.
     """
+    # Other classes, not a flag that each request would ask: without telemetry nothing of this room is in the way.
     if not option("telemetry"):
         _check_nothing_is_asked()
         return Unobserved(make_request_threads(sender, threads, wait_timeout, grace))
@@ -63,6 +64,7 @@ def _check_nothing_is_asked() -> None:
 def _optional(name: str, extra: str) -> Any:
     """Returns what stands under `name` in this room: in a module that imports a package which is optional."""
     try:
+        # By name, as these modules import optional packages at their top.
         return import_string(f"djfast_mount.telemetry.{name}")
     except ModuleNotFoundError as error:
         raise ConfigurationError(
@@ -76,6 +78,7 @@ def _paths() -> dict[str, ASGIApp]:
     if path is None:
         return {}
     token = option("metrics_token")
+    # Refused at the start: metrics name every route, and tell when the site is idle.
     if token is None and option("metrics_access") == "token" and not settings.DEBUG:
         raise ConfigurationError(
             f"settings.{SETTING}['metrics_path'] is {path!r}, and there is no token: everybody could read the metrics. "

@@ -85,6 +85,7 @@ class _Observed(RequestRecord):
         task = None if asker is None else asker()
         coroutine: Any = None if task is None else task.get_coro()
         found: list[FrameType] = []
+        # From the task down to what it awaits: the stack of a coroutine that waits is on no thread.
         while coroutine is not None:
             frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
             if frame is not None:
@@ -189,6 +190,7 @@ class ObservedRequest(_Observed):
                 return {**message, "headers": headers}
         elif kind == "http.response.pathsend":
             self.complete = True
+            # The server opens the file after this: it may be gone by then.
             with suppress(OSError):
                 self.bytes_sent += Path(message["path"]).stat().st_size
         elif kind == "http.response.zerocopysend":
@@ -242,6 +244,7 @@ class ObservedSocket(_Observed):
     def send(self, message: Message) -> Awaitable[None]:
         kind = message["type"]
         if kind == "websocket.send":
+            # A text of a websocket is UTF-8 on the wire (RFC 6455, section 5.6).
             self.bytes_sent += len(message.get("bytes") or (message.get("text") or "").encode())
         elif kind == "websocket.close":
             self._close(message.get("code", 1000))

@@ -14,6 +14,7 @@ from djfast_mount.threads.pool import Pool
 __all__ = ["PoolFigures", "count_pool", "figures_of_pools"]
 
 _lock = threading.Lock()
+# Weakly, so that counting keeps no pool of a test alive.
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()  # guarded by _lock
 _wrappers: weakref.WeakSet[BaseDatabaseWrapper] = weakref.WeakSet()  # guarded by _lock
 

@@ -80,6 +80,7 @@ class PrometheusWatcher(Watcher):
         self._serving += 1
         _active.inc()
         loop = asyncio.get_running_loop()
+        # In one process the gauges are asked when somebody reads them. In several, the reader is another process.
         if _SHARED and loop not in self._timers:
             self._look(loop)
 
@@ -91,6 +92,7 @@ class PrometheusWatcher(Watcher):
         method = observed.method or "WEBSOCKET"
         _duration.labels(owner, method, route, status).observe(observed.duration)
         _sent.labels(owner).inc(observed.bytes_sent)
+        # A request that took no thread would be a zero in the histogram, and hide how long the others waited.
         if observed.on_thread or observed.wait:
             _wait.labels(owner).observe(observed.wait)
             _held.labels(owner).observe(observed.on_thread)
@@ -130,6 +132,7 @@ class Metrics:
         if scope["type"] != "http":
             raise ValueError(f"Metrics are served for the scope type 'http', not {scope['type']!r}.")
         headers = dict(scope["headers"])
+        # In constant time: the token guards what a stranger may try as often as they like.
         if self._expected is not None and not secrets.compare_digest(
             headers.get(b"authorization", b""), self._expected
         ):

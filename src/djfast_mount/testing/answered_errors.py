@@ -37,5 +37,7 @@ def _note_answered_error(request: Any = None, **_: object) -> None:
 
 def note_answered_errors() -> None:
     """Has Django tell of them. A second call changes nothing; both are inert where no test client asks."""
+    # `request_class` is a public attribute of Django's handler. On the class, as projects make their handlers before
+    # any test client is there.
     ASGIHandler.request_class = _Request
     got_request_exception.connect(_note_answered_error, dispatch_uid="djfast_mount.testing")

@@ -153,6 +153,7 @@ class AsyncClient(httpx.AsyncClient):
         executor = self._executor or waiting_thread()
         thread = None
         if executor is not None:
+            # Only the executor knows its thread. The name is needed to tell a stray connection from the test's own.
             thread = await asyncio.get_running_loop().run_in_executor(executor, threading.current_thread)
         return await self._within(function, *args, thread)
 
@@ -160,6 +161,7 @@ class AsyncClient(httpx.AsyncClient):
         if self._executor is None:
             return await function(*args, **kwargs)
         context = contextvars.copy_context()
+        # In a copy: the test itself must not see the executor, or its own `sync_to_async` would wait for itself.
         context.run(offer, self._executor)
         return await asyncio.create_task(function(*args, **kwargs), context=context)
 
@@ -183,6 +185,7 @@ class _Stream(httpx.AsyncByteStream):
         while parts := await self._exchange.parts():
             for part in parts:
                 yield part
+        # Raised where the test reads, since a stream may fail after its first part.
         self._server.check(self._exchange)
 
     async def aclose(self) -> None:

@@ -36,6 +36,7 @@ class ApiMixin(_Case):
     @cached_property
     def api(self) -> Client:
         """The client of this test."""
+        # Through the type: a plain function as class attribute would become a bound method of the test.
         client = self.api_client_class(type(self).asgi_application, django_client=self.client)
         self.addCleanup(client.close)
         return client

@@ -54,6 +54,7 @@ class Client(httpx.Client):
         self,
         app: ASGIApp | str | None = None,
         *,
+        # The host of Django's own test client, which Django adds to ALLOWED_HOSTS in tests.
         base_url: httpx.URL | str = "http://testserver",
         root_path: str = "",
         raise_server_exceptions: bool = True,
@@ -61,6 +62,7 @@ class Client(httpx.Client):
         django_client: DjangoClient | None = None,
         **options: Any,
     ) -> None:
+        # Not at import: a production process that imports the module, for a type say, keeps Django's handler as it is.
         note_answered_errors()
         self._server = Server(
             app,
@@ -147,12 +149,14 @@ class Client(httpx.Client):
             try:
                 loop_thread.run(self._server.stop)
             finally:
+                # Before it is closed: a body that is drawn meanwhile is told that the client was closed.
                 self._loop_thread = None
                 loop_thread.close()
                 close_strays()
 
     def _run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
         _refuse_running_loop()
+        # With the first request: a client that only logs in needs no loop.
         if self._loop_thread is None:
             self._loop_thread = LoopThread()
         return self._loop_thread.run(function, *args)
@@ -175,6 +179,7 @@ class Client(httpx.Client):
         async def draw() -> bytes | None:
             if self._loop_thread is None:
                 raise RuntimeError("The client was closed while its request was under way.")
+            # The test's generator runs in the test's thread, as it may use the ORM.
             return await self._loop_thread.on_caller(next, parts, None)
 
         return draw

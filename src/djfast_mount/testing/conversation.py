@@ -45,6 +45,7 @@ class Conversation:
         self._raises = raises
         self._request = request
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        # Bounded, as a socket's buffer is: an app that sends without end must wait for its client.
         self._outbox: asyncio.Queue[Message | None] = asyncio.Queue(_UNREAD)
         self._closed = False
         self._told = False
@@ -117,6 +118,7 @@ class Conversation:
             with under_way(self._request):
                 await self._app(self._scope, self._inbox.get, self._send)
         finally:
+            # After this task is done: who is woken by the last message asks it for its exception.
             asyncio.get_running_loop().call_soon(self._hang_up)
 
     def _hang_up(self) -> None:

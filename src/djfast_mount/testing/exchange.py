@@ -55,6 +55,8 @@ class Exchange:
         try:
             await self._news.wait()
             if self._complete:
+                # `wait()`, not `await task`: an error of the app is raised by `check()`, once and in the test's own
+                # call.
                 await asyncio.wait([self._task])
         except asyncio.CancelledError:
             await self.leave()
@@ -93,6 +95,7 @@ class Exchange:
             raise error
         if self._complete or self._left:
             return
+        # What httpx raises for a server that closes the connection in mid-answer.
         if self.status or self._task.cancelled():
             raise httpx.RemoteProtocolError(f"The app did not finish its answer to {self.request.name}.")
         if raise_server_exceptions:

@@ -32,6 +32,7 @@ class TestRequest:
         thread: The one that does the test's sync work, where that is known.
     """
 
+    # pytest collects classes whose name begins with `Test`.
     __test__ = False
 
     def __init__(self, name: str, thread: threading.Thread | None) -> None:
@@ -65,9 +66,11 @@ def request_of_caller() -> TestRequest | None:
     request = _request.get(None)
     if request is not None or current_worker() is not None:
         return request
+    # The test's own thread, mostly: what it opens is its own.
     if threading.current_thread() is threading.main_thread():
         return None
     with _lock:
+        # A guess: with two requests at once it may be the other one. The warning names it, and no data depends on it.
         return _under_way[-1] if _under_way else None
 
 

@@ -53,10 +53,12 @@ def _scope(request: httpx.Request, root_path: str) -> Scope:
         "http_version": "1.1",
         "scheme": url.scheme,
         "path": root_path + unquote(raw_path.decode("ascii")),
+        # uvicorn leaves the query out of it, httpx does not.
         "raw_path": root_path.encode() + raw_path,
         "query_string": query,
         "root_path": root_path,
         "headers": [(name.lower(), value) for name, value in request.headers.raw],
         "client": _CLIENT,
+        # ASGI asks for a number, and httpx has None for a default port.
         "server": (url.host, url.port or _PORTS[url.scheme]),
     }

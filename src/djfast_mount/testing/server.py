@@ -47,6 +47,7 @@ def load_application(app: ASGIApp | str | None) -> ASGIApp:
     if app is None:
         return default_application()
     if isinstance(app, str):
+        # ASGI_APPLICATION has a dot by Django's habit, a server's argument a colon.
         app = app if ":" in app else ":".join(app.rsplit(".", 1))
         try:
             import_module(app.partition(":")[0])  # Not by load_app(), for it is here that mount() may be called.
@@ -90,9 +91,11 @@ class Server:
         """
         if self._participant is not None:
             raise RuntimeError("The test client is entered already: its app's lifespan runs once at a time.")
+        # The same state machine as in production: a test is to see a lifespan fail as a server would.
         participant = Participant("the tested app", self.app, required=isinstance(unwrapped(self.app), Starlette))
         state: dict[str, Any] = {}
         scope: Scope = {"type": "lifespan", "asgi": ASGI, "state": state}
+        # Its own context, since what a lifespan sets must not be seen by the test.
         context = context_of(TestRequest("The lifespan", thread))
         phase = await asyncio.create_task(participant.start(scope), context=context)
         if phase is Phase.FAILED:
@@ -150,4 +153,5 @@ class Server:
         await conversation.close(code, reason)
 
     def _beside(self, request: TestRequest) -> Mapping[str, Any]:
+        # A shallow copy for each request (ASGI, "Lifespan State").
         return {**of_test(request, enforce_csrf_checks=self.enforce_csrf_checks), "state": self._state.copy()}

@@ -39,12 +39,14 @@ def close_strays() -> None:
 def _note(connection: BaseDatabaseWrapper, **_: object) -> None:
     request = request_of_caller()
     thread = threading.current_thread()
+    # Without a known thread nothing can be said: a false warning would fail suites that turn warnings into errors.
     if request is None or request.thread is None or request.thread is thread:
         return
     with _lock:
         _opened.append(connection)
     where = place(sys._getframe(1)) or "Code without a line of its own"
     filename, _colon, line = where.rpartition(":")
+    # At the user's line, so that a filter of pytest's can name their module.
     warnings.warn_explicit(
         f"{_name_of(request)} opened a connection to {connection.alias!r} on the thread {thread.name!r}, which is not "
         "the test's: it sees nothing of the test's transaction. Use the ORM in sync_to_async(), in its async methods, "

@@ -30,6 +30,7 @@ def opening_headers(subprotocols: list[str] | None) -> dict[str, str]:
     headers = {
         "connection": "Upgrade",
         "upgrade": "websocket",
+        # The example of RFC 6455, section 1.3. No server checks it here, and apps may ask whether it is there.
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
         "sec-websocket-version": "13",
     }
@@ -81,6 +82,7 @@ class WebSocketSession(_Session):
         try:
             self.close()
         except Exception:
+            # The test has failed already, and its own error is the one to be shown.
             if exc_value is None:
                 raise
 

@@ -55,6 +55,7 @@ def access_of(text: str) -> TokenAccess | None:
     token = APIToken.objects.of_text(text) if text.startswith(TOKEN) else None
     if token is None:
         return None
+    # Of API tokens alone: a transaction token is made by one, whose use was written down then.
     token.note_use()
     return TokenAccess(token, token.owner, frozenset(token.scopes.split()))
 
@@ -80,6 +81,7 @@ def transaction_text(
         raise ValueError(f"The token has no scope {' '.join(sorted(missing))!r} to hand on.")
     if critical and not access.token.critical:
         raise ValueError("The token does not allow critical writes.")
+    # The key, not the text: a transaction token that leaks must not give the API token away.
     content = [access.token.pk, sorted(wanted), critical, int(time.time()) + lifetime]
     return TRANSACTION + signing.dumps(content, salt=_SALT)
 
@@ -87,8 +89,10 @@ def transaction_text(
 def _of_transaction(text: str) -> TokenAccess | None:
     try:
         key, scopes, critical, expires = signing.loads(text.removeprefix(TRANSACTION), salt=_SALT)
+    # A text of another shape, signed with the same key by an older version, is no token either.
     except (signing.BadSignature, ValueError, TypeError):
         return None
+    # Asked of the table with each call: a revoked token takes all that was made of it along.
     token = APIToken.objects.of_key(key) if time.time() < expires else None
     if token is None:
         return None

@@ -19,8 +19,10 @@ class APITokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "owner", "shown_part", "scopes", "created", "expires", "last_used", "revoked")
     list_filter = ("revoked", "as_owner", "critical")
     search_fields = ("name", "shown_part")
+    # A list of all users would be a page of its own in a large project.
     raw_id_fields = ("owner",)
     fields = ("owner", "name", "scopes", "as_owner", "critical", "expires", "shown_part", "last_used", "revoked")
+    # Revoking is an action, which needs a permission, and cannot be undone by a form.
     readonly_fields = ("shown_part", "last_used", "revoked")
     actions = ("revoke",)
 

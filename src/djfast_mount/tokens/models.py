@@ -64,6 +64,7 @@ class APITokenQuerySet(models.QuerySet["APIToken"]):
 
     def of_text(self, text: str) -> APIToken | None:
         """Returns the valid token with this text; None where there is none, or its owner is not active."""
+        # Found by its hash: the database compares no secret, so its index tells nothing by its timing.
         return _of_active_owner(self.valid().select_related("owner").filter(digest=digest_of(text)).first())
 
     def of_key(self, key: Any) -> APIToken | None:
@@ -72,6 +73,7 @@ class APITokenQuerySet(models.QuerySet["APIToken"]):
 
     def revoke(self) -> int:
         """Revokes them all. Returns how many were not revoked before."""
+        # Only those that are valid still: the time of the first revocation is what an audit asks for.
         return self.filter(revoked__isnull=True).update(revoked=timezone.now())
 
 
@@ -119,8 +121,10 @@ class APIToken(models.Model):
         """Writes down that it is used: once a minute at most, so that reading requests stay without a write."""
         now = timezone.now()
         if self.last_used is None or now - self.last_used >= datetime.timedelta(minutes=1):
+            # An UPDATE of one column: `save()` would write back what has been changed since, a revocation say.
             type(self)._default_manager.using(self._state.db).filter(pk=self.pk).update(last_used=now)
 
 
 def _of_active_owner(token: APIToken | None) -> APIToken | None:
+    # A user model of a project's own may have no such field.
     return token if token is not None and getattr(token.owner, "is_active", True) else None

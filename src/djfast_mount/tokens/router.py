@@ -42,6 +42,8 @@ def create_transaction_token(
     try:
         text = transaction_text(access, body.scopes, critical=body.critical)
     except ValueError as error:
+        # The texts are ours, and name scopes that the client has sent itself.
         raise HTTPException(403, str(error)) from error
+    # RFC 6749, section 5.1, asks it of every answer that holds a token.
     response.headers["Cache-Control"] = "no-store"
     return TransactionToken(token=text, expires_in=LIFETIME)

@@ -26,9 +26,12 @@ class Command(BaseCommand):
     """Runs the system checks, then the probes. Ends with status 1 where something is at or above the fail level."""
 
     help = "Looks at the project as it is configured, says what is wrong and how to mend it."
+    # The doctor reports what they find itself. Django would end the command at the first error, before anything else
+    # was looked at.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
+        # The variable that uvicorn, gunicorn and most platforms read for the number of worker processes.
         workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
         parser.add_argument("--workers", type=_count, default=workers, help="Processes of a server (WEB_CONCURRENCY).")
         parser.add_argument("--instances", type=_count, default=1, help="Servers that share the databases.")
@@ -55,6 +58,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([_as_dict(message) for message in found], indent=2))
         else:
             self._tell(found, target)
+        # SystemExit, not CommandError: the findings have been told already, and CI needs the status alone.
         if any(message.level >= _LEVELS[options["fail_level"]] for message in found):
             raise SystemExit(1)
 
@@ -79,6 +83,7 @@ class Command(BaseCommand):
 
 
 def _count(text: str) -> int:
+    # `isdecimal()`: "²" is a digit to `isdigit()`, and no number to `int()`.
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up.")
     return int(text)

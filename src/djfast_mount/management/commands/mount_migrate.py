@@ -41,6 +41,7 @@ class Command(Migrate):
         except NotInTime as error:
             self._give_up(alias, f"{error}. Look at what it does, or give more than --wait.", options)
         except OperationalError as error:
+            # A migration that fails for another reason is a fault of the project: its traceback names the migration.
             if not is_outage(error):
                 raise
             # Drivers write several lines, of which a collector of logs would make several records.
@@ -53,6 +54,8 @@ class Command(Migrate):
         text = f"The database {alias!r} was not migrated: {reason}"
         if options["verbosity"] > 0:
             raise CommandError(text)
+        # A container that starts at `--verbosity 0` may write JSON logs: text on stderr would be a line that no
+        # collector can parse.
         logger.error(text)
         sys.exit(1)
 
@@ -70,6 +73,7 @@ def _lift_timeout(alias: str) -> None:
     connection = connections[alias]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            # For this session alone, which ends with the command.
             cursor.execute("SET statement_timeout = 0")
 
 

@@ -37,6 +37,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         schemas = _schemas(find_root())
+        # Keys in FastAPI's order, not sorted: the file is read by people too, and its differences are to be those of
+        # the code.
         text = json.dumps(_chosen(schemas, options["prefix"]), indent=2, ensure_ascii=False) + "\n"
         file: Path | None = options["output"]
         if options["check"]:
@@ -49,6 +51,7 @@ class Command(BaseCommand):
     def _compare(self, file: Path | None, text: str) -> None:
         if file is None:
             raise CommandError("--check compares with a file: name it, --output openapi.json.")
+        # A file that is not there differs: CI must not pass because somebody has deleted it.
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         if before == text:
             return
@@ -73,6 +76,8 @@ def _with_server(api: Any, root_path: str) -> dict[str, Any]:
     """As FastAPI itself does it for a request."""
     schema: dict[str, Any] = api.openapi()
     servers = schema.get("servers", [])
+    # Prepended to the list and never written into the app's own schema, which is cached for requests
+    # (fastapi.applications).
     if not root_path or not api.root_path_in_servers or root_path in {server.get("url") for server in servers}:
         return schema
     return {**schema, "servers": [{"url": root_path}, *servers]}

@@ -46,6 +46,7 @@ class Command(BaseCommand):
         found = [route for route in table if _wanted(route, options)]
         warnings = shadowed(table)
         if options["as_json"]:
+            # Shadows are found in the whole table: a route that is filtered out may be the one that takes the path.
             rows = [{**route._asdict(), "shadowed_by": warnings.get(place, "")} for place, route in enumerate(table)]
             self.stdout.write(
                 json.dumps([row for row, route in zip(rows, table, strict=True) if route in found], indent=2)
@@ -76,6 +77,7 @@ class Command(BaseCommand):
 def _wanted(route: Route, options: dict[str, Any]) -> bool:
     if (owner := options["owner"]) and route.owner.lower() != owner.lower():
         return False
+    # A Django view has no list of methods: it may answer any.
     if (method := options["method"]) and route.methods and method.upper() not in route.methods:
         return False
     row = " ".join(_row(route)).lower()

@@ -36,6 +36,7 @@ class Command(BaseCommand):
             self.stdout.write(draft(*map(_model, options["models"])))
             return
         faults = [str(error) for _, error in load_schemas()]
+        # The project's asgi.py imports the same schemas, and would stop at the first fault of many.
         if not faults:
             load_project()
         schemas = sorted(all_schemas(), key=lambda schema: (schema.__module__, schema.__qualname__))

@@ -41,11 +41,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            # By name: it needs rich, which is an extra.
             terminal: Any = importlib.import_module("djfast_mount.dashboard.terminal")
         except ImportError as error:
             raise CommandError(str(error)) from error
         server = Server(options["url"], dict(options["header"]))
         console = terminal.Console(file=self.stdout, no_color=options["no_color"] or None)
+        # Once before the screen is taken over, so that a wrong URL is told in the terminal as it was.
         figures = server.figures()
         if options["once"]:
             console.print(terminal.drawn(figures))
@@ -84,6 +86,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
+    # `nan` and `inf` are floats too, and a sleep of either is an error or has no end.
     if not 0.1 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.1 to 3600.")
     return seconds

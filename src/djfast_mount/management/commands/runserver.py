@@ -109,6 +109,8 @@ class Command(DjangoCommand):
         try:
             autoreload.run_with_reloader(self.inner_run, **options)
         except SystemExit as exit_:
+            # A changed file is to be seen at once. An event stream that is open would hold the old process for the
+            # whole grace.
             grace = GRACE_OF_RELOAD if exit_.code == RELOAD else GRACE
             raise
         finally:
@@ -116,6 +118,7 @@ class Command(DjangoCommand):
 
     def _stop(self, grace: int) -> None:
         # The process that supervises this one may pass on what the terminal has sent already.
+        # A second one would end the process in the midst of its lifespans' shutdown.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server = self._server
         if server is None:
@@ -123,6 +126,7 @@ class Command(DjangoCommand):
         server.config.timeout_graceful_shutdown = grace
         server.should_exit = True
         try:
+            # Bounded: the reloader is waiting, and a lifespan that hangs must not keep the new code from being served.
             self._ended.wait(grace + _AFTER_REQUESTS)
         except KeyboardInterrupt:
             server.force_exit = True
@@ -155,8 +159,10 @@ class Command(DjangoCommand):
             self.check(**what, display_num_errors=True)
         try:
             self.check_migrations()
+        # Django's own command refuses to start then. Here the other half may be of use without a database.
         except DatabaseError as error:
             self.stderr.write(self.style.WARNING(f"Migrations could not be checked: {str(error).strip()}"))
+        # This thread asks the database no more, and the connection would count against `max_connections` until the end.
         for connection in connections.all(initialized_only=True):
             connection.close()
 
@@ -168,10 +174,12 @@ class Command(DjangoCommand):
             app = RequestLog(project.app)
             config = uvicorn.Config(
                 app,
+                # uvicorn would set its loggers up anew, over the project's LOGGING.
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=GRACE,
             )
+            # The banner is Django's, and each request is a line of `django.server`.
             uvicorn_log.setLevel(logging.WARNING)
             port = listener.getsockname()[1]
             self._server = DevelopmentServer(config, lambda: self._announce(project, port))
@@ -190,6 +198,7 @@ class Command(DjangoCommand):
 
     def _bind(self) -> socket.socket:
         try:
+            # Bound by hand, before the project is loaded: a port that is taken is told at once, and in Django's words.
             family, _, _, _, address = socket.getaddrinfo(
                 "0.0.0.0" if self.addr == "0" else self.addr,
                 int(self.port),
@@ -197,6 +206,7 @@ class Command(DjangoCommand):
                 socket.SOCK_STREAM,
             )[0]
             listener = socket.socket(family, socket.SOCK_STREAM)
+            # As Django's WSGIServer: otherwise the port of the process before cannot be had for a minute (TIME_WAIT).
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(128)
@@ -232,6 +242,7 @@ class Command(DjangoCommand):
 
 def _apply(options: dict[str, Any]) -> None:
     """Has `mount()`, which is called when the project is loaded, find the command's options in the settings."""
+    # A copy: the project's own dict may be shared with code that reads it elsewhere.
     ours = dict(getattr(settings, SETTING, {}))
     if not options["use_static_handler"]:
         ours["static"] = False

@@ -32,6 +32,7 @@ def probe_databases(target: Target) -> Iterator[CheckMessage]:
                 id="djfast_mount.E101",
             )
         finally:
+            # The doctor may run in a server's process (the page of the admin), whose budget of connections it reports.
             connection.close()
 
 
@@ -83,6 +84,7 @@ def _reuse(connection: BaseDatabaseWrapper, target: Target) -> Iterator[CheckMes
 
 def _postgresql_connections(connection: BaseDatabaseWrapper) -> int:
     most = int(_value(connection, "SHOW max_connections"))
+    # Superusers' own, and `reserved_connections` from PostgreSQL 16 on: an application gets none of them.
     return most - sum(int(_value(connection, f"SELECT current_setting('{name}', true)") or 0) for name in _RESERVED)
 
 
@@ -90,6 +92,7 @@ def _postgresql_pooler(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage
     """W107. A pooler gives each client a process number of its own making, by which it cancels queries."""
     alias = connection.alias
     told = connection.connection.info.backend_pid
+    # Only where it could fail: without such cursors any pooling mode will do.
     if not connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] and told != _value(
         connection, "SELECT pg_backend_pid()"
     ):

@@ -49,6 +49,7 @@ def _entrypoint(file: Path) -> Any:
 
 def _fault_of(entrypoint: object) -> str | None:
     try:
+        # The text is a file's, and anything may stand there.
         app = import_string(str(entrypoint).replace(":", "."))
     except ImportError as error:
         return f"cannot be imported: {error}"

@@ -24,6 +24,7 @@ from djfast_mount.routing.root import Root
 
 __all__ = ["probe_requests"]
 
+# `.invalid` is reserved (RFC 2606): no project can have it in ALLOWED_HOSTS by chance.
 _STRANGER = "stranger.invalid"
 # Seconds that an endpoint has to answer; a stream has no end.
 _PATIENCE = 5.0
@@ -36,6 +37,7 @@ class Answer(NamedTuple):
 
 def probe_requests(target: Target) -> Iterator[CheckMessage]:
     """W104 to W106, W131 to W133, E131: asks for readiness, as a stranger, for docs and, where it may, for all else."""
+    # A loop of its own, closed with what hangs there: the command must end.
     with asyncio.Runner() as runner:
         yield from runner.run(_messages(target))
 
@@ -45,6 +47,7 @@ async def _messages(target: Target) -> list[CheckMessage]:
     logging.disable(logging.CRITICAL)  # What these meet is told as a finding.
     try:
         found = [*await _readiness(root), *await _hosts(root)]
+        # With DEBUG the docs are open on purpose.
         if not settings.DEBUG:
             found += await _docs(root)
     finally:
