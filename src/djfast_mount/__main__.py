@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
     """
     given = _parser().parse_args(arguments)
     place = [given.name] if given.directory is None else [given.name, given.directory]
+    # Django renders files with these endings alone; Docker's have none.
     rendered = ["--template", str(TEMPLATE), "--extension", "py,toml,md", "--name", "Dockerfile,.dockerignore"]
     execute_from_command_line(["python -m djfast_mount", "startproject", *rendered, *place])
     folder = given.directory or given.name

@@ -27,6 +27,7 @@ _LOGIN_MIDDLEWARE = (
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 )
 # Apps with a runserver of their own. Django takes the command of the app that is listed first.
+# Of two commands of one name Django takes that of the app which INSTALLED_APPS lists first (django.core.management).
 _OTHER_RUNSERVERS = ("django.contrib.staticfiles", "whitenoise.runserver_nostatic", "daphne", "channels")
 _POSTGRESQL = "django.db.backends.postgresql"
 _SQLITE = "django.db.backends.sqlite3"
@@ -35,12 +36,14 @@ _SQLITE = "django.db.backends.sqlite3"
 def register_checks() -> None:
     """Registers the checks with Django. A second call does nothing."""
     for check in (check_options, check_middleware, check_commands, check_databases, check_placements, check_schemas):
+        # With a tag of ours, so that `manage.py check --tag djfast_mount` asks these alone.
         checks.register(check, "djfast_mount")
     for check in (check_deployment, check_placements_of_application):
         checks.register(check, "djfast_mount", deploy=True)
 
 
 def _options() -> dict[str, Any]:
+    # What is no dict E001 tells. The other checks must not end in a traceback over it.
     options = getattr(settings, SETTING, {})
     return options if isinstance(options, dict) else {}
 
@@ -67,6 +70,7 @@ def _check_option(key: object, value: object) -> Iterator[CheckMessage]:
 def check_middleware(**_: object) -> Iterator[CheckMessage]:
     """E004, E005, W001: what the other settings say fits what `mount()` does."""
     script_name = settings.FORCE_SCRIPT_NAME
+    # Django puts it in front of every path that it reverses, as it is.
     if script_name and not script_name.startswith("/"):
         yield checks.Error(
             f"settings.FORCE_SCRIPT_NAME is {script_name!r}, which no path begins with.",
@@ -116,6 +120,7 @@ def check_databases(**_: object) -> Iterator[CheckMessage]:
     for alias, database in settings.DATABASES.items():
         if not _is_server(database):
             continue
+        # None, which keeps connections for ever, is meant too.
         if database.get("CONN_MAX_AGE", 0) != 0 and not database.get("CONN_HEALTH_CHECKS"):
             yield checks.Warning(
                 f"The database {alias!r} keeps its connections and does not check them: after a restart of the "

@@ -212,11 +212,13 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        # Before `bind()`, whose TypeError knows no nearest name.
         for key in kwargs.keys() - parameters.keys():
             remedy = did_you_mean(key, parameters, f"The arguments are {', '.join(sorted(parameters))}.")
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {key!r}. {remedy}")
         given = signature.bind(*args, **kwargs).arguments
         named = {key: value for key, value in _read().items() if OPTIONS[key].is_argument}
+        # What is given in the call is checked as well: a type checker has seen it in some projects only.
         for key in given.keys() - _LOADED:
             _check(key, given[key], f"{function.__name__}() got {key}={given[key]!r}")
         return function(**{**named, **given})  # type: ignore[call-arg]
@@ -226,6 +228,7 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 
 def option(key: str) -> Any:
     """Returns the setting `key`, which is no argument of `mount()`, or its default."""
+    # Read with each question, not kept: override_settings must hold, and no request asks here.
     return getattr(settings, SETTING, {}).get(key, OPTIONS[key].default)
 
 
@@ -236,6 +239,7 @@ def wrong_value(key: str, value: object) -> str | None:
 
 
 def _read() -> dict[str, Any]:
+    # Django's own ImproperlyConfigured names the first setting that happens to be read, which says nothing of asgi.py.
     if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise ConfigurationError(
             "DJANGO_SETTINGS_MODULE is not set, so Django has no settings. Above mount() in asgi.py, write "

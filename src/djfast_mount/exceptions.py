@@ -28,6 +28,8 @@ class PoolTimeout(MountError, HTTPException):
     """
 
     def __init__(self, seconds: float) -> None:
+        # Retry-After is what makes a 503 a request to come back (RFC 9110, section 15.6.4): proxies and clients wait
+        # for it.
         HTTPException.__init__(
             self, 503, f"The server is busy: no thread came free within {seconds:g} s.", headers={"Retry-After": "1"}
         )
@@ -41,6 +43,7 @@ def original_of(error: Exception) -> Exception:
     """
     cause = error.__cause__
     if (
+        # By its words, as Starlette raises a plain RuntimeError (starlette._exception_handler).
         type(error) is RuntimeError
         and str(error).startswith("Caught handled exception, but response already started")
         and isinstance(cause, Exception)
@@ -62,6 +65,7 @@ def client_has_left(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, ClientDisconnect):
             return True
+        # An OSError of the endpoint's own, of a file or of another server, must stay an error.
         packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
         of_transport = isinstance(error, OSError) or (isinstance(error, RuntimeError) and packages[-1:] == ["uvloop"])
         if of_transport and not _SERVERS.isdisjoint(packages):

@@ -11,5 +11,6 @@ def missing_headers(own: Mapping[bytes, bytes], wanted: Mapping[bytes, bytes]) -
     """Returns those of `wanted`, whose names are in lower case, that are not among a response's `own`."""
     if not b"".join(own).islower():  # ASGI wants them so, and not every app does it.
         own = {name.lower(): value for name, value in own.items()}
+    # The usual case first, in C: this runs for every response.
     more = wanted.items()
     return more if own.keys().isdisjoint(wanted) else [pair for pair in more if pair[0] not in own]

@@ -105,6 +105,7 @@ class Kind(NamedTuple):
 
 
 def _number(value: object) -> bool:
+    # `True` is a number to Python: `threads=True` would be one thread.
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -113,6 +114,7 @@ def _whole(value: object, least: int) -> bool:
 
 
 def _path(value: object) -> bool:
+    # Not the root: a health path there would take the front page.
     return value is None or (isinstance(value, str) and value.startswith("/") and value.strip("/") != "")
 
 

@@ -40,6 +40,7 @@ def api_client(asgi_application: Any, request: pytest.FixtureRequest) -> Iterato
 
     from djfast_mount.testing import Client  # noqa: PLC0415
 
+    # Only where the test has asked for it: to ask here would set Django's client up for tests that have none.
     other = _fixture_beside(request, "client")
     client = Client(asgi_application, django_client=other if isinstance(other, DjangoClient) else None)
     yield client
@@ -68,6 +69,7 @@ def async_api_client(asgi_application: Any, request: pytest.FixtureRequest) -> I
 def _fixture_beside(request: pytest.FixtureRequest, name: str) -> Any:
     """The fixture `name`, if the test has it and it is not made of the one that asks: a project may call ours so."""
     info = getattr(request.node, "_fixtureinfo", None)
+    # The feature goes, and the fixture stays: cookies are not shared then, and the log says so.
     if info is None:
         logger.warning("pytest %s tells no fixtures of a test: %r shares no cookies.", pytest.__version__, name)
         return None
@@ -87,6 +89,7 @@ def _live_asgi_server(asgi_application: Any, django_db_setup: None, django_db_bl
     from djfast_mount.testing.live_server import serve  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
+        # The lifespan may use the ORM, and pytest-django blocks it outside of tests with the `db` fixture.
         with django_db_blocker.unblock():
             server = stack.enter_context(serve(asgi_application))
         yield server

@@ -32,6 +32,7 @@ def add_dependency(api: FastAPI | APIRouter, depends: Depends) -> None:
 def _inherited(api: FastAPI | APIRouter) -> Iterator[list[Depends]]:
     """What the routers included in `api` have been given by it, for each inclusion."""
     for route in api.routes:
+        # FastAPI hands an included router the dependencies of that moment. Those that come later have to be put there.
         context = getattr(route, "include_context", None)
         if context is not None:
             yield context.dependencies

@@ -68,6 +68,7 @@ def load_apps(
         raise ConfigurationError(
             f"mount() got a mapping of prefixes and the app {app!r} as well. Put the app into the mapping."
         )
+    # Before anything is imported: a wrong prefix is told at once, and not after the import of a large project.
     _check_prefixes(list(targets))
     loaded: dict[str, ASGIApp] = {}
     for path, target in targets.items():
@@ -96,9 +97,11 @@ def discover_api(*, debug: bool = False) -> FastAPI:
     api = FastAPI(debug=debug)
     found = False
     for config in installed_apps.get_app_configs():
+        # Asked first, so that an ImportError inside of an `api.py` is not taken for its absence.
         if not module_has_submodule(config.module, "api"):
             continue
         name = f"{config.name}.api"
+        # The commonest circle: an `api.py` that imports the project's asgi.py for the app.
         with no_circle(repr(name)):
             router = getattr(import_module(name), "router", None)
         if router is None:
@@ -122,6 +125,7 @@ def _check_prefixes(prefixes: list[str]) -> None:
         raise ConfigurationError('mount() got an empty mapping. Name a prefix, as in {"/api": "myproject.api:api"}.')
     seen: dict[str, str] = {}
     for prefix in prefixes:
+        # `/api` and `/api/` are one to Starlette's Mount.
         twin = seen.setdefault(prefix.rstrip("/"), prefix)
         if twin != prefix:
             raise ConfigurationError(
@@ -145,6 +149,8 @@ def _fault_of(prefix: str) -> str:
 
 def _check_root_path(prefix: str, app: ASGIApp) -> None:
     for found in fastapis_in(app):
+        # FastAPI writes its own root_path over the scope's (fastapi.applications): every link and the docs would lose
+        # the prefix.
         if found.app.root_path and not found.above:
             raise ConfigurationError(
                 f"The FastAPI app at {prefix!r} has root_path={found.app.root_path!r} of its own, which would "
@@ -163,6 +169,7 @@ def _import_app(target: str, purpose: str) -> object:
             found: object = import_module(module_name)
         except ImportError as error:
             raise ConfigurationError(_import_failure(target, purpose, module_name, error)) from error
+    # As uvicorn takes it: `module:factory.app`.
     for name in attribute.split("."):
         try:
             found = getattr(found, name)
@@ -209,6 +216,7 @@ def _check_asgi(app: object, target: object, purpose: str) -> None:
 
 def _takes_three(app: Any) -> bool:
     try:
+        # Whether it can be called so is all that can be asked of an ASGI app.
         inspect.signature(app).bind(None, None, None)
     except TypeError:
         return False

@@ -66,6 +66,7 @@ class Preparation:
         self._docs = docs
         self._prepare_one = prepare
         self._django_prefix = django_prefix
+        # Weakly: an app that is made for one request, as some gateways do, must not be kept.
         self._known: WeakSet[FastAPI] = WeakSet()
         self._meeting = threading.Lock()
         install()
@@ -89,6 +90,8 @@ class Preparation:
         def serve(scope: Scope, receive: Receive, send: Send) -> Any:
             # A plain function that returns the awaitable: a coroutine of its own would slow every call.
             lists = self._lists
+            # Lists of routes are compared by their length and identity, which is what appending changes: a deep look
+            # would cost more than the call.
             if lists.now != lists.then:
                 self._prepare()
             return inner(scope, receive, send)
@@ -129,6 +132,7 @@ class Preparation:
         """Prepares a FastAPI that could not be seen, before its first call. Runs on the loop of the call."""
         if api in self._known:
             return
+        # Two loops may meet the same FastAPI at once, and a dependency must not be inserted twice.
         with self._meeting:
             found = list(fastapis_in(api))
             for each in found:

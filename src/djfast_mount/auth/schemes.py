@@ -95,6 +95,7 @@ class Scheme(SecurityBase):
 
     async def user_of(self, connection: HTTPConnection, credential: str) -> Any:
         """Returns what `user` does. Raises CSRFRefused where the credential may come from a cookie."""
+        # What a browser does not send by itself needs no CSRF check, as long as it is the client that sent it.
         if not self.ambient:
             await check_sender(connection, self.vary)
         return await self.user(connection, credential)
@@ -102,6 +103,7 @@ class Scheme(SecurityBase):
     def _presented(self, connection: HTTPConnection) -> str | None:
         """The credential. Raises HTTPException, 401, for one with control characters: no database need be asked."""
         credential = self.credential(connection)
+        # PostgreSQL refuses a NUL in a text: a lookup would be a 500 for any stranger.
         if credential is not None and not self.ambient and _CONTROL.search(credential):
             raise HTTPException(401, "Invalid credentials", {"WWW-Authenticate": self.challenge})
         return credential
@@ -171,6 +173,7 @@ def _session_user(connection: HTTPConnection) -> Any:
         )
     # Looked up on the request thread: this reads the session, and so runs the CSRF check, and the user.
     user = site_user(connection)
+    # An anonymous session, as of a shopping basket, names nobody. It is no wrong credential either.
     return user if user.is_authenticated else None
 
 
@@ -206,6 +209,7 @@ class _Verified(Scheme):
         super().__init__(name, challenge)
         self._verify = verify
         self._refusal = refusal
+        # Decided once. FastAPI decides so for endpoints, too, callable objects included.
         self._is_async = inspect.iscoroutinefunction(verify) or inspect.iscoroutinefunction(type(verify).__call__)
 
     async def user(self, connection: HTTPConnection, credential: str) -> Any:
@@ -218,6 +222,8 @@ class _Verified(Scheme):
                 f"The function of the scheme {self.scheme_name!r} returned a {type(user).__qualname__}. "
                 "Return the user, or None for a credential that is not valid."
             )
+        # One answer for "unknown", "inactive" and "expired": what is wrong with a key is nobody's business but its
+        # owner's.
         if user is None or not user.is_authenticated or not getattr(user, "is_active", True):
             raise HTTPException(401, "Invalid credentials", {"WWW-Authenticate": self._refusal})
         call = call_of(connection)
@@ -321,6 +327,7 @@ def chosen_schemes() -> tuple[Scheme, ...]:
         raise ConfigurationError(
             f'settings.{SETTING}[{_KEY!r}] is {paths!r}. Give a list of import strings, such as "myproject.auth.key".'
         )
+    # A call with a key and a cookie is the key's. Sorting is stable, so the project's order holds among the others.
     schemes = sorted((_imported(path) for path in paths), key=lambda scheme: scheme.ambient)
     names = [scheme.scheme_name for scheme in schemes]
     for name in names:
@@ -354,6 +361,7 @@ def check_schemes(apps: Iterable[object]) -> None:
     Runs at start-up, once the routes are there. Other apps than FastAPI's cannot be asked.
     """
     apis = [found.app for app in apps for found in fastapis_in(app)]
+    # Only where somebody has written the setting: by default there are APIs without users.
     if not apis or _KEY not in getattr(settings, SETTING, {}):
         return
     used = {id(call) for api in apis for call in _calls(api)}

@@ -120,6 +120,7 @@ def require_perm(*names: str, obj: Callable[..., Any] | None = None) -> Any:
     if obj is not None and not callable(obj):
         raise ConfigurationError(f"require_perm() got obj={obj!r}. Give the dependency that returns the object.")
 
+    # Two functions: FastAPI would make a query parameter of `obj` where it has no dependency.
     def permitted(user: CurrentUser) -> User:
         return _permitted(user, names, None)
 

@@ -73,8 +73,11 @@ def dump_of(facts: Facts) -> Any:
     """Returns what makes JSON of a validated result."""
     field, options = facts.cells["response_field"], _options(facts)
     serializer = field._type_adapter.serializer
+    # A plugin of pydantic's, or an adapter whose types are not complete, has one of another class: it knows more than
+    # this.
     if type(serializer) is not SchemaSerializer:
         return partial(field.serialize_json, **options)
+    # Each keyword costs pydantic-core a lookup. These have the values that it takes by itself.
     options = {name: value for name, value in options.items() if value not in (None, False) or name == "by_alias"}
     return partial(serializer.to_json, **options)
 
@@ -93,6 +96,7 @@ def serialize_of(facts: Facts) -> Any:
 
 def encoded(result: Any) -> bytes:
     """Returns a result of an endpoint without a response model as JSON."""
+    # Tools replace `json.dumps` (orjson, instrumentation), and JSONResponse would call theirs.
     if not _is_plain(result, _DEPTH) or json.dumps is not _DUMPS:
         return bytes(JSONResponse(jsonable_encoder(result)).body)
     return _encode(result).encode()
@@ -107,6 +111,7 @@ def _is_plain(value: Any, depth: int) -> bool:
         return False
     if kind is dict:
         for key, item in value.items():
+            # FastAPI's encoder leaves out keys that begin so: they are SQLAlchemy's (fastapi.encoders).
             if type(key) is not str or key.startswith("_sa") or not _is_plain(item, depth - 1):
                 return False
         return True
@@ -130,6 +135,7 @@ def build_reply(facts: Facts, content: Any, tasks: Any, injected: Response | Non
         reply = Response(content=content, media_type="application/json", **arguments)
     else:
         reply = facts.cells["actual_response_class"](content, **arguments)
+    # 204 and 304 have no body (RFC 9110, sections 15.3.5 and 15.4.5).
     if not is_body_allowed_for_status_code(reply.status_code):
         reply.body = b""
     if injected is not None:

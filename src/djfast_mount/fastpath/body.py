@@ -51,6 +51,7 @@ async def receive_json(
     Args:
         strict: Whether a body without a content type is no JSON.
     """
+    # Kept until it is certain that no replay is needed: a body is received once.
     messages: list[Message] = []
     error: Exception | None = None
     body = b""
@@ -67,6 +68,7 @@ async def receive_json(
         error = problem
     if error is not None:
         replay = Replay(messages, error, receive)
+        # The traceback would be in a cycle with this frame, and keep the body until the garbage collector comes.
         error = None
         return b"", None, replay
     if not body:
@@ -78,6 +80,7 @@ async def receive_json(
 def _parsed(headers: Iterable[tuple[bytes, bytes]], body: bytes, strict: bool) -> Any:
     for name, value in headers:
         if name == b"content-type":
+            # The comparison of bytes is for nearly all clients, and the parser of e-mail headers for the rest.
             if value != b"application/json" and not _is_json(value):
                 return _UNKNOWN
             break

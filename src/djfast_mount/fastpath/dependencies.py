@@ -79,6 +79,8 @@ class Tree:
     def _add(self, call: Call) -> None:
         self.calls.append(call)
         self._pending = Lines()
+        # A dependency may change the scope, and FastAPI reads these anew for each dependant. Query and cookies it
+        # keeps.
         self._stale = {"path", "header"}
 
     def _new(self, hint: str) -> str:
@@ -106,6 +108,7 @@ class Tree:
             arguments.update(zip((field.name for field in fields), variables, strict=True))
             write_body(self._pending, self._objects, dependant, variables, self._facts.cells["embed_body_fields"])
         self._read_special(dependant, arguments)
+        # A refusal hands the results so far to FastAPI's own solver, which would call such a dependency a second time.
         if self._runs_again and "break" in self._pending.names():
             raise NotPlanned("a dependency with use_cache=False comes before what may be refused")
         if not all(name.isidentifier() and not keyword.iskeyword(name) for name in arguments):

@@ -75,6 +75,7 @@ def facts_of(effective: Any, route: Any) -> Facts:
 
 
 def _cells(function: Any, code: CodeType, otherwise: str) -> dict[str, Any]:
+    # By the code object: a decorated or replaced handler does something else, whatever it is called.
     if type(function) is not FunctionType or function.__code__ is not code:
         raise NotPlanned(otherwise)
     cells = function.__closure__ or ()
@@ -96,6 +97,7 @@ def _reasons(facts: Facts) -> Iterator[str]:
 
 
 def _reasons_of(dependant: Any) -> Iterator[str]:
+    # A subclass may hold what a plan would pass over.
     if type(dependant) is not private.Dependant:
         yield "a dependant of another class"
     if dependant.call is None:

@@ -36,6 +36,8 @@ def request_for(scope: Scope, receive: Receive, send: Send, raw: bytes | None = 
     if raw is not None:
         state = vars(request)
         state["_body"] = raw
+        # As after `await request.body()`: a handler that reads the body again gets it, and does not wait for the
+        # client.
         state["_stream_consumed"] = True
         if body is not private.Undefined:
             state["_json"] = body
@@ -71,6 +73,7 @@ async def refuse(
         body=body,
         background_tasks=tasks,
         response=response,
+        # FastAPI takes them from there, so that nothing of the user's runs twice.
         dependency_cache={key: result for key, result in results.items() if result is not NOT_CALLED},
         async_exit_stack=request.scope["fastapi_inner_astack"],
         embed_body_fields=facts.cells["embed_body_fields"],

@@ -77,6 +77,7 @@ def before(api: FastAPI, *, is_direct: bool = False) -> ASGIApp:
 def _has_calls_after(api: FastAPI) -> bool:
     """Whether `api` has middleware that may make sync calls after an endpoint."""
     kinds: list[Any] = [middleware.cls for middleware in api.user_middleware]
+    # Any class that does not say so may. Then the spell goes on until the request ends.
     return not all(getattr(kind, "makes_no_calls_after", False) for kind in kinds)
 
 
@@ -154,6 +155,7 @@ class _InTheStack:
         """Returns the route for a request, by an index of the routes as they are now."""
         found: Found | Stale | None = STALE if self._index is None else self._index.find(scope)
         if found is STALE:
+            # With the index, not once: middleware may be added until the first request.
             self._is_last = not any(map(_has_calls_after, self._apis))
             self._index = RouteIndex(self.router)
             found = self._index.find(scope)
@@ -259,6 +261,8 @@ class _BeforeTheStack:
     def _look_at_the_stack(self) -> None:
         """Makes the stack of the API if there is none yet, as Starlette does it, and notes what is in it."""
         api = self.api
+        # Starlette builds it with the first call, after which `add_middleware()` is refused. Here it is built in the
+        # same moment.
         if api.middleware_stack is None:
             api.middleware_stack = api.build_middleware_stack()
         self._stack, self._endings = api.middleware_stack, ()
@@ -266,6 +270,7 @@ class _BeforeTheStack:
 
     def _handlers_in(self, stack: Any) -> Any:
         """Returns the exception handlers of a stack that the user has added nothing to; None for any other."""
+        # A subclass with a `__call__` of its own is to be called.
         if type(self.api).__call__ is not FastAPI.__call__:
             return None
         handlers: Any = None
@@ -277,12 +282,14 @@ class _BeforeTheStack:
             private.AsyncExitStackMiddleware,
         )
         for kind in kinds:
+            # Layers of ours say at which paths they do something, and are passed by at all others.
             while type(stack).__module__.startswith("djfast_mount.") and hasattr(stack, "endings"):
                 self._endings += stack.endings
                 stack = stack.app
             if type(stack) is not kind:
                 return None
             if kind is ExceptionMiddleware:
+                # Starlette's `wrap_app_handling_exceptions` looks them up in the scope.
                 handlers = _handlers_of(stack)
             stack = stack.app
         is_ours = stack is self.api.router and stack.middleware_stack is self._inside

@@ -120,6 +120,7 @@ class Leaf:
 
 def _alone(router: APIRouter, *routes: Any) -> ASGIApp:
     """The router as if it had no other than `routes`."""
+    # A copy: the router that it comes from goes on to have all of its routes.
     narrow = copy.copy(router)
     narrow.routes = [*routes]
     return narrow.app
@@ -143,6 +144,7 @@ def _literal_segments(judged: Any) -> tuple[tuple[str, ...], bool]:
         regex, path_format, _ = compile_path(judged.path)
     except (AssertionError, ValueError):  # The path has been replaced too, by one that is none.
         return (), False
+    # Somebody has put another regular expression there, which decides. The literal text says nothing then.
     if judged.path_regex != regex:
         return (), False
     before, brace, _ = path_format.partition("{")

@@ -178,6 +178,8 @@ class _Route:
     def _question(self) -> Lines:
         """Writes what tells, with each request, whether a plan is still of what it was made from."""
         add, dependants = self._objects.add, list(dependants_of(self._facts.dependant))
+        # Compared by identity, with each request: tools patch FastAPI and routes under a running app, and must be
+        # heard.
         asked = ["EFFECTIVE.app is APP", "'handle' not in ROUTE"]
         asked += [f"GLOBALS[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _LOOKED_UP]
         if any(call.reads.names() for call in self._tree.calls):
@@ -302,6 +304,8 @@ class _Route:
         targets = ", ".join([*results, *ends])
         inner = self._job(calls, results, ends, f"return False, {targets}")
         inner.add(f"return True, {targets}")
+        # Sorted, so that the same route has the same source in every process: it is shown by the doctor, and compared
+        # in tests.
         used = sorted((inner.names() & self._bound) - set(results))
         name = f"job_{len(self._jobs) + 1}"
         job = Lines()

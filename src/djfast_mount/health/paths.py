@@ -89,6 +89,7 @@ class Health:
             path = _checked(key, option(key), {*taken, *others, *self.paths})
             if path is not None:
                 self.paths[path] = app
+        # A balancer asks every few seconds, and would fill the log. By a filter, as uvicorn has no setting for it.
         for name in _ACCESS_LOGS:
             logging.getLogger(name).addFilter(_not_quiet)
 
@@ -137,6 +138,7 @@ class Health:
         self._up = False
 
     async def _look(self, scope: Scope) -> dict[str, dict[str, str]]:
+        # A project without a database has an alias all the same: Django puts the dummy backend there.
         aliases = [alias for alias in connections if connections.settings[alias]["ENGINE"] != _NO_DATABASE]
         pool = self._ask(scope, "threads", lambda: "free")
         databases = [self._ask(scope, f"database {alias}", _Database(alias)) for alias in aliases]

@@ -36,6 +36,7 @@ def check_placements(**_: object) -> list[CheckMessage]:
 
 def check_placements_of_application(**_: object) -> list[CheckMessage]:
     """The same, with ``--deploy``, of the application that the settings name; what they tell alone is told already."""
+    # They have been told by `check_placements()` then, of the root itself.
     if placements:
         return []
     told = check_placements()
@@ -83,6 +84,7 @@ def _check_literals(placement: Placement) -> Iterator[CheckMessage]:
         if not url.startswith("/") or urlsplit(url).netloc or f"{prefix}/" in f"{path}/":
             continue
         # Of the defaults, which are literal, few projects have the page.
+        # Django's defaults (`/accounts/login/`) stand in every project. To warn of them would be noise.
         if not has_view(path) and (not settings.is_overridden(name) or _taken_by_an_app(placement, path)):
             continue
         yield checks.Warning(
@@ -102,6 +104,7 @@ def _check_cookies(placement: Placement) -> Iterator[CheckMessage]:
     for name in _COOKIE_PATHS:
         path = getattr(settings, name).rstrip("/")
         for prefix in placement.apps:
+            # RFC 6265, section 5.1.4: a cookie's path matches at segment boundaries.
             if not path or _reaches(path, outer + prefix) or not _is_djangos(path.removeprefix(outer), placement):
                 continue
             yield checks.Warning(
@@ -158,6 +161,7 @@ def _patterns() -> Sequence[Any]:
 def _paths_of(patterns: Sequence[Any], path: str) -> Iterator[str]:
     """The beginnings of Django's paths, up to what is no plain text."""
     for pattern in patterns:
+        # The plain beginning is enough: a prefix hides whatever starts with it.
         text = re.split(r"[<(\\[.?*+$]", str(pattern.pattern).removeprefix("^"), maxsplit=1)[0]
         if text or not hasattr(pattern, "url_patterns"):
             yield path + text

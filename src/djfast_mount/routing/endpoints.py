@@ -13,6 +13,7 @@ METHODS = "djfast_mount.methods"
 def endpoint_name(scope: Any) -> str:
     """Returns what the log calls a request: method, path and, where the router has set it, the endpoint."""
     name = f"{scope.get('method', scope['type'])} {scope['path']}"
+    # Set by the router: a request that was refused before has none.
     endpoint = scope.get("endpoint")
     if endpoint is None:
         return name

@@ -42,6 +42,7 @@ def fall_through(
     Raises:
         ConfigurationError: There is nothing to fall through to, or nothing whose routes could be asked.
     """
+    # Refused at the start. A flag without effect would be found when the first page is missing.
     if django is None:
         raise ConfigurationError(
             "mount() got fallthrough=True and django=False: there is nothing to fall through to. Leave one of them out."
