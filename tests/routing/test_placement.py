@@ -415,14 +415,17 @@ def test_what_is_out_of_reach() -> None:
 
 @pytest.mark.parametrize("script_name", [None, "/outer/server"])
 def test_the_banner_knows_where_everything_is(script_name: str | None, settings: Any) -> None:
-    """runserver's banner names site and admin under the prefix, and the API at the root."""
+    """runserver's banner names site and admin under the prefix, the docs of the API, and the API if it has a root."""
     settings.FORCE_SCRIPT_NAME = script_name
     outer = "/outer" if script_name else ""
-    assert list(places(mount("/", make_api(), django_prefix="/server"))) == [
-        ("site", f"{outer}/server/"),
-        ("admin", f"{outer}/server/admin/"),
+    api = make_api()
+    known = [("site", f"{outer}/server/"), ("admin", f"{outer}/server/admin/"), ("API docs", f"{outer}/docs")]
+    assert list(places(mount("/", api, django_prefix="/server"))) == known
+    api.add_api_route("/", lambda: "root")
+    assert list(places(mount("/", api, django_prefix="/server"))) == [
+        *known[:2],
         ("API", f"{outer}/"),
-        ("API docs", f"{outer}/docs"),
+        *known[2:],
     ]
 
 

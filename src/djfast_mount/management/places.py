@@ -1,4 +1,4 @@
-"""What is where, for whoever has just started the server."""
+"""What is where: for the banner of a server that has just been started."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse, set_script_prefix
 from starlette.routing import Mount
+from starlette.types import Scope
 
 from djfast_mount.apis.tree import fastapis_in
+from djfast_mount.routing.fallthrough import takes
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.root import Root
 
 __all__ = ["places"]
 
+_ROOT: Scope = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
+
 
 def places(root: Root | None) -> Iterator[tuple[str, str]]:
-    """Yields a name and a path for the site, the admin, each mounted app and its docs. Imports the URLconf."""
+    """Yields a name and a path for the site, the admin, each mounted app and its docs. Imports the URLconf.
+
+    An app that has nothing at its root is left out: its URL would be answered with 404.
+    """
     django_prefix = "" if root is None else root.django_prefix
     outer = outer_of(settings.FORCE_SCRIPT_NAME or "", django_prefix)
     if root is None or root.serves_django:
@@ -28,7 +35,8 @@ def places(root: Root | None) -> Iterator[tuple[str, str]]:
             yield "admin", contextvars.copy_context().run(_admin, f"{outer}{django_prefix}/")
     for route in root.routes if root else ():
         if isinstance(route, Mount):
-            yield "API", outer + (route.path or "/")
+            if takes(route.app, _ROOT):
+                yield "API", outer + (route.path or "/")
             found = (found for found in fastapis_in(route.app, route.path) if not found.above)
             yield from (("API docs", outer + path + api.docs_url) for path, api, _ in found if api.docs_url)
 
