@@ -1,4 +1,7 @@
-"""`mount()`: its arguments, several apps, an outer prefix in every style of proxy, root middleware."""
+"""`mount()`: its arguments, several apps, an outer prefix in every style of proxy, root middleware.
+
+Holds `application.py` and `request_thread/making.py`.
+"""
 
 from __future__ import annotations
 

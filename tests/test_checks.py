@@ -1,4 +1,7 @@
-"""The system checks: each fault of the settings has an id, is told with a hint, and is silent once it is mended."""
+"""The system checks: each fault of the settings has an id, is told with a hint, and is silent once it is mended.
+
+Holds `apps.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""settings.DJFAST_MOUNT: one dict, read by mount(); arguments win."""
+"""settings.DJFAST_MOUNT: one dict, read by mount(); arguments win.
+
+Holds `options.py` and `spelling.py`.
+"""
 
 from __future__ import annotations
 

@@ -529,3 +529,17 @@ def words_without_meaning(room: str) -> set[str]:
 def test_no_module_bears_the_name_of_a_root_export() -> None:
     """A module of that name would take the export's place once it is imported."""
     assert set(djfast_mount.__all__) & set(FILES) == set()
+
+
+def modules_without_tests() -> set[str]:
+    """The modules that neither have a test file of their name in their room's folder, nor are named at a test's head."""
+    heads = {path: ast.get_docstring(ast.parse(path.read_text())) or "" for path in TESTS.rglob("test_*.py")}
+    named = {name for head in heads.values() for name in re.findall(r"`([\w/]+\.py)`", head)}
+    places = {path.relative_to(PACKAGE) for path in FILES.values() if path.name != "__init__.py"}
+    without = {place for place in places if TESTS / place.with_name(f"test_{place.name}") not in heads}
+    return {str(place) for place in without if "migrations" not in place.parts} - named
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """For each module there is tests/<room>/test_<module>.py, or a test file whose head says that it holds it."""
+    assert modules_without_tests() == set()

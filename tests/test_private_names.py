@@ -1,6 +1,8 @@
 """Names of other packages that are not public: all are there; and with each of them gone nothing stands open.
 
 The second is tried on packages in which the name has another spelling, so that they go on to work among themselves.
+
+Holds `django_half/private_names.py`.
 """
 
 from __future__ import annotations

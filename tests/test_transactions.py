@@ -1,4 +1,7 @@
-"""Atomic and ATOMIC_REQUESTS in a mounted FastAPI."""
+"""Atomic and ATOMIC_REQUESTS in a mounted FastAPI.
+
+Holds `apis/dependencies.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The docs pages of a mounted FastAPI: their files, who sees them, and their headers."""
+"""The docs pages of a mounted FastAPI: their files, who sees them, and their headers.
+
+Holds `api_docs/access.py`, `api_docs/routes.py`, `api_docs/admin_index.py`, `api_docs/files.py`, `api_docs/html.py` and
+`templatetags/djfast_mount_docs.py`.
+"""
 
 from __future__ import annotations
 

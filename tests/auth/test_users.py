@@ -1,4 +1,7 @@
-"""Django's users in a mounted FastAPI: session, API key, bearer token; staff, superusers, permissions."""
+"""Django's users in a mounted FastAPI: session, API key, bearer token; staff, superusers, permissions.
+
+Holds `auth/login.py`, `auth/permissions.py`, `django_for_api/request.py` and `django_for_api/http_request.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What asks for the caller gets whom `security` returns, and never what a client sends."""
+"""What asks for the caller gets whom `security` returns, and never what a client sends.
+
+Holds `crud/access/callers.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Cursors: what a walk over pages finds while others write, and which texts are no cursors."""
+"""Cursors: what a walk over pages finds while others write, and which texts are no cursors.
+
+Holds `crud/pages/cursor_text.py`, `crud/pages/cursors.py`, `crud/query/order_expressions.py`, `crud/query/ordering.py`
+and `crud/query/terms.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A resource of a model with a field of every type: each can be shown, ordered by, filtered by and measured."""
+"""A resource of a model with a field of every type: each can be shown, ordered by, filtered by and measured.
+
+Holds `crud/query/fields.py` and `crud/query/aggregation.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Filters: each one against an oracle in Python, their opposites, and what cannot be asked."""
+"""Filters: each one against an oracle in Python, their opposites, and what cannot be asked.
+
+Holds `crud/access/visibility.py`, `crud/query/conditions.py`, `crud/query/filters.py`, `crud/query/list_query.py`,
+`crud/query/parameters.py` and `crud/query/measures.py`.
+"""
 
 from __future__ import annotations
 

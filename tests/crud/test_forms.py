@@ -1,4 +1,7 @@
-"""Resources whose bodies are forms: fields and files of one row, validated as JSON bodies are."""
+"""Resources whose bodies are forms: fields and files of one row, validated as JSON bodies are.
+
+Holds `crud/writing/forms.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Many clients who change one row at once, each in a thread and a transaction of its own."""
+"""Many clients who change one row at once, each in a thread and a transaction of its own.
+
+Holds `crud/routes/representation.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is hidden stays hidden: by no filter, order, search, number or tag can it be found out."""
+"""What is hidden stays hidden: by no filter, order, search, number or tag can it be found out.
+
+Holds `crud/declaring/shown.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a write does beside its own action: deletions by a mark or a nested list, and nested rows."""
+"""What a write does beside its own action: deletions by a mark or a nested list, and nested rows.
+
+Holds `crud/writing/side_effects.py`.
+"""
 
 from __future__ import annotations
 

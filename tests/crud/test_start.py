@@ -1,4 +1,7 @@
-"""What routers cost at the start: each route is read once, and what it answers is built for OpenAPI alone."""
+"""What routers cost at the start: each route is read once, and what it answers is built for OpenAPI alone.
+
+Holds `crud/routes/descriptions.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `/admin/mount/` tells of requests that were served: through both halves, on SQLite and PostgreSQL."""
+"""What `/admin/mount/` tells of requests that were served: through both halves, on SQLite and PostgreSQL.
+
+Holds `dashboard/leaks.py`.
+"""
 
 from __future__ import annotations
 

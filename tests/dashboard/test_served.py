@@ -1,4 +1,8 @@
-"""The page under uvicorn: its stream beside other requests, threads and connections as they are, and `mount_top`."""
+"""The page under uvicorn: its stream beside other requests, threads and connections as they are, and `mount_top`.
+
+Holds `dashboard/contents.py`, `dashboard/doctor.py`, `dashboard/tables.py` and
+`templatetags/djfast_mount_dashboard.py`.
+"""
 
 from __future__ import annotations
 

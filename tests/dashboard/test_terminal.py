@@ -1,4 +1,7 @@
-"""`manage.py mount_top` where rich is not installed."""
+"""`manage.py mount_top` where rich is not installed.
+
+Holds `management/commands/mount_top.py` and `management/figures.py`.
+"""
 
 from __future__ import annotations
 

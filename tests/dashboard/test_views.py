@@ -1,4 +1,7 @@
-"""`/admin/mount/`: who sees it, and what it tells."""
+"""`/admin/mount/`: who sees it, and what it tells.
+
+Holds `dashboard/access.py` and `dashboard/urls.py`.
+"""
 
 from __future__ import annotations
 

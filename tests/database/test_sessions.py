@@ -1,4 +1,7 @@
-"""What is seen of a connection's session, how it is reset, and what happens where Django has moved a name."""
+"""What is seen of a connection's session, how it is reset, and what happens where Django has moved a name.
+
+Holds `database/connection_attributes.py`.
+"""
 
 from __future__ import annotations
 

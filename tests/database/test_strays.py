@@ -1,4 +1,7 @@
-"""What the log tells of ORM work on a thread that is none of the request's."""
+"""What the log tells of ORM work on a thread that is none of the request's.
+
+Holds `database/stray_places.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every way to a session or a user, by every credential, from every origin, with every token: who passes the check."""
+"""Every way to a session or a user, by every credential, from every origin, with every token: who passes the check.
+
+Holds `django_for_api/session.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The CSRF check where middleware has another request than the client's for what is within it."""
+"""The CSRF check where middleware has another request than the client's for what is within it.
+
+Holds `django_for_api/sent.py`.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Each case is put to three apps: `mount()`, `mount(django_handler="django")` and Django's own application. What they
 send, what they leave in the database, and which views, hooks and receivers they call where, is the same.
+
+Holds `django_half/fresh_templates.py`, `django_half/serving.py` and `django_half/view_guess.py`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Chains of all kinds of middleware, each of whose methods can be told what to do, are put to `mount()`, to
 `mount(django_handler="django")` and to Django's own application. What they answer, log and signal is the same, and so
 are the order of the methods and what each of them sees.
+
+Holds `django_half/middleware_methods.py`.
 """
 
 from __future__ import annotations

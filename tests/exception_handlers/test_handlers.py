@@ -1,4 +1,8 @@
-"""Django's exceptions, raised in endpoints of a mounted FastAPI."""
+"""Django's exceptions, raised in endpoints of a mounted FastAPI.
+
+Holds `exception_handlers/database_errors.py`, `exception_handlers/integrity.py` and
+`exception_handlers/unencodable.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Plans against FastAPI itself. `nox -s oracle` runs the same with more cases."""
+"""Plans against FastAPI itself. `nox -s oracle` runs the same with more cases.
+
+Holds `fastpath/answer.py`, `fastpath/body.py`, `fastpath/dependencies.py`, `fastpath/eligibility.py`,
+`fastpath/errors.py`, `fastpath/lines.py`, `fastpath/parameters.py`, `fastpath/plan.py` and `fastpath/source.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The index before FastAPI's scan: whatever the routes and the path, the answer is the scan's."""
+"""The index before FastAPI's scan: whatever the routes and the path, the answer is the scan's.
+
+Holds `fastpath/front.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Law 6: never more threads run than asked for; who waits for one waits in order of arrival, and not for ever."""
+"""Law 6: never more threads run than asked for; who waits for one waits in order of arrival, and not for ever.
+
+Holds `request_thread/unavailable.py`.
+"""
 
 from __future__ import annotations
 

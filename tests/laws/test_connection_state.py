@@ -1,4 +1,7 @@
-"""Law 8: what a request leaves on a connection stays with it, and meets no other request."""
+"""Law 8: what a request leaves on a connection stays with it, and meets no other request.
+
+Holds `database/kept_thread.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Law 5: a thread of the pool goes back only clean, and only after the running call has ended."""
+"""Law 5: a thread of the pool goes back only clean, and only after the running call has ended.
+
+Holds `database/connections.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Law 2: in a spell, every sync call of a request runs on one thread, and on that thread runs no other request."""
+"""Law 2: in a spell, every sync call of a request runs on one thread, and on that thread runs no other request.
+
+Holds `request_thread/request.py`.
+"""
 
 from __future__ import annotations
 

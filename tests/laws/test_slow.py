@@ -1,4 +1,7 @@
-"""Law 8: who is slow, or idle, starves nobody: streams and websockets give their thread back, or are few."""
+"""Law 8: who is slow, or idle, starves nobody: streams and websockets give their thread back, or are few.
+
+Holds `request_thread/response.py`.
+"""
 
 from __future__ import annotations
 

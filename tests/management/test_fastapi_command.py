@@ -1,4 +1,7 @@
-"""The doctor on the `fastapi` command: what `fastapi run` would serve from the project's folder."""
+"""The doctor on the `fastapi` command: what `fastapi run` would serve from the project's folder.
+
+Holds `management/probes/fastapi_command.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""manage.py mount_doctor: it finds each fault of a project that has it, and none in one that has none."""
+"""manage.py mount_doctor: it finds each fault of a project that has it, and none in one that has none.
+
+Holds `management/commands/mount_doctor.py`, `management/probes/databases.py`, `management/probes/findings.py`,
+`management/probes/requests.py`, `management/probes/server.py`, `management/probes/static.py` and
+`management/probes/target.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""manage.py mount_migrate: of processes that start together one migrates, and the others wait for it."""
+"""manage.py mount_migrate: of processes that start together one migrates, and the others wait for it.
+
+Holds `management/commands/mount_migrate.py` and `management/migration_lock.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""manage.py mount_openapi: the schema that the API serves, without a server."""
+"""manage.py mount_openapi: the schema that the API serves, without a server.
+
+Holds `management/commands/mount_openapi.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""manage.py mount_routes: who answers what, and what nobody will ever see answered."""
+"""manage.py mount_routes: who answers what, and what nobody will ever see answered.
+
+Holds `management/commands/mount_routes.py`, `management/shadows.py` and `management/tables.py`.
+"""
 
 from __future__ import annotations
 

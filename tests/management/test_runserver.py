@@ -1,4 +1,7 @@
-"""manage.py runserver: both halves, and all that Django's developers are used to."""
+"""manage.py runserver: both halves, and all that Django's developers are used to.
+
+Holds `management/commands/runserver.py`, `management/reload.py`, `management/places.py` and `management/project.py`.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 Each test fails on the day that such a name is moved or means something else, and says which room must follow. They ask
 the hosts alone: nothing of ours is imported.
+
+Holds `offload/current.py`, `offload/function_kinds.py`, `offload/loop_call.py`, `offload/private_names.py`,
+`offload/run.py`, `offload/waiting.py` and `offload/way_back.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""python -m djfast_mount startproject: what it writes runs at once, tested, and passes the doctor."""
+"""python -m djfast_mount startproject: what it writes runs at once, tested, and passes the doctor.
+
+Holds `__main__.py`.
+"""
 
 from __future__ import annotations
 

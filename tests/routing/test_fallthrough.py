@@ -1,4 +1,7 @@
-"""mount(fallthrough=True): what no route of an API matches is Django's."""
+"""mount(fallthrough=True): what no route of an API matches is Django's.
+
+Holds `routing/endpoints.py`.
+"""
 
 from __future__ import annotations
 

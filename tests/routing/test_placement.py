@@ -1,4 +1,7 @@
-"""Where Django's half stands: behind the routes of an API at the root of the host, or under a prefix of its own."""
+"""Where Django's half stands: behind the routes of an API at the root of the host, or under a prefix of its own.
+
+Holds `routing/root.py` and `routing/views.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Many bodies at once: what is validated, what is saved, and what is not called."""
+"""Many bodies at once: what is validated, what is saved, and what is not called.
+
+Holds `schemas/writing/bulk.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is declared wrongly is told when the class is made, with the file and the remedy; what is right is typed."""
+"""What is declared wrongly is told when the class is made, with the file and the remedy; what is right is typed.
+
+Holds `schemas/declaring/field_types.py` and `schemas/declaring/mapping.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`manage.py mount_schemas`, and the system check: schemas to start from, how they read, and what has drifted."""
+"""`manage.py mount_schemas`, and the system check: schemas to start from, how they read, and what has drifted.
+
+Holds `management/commands/mount_schemas.py`, `management/schema_modules.py`, `management/probes/schemas.py` and
+`schemas/declaring/secrets.py`.
+"""
 
 from __future__ import annotations
 

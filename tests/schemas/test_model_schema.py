@@ -1,4 +1,8 @@
-"""What a schema class is made of, how its types are called, and what is read and written by them through an API."""
+"""What a schema class is made of, how its types are called, and what is read and written by them through an API.
+
+Holds `schemas/declaring/annotations.py`, `schemas/declaring/declaration.py`, `schemas/declaring/fields.py`,
+`schemas/declaring/options.py`, `schemas/pages.py` and `schemas/reading/instances.py`.
+"""
 
 from __future__ import annotations
 

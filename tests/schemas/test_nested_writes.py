@@ -1,4 +1,7 @@
-"""Rows that are written with those that belong to them: matched, made, deleted, or all of it refused."""
+"""Rows that are written with those that belong to them: matched, made, deleted, or all of it refused.
+
+Holds `schemas/writing/matching.py`.
+"""
 
 from __future__ import annotations
 

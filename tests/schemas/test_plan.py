@@ -1,4 +1,8 @@
-"""Every way of reading is held against rows read attribute by attribute, byte for byte, on generated querysets."""
+"""Every way of reading is held against rows read attribute by attribute, byte for byte, on generated querysets.
+
+Holds `schemas/reading/assembler.py`, `schemas/reading/database_json.py`, `schemas/reading/plan.py` and
+`schemas/reading/reasons.py`.
+"""
 
 from __future__ import annotations
 

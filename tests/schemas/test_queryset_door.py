@@ -1,4 +1,7 @@
-"""The names of Django's that are not public: they are there, and without them nothing but speed is lost."""
+"""The names of Django's that are not public: they are there, and without them nothing but speed is lost.
+
+Holds `schemas/reading/ways.py`.
+"""
 
 from __future__ import annotations
 

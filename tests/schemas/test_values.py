@@ -1,4 +1,7 @@
-"""schemas/values.py: what JSON, pydantic and the databases do not agree on."""
+"""schemas/values.py: what JSON, pydantic and the databases do not agree on.
+
+Holds `schemas/declaring/values.py`.
+"""
 
 from __future__ import annotations
 

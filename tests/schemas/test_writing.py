@@ -1,4 +1,8 @@
-"""What a body does to one row: what is validated, what is saved, and what is told of it."""
+"""What a body does to one row: what is validated, what is saved, and what is told of it.
+
+Holds `schemas/writing/body_models.py`, `schemas/writing/invalid.py`, `schemas/writing/keys.py`,
+`schemas/writing/rows.py`, `schemas/writing/saving.py` and `schemas/writing/slots.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every type of field: what is sent is stored as Django itself would store it, or refused where Django refuses it."""
+"""Every type of field: what is sent is stored as Django itself would store it, or refused where Django refuses it.
+
+Holds `schemas/declaring/django_types.py` and `schemas/declaring/postgres_types.py`.
+"""
 
 from __future__ import annotations
 

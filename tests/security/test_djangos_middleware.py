@@ -1,4 +1,7 @@
-"""Django's settings of security and of proxies, for the API as for Django's half."""
+"""Django's settings of security and of proxies, for the API as for Django's half.
+
+Holds `django_for_api/settings.py`, `security/settings_cache.py` and `headers.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Static files over ASGI: what is answered, what is left to the app behind, in production and with autorefresh."""
+"""Static files over ASGI: what is answered, what is left to the app behind, in production and with autorefresh.
+
+Holds `staticfiles/table.py`.
+"""
 
 from __future__ import annotations
 

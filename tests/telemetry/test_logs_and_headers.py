@@ -1,4 +1,7 @@
-"""Server-Timing and the access log."""
+"""Server-Timing and the access log.
+
+Holds `telemetry/access_log.py` and `telemetry/server_timing.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Telemetry that is off: nothing of it is in the way of a request."""
+"""Telemetry that is off: nothing of it is in the way of a request.
+
+Holds `telemetry/layers.py` and `telemetry/making.py`.
+"""
 
 from __future__ import annotations
 

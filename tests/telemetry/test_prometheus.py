@@ -1,4 +1,7 @@
-"""Metrics for Prometheus: what they tell, who may read them, and several workers."""
+"""Metrics for Prometheus: what they tell, who may read them, and several workers.
+
+Holds `telemetry/pools.py`.
+"""
 
 from __future__ import annotations
 

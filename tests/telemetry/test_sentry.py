@@ -1,4 +1,7 @@
-"""Sentry, with its real client and a transport that collects: with its integrations, and without."""
+"""Sentry, with its real client and a transport that collects: with its integrations, and without.
+
+Holds `telemetry/watching.py`.
+"""
 
 from __future__ import annotations
 

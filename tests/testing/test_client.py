@@ -1,4 +1,8 @@
-"""`djfast_mount.testing.Client`: API calls in the test's own thread, connection and transaction."""
+"""`djfast_mount.testing.Client`: API calls in the test's own thread, connection and transaction.
+
+Holds `database/own_thread.py`, `testing/exchange.py`, `testing/loop_thread.py`, `testing/requests.py`,
+`testing/scopes.py`, `testing/server.py` and `testing/answered_errors.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Connections that a request of a test opens outside of the test's thread."""
+"""Connections that a request of a test opens outside of the test's thread.
+
+Holds `testing/watch.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Users, sessions and CSRF checks in `djfast_mount.testing.Client`, shared with Django's own test client."""
+"""Users, sessions and CSRF checks in `djfast_mount.testing.Client`, shared with Django's own test client.
+
+Holds `testing/cookies.py`.
+"""
 
 from __future__ import annotations
 

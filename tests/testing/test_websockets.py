@@ -1,4 +1,7 @@
-"""Websockets of `djfast_mount.testing.Client`."""
+"""Websockets of `djfast_mount.testing.Client`.
+
+Holds `testing/conversation.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Idle leases whose slots go to those that wait: rule 6 at the head of djfast_mount.threads.pool."""
+"""Idle leases whose slots go to those that wait: rule 6 at the head of djfast_mount.threads.pool.
+
+Holds `threads/looks.py`.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ djfast_mount.threads.pool: a worker serves one lease at a time, its calls in the
 next, also where a lease has more to do; what was withdrawn or cancelled does not run, and all else does; nobody waits
 while a worker could be had, be the pool open or shut down. Time, streams and errors of the hooks are left to other
 tests.
+
+Holds `threads/claim.py`.
 """
 
 from __future__ import annotations

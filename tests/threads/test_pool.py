@@ -1,4 +1,7 @@
-"""The pool and its leases by themselves: every rule at the head of djfast_mount.threads.pool."""
+"""The pool and its leases by themselves: every rule at the head of djfast_mount.threads.pool.
+
+Holds `threads/calls.py`, `threads/lease.py` and `threads/worker.py`.
+"""
 
 from __future__ import annotations
 

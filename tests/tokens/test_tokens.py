@@ -1,4 +1,8 @@
-"""API tokens: what is stored, what they allow, how they end, and the admin."""
+"""API tokens: what is stored, what they allow, how they end, and the admin.
+
+Holds `tokens/access.py`, `tokens/admin.py`, `tokens/apps.py`, `tokens/models.py`, `tokens/router.py`,
+`tokens/schemes.py` and `tokens/texts.py`.
+"""
 
 from __future__ import annotations
 
