@@ -532,7 +532,7 @@ def test_no_module_bears_the_name_of_a_root_export() -> None:
 
 
 def modules_without_tests() -> set[str]:
-    """The modules that neither have a test file of their name in their room's folder, nor are named at a test's head."""
+    """The modules that have no test file of their name in the folder of their room, and are named at no test's head."""
     heads = {path: ast.get_docstring(ast.parse(path.read_text())) or "" for path in TESTS.rglob("test_*.py")}
     named = {name for head in heads.values() for name in re.findall(r"`([\w/]+\.py)`", head)}
     places = {path.relative_to(PACKAGE) for path in FILES.values() if path.name != "__init__.py"}
