@@ -1,6 +1,7 @@
 """What telemetry tells of a request, through the front door, on both halves.
 
-Holds `telemetry/made_once.py`, `telemetry/observation.py`, `telemetry/queries.py`, `telemetry/record.py` and `telemetry/threads.py`.
+Holds `telemetry/made_once.py`, `telemetry/observation.py`, `telemetry/queries.py`, `telemetry/record.py` and
+`telemetry/threads.py`.
 """
 
 from __future__ import annotations
