@@ -174,7 +174,7 @@ class _KeySet:
 
     def key(self, kid: str | None) -> Any:
         with self._lock:
-            # Whoever makes up names of keys must not have us ask the issuer for each.
+            # A client that makes up names of keys must not have us ask the issuer for each.
             if kid not in self._keys and time.monotonic() - self._fetched >= self._refresh:
                 self._fetched = time.monotonic()
                 self._keys = {key.key_id: key.key for key in self._client.get_signing_keys()}

@@ -46,7 +46,7 @@ class ModelRouter(APIRouter):
         router = ModelRouter(CompanySchema, prefix="/companies", create=True, update=True)
         api.include_router(router)
 
-    Unasked, it only reads. Its endpoints run on the request thread. docs/crud.md has every argument in use.
+    By default it only reads. Its endpoints run on the request thread. docs/crud.md has every argument in use.
 
     Args:
         schema: What is shown of a row; bodies and filters are made from it.
@@ -64,7 +64,7 @@ class ModelRouter(APIRouter):
         server_values: A dependency that returns what the server sets when a row is created.
         filters: ``"default"``, ``"all"``, names, or a `FilterSetFilters`. With ``document_filters=False`` they work,
             and are not in OpenAPI.
-        order_by: The order unasked. None: the model's.
+        order_by: The default order. None: the model's.
         search: The fields that the parameter ``search`` looks into, or a `Search`.
         page: `Cursor`, `LimitOffset` or `PageNumber`.
         if_match: Whether a change must name the ETag of what it changes.
@@ -152,10 +152,10 @@ class ModelRouter(APIRouter):
         return Depends(ListingOf(lambda: self.resource))
 
     def allowing(self, action: Action) -> Any:
-        """Returns a dependency: the `Call` of whoever may do `action`; else 401 or 403.
+        """Returns a dependency: the `Call` of a caller who may do `action`; else 401 or 403.
 
-        A route that is written by hand has one unasked: for reading with GET, else for updating. The row that its path
-        names is looked up before it, too. With one among its own ``dependencies`` it has neither.
+        A route that is written by hand has one by default: for reading with GET, else for updating. The row that its
+        path names is looked up before it, too. With one among its own ``dependencies`` it has neither.
         """
         return Depends(CallLater(lambda: self.resource, action))
 
@@ -263,12 +263,12 @@ class ModelRouter(APIRouter):
         self._routes[:] = [route for route in self._routes if not any(route is each for each in gone)]
 
     def _access_to(self, path: str, options: dict[str, Any]) -> list[DependsMarker]:
-        """What a route that is written by hand asks unasked: that the caller may, and may see the row of its path."""
+        """The default checks of a route that is written by hand: the caller may, and may see the row of its path."""
         given = [each.dependency for each in options.get("dependencies") or ()]
         reads = set(options.get("methods") or ["GET"]) <= {"GET", "HEAD"}
         names_row = all(f"{{{key.parameter}" in path for key in self.resource.keys)
         if any(isinstance(each, CallLater) for each in given):
-            # Whoever says what is asked looks the row up too: it may be one that counts as deleted.
+            # A route that names its own check looks the row up too: it may be one that counts as deleted.
             return []
         action: Action = ("read" if names_row else "list") if reads else "update"
         row = [Depends(RowOf(lambda: self.resource, "read" if reads else "update"))] if names_row else []

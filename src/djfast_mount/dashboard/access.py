@@ -27,7 +27,7 @@ _SIGNED = "figures"
 
 
 def may_see(request: HttpRequest) -> bool:
-    """Whether whoever sends `request` may see the page. Asks the database, and so runs on the request's thread."""
+    """Whether the user who sends `request` may see the page. Asks the database, and so runs on the request's thread."""
     permission: str | None = option("dashboard_permission")
     if not admin.site.has_permission(request):
         return False

@@ -38,7 +38,7 @@ urlpatterns = [
 ]
 
 link_docs()
-# Whoever includes the page wants the figures from now on, and not from the first look.
+# A project that includes the page wants the figures from now on, and not from the first look.
 listen()
 process.watch()
 leaks.watch()

@@ -110,7 +110,7 @@ class PoolThread:
         if not lease.open:
             return
         if not (lease.announces or lease.closed):
-            # A spell of many, and whoever sent request_started will send request_finished after the last.
+            # A spell of many. Django's handler sent request_started, and will send request_finished after the last.
             close_old(found)
             return
         lease.open = False

@@ -12,7 +12,7 @@ __all__ = ["keep_thread"]
 
 
 class keep_thread:  # noqa: N801  (a context manager, named as atomic is)
-    """Within it the request keeps its thread and its connections, whatever it waits for and whoever waits for them.
+    """Within it the request keeps its thread and its connections, whatever it waits for, and though others want them.
 
     A request gives its connections up while it waits for something else and others wait for a thread, and a stream or a
     websocket does between two calls. A transaction, an open cursor, SET, a temporary table and an advisory lock are

@@ -362,7 +362,7 @@ def _traces_of(sql: Any, connection: Any) -> tuple[Trace, ...]:
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Returns whether a transaction is open on `connection`, whoever has begun it. Asks no server; for any thread."""
+    """Returns whether a transaction is open on `connection`, also one that Django has not begun. For any thread."""
     if connection.in_atomic_block:
         return True
     raw = connection.connection

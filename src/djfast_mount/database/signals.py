@@ -44,7 +44,7 @@ _urls: Any = urls
 _Signal: Any = Signal
 _METHODS = ("send", "send_robust", "_live_receivers")
 _SENDING = tuple(getattr(_Signal, name, None) for name in _METHODS)
-# Whoever was here before us has put something in their place already.
+# A package that was imported before may have put something in their place already.
 _IS_DJANGOS = all(type(method) is FunctionType and method.__globals__ is vars(dispatcher) for method in _SENDING)
 
 

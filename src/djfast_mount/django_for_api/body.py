@@ -26,7 +26,7 @@ def has_no_body(scope: Mapping[str, Any]) -> bool:
 
 
 class RequestBody:
-    """Up to DATA_UPLOAD_MAX_MEMORY_SIZE bytes are kept, whoever reads them first. What is over that passes by.
+    """Up to DATA_UPLOAD_MAX_MEMORY_SIZE bytes are kept, for middleware and app. What is over that passes by.
 
     Args:
         scope: Of the call.

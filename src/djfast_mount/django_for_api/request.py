@@ -3,7 +3,7 @@
 1. A call that does not ask for it pays nothing. What is made reads nothing from the database before it is touched.
 2. Session, user and messages are those of the classes in ``MIDDLEWARE``, a project's own subclasses included.
 3. What a call changes in them is saved on the request thread, and the cookies are set, when its response starts:
-   whoever made the response, an exception handler or the endpoint.
+   whether an exception handler made the response or the endpoint.
 4. What the session cookie brought is there for an unsafe request, or for a websocket, only when that passes Django's
    CSRF check (djfast_mount.django_for_api.session). A request is unsafe if its method was, on its way from the client
    to who asks; the Origin is the client's.

@@ -48,7 +48,7 @@ from djfast_mount.threads.lease import Lease
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
 
-_CLOSE = HttpResponseBase.close  # Whoever puts another in its place wants it to be called.
+_CLOSE = HttpResponseBase.close  # A package that puts another in its place wants it to be called.
 _CLOSED = "_djfast_mount_closed"  # Set on a request whose response has been closed for it.
 # Seconds after which a request that a sync view serves listens for its client's leaving: most have been answered by
 # then.

@@ -56,7 +56,7 @@ async def refuse(
     """Raises what FastAPI raises for a request that a validator has refused, or that lacks something.
 
     Dependencies that were called are not called again; those that FastAPI goes on with after an error are called now.
-    Only where it finds nothing wrong after all, since a validator has changed its mind, is there a response.
+    There is a response only where it finds nothing wrong after all, since a validator has changed its mind.
 
     Args:
         body: What the JSON of the request holds; Undefined: there is none.

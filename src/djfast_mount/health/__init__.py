@@ -1,1 +1,1 @@
-"""What tells whoever watches the process that it lives, and that it is ready for requests."""
+"""What tells those who watch the process that it lives, and that it is ready for requests."""

@@ -1,4 +1,4 @@
-"""Two paths for whoever watches the process: ``/healthz``, alive, and ``/readyz``, ready for requests.
+"""Two paths for those who watch the process: ``/healthz``, alive, and ``/readyz``, ready for requests.
 
 1. They are answered at the root, before Host check, static files and both halves, and stand in no schema and in no
    access log.

@@ -56,7 +56,7 @@ class _Collector:
             # What is garbage by now would be frozen, too. Once is enough: a test starts many lifespans.
             self._collected = True
             gc.collect()
-        # Whoever has frozen objects before, as ahead of a fork, wants them to stay so, and to thaw is to thaw them all.
+        # Code that has frozen objects before, as ahead of a fork, wants them to stay so. To thaw is to thaw them all.
         ours = gc.get_freeze_count() < _PYTHONS_OWN
         gc.freeze()
         self._first = [] if ours else None

@@ -47,7 +47,7 @@ class _Offered:
     def _do(self, action: Callable[[Lease, Any], None], lease: Lease, argument: Any) -> None:
         self._waiting -= 1
         if lease.worker is not None:
-            # Known here first. Whoever took it to be the thread that made the worker, the loop's, would have calls that
+            # Known here first. To take it for the thread that made the worker, the loop's, would have calls that
             # come before the first has run, made together with it, done on the loop.
             lease.worker.thread = threading.current_thread()
         action(lease, argument)
@@ -82,6 +82,6 @@ class BorrowedThread(Pool):
         if isinstance(self._executor, CurrentThreadExecutor):
             try:
                 self._executor.submit(bool)
-            except RuntimeError:  # It waits no more, as asgiref tells whoever submits.
+            except RuntimeError:  # It waits no more, as asgiref tells with each submit().
                 return self._pool
         return self

@@ -137,7 +137,7 @@ class FileMemory:
 
 
 class OpenFile:
-    """A file that threads read while another may close it: whoever needs it last closes the descriptor.
+    """A file that threads read while another may close it: the last thread that needs it closes the descriptor.
 
     Without that rule a cancelled request would close a descriptor that a thread is about to read from, and its number
     may by then be a socket's.

@@ -47,7 +47,7 @@ _URL_SETTINGS = ("MEDIA_URL", "STATIC_URL")
 
 @contextlib.contextmanager
 def urls_left_open() -> Iterator[None]:
-    """Settings that are read inside keep no script prefix: whoever reads STATIC_URL next decides on it."""
+    """Settings that are read inside keep no script prefix: the next code that reads STATIC_URL decides on it."""
     cache = vars(settings)
     before = {name: cache[name] for name in _URL_SETTINGS if name in cache}
     try:

@@ -1,7 +1,7 @@
 """The statements of a request, counted by Django's own `connection.execute_wrappers`.
 
 1. One function stands first among the wrappers of each connection, and looks up whose statement it is with each: in the
-   context of the caller. So nothing of one request can be counted for another, whoever has the connection next.
+   context of the caller. So nothing of one request can be counted for another that has the connection next.
 2. Statements are told apart by their text, which Django writes with placeholders. No value is ever kept.
 3. The stack is looked at when a statement becomes too frequent, and never otherwise.
 

@@ -1,7 +1,7 @@
 """The id of a request: in its response, in the log, and in the requests that it makes itself.
 
 An id that a client sends is taken if it is one by a strict pattern: it comes into logs and headers as it is. Any other
-is as if there were none, and a new one is made. It is a name and no secret: whoever may send requests may choose it.
+is as if there were none, and a new one is made. It is a name and no secret: every client may choose it.
 """
 
 from __future__ import annotations

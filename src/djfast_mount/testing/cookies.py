@@ -1,4 +1,4 @@
-"""The cookies that a test client shares with Django's own: whoever logs in, both are logged in."""
+"""The cookies that a test client shares with Django's own: a login of one is a login of both."""
 
 from __future__ import annotations
 

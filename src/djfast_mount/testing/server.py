@@ -50,7 +50,7 @@ def load_application(app: ASGIApp | str | None) -> ASGIApp:
         # ASGI_APPLICATION has a dot by Django's habit, a server's argument a colon.
         app = app if ":" in app else ":".join(app.rsplit(".", 1))
         try:
-            import_module(app.partition(":")[0])  # Not by load_app(), for it is here that mount() may be called.
+            import_module(app.partition(":")[0])  # Not by load_app(): the import may call mount().
         except ImportError as error:
             raise ConfigurationError(
                 f"{app!r} for tests cannot be imported: {error!r}. Check the spelling, and what the module imports."

@@ -47,7 +47,7 @@ class Access(Protocol):
 
 @dataclass(frozen=True)
 class ActionScopes:
-    """The scopes of each action. Any one of them is enough; with none, whoever has a valid token may.
+    """The scopes of each action. Any one of them is enough; with none, a valid token is enough.
 
     Args:
         list: None for those of `read`; so with `aggregate`.

@@ -4,7 +4,7 @@
 2. It is signed, has a version, and is bound to the order and the filters that it came from.
 3. Its values have the types of their fields. A cursor that was not made here for this list is refused.
 
-It is signed, not encrypted: whoever has it can read the values by which the list is ordered.
+It is signed, not encrypted: a client can read in it the values by which the list is ordered.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ __all__ = ["Ordering"]
 
 
 class Ordering:
-    """What the callers of one resource may order by, and what they get unasked.
+    """What the callers of one resource may order by, and what they get by default.
 
     Args:
         default: Names as callers write them, ``-`` for descending. None: the model's own ordering, as far as callers

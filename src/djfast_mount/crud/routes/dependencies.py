@@ -25,7 +25,7 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class CallLater:
-    """A dependency: the `Call` of whoever may do `action`. The same to FastAPI as the `CallOf` that it comes to."""
+    """A dependency: the `Call` of a caller who may do `action`. To FastAPI it is the `CallOf` that it comes to."""
 
     def __init__(self, resource: Callable[[], Resource], action: Action) -> None:
         self._resource = resource

@@ -1,7 +1,7 @@
 """What a write does beside the action of its route, and whether the caller may do that too.
 
 1. To set the mark of `SoftDelete` is to delete: it needs what DELETE needs.
-2. A nested row is created, changed and deleted by whoever may do so at the resource of its model in the tree. A model
+2. Callers create, change and delete a nested row who may do so at the resource of its model in the tree. A model
    without a resource belongs to the row that it is nested in.
 3. A row that a nested list leaves out is deleted from the database. Where its resource keeps deleted rows, that is 409.
 """
@@ -87,12 +87,12 @@ class SideEffects:
         return resource.permissions is None or has_permission(access, resource.permission(action), row)
 
     def _passes_anyway(self, resource: Resource, action: Action) -> bool:
-        """Whether whoever was let into the route may do `action`, too."""
+        """Whether every caller whom the route lets in may do `action`, too."""
         if resource.permissions is not None:
             return False
         wanted, passed = set(resource.scopes.of(action)), set(self._resource.scopes.of(self._action))
         # What comes with a new row is part of it, unless its resource has scopes of its own.
-        # An order with its items is created in one call by whoever may create orders.
+        # An order with its items is created in one call by a caller who may create orders.
         as_new = self._is_new and action == "create" and resource.takes_scopes_over
         # Any one scope is enough, and the caller has shown one of `passed`: only if each of these is among `wanted` is
         # that a proof.

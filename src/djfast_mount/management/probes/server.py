@@ -22,7 +22,7 @@ def probe_server(target: Target) -> Iterator[CheckMessage]:
         yield from _parsers()
     if "*" in (word.strip() for word in os.environ.get("FORWARDED_ALLOW_IPS", "").split(",")):
         yield checks.Warning(
-            "FORWARDED_ALLOW_IPS is '*': whoever reaches the port says by X-Forwarded-For who he is, and by "
+            "FORWARDED_ALLOW_IPS is '*': every client of the port chooses its address by X-Forwarded-For, and by "
             "X-Forwarded-Proto that he came by https.",
             hint="Name the proxy's address, FORWARDED_ALLOW_IPS=10.0.0.2.",
             id="djfast_mount.W112",
