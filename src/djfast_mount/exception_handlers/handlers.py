@@ -306,7 +306,7 @@ def _shown(connection: HTTPConnection, error: FastAPIValidationError) -> list[An
     """What is told of an invalid request: FastAPI's errors without the secrets that were sent."""
     try:
         errors = error.errors()
-        return without_secrets(errors, secret_names_of(connection.scope))
+        return without_secrets(errors, secret_names_of(connection.scope), getattr(error, "body", None))
     except RecursionError:  # It is nested too deeply to be looked at, so nothing of it is shown.
         return [{**one, "input": HIDDEN, "ctx": {}} for one in error.errors()]
 

@@ -8,7 +8,7 @@ secrets beside it.
    all that was sent in its place is hidden: it may be there by a wrong name.
 2. Where an endpoint takes a secret, a text or bytes in the place of an object are hidden as well: they may be an object
    that was not decoded.
-3. A message keeps its words, without the secret.
+3. A message keeps its words, without the secret: of whatever field it is, and however a validator has put it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from weakref import ref
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from pydantic import AliasPath, BaseModel, Secret, SecretBytes, SecretStr
+from starlette.datastructures import FormData
 from starlette.types import Scope
 
 __all__ = ["HIDDEN", "is_secret", "secret_names_of", "without_secrets"]
@@ -39,6 +40,7 @@ _OBJECTS = re.compile("^(model|dataclass|dict|mapping|list|tuple|set|json|argume
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRETS = (SecretStr, SecretBytes, Secret)
 _SIZED = (str, bytes, bytearray, Mapping, list, tuple)
+_SHORT = 3
 _known: dict[int, tuple[ref[Any], frozenset[str]]] = {}  # by the id of a route, which cannot be hashed
 
 
@@ -49,31 +51,46 @@ def is_secret(name: object, names: frozenset[str] = frozenset()) -> bool:
     return name in names or _NAMES.search(_CAMEL.sub("_", name).lower().replace("-", "_")) is not None
 
 
-def without_secrets(errors: Iterable[Any], names: frozenset[str]) -> list[Any]:
+def without_secrets(errors: Iterable[Any], names: frozenset[str], body: Any = None) -> list[Any]:
     """Returns pydantic's `errors` with what they show of secrets hidden.
 
     Args:
         names: The fields that the endpoint's schemas call secret, as `secret_names_of()` finds them.
+        body: What was sent, as FastAPI has decoded it. A validator may tell of a secret that stands elsewhere in it.
     """
-    return [_without(error, names) for error in errors]
+    sent: list[str] = []
+    _hide(dict(body) if isinstance(body, FormData) else body, names, sent)
+    # A short one is a word of many messages, and stands in them by itself.
+    long = [text for text in sent if len(text) > _SHORT]
+    return [_without(error, names, long) for error in errors]
 
 
-def _without(error: Any, names: frozenset[str]) -> Any:
+def _without(error: Any, names: frozenset[str], sent: Sequence[str]) -> Any:
     given = error.get("input")
-    location = error.get("loc", ())
-    if given is None or (isinstance(given, _SIZED) and not given):
-        return error  # Nothing was sent.
-    if any(is_secret(part, names) for part in location):
-        shown: Any = HIDDEN
-    elif names and isinstance(given, str | bytes | bytearray) and _may_be_undecoded(error):
-        shown = HIDDEN
-    else:
-        shown = _hide(given, names)
-    if shown is given:
-        return error
-    secrets = sorted({text for text in _texts(given) if shown is HIDDEN and text}, key=len, reverse=True)
-    hidden = {key: _replace(value, secrets) for key, value in error.items() if key in ("msg", "ctx")}
+    found = list(sent)
+    shown = given
+    if given is not None and (given or not isinstance(given, _SIZED)):  # Else nothing was sent.
+        shown = _shown(error, given, names, found)
+    secrets = sorted({form for text in found for form in _forms(text)}, key=len, reverse=True)
+    hidden = {key: _replace(value, secrets) for key, value in error.items() if secrets and key in ("msg", "ctx")}
     return {**error, **hidden, **({"input": shown} if "input" in error else {})}
+
+
+def _shown(error: Any, given: Any, names: frozenset[str], found: list[str]) -> Any:
+    """What stands for `given`; the secrets in it are put into `found`."""
+    if any(is_secret(part, names) for part in error.get("loc", ())):
+        found += _texts(given)
+        return HIDDEN
+    if names and isinstance(given, str | bytes | bytearray) and _may_be_undecoded(error):
+        return HIDDEN
+    return _hide(given, names, found)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """How a message may have the secret `text`."""
+    bare = text.strip()
+    if bare:
+        yield from (text, bare, repr(bare)[1:-1])
 
 
 def _may_be_undecoded(error: Any) -> bool:
@@ -81,18 +98,28 @@ def _may_be_undecoded(error: Any) -> bool:
     return not named or _OBJECTS.search(error.get("type", "")) is not None
 
 
-def _hide(value: Any, names: frozenset[str]) -> Any:
-    """`value` itself where nothing of it is a secret."""
+def _hide(value: Any, names: frozenset[str], found: list[str]) -> Any:
+    """`value` itself where nothing of it is a secret. The secrets are put into `found`."""
     if isinstance(value, Mapping):
-        shown = {key: HIDDEN if is_secret(key, names) else _hide(item, names) for key, item in value.items()}
+        shown = {key: _hide_item(key, item, names, found) for key, item in value.items()}
         return value if all(shown[key] is item for key, item in value.items()) else shown
     if isinstance(value, list | tuple):
-        items = [_hide(item, names) for item in value]
+        items = [_hide(item, names, found) for item in value]
         return value if all(new is old for new, old in zip(items, value, strict=True)) else items
     if isinstance(value, BaseModel):
         fields = dict(value)
-        return value if _hide(fields, names) is fields else HIDDEN
-    return HIDDEN if isinstance(value, _SECRETS) else value
+        return value if _hide(fields, names, found) is fields else HIDDEN
+    if isinstance(value, _SECRETS):
+        found += _texts(value.get_secret_value())
+        return HIDDEN
+    return value
+
+
+def _hide_item(key: Any, item: Any, names: frozenset[str], found: list[str]) -> Any:
+    if not is_secret(key, names):
+        return _hide(item, names, found)
+    found += _texts(item)
+    return HIDDEN
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -102,6 +129,10 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
+    elif isinstance(value, _SECRETS):
+        yield from _texts(value.get_secret_value())
+    elif isinstance(value, bytes):
+        yield value.decode(errors="replace")
     elif value is not None and not isinstance(value, bool):
         yield str(value)
 
@@ -110,8 +141,8 @@ def _replace(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
         for secret in secrets:
             # A short one is part of many words.
-            word = re.escape(secret) if len(secret) > 3 else rf"(?<!\w){re.escape(secret)}(?!\w)"
-            value = re.sub(word, HIDDEN, value)
+            word = re.escape(secret) if len(secret) > _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
+            value = re.sub(word, HIDDEN, value, flags=re.IGNORECASE)
         return value
     if isinstance(value, Mapping):
         return {key: _replace(item, secrets) for key, item in value.items()}
