@@ -387,6 +387,14 @@ def test_an_inactive_user(db: None, root_path: str) -> None:
         assert client.get("/api/openapi.json").status_code == 403
 
 
+def test_a_cache_is_told_that_a_browser_is_answered_otherwise(db: None, root_path: str) -> None:
+    """The way to the login and the 401 name what chose between them: Accept, and where credentials are."""
+    client = make_client(root_path, docs_access="staff")
+    for headers in (BROWSER, {}):
+        vary = client.get("/api/docs", headers=headers).headers["vary"]
+        assert {"Accept", "Cookie"} <= set(vary.split(", "))
+
+
 @pytest.mark.parametrize("path", ALL)
 def test_a_browser_is_led_to_the_login(db: None, root_path: str, path: str) -> None:
     """A browser comes to the admin's login page, and by its form back to where it wanted to go."""

@@ -63,7 +63,10 @@ async def refusal(docs: Docs, request: Request) -> Response | None:
         return JSONResponse({"detail": wrong.detail}, wrong.status_code, wrong.headers)
     if user is not None and user.is_active and user.is_staff:
         return None
-    return await _refusal_of_user(docs, request, anonymous=user is None or not user.is_authenticated)
+    refused = await _refusal_of_user(docs, request, anonymous=user is None or not user.is_authenticated)
+    if docs.login:
+        refused.headers.add_vary_header("Accept")  # It says who is a browser.
+    return refused
 
 
 async def _refusal_of_user(docs: Docs, request: Request, *, anonymous: bool) -> Response:
