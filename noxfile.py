@@ -237,10 +237,10 @@ def tenants(session: nox.Session) -> None:
 
 @nox.session
 def telemetry(session: nox.Session) -> None:
-    """Telemetry with all exporters, and with the instrumentation of others beside it."""
+    """Telemetry with all exporters, with the instrumentation of others, behind nginx, and after a million requests."""
     others = ["opentelemetry-instrumentation-django>=0.60b0", "opentelemetry-instrumentation-fastapi>=0.60b0"]
     session.install("-e", ".[test,opentelemetry,prometheus,sentry]", *others)
-    session.run("pytest", "--everything", "tests/telemetry", *session.posargs)
+    session.run("pytest", "--everything", "tests/telemetry", *session.posargs, env={"TEST_REQUESTS": "1000000"})
 
 
 @nox.session

@@ -33,15 +33,15 @@ class Durations:
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self.counts = array("L", bytes(array("L").itemsize * _BUCKETS))
+        self.counts = array("I", bytes(array("I").itemsize * _BUCKETS))
 
     def add(self, other: Durations) -> None:
         """Adds what has been counted in `other`."""
-        self.counts = array("L", map(operator.add, self.counts, other.counts))
+        self.counts = array("I", map(operator.add, self.counts, other.counts))
 
     def subtract(self, other: Durations) -> None:
         """Takes out what has been counted in `other`."""
-        self.counts = array("L", map(operator.sub, self.counts, other.counts))
+        self.counts = array("I", map(operator.sub, self.counts, other.counts))
 
     def percentile(self, percent: float) -> float | None:
         """Returns the seconds that `percent` of all took at most; None where there is none."""
