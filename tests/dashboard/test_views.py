@@ -167,6 +167,16 @@ def test_only_reading_is_allowed(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_head_has_the_headers_alone(client: Client, path: str) -> None:
+    """A HEAD is answered at once, of the stream too: no event is made for it."""
+    client.force_login(staff())
+    begun = time.monotonic()
+    response = client.head(path)
+    assert (response.status_code, response.content) == (200, b"")
+    assert time.monotonic() - begun < views.LIFETIME / 2
+
+
 def test_page_stream_and_figures_tell_the_same(client: Client) -> None:
     """The figures as JSON are those of the stream, and the page has the same process and connections."""
     client.force_login(staff())

@@ -161,6 +161,29 @@ def test_several_workers_tell_the_same(tmp_path: Path) -> None:
     assert found[-1]["djfast_mount_threads{}"] == 16
 
 
+@pytest.mark.once
+@pytest.mark.long
+def test_a_worker_that_was_killed_is_not_counted_on(tmp_path: Path) -> None:
+    """After a SIGKILL the threads and the active requests are those of the workers that live; what it served stays."""
+    (tmp_path / "counted_site.py").write_text(SCRIPT)
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    env: dict[str, Any] = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    name = "djfast_mount_request_duration_seconds_count{method=GET,owner=api,route=/api/hello,status=200}"
+    with Server("counted_site:app", folder=tmp_path, env=env) as first, first.client() as client:
+        assert client.get("/api/hello").status_code == 200
+        assert client.get("/metrics").status_code == 200
+        first.process.kill()
+        first.process.wait()
+    assert list(folder.glob(f"gauge_live*_{first.process.pid}.db"))
+    with Server("counted_site:app", folder=tmp_path, env=env) as second, second.client() as client:
+        assert client.get("/api/hello").status_code == 200
+        told = samples(client.get("/metrics").text)
+    assert told["djfast_mount_threads{}"] == 8
+    assert told["djfast_mount_active_requests{}"] <= 1
+    assert told[name] == 2
+
+
 def close_with(root: MountedApplication, code: int) -> None:
     """A websocket that its client closes."""
     received = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": code}])

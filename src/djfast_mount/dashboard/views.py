@@ -41,6 +41,7 @@ __all__ = ["events", "figures_as_json", "page"]
 INTERVAL = 2.0
 # Seconds after which a stream ends. The browser connects again by itself.
 LIFETIME = 60.0
+_EVENTS = "text/event-stream"
 _TEMPLATE = "djfast_mount/dashboard.html"
 
 
@@ -72,7 +73,9 @@ async def events(request: HttpRequest) -> HttpResponseBase:
         return HttpResponseForbidden()
     figures.leave_out(current_record())
     root = _served_by()
-    response = StreamingHttpResponse(_events(request, root), content_type="text/event-stream")
+    if request.method == "HEAD":  # A stream whose body nobody gets would go on for a minute.
+        return HttpResponse(content_type=_EVENTS)
+    response = StreamingHttpResponse(_events(request, root), content_type=_EVENTS)
     response["X-Accel-Buffering"] = "no"  # nginx would keep events until it has enough of them.
     return response
 

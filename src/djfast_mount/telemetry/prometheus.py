@@ -14,6 +14,7 @@ import atexit
 import os
 import secrets
 import weakref
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -147,10 +148,29 @@ class Metrics:
             await _answer(send, 200, b"" if scope["method"] == "HEAD" else body, kinds)
 
 
+def _bury() -> None:
+    """Takes out the gauges of workers that were killed: they could not do it themselves."""
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+        worker = file.stem.rpartition("_")[2]
+        if worker.isdecimal() and not _lives(int(worker)):
+            mark_process_dead(int(worker))  # type: ignore[no-untyped-call]
+
+
+def _lives(worker: int) -> bool:
+    try:
+        os.kill(worker, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # It is another user's.
+        return True
+    return True
+
+
 def _collect(encode: Any) -> bytes:
     _refresh()
     registry: Any = REGISTRY
     if _SHARED:
+        _bury()
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return bytes(encode(registry))
