@@ -43,153 +43,198 @@ def _setting(kind: kinds.Kind, default: Any, words: str, unit: str = "", since: 
 
 
 OPTIONS: dict[str, Option] = {
-    "prefix": Option(kinds.PATHS, "/api", "where the app is, or a mapping of paths to apps"),
-    "app": Option(kinds.APP, None, "the app, or its import string; None: made of every installed app's `api.py`"),
-    "django": Option(kinds.FLAG, True, "whether Django answers what is under no prefix"),
-    "django_prefix": Option(kinds.PREFIX, "", "where Django is, its script name: see [moving.md](moving.md)"),
-    "static": Option(kinds.FLAG, True, "whether static files are served: see [static-files.md](static-files.md)"),
-    "websocket_app": Option(kinds.APP, None, "the app for websockets under no prefix; None: they are refused"),
-    "middleware": Option(kinds.MIDDLEWARE, (), "Starlette middleware around both halves"),
-    "lifespan": Option(kinds.LIFESPAN, None, "the root's own lifespan context"),
-    "debug": Option(kinds.FLAG_OR_NONE, None, "whether errors show a traceback; None: `settings.DEBUG`"),
-    "host_check": Option(kinds.FLAG, True, "whether `ALLOWED_HOSTS` holds for the API, static files and websockets"),
+    "prefix": Option(kinds.PATHS, "/api", "The path of the app. It may also be a mapping of paths to apps."),
+    "app": Option(
+        kinds.APP,
+        None,
+        "The app, or its import string. With None, the app is made from the `api.py` of every installed app.",
+    ),
+    "django": Option(kinds.FLAG, True, "Whether Django answers the paths that are under no prefix."),
+    "django_prefix": Option(
+        kinds.PREFIX, "", "The path of Django's half, which is its script name. See [moving.md](moving.md)."
+    ),
+    "static": Option(kinds.FLAG, True, "Whether static files are served. See [static-files.md](static-files.md)."),
+    "websocket_app": Option(
+        kinds.APP, None, "The app for websockets that are under no prefix. With None, they are refused."
+    ),
+    "middleware": Option(kinds.MIDDLEWARE, (), "The Starlette middleware that is put around both halves."),
+    "lifespan": Option(kinds.LIFESPAN, None, "The lifespan context of the root itself."),
+    "debug": Option(kinds.FLAG_OR_NONE, None, "Whether errors show a traceback. With None, `settings.DEBUG` decides."),
+    "host_check": Option(
+        kinds.FLAG, True, "Whether `ALLOWED_HOSTS` also applies to the API, static files and websockets."
+    ),
     "max_body_size": Option(
         kinds.or_none(kinds.BYTES),
         100 * 2**20,
-        "the largest body of a request, in both halves; None: no limit",
+        "The largest body that a request may have, in both halves. With None, there is no limit.",
         "bytes",
     ),
     "threads": Option(
         kinds.or_none(kinds.whole_number(1, "a whole number from 1 up")),
         None,
-        "the most threads, and so the most connections for each database; None: 8",
+        "The most threads that run, and so the most connections to each database. None means 8.",
     ),
-    "wait_timeout": Option(kinds.SECONDS, 10.0, "how long a request waits for a thread before it gets 503", "seconds"),
+    "wait_timeout": Option(
+        kinds.SECONDS, 10.0, "The time that a request waits for a thread before it gets 503.", "seconds"
+    ),
     "grace": Option(
         kinds.or_none(kinds.SECONDS),
         None,
-        "from SIGTERM to the end of the process: see [deployment.md](deployment.md); None: the server's own",
+        "The time from SIGTERM to the end of the process. With None, the server decides. See "
+        "[deployment.md](deployment.md).",
         "seconds",
     ),
     "docs_access": Option(
-        kinds.one_of("auto", "public", "staff", None), "auto", "who sees the docs pages: see [api-docs.md](api-docs.md)"
+        kinds.one_of("auto", "public", "staff", None),
+        "auto",
+        "Who may see the docs pages. See [api-docs.md](api-docs.md).",
     ),
     "fallthrough": Option(
-        kinds.FLAG, False, "whether a path that no route has goes on: see [fallthrough.md](fallthrough.md)"
+        kinds.FLAG,
+        False,
+        "Whether Django gets the paths of the app that none of its routes matches. See "
+        "[fallthrough.md](fallthrough.md).",
     ),
     "django_handler": Option(
         kinds.one_of("one_hop", "django"),
         "one_hop",
-        "whose ASGI handler serves views: see [request-thread.md](request-thread.md)",
+        "Which ASGI handler serves views. See [request-thread.md](request-thread.md).",
     ),
-    "fast_path": Option(kinds.FLAG, True, "whether plain routes are served by plans; False: by FastAPI's own handler"),
+    "fast_path": Option(
+        kinds.FLAG, True, "Whether plans serve plain routes. With False, FastAPI's own handler serves them."
+    ),
     "django_middleware_for_api": Option(
-        kinds.CHOICES_OF_MIDDLEWARE, None, "Django middleware around API calls: see [middleware.md](middleware.md)"
+        kinds.CHOICES_OF_MIDDLEWARE,
+        None,
+        "The Django middleware that is put around API calls. See [middleware.md](middleware.md).",
     ),
     "authentication": _setting(
         kinds.IMPORT_STRINGS,
         ("djfast_mount.auth.session",),
-        "import strings of the schemes by which callers are known: see [auth.md](auth.md)",
+        "The import strings of the schemes that authenticate callers. See [auth.md](auth.md).",
     ),
     "problem_details": _setting(
-        kinds.FLAG, False, "whether errors are `application/problem+json`: see [errors.md](errors.md)"
+        kinds.FLAG, False, "Whether errors are sent as `application/problem+json`. See [errors.md](errors.md)."
     ),
     "error_responses": _setting(
-        kinds.FLAG, True, "whether the schema names 400, 401, 403, 413 and 503: see [errors.md](errors.md)"
+        kinds.FLAG,
+        True,
+        "Whether the OpenAPI schema lists the answers 400, 401, 403, 413 and 503. See [errors.md](errors.md).",
     ),
     "django_settings_for_api": _setting(
-        kinds.FLAG_OR_NAMES, True, "which of Django's settings hold for the API: see [middleware.md](middleware.md)"
+        kinds.FLAG_OR_NAMES,
+        True,
+        "Which of Django's settings also apply to the API. See [middleware.md](middleware.md).",
     ),
     "telemetry": _setting(
         kinds.FLAG,
         False,
-        "whether each request is measured, for listeners and exporters: see [telemetry.md](telemetry.md)",
+        "Whether each request is measured, for listeners and exporters. See [telemetry.md](telemetry.md).",
     ),
     "request_id": _setting(
         kinds.HEADER_OR_NONE,
         "X-Request-ID",
-        "the header of the request's id, with telemetry; None: requests have none",
+        "The header that has the id of a request. With None, requests have no id. It needs `telemetry`.",
     ),
     "server_timing": _setting(
-        kinds.FLAG_OR_NONE, None, "whether responses have Server-Timing, with telemetry; None: in DEBUG"
+        kinds.FLAG_OR_NONE,
+        None,
+        "Whether responses have the header Server-Timing. With None, they have it if `DEBUG` is on. It needs "
+        "`telemetry`.",
     ),
     "access_log": _setting(
         kinds.one_of("text", "json", None),
         None,
-        "the form of the access log that takes the place of the server's, with telemetry; None: there is none",
+        "The form of the access log, which replaces the server's own. With None, there is none. It needs `telemetry`.",
     ),
-    "metrics_path": _setting(kinds.PATH_OR_NONE, None, "where Prometheus finds metrics, with telemetry; None: nowhere"),
+    "metrics_path": _setting(
+        kinds.PATH_OR_NONE,
+        None,
+        "The path of the metrics for Prometheus. With None, there are no metrics. It needs `telemetry`.",
+    ),
     "metrics_token": _setting(
-        kinds.SECRET_OR_NONE, None, "what has to be sent as `Authorization: Bearer` to read the metrics"
+        kinds.SECRET_OR_NONE, None, "The token that a client sends as `Authorization: Bearer` to read the metrics."
     ),
     "metrics_access": _setting(
         kinds.one_of("token", "public"),
         "token",
-        "who may read the metrics without `DEBUG`: those who send the token, or everybody",
+        "Who may read the metrics if `DEBUG` is off: clients that send the token, or everybody.",
     ),
-    "opentelemetry": _setting(kinds.FLAG, False, "whether each request is a span of OpenTelemetry, with telemetry"),
-    "sentry": _setting(kinds.FLAG, False, "whether each request is a transaction of Sentry, with telemetry"),
+    "opentelemetry": _setting(
+        kinds.FLAG, False, "Whether each request becomes a span of OpenTelemetry. It needs `telemetry`."
+    ),
+    "sentry": _setting(
+        kinds.FLAG, False, "Whether each request becomes a transaction of Sentry. It needs `telemetry`."
+    ),
     "error_event_id": _setting(
-        kinds.FLAG, False, "whether the body of an error of the API has the id of its event, with `sentry`"
+        kinds.FLAG, False, "Whether the body of an API error has the id of its event. It needs `sentry`."
     ),
     "repeated_after": _setting(
         kinds.whole_number(1, "a whole number from 1 up"),
         10,
-        "how often one request may send the same statement before telemetry tells of it",
+        "How often a request may send the same statement before telemetry reports it.",
     ),
-    "static_memory": _setting(kinds.BYTES, 32 * 2**20, "the most of static files that is kept in memory", "bytes"),
+    "static_memory": _setting(
+        kinds.BYTES, 32 * 2**20, "How much of the static files is kept in memory at most.", "bytes"
+    ),
     "send_timeout": _setting(
-        kinds.SECONDS, 30.0, "how long a client may take for one part of a stream that holds a thread", "seconds"
+        kinds.SECONDS,
+        30.0,
+        "The time that a client may take to read one part of a stream that holds a thread.",
+        "seconds",
     ),
     "warn_after": _setting(
         kinds.SECONDS,
         30.0,
-        "how long a request may hold a thread before the log names it, with the stack of the thread",
+        "The time that a request may hold a thread before it is logged, with the stack of the thread.",
         "seconds",
     ),
     "lend_idle": _setting(
         kinds.FLAG,
         True,
-        "whether a request that waits for something else lends its place and its connections to requests that wait for "
-        "a thread: see [request-thread.md](request-thread.md)",
+        "Whether a request that waits for something else lends its thread and its connections to requests that wait "
+        "for a thread. See [request-thread.md](request-thread.md).",
     ),
     "health_path": _setting(
         kinds.PATH_OR_NONE,
         "/healthz",
-        "where the process says that it lives: see [health.md](health.md); None: nowhere",
+        "The path that tells whether the process lives. With None, there is no such path. See [health.md](health.md).",
     ),
     "ready_path": _setting(
-        kinds.PATH_OR_NONE, "/readyz", "where it says that it is ready: see [health.md](health.md); None: nowhere"
+        kinds.PATH_OR_NONE,
+        "/readyz",
+        "The path that tells whether the process is ready. With None, there is no such path. See "
+        "[health.md](health.md).",
     ),
     "ready_timeout": _setting(
         kinds.SECONDS,
         2.0,
-        "how long the databases, and `health_checks`, may take to answer when readiness is asked",
+        "The time that the databases and the `health_checks` may take to answer a readiness check.",
         "seconds",
     ),
     "health_checks": _setting(
         kinds.CHECKS,
         (),
-        "the checks of django-health-check that `/readyz` asks too: see [health.md](health.md#checks-of-your-own)",
+        "The checks of django-health-check that `/readyz` also runs. See [health.md](health.md#checks-of-your-own).",
     ),
     "drain": _setting(
         kinds.SECONDS_FROM_0,
         0.0,
-        "how long after SIGTERM the server gets the signal; until then it serves requests, and is not ready: see "
-        "[health.md](health.md)",
+        "The time by which SIGTERM is delayed. Until then the server serves requests, and says that it is not ready. "
+        "See [health.md](health.md).",
         "seconds",
     ),
     "dashboard_permission": _setting(
         kinds.PERMISSION_OR_NONE,
         None,
-        "the permission that staff users need to see `/admin/mount/`: see [dashboard.md](dashboard.md); None: every "
-        "staff user sees it",
+        "The permission that staff users need to see `/admin/mount/`. With None, every staff user sees it. See "
+        "[dashboard.md](dashboard.md).",
     ),
     "tune_gc": _setting(
         kinds.FLAG,
         True,
-        "whether Python's garbage collector skips the objects made at start-up (`gc.freeze`) and runs only after "
-        "10,000 new ones: see [deployment.md](deployment.md#a-parent-that-has-loaded-the-project)",
+        "Whether Python's garbage collector skips the objects made at start-up (`gc.freeze`) and runs only after "
+        "10,000 new ones. See [deployment.md](deployment.md#a-parent-that-has-loaded-the-project).",
     ),
 }
 """Every option. `mount()`'s checks, the system checks, the doctor and docs/settings.md read it."""

@@ -20,21 +20,32 @@ PACKAGES = [
 PAGE = """\
 # Benchmarks
 
-Written by `{command}`. Figures are medians of the rounds, ratios medians of the ratios within each round, with the
-smallest and the largest beside them; those are what counts, for the machine may be another from round to round.
+Written by `{command}`.
 
-Each server has core 0, wrk core 1 with 32 connections; PostgreSQL runs where it finds time. Servers are started for
-each row, warmed up for a second, and loaded in turns. The processor's time is that of all processes of the server.
-"mounted: rate" is how many times the requests per second of that server the mounted app answers, "mounted: CPU" how
-many times less of the processor it needs for one: above 1 the mounted app is better. "Nothing added" is without what
-FastAPI alone has not: Host check, body limit, Django's security headers. "Bytes from memory" are sent with as many
-headers as the mounted app and WhiteNoise send. "psycopg alone" is no server: threads that send the statement that
-waits, one after another, and so what the machine allows of the ideal. Files are read from memory by the mounted app,
-from the disk by the others. An API call goes through no Django middleware in the mounted app, django-bolt, FastAPI
-alone and the hand-made Mount; through the seven of Django's project template in django-ninja and DRF, where no line
-says otherwise. Where answers failed, what counts is the good ones. Connections are those that the server holds in
-PostgreSQL at the end; each may have 97. They are persistent but under Django ASGI and in the hand-made Mount, where
-Django's documentation wants them not to be; the pool that it recommends instead, of psycopg, was not measured.
+Figures are the medians of the rounds. Ratios are the medians of the ratios within each round, with the smallest and
+the largest ratio beside them. Compare the ratios and not the figures, because the machine may be slower in one round
+than in another.
+
+**How it is measured.** Each server runs on core 0. wrk runs on core 1 and opens 32 connections. PostgreSQL runs on both
+cores. The servers of a row are started, warmed up for a second, and then loaded in turns. CPU time is that of all
+processes of a server. Failed answers are not counted.
+
+**The ratios.** "mounted: rate" is the rate of the mounted app divided by that of the server in this row. "mounted: CPU"
+is the CPU time per request of that server divided by that of the mounted app. If a ratio is above 1, the mounted app is
+better.
+
+**The rows.** "Nothing added" is the mounted app without Host check, body limit and Django's security headers, because
+FastAPI alone has none of them. "Bytes from memory" is an app that sends the bytes of the file with as many headers as
+the mounted app and WhiteNoise. "psycopg alone" is not a server: its threads send the waiting statement again and again,
+so it shows the most that the machine can do. The mounted app reads files from memory, and the other servers read them
+from the disk.
+
+**Middleware.** API calls pass no Django middleware in the mounted app, django-bolt, FastAPI alone and the hand-made
+Mount. In django-ninja and DRF they pass the seven of Django's project template, unless the row says otherwise.
+
+**Connections** are those to PostgreSQL at the end of a row. Each server may open 97. They are persistent, except in
+Django ASGI and in the hand-made Mount, because Django's documentation advises against persistent connections there. It
+recommends psycopg's pool instead, which was not measured.
 
 {report}
 

@@ -43,8 +43,9 @@ def test_each_page_that_is_named_is_there() -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_option_says_what_it_is(name: str) -> None:
-    """A default is one that the option may have; its words are short, and a number has a unit or counts something."""
+    """A default is one that the option may have, and what is said of it are a few whole sentences."""
     option = OPTIONS[name]
     assert option.kind.fits(option.default)
     assert 10 < len(option.help) < 220
-    assert not option.help[0].isupper() or option.help.startswith(("Starlette", "Django"))
+    assert re.fullmatch(r"[A-Z`].*[.]", option.help)
+    assert ";" not in option.help
