@@ -75,6 +75,7 @@ def _message(record: logging.LogRecord) -> str:
 def _line(fields: dict[Any, Any]) -> str:
     with contextlib.suppress(Exception):
         line = json.dumps(fields, allow_nan=False, default=_text)
+        # Half of a surrogate pair is valid to `json.dumps` and not to most parsers (RFC 8259, section 8.2).
         if "\\ud" not in line:  # neither a surrogate nor half of one
             return line
     return json.dumps(_plain(fields, ()))
@@ -91,6 +92,7 @@ def _plain(value: object, inside: tuple[int, ...]) -> Any:
             return {_text(name): _plain(part, (*inside, id(value))) for name, part in value.items()}
         if isinstance(value, list | tuple):
             return [_plain(part, (*inside, id(value))) for part in value]
+        # Parsers with integers of 64 bits refuse what is larger, and the record with it.
         if (isinstance(value, float) and math.isfinite(value)) or (isinstance(value, int) and abs(value) < _BIG):
             return value
     return _text(value)
@@ -118,6 +120,7 @@ def log_to_stdout(format: str = "text", level: str = "INFO") -> dict[str, Any]: 
         raise ConfigurationError(f"log_to_stdout() got format={format!r}. Give 'json' or 'text'.")
     return {
         "version": 1,
+        # The default of `dictConfig()` is True, which would silence loggers that were made before.
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "djfast_mount.logs.JSONFormatter"}, "text": {"format": _TEXT}},
         "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": format}},

@@ -65,6 +65,7 @@ def get_object_or_404(klass: Any, /, *args: Any, **kwargs: Any) -> Any:
         ConfigurationError: The model has no such field.
     """
     if not args or not isinstance(args[0], str):
+        # One name for both: a project that imports it from here loses nothing of Django's.
         return djangos_get_object_or_404(klass, *args, **kwargs)
     return Depends(_Object(klass, *args, **kwargs))
 
@@ -118,6 +119,8 @@ def _field_at_the_end(model: type[models.Model], lookup: str, argument: str) -> 
 
 def _check_owner(model: type[models.Model], owner: str) -> None:
     related = _field_at_the_end(model, owner, "owner").related_model
+    # A wrong owner would compare keys of other tables with the user's, and give away rows that happen to have the same
+    # number.
     user = get_user_model()
     if related is None or not (issubclass(user, related) or issubclass(related, user)):
         raise ConfigurationError(

@@ -51,6 +51,7 @@ def route_table(app: Root) -> list[Route]:
     FastAPI's nor Starlette's there is one row.
     """
     apps = {route.path: route.app for route in app.routes if isinstance(route, Mount)}
+    # First, as the root answers them before all else.
     rows = [Route(path, _READ, "", "root", True, "") for path in app.own_paths]
     rows += [
         row for prefix in sorted(apps, key=len, reverse=True) if prefix for row in _rows_of_app(prefix, apps[prefix])
@@ -109,6 +110,7 @@ def _api_rows(routes: Iterable[BaseRoute], prefix: str, namespace: str, owner: s
 
 
 def _is_async(endpoint: Any) -> bool:
+    # As FastAPI and Starlette themselves look through a partial to decide where an endpoint runs.
     while isinstance(endpoint, functools.partial):
         endpoint = endpoint.func
     if inspect.isclass(endpoint):
@@ -154,6 +156,7 @@ def _is_async_view(view: Any) -> bool:
 
 def _methods_of(view: Any) -> tuple[str, ...]:
     cls = getattr(view, "view_class", None)
+    # A function may answer any method: only a class tells.
     names = () if cls is None else (name for name in cls.http_method_names if hasattr(cls, name))
     return tuple(sorted(name.upper() for name in names))
 
@@ -173,5 +176,6 @@ def _auth_of_view(view: Any) -> str:
 
 
 def _is_of_admin(view: Any) -> bool:
+    # `admin_view()` wraps bound methods of a ModelAdmin or an AdminSite, and leaves no other mark.
     owner = getattr(inspect.unwrap(view, stop=inspect.ismethod), "__self__", None)
     return hasattr(view, "admin_site") or hasattr(view, "model_admin") or hasattr(owner, "admin_site")

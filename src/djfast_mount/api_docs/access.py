@@ -53,12 +53,14 @@ def docs_of(scope: Scope) -> Any:
 
 async def refusal(docs: Docs, request: Request) -> Response | None:
     """What is answered in the place of the docs to those who may not see them; None to those who may."""
+    # 404, not 403: with `docs_access=None` there are no docs, and nothing is to tell that there could be.
     if docs.access is None:
         return JSONResponse({"detail": "Not Found"}, 404)
     if docs.access == "public" or (docs.access == "auto" and settings.DEBUG):
         return None
     try:
         user = await _user(request)
+    # Answered here, since no handler of the app's stands around a docs page that a middleware answers.
     except HTTPException as wrong:
         return JSONResponse({"detail": wrong.detail}, wrong.status_code, wrong.headers)
     if user is not None and user.is_active and user.is_staff:
@@ -72,6 +74,7 @@ async def refusal(docs: Docs, request: Request) -> Response | None:
 async def _refusal_of_user(docs: Docs, request: Request, *, anonymous: bool) -> Response:
     """A redirect to the login page for a browser, where there is such a page; 401 or 403 for all others."""
     if docs.login and wants_html(request) and request.method in ("GET", "HEAD"):
+        # A template or a URLconf may be loaded for it, which may ask the database.
         url = await run_in_threadpool(contextvars.copy_context().run, _login_url, script_name(request), anonymous)
         if url is not None:
             return RedirectResponse(f"{url}?{urlencode({'next': _place(request)})}", 302)
@@ -93,6 +96,7 @@ async def _user(request: Request) -> Any:
 
 def _place(request: Request) -> str:
     query = request.scope["query_string"].decode("latin-1")
+    # A path, never a whole URL: `next` must not lead to another host, whatever the Host header says.
     return str(request.scope["path"]) + (f"?{query}" if query else "")
 
 
@@ -106,6 +110,8 @@ def _login_url(name: str, anonymous: bool) -> str | None:
         return reverse("admin:login")
     except NoReverseMatch:
         url = resolve_url(settings.LOGIN_URL) if anonymous else ""
+    # LOGIN_URL may be another site's: the browser would come back with no session here, and be sent away again for
+    # ever.
     if not url.startswith(f"{name}/"):
         return None
     try:

@@ -23,6 +23,7 @@ def link_docs() -> None:
     if not (apps.is_installed("djfast_mount") and apps.is_installed("django.contrib.admin")):
         return
     site: Any = apps.get_app_config("admin").module.site  # type: ignore[union-attr]
+    # The public attribute of AdminSite. A project that has set it keeps its own page.
     if site.index_template is None and _can_be_loaded():
         site.index_template = _TEMPLATE
 

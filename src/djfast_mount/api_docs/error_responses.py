@@ -61,6 +61,7 @@ class _WithErrors:
 
     def __call__(self) -> dict[str, Any]:
         schema = self._openapi()
+        # FastAPI keeps the schema that it has made, so that identity tells whether it is a new one.
         if self._of is not schema:
             self._made = copy.deepcopy(schema)
             for context in iter_route_contexts(self._api.routes):
@@ -77,6 +78,7 @@ class _WithErrors:
                 continue
             responses = operation.setdefault("responses", {})
             for status, response in self._errors(operation, method, context.path_format, calls):
+                # OpenAPI has ranges (`4XX`). A project that describes all of them has said what it means.
                 if f"{status[0]}XX" not in responses:
                     responses.setdefault(status, response)
 
@@ -120,4 +122,5 @@ def _may_forbid(method: str, calls: list[Any]) -> bool:
         return True
     schemes = [call for call in calls if isinstance(call, Scheme)]
     schemes += chosen_schemes() if authenticated in calls else ()
+    # The CSRF check is for credentials that a browser sends by itself.
     return method not in _SAFE and any(scheme.ambient for scheme in schemes)

@@ -55,6 +55,7 @@ class DocsFiles:
         if (url := self._collected.get(name)) is not None:
             return url if url.startswith(_ABSOLUTE) else f"{script_name}/{url}"
         path = "/".join(["", *filter(None, [self._served_at]), "djfast_mount", name])
+        # A relative STATIC_URL follows the script name (Django 3.1), Django's prefix of its own included.
         if self._follows_django:
             return script_name + path
         # An absolute STATIC_URL may hold the outer prefix itself.

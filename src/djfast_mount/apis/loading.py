@@ -191,7 +191,8 @@ def _import_failure(target: str, purpose: str, module_name: str, error: ImportEr
 
 
 def _is_circular(error: ImportError) -> bool:
-    """Whether a name was missing because its module was still being run. Each Python words that error anew."""
+    """Whether a name was missing because its module was still being run."""
+    # By the frames, as each Python words that error anew.
     above, below = traceback.walk_stack(None), traceback.walk_tb(error.__traceback__)
     return any(
         frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == error.name

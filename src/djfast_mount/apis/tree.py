@@ -165,7 +165,7 @@ def _is_known(app: object) -> bool:
 
 
 def _is(value: object, *kinds: type) -> bool:
-    """Not by isinstance(), which asks a proxy for its class, and so for what it stands for."""
+    # Not by isinstance(), which asks a proxy for its class, and so for what it stands for.
     return issubclass(type(value), kinds)
 
 

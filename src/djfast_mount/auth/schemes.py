@@ -278,11 +278,10 @@ def bearer(verify: Callable[[str], Any]) -> Scheme:
 
 
 class _Authenticated:
-    """Dependency: the user whom one of the chosen schemes names, or None.
+    """Dependency: the user whom one of the chosen schemes names, or None."""
 
-    Which schemes there are is asked when a route is made of it, and not when this module is imported: the module of a
-    scheme of the project's own imports this one.
-    """
+    # Which schemes there are is asked when a route is made of it, and not at import: the module of a scheme of the
+    # project's own imports this one.
 
     @property
     def __signature__(self) -> inspect.Signature:

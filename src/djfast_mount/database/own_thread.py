@@ -57,6 +57,7 @@ class OwnThread:
             request_finished.send_robust(sender=lease.sender or self._sender)
         for connection in self._connections:
             may_close(connection)
+        # The test's thread goes on with what asgiref had noted there before.
         SyncToAsync.threadlocal.main_event_loop = self._loop
 
     def keeps(self, lease: Lease) -> bool:
@@ -86,6 +87,8 @@ _kept: Counter[BaseDatabaseWrapper] = Counter()  # by how many spells; each used
 def keep_open(connection: BaseDatabaseWrapper) -> None:
     """Has Django's two signals pass over the connection, which they would close, even in a transaction."""
     _kept[connection] += 1
+    # On the instance, and a function that does nothing: Django's receivers call it on every connection of the thread,
+    # and the test client itself takes them off only for its own requests.
     vars(connection)["close_if_unusable_or_obsolete"] = bool
 
 

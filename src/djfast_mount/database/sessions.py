@@ -252,7 +252,7 @@ class Session:
         return cursor
 
     def _open_cursor(self, name: str | None = None) -> Any:
-        """A backend may set what it likes on the session with each cursor: django-tenants its search_path."""
+        # A backend may set what it likes on the session with each cursor: django-tenants its search_path.
         self._dirty = self._dirty or name is not None
         self._opening += 1
         try:

@@ -55,6 +55,8 @@ def close_strays(source: Source) -> None:
         used = [stray for stray in found if _is_used(stray)]
         strays[:] = [stray for stray in strays if stray not in found]
         strays.extend(stray._replace(request=_OF_ONE_THAT_ENDED) for stray in used)
+    # On the request's thread, and not here: to close a connection talks to its server, which the loop must not wait
+    # for.
     closed = [stray.connection for stray in found if stray not in used]
     if closed:
         source.lease().submit(FutureCall(close_from_here, (closed,)))
@@ -109,10 +111,8 @@ def _report(thread: threading.Thread, connection: BaseDatabaseWrapper, source: S
 
 
 def _place_of_endpoint(source: Source | None) -> str:
-    """Returns where the endpoint of the request begins, as ``file:line``.
-
-    Of `asyncio.to_thread(Model.objects.count)`, say, nothing nearer can be told: no line on its thread is the user's.
-    """
+    """Returns where the endpoint of the request begins, as ``file:line``."""
+    # Of `asyncio.to_thread(Model.objects.count)`, say, nothing nearer can be told: no line on its thread is the user's.
     endpoint = None if source is None else source.scope.get("endpoint")
     code = None if endpoint is None else getattr(inspect.unwrap(endpoint), "__code__", None)
     return "Code without a line of its own" if code is None else f"{code.co_filename}:{code.co_firstlineno}"

@@ -90,6 +90,7 @@ def check(request: HttpRequest, session: Any, method: str | None = None) -> None
     """
     asked: Any = _with_session(request, session) if settings.CSRF_USE_SESSIONS else request
     if method not in (None, request.method):
+        # A copy: the endpoint's own request keeps its method, and what the check notes on it belongs to this question.
         asked = copy.copy(asked)
         asked.method = method
         asked.csrf_processing_done = False  # Of a safe method Django says so at once.
@@ -104,6 +105,7 @@ def check_origin(request: HttpRequest, session: Any = None) -> None:
 
     Raises: CSRFRefused.
     """
+    # Browsers send Origin with every websocket and every unsafe request. Programs need not.
     if "HTTP_ORIGIN" not in request.META:
         return
     asked = _with_session(request, {CSRF_SESSION_KEY: _SECRET})

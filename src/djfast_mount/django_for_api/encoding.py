@@ -47,7 +47,8 @@ def _serialize(kind: Any, encode: Callable[[Any], Any]) -> None:
 
 
 def _sent_as_it_is(response: HttpResponseBase) -> None:
-    """Has the call answered by `response`. What FastAPI makes of the None that this returns is not sent."""
+    """Has the call answered by `response`."""
+    # What FastAPI makes of the None that this returns is not sent.
     call = current_call()
     if call is None:
         raise TypeError(

@@ -58,7 +58,8 @@ class DjangoSettings:
         setting_changed.connect(self._read)
 
     def _read(self, **_: object) -> None:
-        """Notes whether a setting other than those of headers changes calls: reading each would slow every call."""
+        """Notes whether a setting other than those of headers changes calls."""
+        # Once, as the reading of each setting would slow every call.
         self.adds_headers = "security_headers" in self._chosen
         self.changes_calls = any(getattr(settings, name) for name in self._chosen if name != "security_headers")
 
@@ -74,7 +75,7 @@ class DjangoSettings:
         return app(scope, receive, send)
 
     def _take_script_name(self, scope: Scope) -> None:
-        """Django's half has FORCE_SCRIPT_NAME in its links, whatever the server's root_path is."""
+        # Django's half has FORCE_SCRIPT_NAME in its links, whatever the server's root_path is.
         if "FORCE_SCRIPT_NAME" not in self._chosen or not settings.FORCE_SCRIPT_NAME:
             return
         call = call_of(HTTPConnection(scope))
@@ -89,11 +90,15 @@ class DjangoSettings:
         scope["scheme"] = scheme_of(scope, self._chosen)
         if "USE_X_FORWARDED_HOST" in self._chosen and settings.USE_X_FORWARDED_HOST:
             hosts = _header(scope, b"x-forwarded-host")
+            # Several are a client's own beside the proxy's: none of them is believed.
             if len(hosts) == 1:
+                # Replaced in the scope, so that Starlette's `request.url` and the Host check of a middleware see what
+                # Django sees.
                 others = [(name, value) for name, value in scope["headers"] if name != b"host"]
                 scope["headers"] = [(b"host", hosts[0]), *others]
         if "USE_X_FORWARDED_PORT" in self._chosen and settings.USE_X_FORWARDED_PORT:
             ports = _header(scope, b"x-forwarded-port")
+            # `int()` would take signs, spaces and underscores, too.
             if len(ports) == 1 and ports[0].isdigit() and len(ports[0]) <= _LONGEST_PORT:
                 server = scope.get("server") or (None, None)
                 scope["server"] = (server[0], int(ports[0]))

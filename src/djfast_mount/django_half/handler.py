@@ -67,10 +67,9 @@ class DjangoHandler(ASGIHandler):
         setting_changed.connect(self._forget)
 
     def _forget(self, **_: object) -> None:
-        """Has the middleware loaded anew, as it may read any setting when it is made; in tests settings change.
-
-        Not here: a test may name middleware that cannot be imported, and `override_settings` would raise for it.
-        """
+        """Has the middleware loaded anew."""
+        # A middleware may read any setting when it is made, and in tests settings change. It is not loaded here: a test
+        # may name middleware that cannot be imported, and `override_settings` would raise for it.
         self._sync_chain = self._async_chain = self._always_async = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]

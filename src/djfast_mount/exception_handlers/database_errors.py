@@ -52,10 +52,13 @@ _UNFIT = {
 def is_outage(error: Error) -> bool:
     """Whether the database, and no statement, is at fault for an OperationalError, InterfaceError or InternalError."""
     cause: Any = error.__cause__ or error
+    # psycopg's InternalError is class 25 and XX: a transaction that is aborted is our fault, a server that is read-only
+    # is not.
     if isinstance(error, InternalError):
         return _sqlstate(cause) == _POSTGRESQL_READ_ONLY
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
+        # The low byte is the primary code; extended ones say more about the same.
         return code & 0xFF in _SQLITE_OUTAGES
     number = _mysql_number(cause)
     return number is None or number in _MYSQL_OUTAGES or number // 1000 == _MYSQL_CLIENT

@@ -95,6 +95,8 @@ def add_exception_handlers(api: FastAPI, *, problem_details: bool = False) -> No
 
 
 def _has_own(api: FastAPI, kind: type[Exception]) -> bool:
+    # Starlette looks a handler up along the error's MRO. One for a class in between is the project's word for this one,
+    # too.
     keys: tuple[Any, ...] = (Exception, 500) if kind is Exception else kind.__mro__[: kind.__mro__.index(Exception)]
     own = (api.exception_handlers[key] for key in keys if key in api.exception_handlers)
     return any(handler not in _DEFAULTS for handler in own)
@@ -135,6 +137,7 @@ class _Answers:
         self, status: int, detail: Any = None, headers: Mapping[str, str] | None = None, **members: Any
     ) -> Response:
         title = http.HTTPStatus(status).phrase
+        # FastAPI's own shape is the default: clients that are generated from its OpenAPI expect it.
         if not self._problem_details:
             return JSONResponse({"detail": title if detail is None else detail, **members}, status, headers)
         if isinstance(detail, list):
@@ -242,6 +245,7 @@ class _Answers:
             return unserved
         if call.reported is error:  # By the app that is mounted in this one.
             return self.answer(500)
+        # Marked on the call, so that the app around and the server do not log the same error again.
         call.reported = error
         return _Last(await on_thread(self._reported, request, error), call, error)
 
@@ -261,7 +265,7 @@ class _Answers:
 
 
 def _for_http(handler: Handler) -> Handler:
-    """Starlette asks handlers about websockets too, which have no response: their errors stay what they are."""
+    # Starlette asks handlers about websockets too, which have no response: their errors stay what they are.
 
     @functools.wraps(handler)
     async def answer(request: Request, error: Exception) -> Response:
@@ -273,10 +277,9 @@ def _for_http(handler: Handler) -> Handler:
 
 
 def _with_all_methods(request: Request, headers: Mapping[str, str] | None) -> dict[str, str]:
-    """The headers of a 405, whose Allow names the methods of every route of the path (RFC 9110, section 15.5.6).
-
-    Starlette names those of the first. Where an endpoint has raised the 405, its headers are its own.
-    """
+    """The headers of a 405, whose Allow names the methods of every route of the path."""
+    # RFC 9110, section 15.5.6. Starlette names the methods of the first route. Where an endpoint has raised the 405,
+    # its headers are its own.
     found = dict(headers or {})
     route = request.scope.get("route")
     if request.method in (getattr(route, "methods", None) or ()) or not any(name.lower() == "allow" for name in found):
@@ -346,6 +349,7 @@ def _field_errors(error: ValidationError) -> list[dict[str, Any]]:
 
 def _told_of(name: str, item: ValidationError, message: str) -> str:
     value = (item.params or {}).get("value") if is_secret(name) else None
+    # Messages of Django's own validators may hold the value: `%(value)s` is among their parameters.
     return message if value in (None, "") else message.replace(str(value), HIDDEN)
 
 
@@ -357,6 +361,7 @@ def _body_read(request: Request) -> bytes:
     """The body as far as the app has read it through this request. Waits for nothing."""
     reading = request.body()
     try:
+        # Driven by hand for one step: a body that is not there yet must not be waited for while an error is answered.
         reading.send(None)
     except StopIteration as read:
         return bytes(read.value)

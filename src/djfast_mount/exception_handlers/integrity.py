@@ -100,6 +100,7 @@ _MYSQL_TEXTS = (
 
 def violation(error: IntegrityError) -> Violation:
     """Returns what `error` tells. Asks no database and raises nothing, whatever the error looks like."""
+    # Django raises these before it asks the database: no driver's error is behind them.
     if isinstance(error, ProtectedError | RestrictedError):
         return Violation("protected")
     cause = error.__cause__ or error
@@ -112,12 +113,14 @@ def violation(error: IntegrityError) -> Violation:
 
 def _postgresql(diagnosis: Any) -> Violation:
     key = _POSTGRESQL_KEY.search(diagnosis.message_detail or "")
+    # DETAIL tells values, too, which are other users' at times. Only the columns are taken out of it.
     columns = key[1].split(", ") if key else [diagnosis.column_name] if diagnosis.column_name else []
     kind = _POSTGRESQL.get(diagnosis.sqlstate or "", "integrity")
     return _named(kind, diagnosis.constraint_name, diagnosis.table_name, columns)
 
 
 def _sqlite(text: str) -> Violation:
+    # sqlite3 has no codes for columns and names: its texts are the only source.
     for pattern, kind in _SQLITE:
         if match := pattern.match(text):
             found = match.groupdict()

@@ -148,11 +148,9 @@ def _met(request: Request, response: Response) -> str:
 
 
 def _tell_somebody(message: str, request: Request, error: BaseException) -> None:
-    """Writes an error that no handler has taken to stderr.
-
-    Django's default logging, with DEBUG off, only mails it to ADMINS. FastAPI's users look for it in the server's log,
-    where nothing is written about an error that was answered.
-    """
+    """Writes an error that no handler has taken to stderr."""
+    # Django's default logging, with DEBUG off, only mails it to ADMINS. FastAPI's users look for it in the server's
+    # log, where nothing is written about an error that was answered.
     info = (type(error), error, error.__traceback__)
     told = f"{message}: {route_name(request.scope)}"
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, told, (), info)
@@ -174,10 +172,9 @@ def _takes(handler: logging.Handler, record: logging.LogRecord) -> bool:
 
 
 def _while_raised(error: BaseException, function: Callable[..., Any], *args: Any) -> Any:
-    """Calls `function` where `sys.exc_info()` tells of `error`, as receivers expect it, its traceback begun in the app.
-
-    Some twenty frames of Starlette and FastAPI stand above; a report with the values of each takes half a second.
-    """
+    """Calls `function` where `sys.exc_info()` tells of `error`, as receivers expect it."""
+    # With a traceback that begins in the app: some twenty frames of Starlette and FastAPI stand above, and a report
+    # with the values of each takes half a second.
     whole = error.__traceback__
     try:
         raise error.with_traceback(_from_app(whole))

@@ -32,6 +32,7 @@ async def run_last(is_last: bool, job: Callable[..., Outcome], *args: Any) -> Ou
 
 def _run_and_end(source: Source, job: Callable[..., Outcome], args: tuple[Any, ...]) -> Outcome:
     outcome = job(*args)
+    # By place: the job is written by djfast_mount.fastpath.source, and returns no names.
     refused, reply = outcome[0], outcome[-3]
     lease = source.held
     if lease is not None and not refused and (reply is None or _makes_no_calls(reply)):

@@ -198,7 +198,8 @@ class _Route:
         return lines
 
     def _write_body(self, lines: Lines) -> None:
-        """Writes how the body is received. Nothing of the user's has run: what surprises is replayed to FastAPI."""
+        """Writes how the body is received."""
+        # Nothing of the user's has run by then, so that what surprises is replayed to FastAPI.
         if self._facts.cells["body_field"] is None:
             lines.add("body = Undefined")
             return

@@ -40,6 +40,7 @@ class HealthChecks:
     def __init__(self, threads: RequestThreads, chosen: Sequence[Any]) -> None:
         self._threads = threads
         self._view = HealthCheckView(checks=tuple(chosen))
+        # Once, at the start: names must not depend on what answers.
         self._names = list(_names(list(self._view.get_checks())))
         self._round: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
         self._answers: dict[str, Future[str]] = {}

@@ -171,6 +171,7 @@ class Health:
         request.executor = executor
         request.lingers = False
         lease = self._threads.lease_for(request, executor)
+        # Nobody comes back to what a probe leaves: the worker is given back whatever it has met.
         lease.one_call = True
         call = FutureCall(probe)
         self._asked[name] = loop, call.future
@@ -179,6 +180,7 @@ class Health:
 
     def _unapplied(self, scope: Scope, alias: str) -> Future[str]:
         found, at = self._migrations.get(alias, ("", 0.0))
+        # For ever: nothing but a deployment, which starts other processes, takes migrations away.
         if found == "applied" or (found and time.monotonic() - at < RECHECK):
             known: Future[str] = Future()
             known.set_result(found)
@@ -193,6 +195,7 @@ class Health:
 
     def _report(self, status: str, found: dict[str, dict[str, str]]) -> None:
         said = json.dumps({"status": status, **found})
+        # Only changes are logged: a balancer asks several times a minute.
         if said != self._last:
             level = logging.INFO if status in ("ready", "draining") else logging.WARNING
             if status != "ready" or self._last:
@@ -241,7 +244,7 @@ def _migrations_of(alias: str) -> str:
 
 
 def _watched(answer: Future[str]) -> asyncio.Future[str]:
-    """The same for the event loop, which would log an error that nobody takes from it."""
+    # The event loop would log an error that nobody takes from a future of its own.
     watched = asyncio.wrap_future(answer)
     watched.add_done_callback(lambda done: done.cancelled() or done.exception())
     return watched

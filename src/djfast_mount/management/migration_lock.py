@@ -103,7 +103,8 @@ def _mysql(connection: BaseDatabaseWrapper) -> Iterator[_Attempt]:
 
 @contextlib.contextmanager
 def _own(connection: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]:
-    """A second connection to the database, and from no pool: by its end the server takes the lock off."""
+    """A second connection to the database."""
+    # From no pool: by its end the server takes the lock off.
     own = connection.copy()
     own.settings_dict["OPTIONS"].pop("pool", None)
     try:

@@ -42,6 +42,6 @@ def places(root: Root | None) -> Iterator[tuple[str, str]]:
 
 
 def _admin(script_prefix: str) -> str:
-    """Runs in a context of its own: a command has no request that would tell the prefix."""
+    # In a context of its own: a command has no request that would tell the prefix.
     set_script_prefix(script_prefix)
     return reverse("admin:index")

@@ -104,7 +104,8 @@ def _is_here(lease: Lease) -> bool:
 
 
 def _run_here(call: Call) -> None:
-    """Runs `call` in the midst of the running loop, which sync code may not know of: the ORM would refuse."""
+    """Runs `call` in the midst of the running loop."""
+    # Sync code must not find the loop: Django refuses the ORM where one runs (`async_unsafe`).
     local = SyncToAsync.threadlocal
     loop, main_loop = asyncio.get_running_loop(), getattr(local, "main_event_loop", None)
     set_running_loop(None)

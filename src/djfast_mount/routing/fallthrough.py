@@ -72,6 +72,7 @@ def route_taking(app: object, path: str) -> str | None:
 
     What has no routes to be asked for is not asked.
     """
+    # As small as a scope may be that Starlette's routes match: this is a question, and no request.
     scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
     inner = unwrapped(app)
     routes = inner.routes if _has_routes(inner) else ()
@@ -103,6 +104,7 @@ class _FallThrough:
             await self._served(scope, receive, send)
             return
         path = self._prefix + scope["path"].removeprefix(scope["root_path"])
+        # Django is asked last, as its resolver costs the most.
         if not has_view(path) and (self._redirects(scope) or self._has_page(path, scope)):
             await self._served(scope, receive, send)
             return
@@ -129,6 +131,8 @@ def _matches(routes: Iterable[BaseRoute], scope: Scope) -> bool:
         match, below = route.matches(scope)
         if match is Match.FULL:
             inner = route.routes if isinstance(route, Mount) else None
+            # A Mount takes every path below it. What its own app has no route for goes on to Django.
             return not inner or _matches(inner, {**scope, **below})
+        # PARTIAL is Starlette's word for a path without the method: 405, which is an answer of the app's.
         takes_path = takes_path or match is Match.PARTIAL
     return takes_path

@@ -96,8 +96,10 @@ def fault_of_path(prefix: str) -> str:
     """Returns what is wrong with `prefix` and what to write instead, or the empty string."""
     if not prefix.startswith("/"):
         return f"does not start with a slash. Write {'/' + prefix.strip('/')!r}."
+    # The prefix owns its path with and without the last slash, as no redirect is made at the root.
     if prefix.endswith("/"):
         return f"ends with a slash. Write {prefix.rstrip('/')!r}; it serves both forms."
+    # The path of a scope is decoded: `%20` in a prefix would wait for a path that no server hands on.
     if has_control_character(prefix) or any(character in prefix for character in "?#%{}\\ "):
         return "is compared with the decoded path as it stands: no pattern, escape, space or query. Use plain segments."
     if any(segment in ("", ".", "..") for segment in prefix.split("/")[1:]):

@@ -54,6 +54,7 @@ class Root(Starlette):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Weakly: a test makes hundreds, and none may live on for the page that looks at them.
         roots.add(self)
 
     @property

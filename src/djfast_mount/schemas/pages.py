@@ -34,5 +34,5 @@ class Page(BaseModel, Generic[T]):
 
 @cache
 def _named_page(page: type[BaseModel], item: type) -> type[BaseModel]:
-    """The page by a name of its own: pydantic would call it after its parameters."""
+    # By a name of its own: pydantic would call the class after its parameters, and OpenAPI with it.
     return create_model(f"{declared(item).public_name}Page", __base__=page, __module__=item.__module__)

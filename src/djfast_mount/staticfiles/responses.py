@@ -59,10 +59,12 @@ class FileResponse:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         method = scope["method"]
+        # RFC 9110, section 15.5.6: 405 has Allow. WhiteNoise answers so, too.
         if method != "GET" and method != "HEAD":
             return _send_empty(send, 405, [_ALLOW, *self._always, _NO_BODY])
         asked = asked_of(scope["headers"])
         variant = self._chosen(asked.pop(b"accept-encoding", None)) if asked else self._identity
+        # RFC 9110, section 15.5.7. A client that refuses even `identity` is rare, and is not sent what it has refused.
         if variant is None:
             return _send_empty(send, 406, [(b"vary", b"Accept-Encoding"), *self._always, _NO_BODY])
         if asked:
@@ -95,6 +97,7 @@ class FileResponse:
             await _send_body(start, b"", send)
         elif body is not None:
             await _send_body(start, body, send)
+        # The server sends the file itself (ASGI, "Path Send"), by sendfile where it can.
         elif "http.response.pathsend" in (scope.get("extensions") or ()):
             await _check(variant)
             await send(start)

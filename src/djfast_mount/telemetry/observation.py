@@ -56,7 +56,7 @@ class Observation(Unobserved):
 
 
 def _note_error(**_: object) -> None:
-    """Both halves send the signal for an error that nobody has handled, while it is handled."""
+    # Both halves send the signal for an error that nobody has handled, while it is handled.
     observed: Any = current.get()
     error = sys.exc_info()[1]
     if observed is not None and error is not None and not observed.over:

@@ -67,8 +67,10 @@ class Statements:
         has_params = bool(params) if type(params) in _PLAIN else params is not None
         shape = sql if has_params and type(sql) is str else without_values(sql, vendor)
         times = self._times.get(shape, 0) + 1
+        # A bound, since a request may build a text of its own for each statement.
         if times > 1 or len(self._times) < _MOST:
             self._times[shape] = times
+        # Once for each text: a walk up the stack costs more than most statements.
         if times == self._limit + 1 and not shape.startswith(_OF_TRANSACTIONS):
             if self._locations is None:
                 self._locations = {}

@@ -26,6 +26,7 @@ def api_url(name: str, *args: Any, **params: Any) -> str:
     namespaces = api_namespaces()
     if not namespaces:
         raise UnknownURL(f"{{% api_url %}} got {name!r}, and no app with routes is mounted. Call mount() in asgi.py.")
+    # A name of FastAPI's may hold a colon itself.
     is_whole = name.partition(":")[0] in namespaces
     names = [name] if is_whole else [f"{namespace}:{name}" for namespace in namespaces]
     for full_name in names:

@@ -300,7 +300,8 @@ class Lease(Claim):
             self._in_context(self.pool.hooks.begin)
 
     def _end_spell(self) -> None:
-        """Runs the last job of the spell, then lets go of the worker: the context is in use on one thread at a time."""
+        """Runs the last job of the spell, then lets go of the worker."""
+        # In this order, as the context is in use on one thread at a time.
         try:
             self._end_begun()
         finally:

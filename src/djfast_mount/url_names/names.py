@@ -51,6 +51,8 @@ class _Mounted:
         self.source = source
         self.django_prefix = django_prefix
         self._resolvers = None
+        # Tables are kept by Django's resolver. Those of an earlier mount(), of another test say, would go on to be
+        # found.
         self.combined.clear()
 
     @property
@@ -78,6 +80,7 @@ def register(source: Source, django_prefix: str = "") -> None:
 
 def install() -> None:
     """Sets the stand-ins. A second call changes nothing."""
+    # `reverse()` looks the name up with each call. Code that has imported the function from there has Django's own.
     base.get_resolver = _resolver_of  # type: ignore[attr-defined]
     base.get_script_prefix = outer_prefix
 
@@ -195,4 +198,5 @@ def import_application() -> None:
     module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
     # Where it has been imported it has mounted nothing; where it is being imported it will.
     if module and module not in sys.modules:
+        # Once: a module that fails stays out of sys.modules, and its error is shown to the one who asked for the name.
         import_module(module)

@@ -55,6 +55,7 @@ def reverse(
     try:
         return django_reverse(viewname, urlconf, args, parameters or None, current_app, query=query, fragment=fragment)
     except NoReverseMatch as error:
+        # A callable is Django's alone, and its own error names it best.
         if not isinstance(viewname, str):
             raise
         raise UnknownURL(_what_is_wrong(viewname, error)) from error

@@ -37,6 +37,7 @@ class CombinedRouter:
         Raises: UnknownURL, which is a NoMatchFound.
         """
         try:
+            # The app's own names first, without a namespace, as Starlette's code expects them.
             path: URLPath = self._router.url_path_for(name, **path_params)
         except NoMatchFound:
             return _WholePath(reverse(name, kwargs=path_params), protocol="http")
@@ -48,4 +49,5 @@ class _WholePath(URLPath):
 
     def make_absolute_url(self, base_url: str | URL) -> URL:
         base = URL(base_url) if isinstance(base_url, str) else base_url
+        # `reverse()` has put the outer prefix in front. Starlette would add the app's root_path to it a second time.
         return super().make_absolute_url(base.replace(path="/"))

@@ -104,7 +104,8 @@ class CallOf:
 
 
 def _rules(resource: Resource) -> list[tuple[type[Model], Callable[..., Any]]]:
-    """Every rule of the tree that `resource` is in: a filter or a body may name any of its models."""
+    """Every rule of the tree that `resource` is in."""
+    # Of the whole tree, since a filter or a body may name any of its models.
     return [(model, rule) for each in resource.root().walk() for model, rule in each.rows.items()]
 
 

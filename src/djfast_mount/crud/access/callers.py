@@ -156,7 +156,9 @@ def _is_coroutine(dependency: Any) -> bool:
 
 
 class _Handed:
-    """A dependency that is handed what another returns. It is overridden in tests as what it stands for."""
+    """A dependency that is handed what another returns."""
+
+    # To FastAPI it is equal to the function that it stands for, so that tests override it by that.
 
     def __init__(self, dependency: Callable[..., Any], signature: inspect.Signature) -> None:
         self._dependency = dependency

@@ -69,7 +69,7 @@ class Command(Migrate):
 
 
 def _lift_timeout(alias: str) -> None:
-    """What ends a request's query must not end a migration half-way: a large table's index takes its time."""
+    # What ends a request's query must not end a migration half-way: a large table's index takes its time.
     connection = connections[alias]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

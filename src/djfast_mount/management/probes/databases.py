@@ -89,7 +89,8 @@ def _postgresql_connections(connection: BaseDatabaseWrapper) -> int:
 
 
 def _postgresql_pooler(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
-    """W107. A pooler gives each client a process number of its own making, by which it cancels queries."""
+    """W107."""
+    # A pooler gives each client a process number of its own making, by which it cancels queries.
     alias = connection.alias
     told = connection.connection.info.backend_pid
     # Only where it could fail: without such cursors any pooling mode will do.

@@ -29,10 +29,10 @@ __all__ = ["check_database", "json_of", "object_of"]
 
 
 class _Object(Func):
-    """``json_build_object``, which keeps the order of the names as ``jsonb_build_object`` does not.
+    """An object of JSON, made by the database."""
 
-    The names are written into the SQL: as parameters they would double the expressions that Django resolves.
-    """
+    # `json_build_object` keeps the order of the names, which `jsonb_build_object` does not. The names are written into
+    # the SQL: as parameters they would double the expressions that Django resolves.
 
     output_field = models.JSONField()
 

@@ -186,7 +186,8 @@ def _load_deferred(shape: Shape, rows: list[models.Model]) -> None:
 
 
 def _copy(found: models.Model | None, row: models.Model, names: Iterable[str]) -> None:
-    """Gives `row` the columns that were `found`. A row that is gone by now is left to Django, which says so."""
+    """Gives `row` the columns that were `found`."""
+    # A row that is gone by now is left to Django, which says so.
     if found is not None:
         for name in names:
             setattr(row, name, getattr(found, name))

@@ -44,10 +44,8 @@ preparations.append(read_what_routes_return)
 
 
 def _may_return_rows(route: Any) -> bool:
-    """Whether `route`, or one of an included router, may return rows, or leads to an app with such routes.
-
-    FastAPI makes all routes of an included router a second time when it is asked for them.
-    """
+    """Whether `route`, or one of an included router, may return rows, or leads to an app with such routes."""
+    # Asked first, as FastAPI makes all routes of an included router a second time when it is asked for them.
     inner = getattr(route, "original_router", None)
     if inner is not None:
         return any(map(_may_return_rows, inner.routes))
