@@ -1,7 +1,9 @@
 """What the requests of this process have cost in the last minutes.
 
 `Figures.add` runs on the event loop, for each request that has ended; what is asked runs there too, or on the thread of
-a view. Each method takes the lock for as long as it counts.
+a view. Each request pays for `add`, so it only puts the record aside. Records are counted many at a time, those that
+are alike together: when there are enough of them, or somebody asks. Each method takes the lock for as long as it
+counts.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +27,8 @@ ROUTES = 200
 SLOWEST = 10
 # Suspicions that are remembered; those that were seen last.
 SUSPICIONS = 50
+# Records that are put aside before they are counted.
+ASIDE = 256
 
 Key = tuple[str, str, str]
 
@@ -73,6 +77,7 @@ class Figures:
         self._lock = threading.Lock()
         self.since = time.time()
         self._begun = clock()
+        self._aside: deque[tuple[float, RequestRecord]] = deque()  # with the time of the clock
         self._whole = Window()  # guarded by _lock
         self._routes: dict[Key, Window] = {}  # guarded by _lock
         self._slowest: OrderedDict[int, list[tuple[float, int, RequestRecord]]] = OrderedDict()  # guarded by _lock
@@ -85,21 +90,13 @@ class Figures:
 
     def add(self, record: RequestRecord) -> None:
         """Counts a request that has ended."""
-        if id(record) in self._left_out:
+        if self._left_out and id(record) in self._left_out:
             self._left_out.discard(id(record))
             return
-        number = int(self._clock() / SECONDS)
-        bucket = bucket_of(record.duration) if record.kind == "http" else None
-        failed = _has_failed(record)
-        key = (record.owner, record.method, record.route or "")
-        with self._lock:
-            window = self._routes.get(key) or self._window(key, number)
-            window.add(number, bucket, failed)
-            self._whole.add(number, bucket, failed)
-            if bucket is not None and (number != self._slowest_in or record.duration > self._slow_enough):
-                self._keep_slowest(number, record.duration, record)
-            for repeated in record.repeated:
-                self._suspect(record, repeated)
+        self._aside.append((self._clock(), record))
+        if len(self._aside) >= ASIDE:
+            with self._lock:
+                self._count()
 
     def leave_out(self, record: RequestRecord | None) -> None:
         """Has the request that `record` is of not be counted: it is not the project's. Called before it ends."""
@@ -110,6 +107,7 @@ class Figures:
         """Returns the routes that were asked in the last minutes, those that took most time first."""
         number = int(self._clock() / SECONDS)
         with self._lock:
+            self._count()
             self._tidy(number)
             found = [self._figures(key, window, number) for key, window in self._routes.items()]
         return sorted(found, key=lambda row: row.requests * (row.p50 or 0.0), reverse=True)
@@ -118,6 +116,7 @@ class Figures:
         """Returns the same for all routes together."""
         number = int(self._clock() / SECONDS)
         with self._lock:
+            self._count()
             self._whole.forget(number)
             return self._figures(("", "", ""), self._whole, number)
 
@@ -125,6 +124,7 @@ class Figures:
         """Returns the course of one route, by owner, method and route, or of all together."""
         number = int(self._clock() / SECONDS)
         with self._lock:
+            self._count()
             window = self._whole if key is None else self._routes.get(key, Window())
             slots = window.slots(number)
             return Chart(
@@ -138,6 +138,7 @@ class Figures:
         """Returns the slowest requests of the last minutes, the slowest first."""
         number = int(self._clock() / SECONDS)
         with self._lock:
+            self._count()
             self._tidy(number)
             kept = [entry for entries in self._slowest.values() for entry in entries]
         return [record for _, _, record in heapq.nlargest(SLOWEST, kept)]
@@ -145,7 +146,27 @@ class Figures:
     def suspicions(self) -> list[Suspicion]:
         """Returns the suspicions of N+1 queries since the figures were begun, the one that was seen last first."""
         with self._lock:
+            self._count()
             return list(reversed(self._suspicions.values()))
+
+    def _count(self) -> None:
+        """Counts the records that were put aside."""
+        alike: dict[tuple[Key, int, int | None, bool], int] = {}
+        while self._aside:
+            at, record = self._aside.popleft()
+            number = int(at / SECONDS)
+            duration = record.duration
+            bucket = bucket_of(duration) if record.kind == "http" else None
+            kind = ((record.owner, record.method, record.route or ""), number, bucket, _has_failed(record))
+            alike[kind] = alike.get(kind, 0) + 1
+            if bucket is not None and (number != self._slowest_in or duration > self._slow_enough):
+                self._keep_slowest(number, duration, record)
+            for repeated in record.repeated:
+                self._suspect(record, repeated)
+        for (key, number, bucket, failed), times in alike.items():
+            window = self._routes.get(key) or self._window(key, number)
+            window.add(number, bucket, failed, times)
+            self._whole.add(number, bucket, failed, times)
 
     def _window(self, key: Key, number: int) -> Window:
         # Once in a slot: each request of a further route comes here.
@@ -200,10 +221,11 @@ class Figures:
 
 
 def _has_failed(record: RequestRecord) -> bool:
-    if record.error is not None or record.status is None:
+    status = record.status
+    if record.error is not None or status is None:
         return record.error is not None
     # 1011 is the code with which a server closes a websocket for an error of its own.
-    return record.status >= 500 if record.kind == "http" else record.status == 1011
+    return status >= 500 if record.kind == "http" else status == 1011
 
 
 figures = Figures()

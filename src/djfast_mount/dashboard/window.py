@@ -39,16 +39,16 @@ class Window:
         self._now = Slot(-1)  # The last of _slots, once there is one.
         self._before = Slot(-1)  # All slots before that one together: what is counted costs each request its time.
 
-    def add(self, number: int, bucket: int | None, failed: bool) -> None:
-        """Counts one request. Without a `bucket` it counts among no durations: it was a websocket, say."""
+    def add(self, number: int, bucket: int | None, failed: bool, times: int = 1) -> None:
+        """Counts `times` requests. Without a `bucket` they count among no durations: they were websockets, say."""
         slot = self._now
         if slot.number != number:
             slot = self._begin(number)
-        slot.count += 1
+        slot.count += times
         if failed:
-            slot.errors += 1
+            slot.errors += times
         if bucket is not None:
-            slot.durations.counts[bucket] += 1
+            slot.durations.counts[bucket] += times
 
     @property
     def count(self) -> int:
