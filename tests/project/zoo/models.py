@@ -149,6 +149,7 @@ class Feeding(models.Model):
 
 if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
     from django.contrib.postgres import fields
+    from django.contrib.postgres.search import SearchVectorField
 
     class Pangolin(models.Model):
         """The types of PostgreSQL."""
@@ -161,6 +162,20 @@ if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
         weights = fields.DecimalRangeField(null=True, blank=True)
         days = fields.DateRangeField(null=True, blank=True)
         times = fields.DateTimeRangeField(null=True, blank=True)
+        distances = fields.BigIntegerRangeField(null=True, blank=True)
+        words = SearchVectorField(null=True)
+
+        def __str__(self) -> str:
+            return str(self.pk)
+
+    class Lizard(models.Model):
+        """What needs an extension, which not every PostgreSQL has: its test makes the table."""
+
+        colours = fields.HStoreField(blank=True, default=dict)
+
+        class Meta:
+            managed = False
+            db_table = "zoo_lizard"
 
         def __str__(self) -> str:
             return str(self.pk)

@@ -46,20 +46,47 @@ class Range(BaseModel, Generic[T]):
         return {"lower": value.lower, "upper": value.upper, "bounds": bounds}
 
 
-def _to_driver(field: Any, value: Any) -> Any:
-    """Returns the range of the driver. Raises: ValueError, when the bounds are the wrong way round."""
+def _to_driver(field: Any, step: Any, value: Any) -> Any:
+    """Returns the range as PostgreSQL will have it, so that a new row is answered as it is read later.
+
+    Args:
+        step: Between two values that follow each other; None: there are values between any two.
+
+    Raises: ValueError, when the bounds are the wrong way round.
+    """
+    lower, upper, bounds = value.lower, value.upper, value.bounds
     if value.empty:
         return field.range_type(empty=True)
     # PostgreSQL refuses it with a DataError in the midst of the transaction, which would be a 500.
-    if value.lower is not None and value.upper is not None and value.lower > value.upper:
+    if _is_above(lower, upper):
         raise ValueError("The lower bound is above the upper one.")
-    return field.range_type(value.lower, value.upper, value.bounds)
+    if step is not None:
+        lower = _next(lower, step) if bounds[0] == "(" else lower
+        upper = _next(upper, step) if bounds[1] == "]" else upper
+        bounds = "[)"
+    if _is_above(lower, upper) or (lower is not None and lower == upper and bounds != "[]"):
+        return field.range_type(empty=True)
+    # What has no bound has none that belongs to it.
+    return field.range_type(lower, upper, ("(" if lower is None else bounds[0]) + (")" if upper is None else bounds[1]))
 
 
-def _range(inner: Any, written: Any = None) -> Maker:
+def _is_above(lower: Any, upper: Any) -> bool:
+    return lower is not None and upper is not None and lower > upper
+
+
+def _next(value: Any, step: Any) -> Any:
+    """Raises: ValueError, when there is none."""
+    try:
+        return None if value is None else value + step
+    except OverflowError:
+        raise ValueError("The bound is the last value that there is: no range has it between its bounds.") from None
+
+
+def _range(inner: Any, written: Any = None, step: Any = None) -> Maker:
     def make(field: Any) -> FieldType:
         write: Any = Range.__class_getitem__(inner if written is None else written)
-        return FieldType(Range.__class_getitem__(inner), Annotated[write, AfterValidator(partial(_to_driver, field))])
+        driver = AfterValidator(partial(_to_driver, field, step))
+        return FieldType(Range.__class_getitem__(inner), Annotated[write, driver])
 
     return make
 
@@ -74,10 +101,10 @@ _TEXT = dict[str, str | None]
 _PACKAGE = "django.contrib.postgres"
 for _path, _maker in {
     "fields.hstore.HStoreField": _simple(_TEXT, _TEXT),
-    "fields.ranges.IntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**31), lt=2**31)]),
-    "fields.ranges.BigIntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**63), lt=2**63)]),
+    "fields.ranges.IntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**31), lt=2**31)], 1),
+    "fields.ranges.BigIntegerRangeField": _range(int, Annotated[int, Field(ge=-(2**63), lt=2**63)], 1),
     "fields.ranges.DecimalRangeField": _range(Decimal, _EXACT),
-    "fields.ranges.DateRangeField": _range(datetime.date),
+    "fields.ranges.DateRangeField": _range(datetime.date, step=datetime.timedelta(days=1)),
     "fields.ranges.DateTimeRangeField": _range(datetime.datetime, _STORED),
     "search.SearchVectorField": _simple(str, None),
 }.items():

@@ -8,6 +8,7 @@ from django.db import migrations, models
 operations: list[Any] = []
 if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
     from django.contrib.postgres import fields
+    from django.contrib.postgres.search import SearchVectorField
 
     operations = [
         migrations.CreateModel(
@@ -22,6 +23,8 @@ if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
                 ("weights", fields.DecimalRangeField(null=True, blank=True)),
                 ("days", fields.DateRangeField(null=True, blank=True)),
                 ("times", fields.DateTimeRangeField(null=True, blank=True)),
+                ("distances", fields.BigIntegerRangeField(null=True, blank=True)),
+                ("words", SearchVectorField(null=True)),
             ],
         ),
     ]
