@@ -79,12 +79,14 @@ def test_the_connections_are_enough(layer: Layer) -> None:
 
 
 def test_a_pod_has_time_to_end(layer: Layer) -> None:
-    """It is killed later than preStop and the grace of the settings take together."""
+    """It is killed later than preStop, the drain and the grace of the settings take together."""
     pod = layer.pod("Deployment")
     [_, seconds] = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     grace = re.search(r'"grace": (\d+)', (REPOSITORY / "examples/quickstart/mysite/settings.py").read_text())
     assert grace is not None
-    assert pod["terminationGracePeriodSeconds"] > int(seconds) + int(grace[1])
+    drain = float(layer.objects["ConfigMap"]["data"]["DRAIN"])
+    assert drain > 0
+    assert pod["terminationGracePeriodSeconds"] > int(seconds) + drain + int(grace[1])
 
 
 def test_a_rollout_takes_nothing_away(layer: Layer) -> None:
