@@ -80,7 +80,7 @@ def worker(queue: str, env: dict[str, str], log: Path, *options: str) -> Iterato
         process.wait(30)
 
 
-def until(is_so: Callable[[], bool], log: Path, seconds: float = 240) -> None:
+def until(is_so: Callable[[], bool], log: Path, seconds: float = 900) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
