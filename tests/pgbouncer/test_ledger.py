@@ -12,7 +12,7 @@ import pytest
 from pgbouncer.bouncer import Bouncer
 from pgbouncer.conftest import root_of
 from stress.databases import Backends, migrate
-from stress.ledger import Cuts, make_calls, play
+from stress.ledger import CLIENTS, Cuts, make_calls, play
 from stress.load import Call, drive
 from stress.server import THREADS, tail, under_load
 
@@ -20,7 +20,12 @@ REQUESTS = 3000
 
 
 class Restarts(Cuts):
-    """Ends PgBouncer, and with it every connection, before some of the calls."""
+    """Ends PgBouncer, and with it every connection, before some of the calls.
+
+    It is away until it has started again: all that is under way may fail, and the work behind answers on each thread.
+    """
+
+    fails = CLIENTS + THREADS
 
     def __init__(self, backends: Backends, bouncer: Bouncer, before: tuple[int, ...]) -> None:
         super().__init__(backends, before)

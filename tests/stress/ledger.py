@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from harness import Server
 from stress.databases import Backends
@@ -59,13 +59,18 @@ KINDS = {
     "django_async": Kind("/django/async"),
     "django_stream": Kind("/django/stream"),
 }
+CLIENTS = 16
 STREAMS = ("stream", "stream_atomic", "async_stream", "django_stream")
 
 
 @dataclass
 class Cuts:
-    """When, in the run, all of the server's backends are ended; and when that was."""
+    """When, in the run, all of the server's backends are ended; and when that was.
 
+    `fails` is how many requests one cut may cost; None: one a thread, since the next finds a connection again.
+    """
+
+    fails: ClassVar[int | None] = None
     backends: Backends
     before: Sequence[int] = ()
     at: list[float] = field(default_factory=list)
@@ -157,11 +162,13 @@ def unexpected(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def find_unanswered(answers: Sequence[Answer], broken: Sequence[str], cuts: Cuts, threads: int) -> dict[str, str]:
-    """Failures beyond those in flight at a cut: at most one a thread and cut, `broken` work behind answers included."""
+    """Failures beyond those in flight at a cut, and beyond as many as cuts may cost, `broken` work behind answers
+    included.
+    """
     bad = unexpected(answers)
     afar = [a for a in bad if not any(a.began <= at <= a.ended for at in cuts.at)]
     told = Counter(f"{kind_of(a.call.key)} {a.status}{' hung' if a.hung else ''}" for a in bad)
-    if afar or len(bad) + len(broken) > threads * len(cuts.at):
+    if afar or len(bad) + len(broken) > (cuts.fails or threads) * len(cuts.at):
         return {
             "unanswered": f"{len(bad)}, {len(afar)} of them in flight at no cut, {len(broken)} behind: {dict(told)}"
         }
@@ -172,7 +179,7 @@ def play(
     server: Server, backends: Backends, url: str, calls: Sequence[Call], cuts: Cuts, threads: int
 ) -> tuple[dict[str, str], str]:
     """Run the ledger on PostgreSQL. Returns what was wrong, and the figures in one line."""
-    answers = drive(server.port, calls, at_once=16, watch=cuts.watch)
+    answers = drive(server.port, calls, at_once=CLIENTS, watch=cuts.watch)
     record = settled_report(server.port)
     idle, rows = backends.idle_in_transaction, backends.rows(url)
     broken = [key for key in record["failed"] if any(a.call.key == key and not a.call.abort for a in answers)]
