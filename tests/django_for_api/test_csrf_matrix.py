@@ -21,6 +21,7 @@ from django.http import HttpRequest
 from django.test import Client
 from django.utils.functional import SimpleLazyObject
 from fastapi import Depends, FastAPI, WebSocket
+from fastapi.security import APIKeyCookie
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -30,6 +31,7 @@ from djfast_mount import mount
 from djfast_mount.auth import (
     CurrentUser,
     OptionalUser,
+    Scheme,
     StaffUser,
     api_key,
     bearer,
@@ -377,6 +379,63 @@ def test_a_post_that_changes_the_session(way: Callable[..., Any], cookie: str, s
         headers = headers_of(cookie, "cookie", ORIGINS["own"], TOKENS["right"])
         answer = await call(app, http_scope(path, root_path=root_path, method="POST", headers=headers))
         assert answer.status == 200
+
+    asyncio.run(ask_all())
+
+
+class InACookie(Scheme):
+    """A scheme of the project's own: a token in a cookie."""
+
+    model = APIKeyCookie(name="jwt").model
+
+    def credential(self, connection: HTTPConnection) -> str | None:
+        return connection.cookies.get("jwt")
+
+    async def user(self, connection: HTTPConnection, credential: str) -> Any:
+        return await User.objects.filter(username=credential).afirst()
+
+
+cookie_scheme = InACookie("jwt", "APIKey")
+
+
+def by_cookie_scheme(user: Annotated[User, Depends(cookie_scheme)]) -> str:
+    return user.get_username()
+
+
+@pytest.mark.parametrize("way", [current_user, optional_user, by_cookie_scheme], ids=lambda way: way.__name__)
+def test_a_cookie_of_another_kind(way: Callable[..., Any], settings: Any, root_path: str) -> None:
+    """A scheme of the project's own that reads a cookie is held to the check, by POST and by websocket, as the session
+    is; a key beside it is not.
+    """
+    if way is not by_cookie_scheme:
+        settings.DJFAST_MOUNT = {"authentication": [f"{__name__}.cookie_scheme", *ALL]}
+    api = FastAPI()
+    api.post("/way")(way)
+
+    @api.websocket("/ws")
+    async def endpoint(websocket: WebSocket, found: Any = Depends(way)) -> None:  # noqa: B008
+        await websocket.accept()
+        await websocket.close()
+
+    app = mount("/api", api)
+
+    async def ask(credential: str, origin: str, token: str) -> int:
+        headers = headers_of("", credential, ORIGINS[origin], TOKENS[token])
+        headers = [(name, value + b"; jwt=ada" if name == b"cookie" else value) for name, value in headers]
+        path = f"{root_path}/api/way"
+        return (await call(app, http_scope(path, root_path=root_path, method="POST", headers=headers))).status
+
+    async def ask_all() -> None:
+        for origin, token in itertools.product(ORIGINS, TOKENS):
+            passes = origin != "foreign" and token == "right"
+            assert await ask("none", origin, token) == (200 if passes else 403), (origin, token)
+            if way is not by_cookie_scheme:
+                assert await ask("key", origin, token) == 200, (origin, token)
+        for origin, status in (("foreign", 403), ("own", None), ("absent", None)):
+            headers = headers_of("", "none", ORIGINS[origin], None)
+            headers = [(name, value + b"; jwt=ada" if name == b"cookie" else value) for name, value in headers]
+            scope = websocket_scope(f"{root_path}/api/ws", root_path=root_path, headers=headers)
+            assert (await connect(app, scope))[0].get("status") == status, origin
 
     asyncio.run(ask_all())
 

@@ -1,4 +1,4 @@
-"""A dependency for every route of a FastAPI or of an APIRouter, those of included routers too."""
+"""Dependencies of all routes of a FastAPI or of an APIRouter, those of included routers too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, iter_route_contexts
 
-__all__ = ["add_dependency"]
+__all__ = ["add_dependency", "calls_in"]
 
 
 def add_dependency(api: FastAPI | APIRouter, depends: Depends) -> None:
@@ -41,3 +41,17 @@ def _inherited(api: FastAPI | APIRouter) -> Iterator[list[Depends]]:
 def _depend(dependant: Dependant, depends: Depends, path: str) -> None:
     if all(below.call is not depends.dependency for below in dependant.dependencies):
         dependant.dependencies.insert(0, get_parameterless_sub_dependant(depends=depends, path=path))
+
+
+def calls_in(api: FastAPI) -> Iterator[object]:
+    """Yields what every dependency of every route of `api` calls."""
+    for context in iter_route_contexts(api.routes):
+        dependant = getattr(context, "dependant", None)
+        if dependant is not None:
+            yield from _called(dependant)
+
+
+def _called(dependant: Dependant) -> Iterator[object]:
+    for below in dependant.dependencies:
+        yield below.call
+        yield from _called(below)

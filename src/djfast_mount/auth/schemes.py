@@ -1,7 +1,7 @@
 """How a call says who it comes from: the schemes, and which of them a project has chosen.
 
 1. A credential that is presented and wrong is a 401, never an anonymous call.
-2. A credential that the client sends by itself, the session cookie, is asked for last.
+2. A credential that a browser sends by itself, a cookie, is asked for last, and held to Django's CSRF check.
 3. Each chosen scheme stands in OpenAPI with every operation that asks for a user.
 4. A response that was chosen by who calls says so in its Vary header, also where nobody has called.
 """
@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.dependencies.models import Dependant
+from fastapi import Depends, HTTPException
 from fastapi.openapi.models import APIKey
 from fastapi.openapi.models import SecurityBase as SecurityModel
-from fastapi.routing import iter_route_contexts
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from djfast_mount.apis.dependencies import calls_in
 from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.conf import SETTING, option
 from djfast_mount.django_for_api.request import (
@@ -62,12 +61,15 @@ class Scheme(SecurityBase):
     dependency of its own, ``Depends(scheme)``, it is the only way in: the user, or 401.
     """
 
-    ambient = False  # whether a browser sends the credential by itself
-
     def __init__(self, name: str, challenge: str) -> None:
         self.scheme_name = name
         self.challenge = challenge
         self.documented = _Documented(self)
+
+    @property
+    def ambient(self) -> bool:
+        """Whether a browser sends the credential by itself, as it does with a cookie."""
+        return isinstance(self.model, APIKey) and self.model.in_.value == "cookie"
 
     def credential(self, connection: HTTPConnection) -> str | None:
         """Returns what the client presents; None when it presents nothing of this kind."""
@@ -94,9 +96,11 @@ class Scheme(SecurityBase):
         return user
 
     async def user_of(self, connection: HTTPConnection, credential: str) -> Any:
-        """Returns what `user` does. Raises CSRFRefused where the credential may come from a cookie."""
-        # What a browser does not send by itself needs no CSRF check, as long as it is the client that sent it.
-        if not self.ambient:
+        """Returns what `user` does. Raises CSRFRefused where the credential is a cookie, or may be made of one."""
+        if self.ambient:
+            await _check_by_thread(connection)
+        else:
+            # It needs no check, as long as it is the client that sent it.
             await check_sender(connection, self.vary)
         return await self.user(connection, credential)
 
@@ -104,7 +108,7 @@ class Scheme(SecurityBase):
         """The credential. Raises HTTPException, 401, for one with control characters: no database need be asked."""
         credential = self.credential(connection)
         # PostgreSQL refuses a NUL in a text: a lookup would be a 500 for any stranger.
-        if credential is not None and not self.ambient and _CONTROL.search(credential):
+        if credential is not None and self is not session and _CONTROL.search(credential):
             raise HTTPException(401, "Invalid credentials", {"WWW-Authenticate": self.challenge})
         return credential
 
@@ -119,8 +123,12 @@ async def check_sender(connection: HTTPConnection, names: Sequence[str]) -> None
     if call is None or call.sent.header("cookie") is None:
         return
     if any(call.sent.header(name) != _joined(connection, name) for name in names):
-        await get_request(connection)
-        await run_in_threadpool(_check, connection)
+        await _check_by_thread(connection)
+
+
+async def _check_by_thread(connection: HTTPConnection) -> None:
+    await get_request(connection)
+    await run_in_threadpool(_check, connection)
 
 
 def _joined(connection: HTTPConnection, name: str) -> str | None:
@@ -149,8 +157,6 @@ class _Documented(SecurityBase):
 
 
 class _Session(Scheme):
-    ambient = True
-
     @property
     def model(self) -> SecurityModel:  # type: ignore[override]
         # Not before it is asked for: settings may not be configured yet when this module is imported.
@@ -158,6 +164,10 @@ class _Session(Scheme):
 
     def credential(self, connection: HTTPConnection) -> str | None:
         return connection.cookies.get(settings.SESSION_COOKIE_NAME) or None
+
+    async def user_of(self, connection: HTTPConnection, credential: str) -> Any:
+        # The session has the check run by itself, if there is one by that cookie.
+        return await self.user(connection, credential)
 
     async def user(self, connection: HTTPConnection, credential: str) -> Any:
         await get_request(connection)
@@ -363,7 +373,7 @@ def check_schemes(apps: Iterable[object]) -> None:
     # Only where somebody has written the setting: by default there are APIs without users.
     if not apis or _KEY not in getattr(settings, SETTING, {}):
         return
-    used = {id(call) for api in apis for call in _calls(api)}
+    used = {id(call) for api in apis for call in calls_in(api)}
     if id(authenticated) in used:
         chosen_schemes()
         return
@@ -374,17 +384,3 @@ def check_schemes(apps: Iterable[object]) -> None:
                 "user is: it protects nothing. Add CurrentUser, or another dependency of djfast_mount.auth, to the "
                 "endpoints that it is to protect, or remove it from the list."
             )
-
-
-def _calls(api: FastAPI) -> Iterator[object]:
-    """Every dependency of every route of `api`."""
-    for context in iter_route_contexts(api.routes):
-        dependant = getattr(context, "dependant", None)
-        if dependant is not None:
-            yield from _called(dependant)
-
-
-def _called(dependant: Dependant) -> Iterator[object]:
-    for below in dependant.dependencies:
-        yield below.call
-        yield from _called(below)
