@@ -2,9 +2,10 @@
 
 Processes of uvicorn serve the same site, two of them without telemetry. In each round each is asked in turn, in the
 opposite order every other round, and the time that the system has counted for all its threads is divided by its
-requests, as getrusage() does it for a process of one's own. It is divided by that of the first process without
+requests, as getrusage() does it for a process of one's own. It is divided by the mean of the two processes without
 telemetry in the same round. Told are the median of these ratios and the interval that holds the true median with 95 %
-probability. The second process without telemetry shows how much of a ratio is noise.
+probability. One process is faster than another of the same kind, by its place in memory say, so all are started anew
+for each block of rounds. How far the two without telemetry are apart shows how much of a ratio is noise.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from harness import Server  # noqa: E402
 
 REQUESTS = {"/api/hello": 100, "/plain/": 50, "/api/count": 50}
 KINDS = {"off": "off", "off again": "off", "on": "on", "on, without ids": "without ids", "on, with the page": "page"}
-REFERENCE = "off"
+REFERENCES = ("off", "off again")
 
 
 def ask(connection: socket.socket, path: str, times: int) -> None:
@@ -80,27 +81,32 @@ def measure(servers: Mapping[str, Server], path: str, rounds: int) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=80)
+    parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=20, help="of each block")
     parser.add_argument("--only", choices=REQUESTS, help="the path that is asked; without it all are, one by one")
     arguments = parser.parse_args()
+    paths = [path for path in REQUESTS if arguments.only in (None, path)]
+    found: dict[str, dict[str, list[float]]] = {path: {name: [] for name in KINDS} for path in paths}
+    for _ in range(arguments.blocks):
+        with ExitStack() as stack:
+            servers = {name: stack.enter_context(serving(kind)) for name, kind in KINDS.items()}
+            for path in paths:
+                for name, values in measure(servers, path, arguments.rounds).items():
+                    found[path][name] += values
+    for path, values_of in found.items():
+        tell(path, values_of)
+
+
+def serving(kind: str) -> Server:
     # A server whose turn is long in coming must not close its connection.
     options = ("--no-access-log", "--timeout-keep-alive", "600")
-    with ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(
-                Server("telemetry_bench_site:app", *options, env={"TELEMETRY": kind, "PYTHONHASHSEED": "0"})
-            )
-            for name, kind in KINDS.items()
-        }
-        for path in REQUESTS:
-            if arguments.only not in (None, path):
-                continue
-            tell(path, measure(servers, path, arguments.rounds))
+    return Server("telemetry_bench_site:app", *options, env={"TELEMETRY": kind, "PYTHONHASHSEED": "0"})
 
 
 def tell(path: str, found: Mapping[str, list[float]]) -> None:
+    without = [statistics.mean(pair) for pair in zip(*(found[name] for name in REFERENCES), strict=True)]
     for name, values in found.items():
-        ratios = [value / reference for value, reference in zip(values, found[REFERENCE], strict=True)]
+        ratios = [value / reference for value, reference in zip(values, without, strict=True)]
         median, low, high = interval_of_median(ratios)
         print(f"{path}, {name}: {statistics.median(values) * 1e6:.1f} us, {median:.3f} ({low:.3f} to {high:.3f})")
 

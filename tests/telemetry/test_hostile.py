@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 
 from calls import HOST, ask, call, http_scope
 from djfast_mount.telemetry import subscribe
@@ -92,6 +94,45 @@ def test_an_exporter_that_fails_troubles_nobody(
     assert (answer.status, answer.body) == (expected.status, expected.body)
     assert [record.status for record in found] == [expected.status]
     assert "Failing" in caplog.text
+
+
+class Dead:
+    """An exporter whose collector does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.over = threading.Event()
+
+    def export(self, spans: object) -> Any:
+        self.asked.set()
+        self.over.wait(30)
+        raise ConnectionError("the collector")
+
+    def shutdown(self) -> None:
+        """Nothing is open."""
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return True
+
+
+def test_a_dead_collector_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of both halves are answered while a batch of spans waits for the collector."""
+    sdk = pytest.importorskip("opentelemetry.sdk.trace")
+    export = pytest.importorskip("opentelemetry.sdk.trace.export")
+    dead, provider = Dead(), sdk.TracerProvider()
+    processor = export.BatchSpanProcessor(dead, schedule_delay_millis=10, max_export_batch_size=1, max_queue_size=4)
+    provider.add_span_processor(processor)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    try:
+        with site(settings={"opentelemetry": True}) as root:
+            assert ask(root, "/api/hello").status == 200
+            assert dead.asked.wait(20)
+            for _ in range(10):
+                assert [ask(root, path).status for path in ("/api/sync/1", "/view/1/", "/api/hello")] == [200] * 3
+            assert not dead.over.is_set()
+    finally:
+        dead.over.set()
+        provider.shutdown()
 
 
 def test_a_listener_that_subscribes_and_leaves_in_the_midst_troubles_nobody() -> None:

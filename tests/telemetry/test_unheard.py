@@ -64,6 +64,18 @@ def test_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_without_ids_it_is_left_alone(path: str) -> None:
+    """With no ids and nobody who listens the answer is the one of a root whose telemetry is off."""
+    with site(telemetry=False) as root:
+        off = ask(root, path)
+    with site(settings={"request_id": None}) as root:
+        assert ask(root, path).messages == off.messages
+        with records() as found:
+            ask(root, path)
+    assert [record.request_id for record in found] == [None]
+
+
 def test_who_listens_meanwhile_hears_of_the_next() -> None:
     """A listener is told of requests that begin after it was subscribed."""
     api = make_api()

@@ -275,6 +275,8 @@ def observing(app: ASGIApp, watching: Watching) -> ASGIApp:
             if hears or audience.listeners:
                 observed = ObservedRequest(watching, scope, send)
                 return observe(observed, receive)
+            if watching.id_header is None:
+                return app(scope, receive, send)
             return let_pass(UnheardRequest(watching, scope, send), receive)
         if kind == "websocket":
             socket = ObservedSocket(watching, scope, receive, send)

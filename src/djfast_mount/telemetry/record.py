@@ -71,6 +71,7 @@ current: ContextVar[RequestRecord | None] = ContextVar("djfast_mount_telemetry",
 def current_record() -> RequestRecord | None:
     """Returns the record of the request that the caller belongs to, on the event loop or on the request's thread.
 
-    None outside of one, and where ``settings.DJFAST_MOUNT["telemetry"]`` is off.
+    None outside of one, and where ``settings.DJFAST_MOUNT["telemetry"]`` is off. Where nobody listens, and there is no
+    exporter and no access log, the record has no more than kind, method, start and id; without ids it is None.
     """
     return current.get()
