@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from djfast_mount.schemas.writing.invalid import Path
@@ -18,7 +19,8 @@ def set_rows(row: Model, field: Any, wanted: Sequence[Any], path: Path) -> list[
     As a ModelMultipleChoiceField does, it takes the rows that the default manager knows and `limit_choices_to` allows.
     """
     related = field.related_model._default_manager.using(row._state.db).complex_filter(field.get_limit_choices_to())
-    known = set(related.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
+    possible = [key for key in wanted if _may_be_key(field.related_model._meta.pk, key)]
+    known = set(related.filter(pk__in=possible).values_list("pk", flat=True)) if possible else set()
     errors = [
         {
             "type": "invalid_choice",
@@ -29,6 +31,16 @@ def set_rows(row: Model, field: Any, wanted: Sequence[Any], path: Path) -> list[
         if key not in known
     ]
     if not errors:
-        # `set()` computes the difference, so that rows that stay send no signal and are not written.
         getattr(row, field.name).set(known)
     return errors
+
+
+def _may_be_key(field: Any, key: Any) -> bool:
+    """Whether the column can hold `key`: asked for another, the database gives an error, and not no row."""
+    while field.is_relation:
+        field = field.target_field
+    try:
+        field.run_validators(key)
+    except ValidationError:
+        return False
+    return not (isinstance(key, str) and "\0" in key)
