@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import HTTPException
+from freezegun import freeze_time
 from starlette.requests import Request
 
 from djfast_mount.crud import Access
@@ -108,6 +109,80 @@ def test_signatures_that_are_refused() -> None:
     assert refused(token()[:-4])
     assert refused("x")
     assert refused("")
+
+
+def part(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def signed(body: bytes, head: bytes = b'{"alg": "ES512"}') -> str:
+    """A token with any bytes for a header and a body, signed by the issuer."""
+    text = f"{part(head)}.{part(body)}"
+    return f"{text}.{part(jwt.algorithms.get_default_algorithms()['ES512'].sign(text.encode(), KEY))}"
+
+
+def test_keys_that_a_token_brings() -> None:
+    """A key, or where to find one, in the header of a token is not looked at: 401, and nothing is fetched."""
+    jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(OTHER.public_key()))
+    for headers in ({"jwk": jwk}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://127.0.0.1:9"}, {"x5c": ["a"]}):
+        assert refused(token(OTHER, headers=headers))
+        assert not refused(token(headers=headers))
+
+
+@pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1=1", "\x00", "x" * 9999, 5, None, [], {"a": 1}])
+def test_names_of_keys_that_are_made_up(kid: Any) -> None:
+    """A kid is looked up among the known ones, whatever it is: 401."""
+    several = JWT(key={"1": KEY.public_key()}, algorithms=["ES512"], audience="companies", issuer="https://issuer")
+    head = json.dumps({"alg": "ES512", "kid": kid}).encode()
+    assert refused(signed(token().split(".")[1].encode(), head), several)
+
+
+def test_extensions_that_must_be_understood() -> None:
+    """A header that says in ``crit`` what must be understood is refused (RFC 7515, section 4.1.11)."""
+    claims = {"sub": "ada", "aud": "companies", "iss": "https://issuer", "exp": time.time() + 60}
+    head = b'{"alg": "ES512", "crit": ["policy"], "policy": "strict"}'
+    assert not refused(signed(json.dumps(claims).encode()))
+    assert refused(signed(json.dumps(claims).encode(), head))
+
+
+@pytest.mark.parametrize(
+    "nested", [b"[" * 40_000, b'{"a":' * 8_000, b"1" * 40_000, b'{"exp": 1e999}', b"\xff", b"null", b"[]"]
+)
+def test_what_is_no_token_at_all(nested: bytes) -> None:
+    """A header or a body that no JSON reader likes is 401, signed or not."""
+    assert refused(f"{part(nested)}.{part(b'{}')}.{part(b'x')}")
+    assert refused(signed(nested))
+    assert refused(signed(token().split(".")[1].encode(), nested))
+
+
+@pytest.mark.parametrize(
+    "claims", [{"exp": "soon"}, {"exp": [1]}, {"scope": 5}, {"scope": {"a": 1}}, {"aud": {"a": 1}}, {"nbf": "a"}]
+)
+def test_claims_of_another_type(claims: dict[str, Any]) -> None:
+    """A claim that is not what the RFC says is 401, or says nothing: no scope comes of it."""
+    text = signed(
+        json.dumps(
+            {"sub": "ada", "aud": "companies", "iss": "https://issuer", "exp": time.time() + 60, **claims}
+        ).encode()
+    )
+    assert refused(text) or scheme.token(text).scopes == frozenset()
+
+
+def test_a_token_for_somebody_else() -> None:
+    """A scheme without an audience refuses tokens that name one (RFC 7519, section 4.1.3)."""
+    anybodys = JWT(key=KEY.public_key(), algorithms=["ES512"])
+    assert not refused(token(aud=None), anybodys)
+    assert refused(token(aud="another service"), anybodys)
+
+
+def test_it_ends_at_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without leeway a token is refused from the second on that it names."""
+    exact = JWT(key=KEY.public_key(), algorithms=["ES512"], audience="companies")
+    with freeze_time("2030-01-01 12:00:00") as clock:
+        text = token(exp=int(time.time()) + 1)
+        assert not refused(text, exact)
+        clock.tick(1)
+        assert refused(text, exact)
 
 
 def test_several_keys() -> None:

@@ -76,7 +76,8 @@ class JWT(HTTPBearer):
         algorithms: The algorithms that are accepted, ``["ES512"]``.
         jwks_url: Where the issuer publishes its keys. They are fetched once, and again when a token names another one,
             though not more often than every `refresh` seconds.
-        audience: What ``aud`` must hold one of; None for sites that accept tokens without any.
+        audience: What ``aud`` must hold one of. None: tokens for anybody are taken, and those that name an audience
+            refused (RFC 7519, section 4.1.3).
         issuer: What ``iss`` must be.
         leeway: By how many seconds clocks may differ.
         auto_error: False: a call without a token returns None. A wrong token is 401 all the same.
@@ -137,9 +138,8 @@ class JWT(HTTPBearer):
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=self._leeway,
-                # PyJWT accepts a token without `exp`, and one with an `aud` that nobody asks about is an error of its
-                # own unless it is told not to look.
-                options={"require": ["exp"], "verify_aud": self._audience is not None},
+                # PyJWT accepts a token without `exp`. One with an `aud` that nobody asks about it refuses.
+                options={"require": ["exp"]},
             )
         # Tokens are strangers' input, and not every fault in their base64, JSON or key comes as an error of PyJWT's
         # own.
@@ -201,7 +201,10 @@ def _check(key: Any, algorithms: Sequence[str], jwks_url: str | None) -> None:
 
 
 def _scopes(claim: Any) -> frozenset[str]:
-    return frozenset(claim.split()) if isinstance(claim, str) else frozenset(map(str, claim or ()))
+    if isinstance(claim, str):
+        return frozenset(claim.split())
+    # Any other type says nothing: the keys of an object are no scopes.
+    return frozenset(each for each in claim if isinstance(each, str)) if isinstance(claim, list) else frozenset()
 
 
 def _refused(error: str = "") -> HTTPException:

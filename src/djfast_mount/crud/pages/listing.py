@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from django.db.models import QuerySet
@@ -43,7 +44,7 @@ class Listing:
     def part(self) -> Part:
         """Returns the page that was asked for: its items are schemas."""
         rows = self.rows()
-        asked = self._asked()
+        asked = self._asked
         return self.call.resource.paging.part(prepared(rows, asked.terms, self.call.visibility), asked, self.call.items)
 
     def response(self) -> Response:
@@ -54,11 +55,12 @@ class Listing:
         # Only on demand: PostgreSQL counts by reading every row that passes.
         total = self.rows().count() if counted else None
         page = Page[self.call.resource.schema](items=part.items, next=part.next, total=total)  # type: ignore[name-defined]
-        headers = {"Link": linked(part, self._asked(), self.call.request.url.path)}
+        headers = {"Link": linked(part, self._asked, self._asked.path)}
         if "count=exact" in prefer:
             headers["Preference-Applied"] = "count=exact"
         return Response(page.model_dump_json(by_alias=True), 200, headers, "application/json")
 
+    @cached_property
     def _asked(self) -> Asked:
         request = self.call.request
         terms = self.call.resource.ordering.terms(self.values.get("order_by") or ())

@@ -36,6 +36,8 @@ class FieldType:
 
 Maker = Callable[[ModelField], FieldType]
 _makers: dict[type | str, Maker] = {}
+# A field is asked for by each schema, body and filter of its model: making them anew was a tenth of a start.
+_known: dict[ModelField, FieldType] = {}
 
 
 def register(field_class: type, read: Any, write: Any = None) -> None:
@@ -49,6 +51,7 @@ def register(field_class: type, read: Any, write: Any = None) -> None:
     # Without a plain type: what a project registers is taken at its word, and no annotation is held against it.
     found = FieldType(read, read if write is None else write)
     _makers[field_class] = lambda field: found
+    _known.clear()
 
 
 def makes(*field_classes: type | str) -> Callable[[Maker], Maker]:
@@ -63,12 +66,15 @@ def makes(*field_classes: type | str) -> Callable[[Maker], Maker]:
 
 def field_type(field: ModelField) -> FieldType:
     """Returns the types of `field`. Raises: ConfigurationError, when the table has none for its class."""
+    if (known := _known.get(field)) is not None:
+        return known
     # The nearest class wins, so that a registered subclass goes before Django's own field.
     for field_class in type(field).__mro__:
         # By name, for django.contrib.postgres: its import fails where the driver is not installed.
         path = f"{field_class.__module__}.{field_class.__qualname__}"
         if maker := _makers.get(field_class) or _makers.get(path):
-            return maker(field)
+            _known[field] = maker(field)
+            return _known[field]
     raise ConfigurationError(
         f"{field} is a {type(field).__qualname__}, for which schemas know no type. "
         "Register one: djfast_mount.schemas.register(FieldClass, annotation)."
