@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -38,6 +39,30 @@ def test_it_has_its_id(path: str, given: str) -> None:
     ids = [value.decode() for name, value in answer.messages[0]["headers"] if name.lower() == b"x-request-id"]
     assert len(ids) == 1
     assert (ids[0] == given) == ("'" not in given)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("is_sync", [True, False])
+def test_the_endpoint_sees_the_id_of_the_response(heard: bool, is_sync: bool) -> None:
+    """A new id that the endpoint asks for, by a line of its log say, is the one that the response has."""
+    api = make_api()
+
+    async def seen() -> Any:
+        record = current_record()
+        return record and record.request_id
+
+    def seen_on_thread() -> Any:
+        record = current_record()
+        return record and record.request_id
+
+    api.add_api_route("/seen", seen_on_thread if is_sync else seen)
+    with ExitStack() as stack:
+        if heard:
+            stack.enter_context(records())
+        root = stack.enter_context(site(api=api))
+        answer = ask(root, "/api/seen")
+    assert len(answer.json()) == 24
+    assert answer.json() == answer.header("x-request-id")
 
 
 @pytest.mark.parametrize("path", ["/api/hello", "/plain/"])

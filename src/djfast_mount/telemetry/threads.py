@@ -78,8 +78,7 @@ class ObservedRequestThread(RequestThread):
         ):
             return super().send_whole(start, body)
         if (header := watching.id_header) is not None:
-            observed.id_in_bytes = made = watching.id_of(observed.scope)
-            self.headers = {**self.headers, header: made}
+            self.headers = {**self.headers, header: observed.id_in_bytes}
         self._send = observed.server_send
         if not observed.over:
             observed.status = start["status"]
