@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.shortcuts import get_object_or_404
+from django_filters.rest_framework import DjangoFilterBackend
 from fastapi import FastAPI
+from ninja import ModelSchema as NinjaSchema
+from ninja import PatchDict, Router, Status
+from ninja.testing import TestClient as NinjaClient
+from rest_framework import serializers, viewsets
+from rest_framework.test import APIRequestFactory, force_authenticate
 
 from crud.resources import api_of, companies
 from crud.serving import ok
@@ -108,6 +115,39 @@ def test_forms(page: dict[str, Any], settings: Any, tmp_path: Path) -> None:
     client = client_of(page["documents"])
     sent = client.post("/documents", data={"title": "Report"}, files={"file": ("report.txt", b"text")})
     assert ok(sent, 201)["file"] == "/documents/report.txt"
+
+
+def test_the_same_resource_elsewhere(page: dict[str, Any], ada: User) -> None:
+    """The resource of the page, those of DRF and of django-ninja list, find and make the same companies."""
+    models.Company.objects.create(name="theirs", slug="theirs", tenant_id=ada.pk + 1)
+    models.Company.objects.create(name="paused", slug="paused", status="paused", tenant_id=ada.pk)
+    theirs: dict[str, Any] = {"Company": models.Company, "serializers": serializers, "viewsets": viewsets}
+    theirs |= {"DjangoFilterBackend": DjangoFilterBackend, "NinjaSchema": NinjaSchema, "PatchDict": PatchDict}
+    theirs |= {"ninja": Router(), "Status": Status, "get_object_or_404": get_object_or_404}
+    for block in re.findall(r"```py\n(.*?)```", (DOCS / "crud.md").read_text(), re.DOTALL):
+        exec(compile(block, "docs/crud.md", "exec", dont_inherit=True), theirs)
+    views, ninja = theirs["CompanyViewSet"], NinjaClient(theirs["ninja"])
+    client = client_of(page["here"])
+    client.headers["Authorization"] = bearer(ada)
+
+    def drf(method: str, action: str, data: Any = None) -> Any:
+        asked = getattr(APIRequestFactory(), method)("/companies?status=open", data, format="json")
+        force_authenticate(asked, ada)
+        return views.as_view({method: action})(asked).data
+
+    made = [
+        ok(client.post("/here", json={"name": "h", "slug": "h"}), 201),
+        drf("post", "create", {"name": "d", "slug": "d"}),
+        ninja.post("/companies", json={"name": "n", "slug": "n"}, user=ada).json(),
+    ]
+    assert [(each["name"], each["status"]) for each in made] == [("h", "open"), ("d", "open"), ("n", "open")]
+    assert set(models.Company.objects.filter(slug__in="hdn").values_list("tenant_id", flat=True)) == {ada.pk}
+    lists = [
+        ok(client.get("/here?status=open"))["items"],
+        drf("get", "list"),
+        ninja.get("/companies?status=open", user=ada).json(),
+    ]
+    assert [sorted(each["name"] for each in found) for found in lists] == [["d", "h", "n"]] * 3
 
 
 def test_own_code(page: dict[str, Any]) -> None:
