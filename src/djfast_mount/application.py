@@ -239,6 +239,7 @@ class MountedApplication(Root):
 
     def _follow_script_name(self) -> None:
         self._read_script_name()
+        # Django's signals hold receivers weakly: a root that is dropped goes.
         setting_changed.connect(self._read_script_name)
 
     def _read_script_name(self, **_: object) -> None:

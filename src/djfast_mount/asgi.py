@@ -108,6 +108,7 @@ def mount(
     Raises:
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
     """
+    # Before anything of the API is imported: its modules import models.
     set_up_django()
     debug = settings.DEBUG if debug is None else debug
     layers = make_layers(MountedApplication, threads, wait_timeout, grace)
@@ -168,6 +169,7 @@ def _before_app(
     """Returns what all calls of `app` come to, on the thread of their request, before they come to `app` itself."""
     # From the inside to the outside.
     layer = before(app, is_direct=chosen is None) if isinstance(app, FastAPI) else app
+    # Outside of the plans, which are made of the routes as they are at that moment.
     layer = preparation.meeting_new_ones(layer)
     if chosen is not None:
         layer = DjangoMiddleware(layer, app, chosen)

@@ -39,6 +39,7 @@ def register_checks() -> None:
         # With a tag of ours, so that `manage.py check --tag djfast_mount` asks these alone.
         checks.register(check, "djfast_mount")
     for check in (check_deployment, check_placements_of_application):
+        # As Django's own checks of security: what is right in development is not to warn each time.
         checks.register(check, "djfast_mount", deploy=True)
 
 

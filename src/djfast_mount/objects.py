@@ -95,6 +95,8 @@ class _Object:
     def __call__(self, **values: Any) -> models.Model:
         lookups = {self._field: values[self._parameter]}
         if self._owner is not None:
+            # In the query itself: a row that is looked up first and compared then would tell by its timing that it is
+            # there.
             lookups[self._owner] = values[self._user]
         try:
             return djangos_get_object_or_404(self._klass, **lookups)  # type: ignore[no-any-return]

@@ -78,6 +78,7 @@ def atomic(using: str = DEFAULT_DB_ALIAS) -> Any:
     if using not in connections:
         remedy = did_you_mean(using, list(connections), f"There are {', '.join(map(repr, connections))}.")
         raise ConfigurationError(f"atomic() got using={using!r}, which is no database of settings.DATABASES. {remedy}")
+    # Scope "function": it ends before the response is sent, and not after it as the default scope does.
     return Depends(_transaction_on(using), scope="function")
 
 

@@ -24,6 +24,7 @@ class Credentials(BaseModel):
     """What the backends of ``AUTHENTICATION_BACKENDS`` are asked with."""
 
     username: str
+    # pydantic shows it as dots, in the errors of validation and in the `repr` that a log or a debugger writes.
     password: SecretStr
 
 
@@ -42,9 +43,12 @@ def login(credentials: Credentials, request: DjangoRequest) -> LoggedIn:
     # A page of another site must not log its visitor in as somebody else. A client has no token before its login, so
     # the Origin is the whole of the check.
     csrf.check_origin(request)
+    # The check that is due for a cookie's session would ask for a CSRF token, which a client before its login has not.
     request.cookie_use.permitted = True
     password = credentials.password.get_secret_value()
     user = auth.authenticate(request, username=credentials.username, password=password)
+    # One answer for an unknown name and a wrong password. Django hashes a password for an unknown name as well, so that
+    # the time tells nothing.
     if user is None:
         raise HTTPException(401, "Wrong username or password.", {"WWW-Authenticate": session.challenge})
     key = request.session.session_key

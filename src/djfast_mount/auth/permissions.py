@@ -31,6 +31,7 @@ _DJANGO_BACKENDS = {
 }
 _seen: set[str] = set()  # the names that the table has been found to hold
 _AUDIENCES = ("optional user", "user", "staff", "superuser")  # The strictest comes last.
+# Not as attributes of the functions: these are public, and their users would take such a name for a part of them.
 _audiences: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 _askers: WeakKeyDictionary[Callable[..., Any], tuple[str, ...]] = WeakKeyDictionary()
 
@@ -70,6 +71,7 @@ def check_permission(name: str) -> None:
     It exists when a model declares it or it is in the table, or may exist when a backend is not Django's own. The table
     is asked once for each name that no model declares. Runs on the request thread.
     """
+    # A backend of a project's own may know permissions that stand nowhere.
     if name not in _declared() and _only_django() and not _in_table(name):
         raise ConfigurationError(
             f"require_perm() got {name!r}, and there is no such permission.{_meant(name)} If it is new, run migrate."
@@ -82,6 +84,7 @@ def _in_table(name: str) -> bool:
         permissions = apps.get_model("auth", "Permission")._default_manager
         if not permissions.filter(content_type__app_label=label, codename=codename).exists():
             return False
+        # Only what is there is kept: a permission that is missing may be made while the process runs.
         _seen.add(name)
     return True
 

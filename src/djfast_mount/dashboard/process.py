@@ -82,6 +82,8 @@ class Connections(NamedTuple):
 def threads_now(pool: Pool) -> Threads:
     """Looks at the pool. For any thread."""
     now = time.monotonic()
+    # Only to copy: names of routes are found afterwards, since that may take milliseconds, and every request wants this
+    # lock.
     with pool.lock:
         workers = sorted(pool.workers, key=lambda worker: worker.thread.name if worker.thread else "")
         leases = [(worker, worker.claim, worker.slot is not None) for worker in workers]
@@ -118,6 +120,7 @@ def _route(outer: str, path: str) -> str | None:
         return None
     placement = placements[0]
     inside = path.removeprefix(outer) if path.startswith(outer) else path
+    # As the dispatcher does it: the longest prefix wins.
     for prefix in sorted(placement.apps, key=len, reverse=True):
         routes = placement.apps[prefix]
         if routes is not None and outer.endswith(prefix) and (taking := routes.taking(inside)) is not None:

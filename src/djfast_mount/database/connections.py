@@ -74,6 +74,7 @@ class PoolThread:
 
     def __init__(self, sender: object) -> None:
         self._sender = sender
+        # Which loop a thread was last set up for: `settle()` is due once for each, and not with every spell.
         self._thread = threading.local()
         watch_connections()
 
@@ -114,6 +115,7 @@ class PoolThread:
             close_old(found)
             return
         lease.open = False
+        # Somebody but Django has received it, and may have left a transaction open in turn.
         if finish(lease.sender or self._sender, found):
             _heal(initialized(), lease)
 

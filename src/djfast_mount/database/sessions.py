@@ -167,6 +167,7 @@ class Session:
     def carry(self, luggage: Stock) -> None:
         """Takes the wrapper, which has no raw connection any more, off its thread and puts it into `luggage`."""
         connection = self.connection
+        # The wrapper goes on on another thread, where Django refuses its use unless it is told that this is meant.
         if not connection.allow_thread_sharing:
             connection.inc_thread_sharing()
         luggage[self.alias] = connection

@@ -62,6 +62,8 @@ class DjangoHandler(ASGIHandler):
         # Not ASGIHandler's own, which loads the async chain whether a view needs it or not.
         self._sync_chain: _Chain | None = _Chain(is_async=False)
         self._async_chain: _Chain | None = None
+        # Two first async requests at once would otherwise make every middleware twice, and what one does when it is
+        # made need not bear being done twice.
         self._making = threading.Lock()
         self._always_async: bool | None = any_has_async_code()
         setting_changed.connect(self._forget)
@@ -104,6 +106,7 @@ class DjangoHandler(ASGIHandler):
         body = message.get("body", b"")
         if message["type"] == "http.disconnect":
             raise RequestAborted
+        # Django's own limit for what stays in memory, so that larger bodies go to disk as they do there.
         if not message.get("more_body", False) and len(body) <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
             return BytesIO(body)
         messages = [message]
@@ -196,6 +199,7 @@ class DjangoHandler(ASGIHandler):
                     self._async_chain = _Chain(is_async=True, end=self._end)
                 return self._async_chain
         except Exception as error:
+            # An answer, as for any other error of a request: the process serves on, sync views included.
             return response_for_exception(request, error)
 
     def _end(self, request: HttpRequest, response: Any) -> None:

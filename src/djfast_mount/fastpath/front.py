@@ -241,10 +241,13 @@ class _BeforeTheStack:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         api = self.api
+        # FastAPI's own way: for websockets, for an app with a root_path, which it writes over the scope's, and for
+        # calls that its telemetry follows.
         if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_watched():
             return api(scope, receive, send)
         if self._stack is None or self._stack is not api.middleware_stack:
             self._look_at_the_stack()
+        # A layer of ours does something at these paths: the docs are kept from those who may not see them.
         if self._handlers is None or scope["path"].endswith(self._endings):
             return api(scope, receive, send)
         # Nothing in the stack of the API would do more than to hand the call on.

@@ -53,6 +53,7 @@ class HealthChecks:
         """
         loop = asyncio.get_running_loop()
         if self._round is None or self._round[0] is not loop or self._round[1].done():
+            # New ones for each round: an answer of the last one must not be told as that of this one.
             self._answers = {name: Future() for name in self._names}
             self._round = loop, loop.create_task(self._threads.http(self._run, {**scope}, _receive, _send))
         return self._answers
@@ -87,6 +88,7 @@ class _RequestThread(Executor):
         self._loop = loop
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        # By way of the loop: `sync_to_async` there finds the lease of this request, with Django's signals around it.
         return asyncio.run_coroutine_threadsafe(sync_to_async(fn)(*args, **kwargs), self._loop)
 
 

@@ -41,6 +41,7 @@ class LastAnswers:
 def _closing(send: Send) -> Send:
     async def send_last(message: Message) -> None:
         if message["type"] == "http.response.start":
+            # An app's own "keep-alive" would stand beside "close", and clients differ in which of the two they believe.
             headers = [(name, value) for name, value in message.get("headers", ()) if name.lower() != b"connection"]
             message = {**message, "headers": [*headers, (b"connection", b"close")]}
         await send(message)

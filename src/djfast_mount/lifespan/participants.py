@@ -78,6 +78,8 @@ class Participant:
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._answered = asyncio.Event()
         self._inbox.put_nowait({"type": "lifespan.startup"})
+        # A task for each app: AnyIO's cancel scopes and context variables of a lifespan must be left in the task that
+        # entered them.
         self._task = asyncio.create_task(self._run(scope), name=f"lifespan of {self.name}")
         try:
             await self._answered.wait()
@@ -130,6 +132,8 @@ class Participant:
             self.phase = Phase.ENDED
 
     def _end_of_start(self, error: Exception | None) -> None:
+        # A class that is known to support lifespan and did not answer has met a middleware that reads `scope["path"]`:
+        # without this the app would run without its lifespan, and one line at INFO would be all that says so.
         if self.required:
             self.phase = Phase.FAILED
             self.error = error
@@ -195,6 +199,7 @@ class Lifespans:
             return
         message = "\n".join([*filter(None, [failure]), *failures])
         await send({"type": f"lifespan.{'startup' if failure else 'shutdown'}.failed", "message": message})
+        # After the answer to the server, which has written the message by then.
         raise self._error() or RuntimeError(message)
 
     def _error(self) -> Exception | None:
@@ -206,6 +211,7 @@ class Lifespans:
     async def _start(self, scope: Scope, up: list[Participant]) -> str:
         root_state: dict[str, Any] = scope.get("state", {})
         for participant in self.participants:
+            # A copy for each: two apps may call a pool by the same name.
             state = root_state if participant.shared else dict(root_state)
             phase = await participant.start({**scope, "state": state})
             if phase is Phase.FAILED:
@@ -235,6 +241,7 @@ class Lifespans:
     async def _stop(up: list[Participant]) -> list[str]:
         failures = []
         while up:
+            # In reverse: an app that started later may use what one before it has opened.
             participant = up.pop()
             message = await participant.stop()
             participant.state = {}  # In tests an app goes on to be called without a lifespan.

@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> int:
         with contextlib.closing(_connection()) as connection:
             connection.request("GET", path)
             answer = connection.getresponse()
+            # Engines keep the last output of each check (Docker 4096 bytes): a page of an error is not to fill it.
             said = answer.read(1000).decode(errors="replace")
     except (OSError, ValueError, http.client.HTTPException) as error:
         print(f"{path} has no answer: {error!r}", file=sys.stderr)  # noqa: T201

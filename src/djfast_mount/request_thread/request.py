@@ -119,6 +119,7 @@ class RequestThreads:
                 self._ended(request)
             request.over = True
             scope.pop(KEY, None)  # It leads back here.
+            # Most async requests have neither, and are spared the coroutine.
             if request.call is not None or request.held is not None:
                 await request.end()
         if failed is not None:
@@ -131,6 +132,7 @@ class RequestThreads:
         executor = waiting_thread()
         request = scope[KEY] = self._kind(self, scope, send)
         request.executor = executor
+        # A websocket may be open for hours: it holds a worker during a call, and none between two (law 8 of the pool).
         request.lingers = False
         entered = enter(request, executor)
         in_flight.count += 1

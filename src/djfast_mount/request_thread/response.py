@@ -89,6 +89,7 @@ class WatchedResponse:
         if self.change is not None and not changed:
             return self.change(message)
         if self._streams:
+            # Asked before all else: an async stream of thousands of parts passes here with each.
             if self.held is None and self._held_start is None and self._flushing is None:
                 self._complete = not message.get("more_body")
                 return self._send(message)  # Nothing is held: a part only passes.
@@ -99,6 +100,7 @@ class WatchedResponse:
             if self.headers:
                 headers += missing_headers(names, self.headers)
             message = {**message, "headers": headers}
+            # ASGI wants names in lower case, and not every app writes them so. The usual spelling is looked up first.
             if b"content-length" in names or any(name.lower() == b"content-length" for name in names):
                 self.started = True
                 return self._send(message)
@@ -209,6 +211,7 @@ class WatchedResponse:
             await asyncio.shield(self._flushing)  # Middleware may take its time over a start, and no part overtakes it.
         elif self._held_start is not None:
             await self._flush()
+        # Only a client that holds a worker is hurried: nobody waits for the others.
         if lease is None or not pinned or lease.worker is None:
             await self._send(message)
         else:
@@ -231,6 +234,7 @@ class WatchedResponse:
                 endpoint_name(lease.scope),
                 seconds,
             )
+            # What Starlette raises where the server says that the client has left: apps know how to end then.
             raise ClientDisconnect from None
 
 

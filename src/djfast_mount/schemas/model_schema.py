@@ -175,6 +175,7 @@ class ModelSchema(BaseModel, Generic[M]):
 
 def _empty(module: str, path: str) -> BaseModel:
     """An object of a schema that pickle is about to fill."""
+    # By the place where the class is, since its qualified name is changed for OpenAPI.
     schema: type[BaseModel] = attrgetter(path)(import_module(module))
     return schema.__new__(schema)
 

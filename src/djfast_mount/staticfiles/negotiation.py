@@ -82,8 +82,11 @@ def _weights(accept_encoding: str) -> dict[str, float]:
     for element in accept_encoding.split(","):
         coding, separator, parameter = element.partition(";")
         weight = _WEIGHT.fullmatch(parameter.strip()) if separator else None
+        # A parameter that is no weight makes an element that nobody can read: it is passed over, as RFC 9110 has no 400
+        # for it.
         if separator and weight is None:
             continue
+        # RFC 9110, section 8.4.1.3: "x-gzip" is "gzip" to a recipient.
         coding = coding.strip().lower().removeprefix("x-")
         weights[coding] = float(weight[1]) if weight else 1.0
     return weights
@@ -106,6 +109,7 @@ def failed_condition(
     elif (date := _date(asked.get(b"if-unmodified-since"))) is not None and modified is not None and modified > date:
         return 412
     if (known := asked.get(b"if-none-match")) is not None:
+        # If-None-Match goes before If-Modified-Since, which is not looked at then (RFC 9110, section 13.1.3).
         return 304 if known == etag or _matches(known, etag, weak=True) else None
     since = asked.get(b"if-modified-since")
     if since is None or modified is None:

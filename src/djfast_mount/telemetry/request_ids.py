@@ -63,6 +63,7 @@ class RequestIDs(Watcher):
 
     def id_of(self, scope: Any) -> bytes:
         """Returns the id that a request brings, or a new one."""
+        # Of several the last one counts: a proxy in front appends its own.
         given = dict(scope["headers"]).get(self._name)
         return _new_id() if given is None or _ID.fullmatch(given) is None else given
 

@@ -86,6 +86,7 @@ def _no_id(_: object) -> None:
 
 
 def _overridden(watchers: Iterable[Watcher], name: str) -> tuple[Call, ...]:
+    # Looked up once, so that a request calls only those that do something.
     own = (watcher for watcher in watchers if getattr(type(watcher), name) is not getattr(Watcher, name))
     return tuple(getattr(watcher, name) for watcher in own)
 

@@ -15,6 +15,7 @@ from djfast_mount.tokens.texts import digest_of, new_text, shown_part
 
 __all__ = ["APIToken", "Issued"]
 
+# A token without an end outlives the people who knew of it. None has to be asked for.
 YEAR = datetime.timedelta(days=365)
 # Scopes as OAuth has them (RFC 6749, section 3.3): printable, without spaces and quotes.
 _SCOPES = RegexValidator(

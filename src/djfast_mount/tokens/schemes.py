@@ -40,6 +40,7 @@ class APITokenScheme(Scheme):
     def credential(self, connection: HTTPConnection) -> str | None:
         scheme, text = get_authorization_scheme_param(connection.headers.get("authorization"))
         # Other bearer tokens are for other schemes.
+        # The prefix is what lets secret scanners find a token in a repository, too.
         return text if scheme.lower() == "bearer" and text.startswith(self._prefixes) else None
 
     async def access(self, credential: str) -> TokenAccess | None:

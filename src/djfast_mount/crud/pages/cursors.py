@@ -34,6 +34,8 @@ class Cursor(Paging):
         found, more = _keys(rows, asked.terms, place, limit)
         if not found:
             return Part([], None, {"first": {}})
+        # A row that was deleted between the two queries is missing on the page, and the cursor still leads past its
+        # place.
         shown = read(ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms))
         places = [Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))]
         before, following = (written(place, asked.terms, bound_to) for place in places)

@@ -118,6 +118,7 @@ class Aggregation:
         self, rows: QuerySet[Any], measured: Any, groups: Sequence[str], function: Function, values: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
         names = {f"_group_{number}": self._groups[group][0] for number, group in enumerate(groups)}
+        # `values()` before the aggregate is what makes GROUP BY (Django's "Aggregation", order of clauses).
         found = rows.order_by().annotate(**names).values(*names).annotate(_value=measured)
         order = [_order_of(name, groups) for name in values.get("order_by") or ()]
         for number, (name, wanted) in enumerate(self._wanted(values)):
@@ -169,6 +170,7 @@ def _order_of(name: str, groups: Sequence[str]) -> Any:
         return target.desc(nulls_last=True) if sign else target.asc(nulls_last=True)
     if plain not in groups:
         raise _invalid("order_by", f"Order by value, or by what the rows are grouped by: {', '.join(groups)}.", name)
+    # By a name of ours: `name__year` would be split into a lookup.
     target = F(f"_group_{groups.index(plain)}")
     return target.desc(nulls_last=True) if sign else target.asc(nulls_last=True)
 

@@ -29,6 +29,7 @@ def bulk_body_of(resource: Resource, action: Action) -> Any:
     """Returns the annotation of the body of several rows."""
     sent: Any = resource.bodies[action]
     item: Any = sent if action == "create" else change_model(sent, resource.model)
+    # An empty list is a client's mistake, and the upper bound is one for the transaction that the request holds open.
     return Annotated[list[item], Field(min_length=1, max_length=MOST_VALUES), Body()]
 
 

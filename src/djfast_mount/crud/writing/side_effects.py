@@ -61,6 +61,7 @@ class SideEffects:
         for key, (resources, found) in after.items():
             if key not in self._before:
                 self._demand(resources, "create", found)
+            # By the columns: a body that sends a nested row back as it was asks for no permission to change it.
             elif _values(found) != _values(self._before[key][1]):
                 gone = any(_is_gone(each, found) for each in resources)
                 self._demand(resources, "delete" if gone else "update", found)

@@ -121,6 +121,7 @@ _WRITERS: dict[type, Callable[[Any], Any]] = {
 
 def check_database(using: str) -> None:
     """Raises: NoPlan, when the database `using` is no PostgreSQL."""
+    # SQLite has functions for JSON, too, but its decimals are floats.
     if (vendor := connections[using].vendor) != "postgresql":
         raise NoPlan(f"the database {using!r} is {vendor}, not postgresql")
 

@@ -95,6 +95,7 @@ def read_json(schema: type[BaseModel], rows: Any) -> bytes:
         with suppress(NoPlan):
             plan_for(schema, found).check(found, "the queryset")
             return json_of(shape_of(schema), found)
+    # Validated first, as FastAPI does with a response model: masks and validators of the schema have their say.
     validated = lists_of(schema).validate_python(_values(schema, found))
     return lists_of(schema).dump_json(validated, by_alias=True)
 

@@ -115,6 +115,7 @@ class Writing:
 
         Where something is invalid, `errors` has more than before.
         """
+        # Checked before anything is assigned: a body with one field that the caller may not write changes nothing.
         slots = sent_slots(body, plan)
         _check_access(slots, path)
         sent = self._assign(body, row, slots, path)
@@ -136,6 +137,8 @@ class Writing:
             elif slot.kind in ("column", "attribute"):
                 setattr(row, slot.target, plain(value))
             elif slot.kind == "one" and is_forward(slot.field):
+                # Rows that this one points to come first, as it needs their keys; rows that point to it come after it
+                # is saved.
                 self._write_target(row, slot, value, (*path, slot.key))
             if slot.field is not None and is_forward(slot.field) and slot.kind in ("column", "one"):
                 sent.add(slot.field.name)
@@ -143,6 +146,8 @@ class Writing:
 
     def _validate(self, plan: BodyPlan, row: Model, sent: set[str], path: Path) -> None:
         try:
+            # What was not sent is not validated: an older row that breaks a newer rule elsewhere can still be changed,
+            # as in the admin with fewer fields.
             row.full_clean(exclude=unsent(row, sent))
         except ValidationError as error:
             self.refuse(error, plan, path)
