@@ -108,7 +108,6 @@ def mount(
     Raises:
         ConfigurationError: An argument, or what it names, is wrong. The message names the remedy.
     """
-    # Before anything of the API is imported: its modules import models.
     set_up_django()
     debug = settings.DEBUG if debug is None else debug
     layers = make_layers(MountedApplication, threads, wait_timeout, grace)
