@@ -16,6 +16,7 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from calls import http_scope
+from collecting import new_objects_alone
 from djfast_mount import mount
 from harness import PYTHONPATH
 from oracle.calls import body_of
@@ -185,6 +186,7 @@ def test_a_request_leaves_nothing_for_the_collector(name: str) -> None:
 
     gc.disable()
     try:
-        assert asyncio.run(main()) == 0
+        with new_objects_alone():
+            assert asyncio.run(main()) == 0
     finally:
         gc.enable()

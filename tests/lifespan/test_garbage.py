@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from calls import call, http_scope
+from collecting import new_objects_alone
 from djfast_mount import mount
 from djfast_mount.lifespan import garbage
 from djfast_mount.threads.calls import FutureCall, perform
@@ -95,7 +96,8 @@ def test_a_request_to_the_api_leaves_no_cycle(path: str, root_path: str) -> None
     to be collected than under FastAPI alone.
     """
     root = mount("/api", api)
-    assert left_by(root, root_path + "/api" + path, root_path) < left_by(api, path, "") + 20
+    with new_objects_alone():
+        assert left_by(root, root_path + "/api" + path, root_path) < left_by(api, path, "") + 20
 
 
 async def fail_on(pool: Pool) -> None:
@@ -139,7 +141,8 @@ def test_a_call_that_fails_leaves_no_cycle(on_worker: bool) -> None:
         finally:
             gc.enable()
 
-    found = asyncio.run(run())
+    with new_objects_alone():
+        found = asyncio.run(run())
     pool.shutdown(int)
     assert found < 20
 
