@@ -268,7 +268,7 @@ def zoo(session: nox.Session) -> None:
 def crud(session: nox.Session) -> None:
     """Resources of models: 1,000 orders, every attack, 200 clients on one row. Takes hours."""
     session.install("-e", ".[test]")
-    files = [f"tests/crud/test_{name}.py" for name in ("cursors", "attack", "lost_updates")]
+    files = [f"tests/crud/test_{name}.py" for name in ("cursors", "attack", "lost_updates", "races")]
     many = {"TEST_CURSOR_ORDERS": "1000", "TEST_ATTACK_REQUESTS": "1000000", "TEST_CRUD_CLIENTS": "200"}
     for database in ("sqlite", "postgres"):
         session.run("pytest", *files, "--db", database, *session.posargs, env=many)
