@@ -58,12 +58,12 @@ SHARES = {
 
 
 class Clock:
-    """Seconds that pass with each look, so that the minutes which the page remembers are over soon."""
+    """Seconds that pass with each look, so that the minutes which the page remembers are over often."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        self.now += 12 * SECONDS * SLOTS / REQUESTS
+        self.now += 4 * SECONDS * SLOTS / TRACED
         return self.now
 
 
