@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Awaitable, Container, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -25,13 +25,14 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.health.paths import Health
-from djfast_mount.lifespan.participants import Participant
 from djfast_mount.lifespan.served import ServedLifespans
 from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import route_paths, route_taking, takes
+from djfast_mount.routing.mounted import Mounted, Usual
 from djfast_mount.routing.placement import Placement, RoutesOf, note_placement, outer_of
 from djfast_mount.routing.prefixes import (
     NOTHING,
+    SENT,
     PrefixRouter,
     child_scope,
     has_control_character,
@@ -82,28 +83,7 @@ def _nothing() -> None:
     """What is to be done when the last thread of a root that is gone has ended."""
 
 
-class _Mounted(NamedTuple):
-    """What is served under a prefix."""
-
-    http: ASGIApp
-    app: ASGIApp
-    participant: Participant
-    scope: Mapping[str, Any] = NOTHING
-    """What the app is to find in the scope of its calls, besides what the server puts there."""
-
-    def child_of(self, scope: Scope, root_path: str, path: str) -> Scope:
-        """Returns the scope of a call of the app, which is rooted at `root_path`; `path` is the path inside of it."""
-        if "router" in scope:  # There is a Starlette app around the root.
-            child = child_scope(scope, root_path, path, self.scope)
-        else:
-            child = {**scope, "root_path": root_path, "path": root_path + path, **self.scope}
-            child.pop("app", None)
-        if state := self.participant.state:
-            child["state"] = {**scope.get("state", NOTHING), **state}
-        return child
-
-
-Match = tuple[str, _Mounted | None]
+Match = tuple[str, Mounted | None]
 """The prefix that owns a path, and what is served there; None: Django's half."""
 
 
@@ -126,12 +106,13 @@ class MountedApplication(Root):
         http: The same for http calls, with all that stands before it.
         hosts: What the API, static files and websockets are held to.
         scopes: What is to be in the scope of each call of an app, by prefix.
+        usual: What http calls of an app may come to at once, by prefix.
 
     The others are as `mount()` takes them.
     """
 
     health: Health
-    _websocket_app: _Mounted | None = None
+    _websocket_app: Mounted | None = None
     _known_hosts: Container[bytes | None]
 
     def __init__(
@@ -152,6 +133,7 @@ class MountedApplication(Root):
         served: Mapping[str, ASGIApp],
         http: Mapping[str, ASGIApp],
         scopes: Mapping[str, Mapping[str, Any]] = NOTHING,
+        usual: Mapping[str, Usual] = NOTHING,
     ) -> None:
         routes = [Mount(prefix, app=app, name=namespace_of(prefix)) for prefix, app in apps.items()]
         super().__init__(debug=debug, routes=routes, middleware=middleware)
@@ -161,7 +143,6 @@ class MountedApplication(Root):
         self.body_limit = max_body_size
         self._hosts = hosts
         self._known_hosts = _Everything() if hosts is None else hosts.known
-        self._follow_script_name()
         self._layers = layers
         threads: RequestThreads = layers.threads
         self._threads = threads
@@ -172,18 +153,34 @@ class MountedApplication(Root):
         )
         # The threads of a root that nobody has any more, and that had no lifespan, end with it.
         weakref.finalize(self, threads.pool.shutdown, _nothing).atexit = False
-        mounted: dict[str, _Mounted | None] = {
-            prefix: _Mounted(
-                http[prefix], served[prefix], lifespans.of(app), {**lifespans.scope, **scopes.get(prefix, NOTHING)}
+        mounted = self._mounted(apps, http, served, scopes, usual)
+        if websocket_app is not None:
+            others = layers.led_to(websocket_app, "websocket")
+            self._websocket_app = Mounted(not_found, others, lifespans.of(websocket_app))
+        self._prefixes = PrefixRouter({**mounted, django_prefix: None} if django_prefix else mounted)
+        self._know_paths(elsewhere, mounted, apps.get(""))
+        self._follow_script_name()
+        self._note_placement(apps)
+
+    def _mounted(
+        self,
+        apps: Mapping[str, ASGIApp],
+        http: Mapping[str, ASGIApp],
+        served: Mapping[str, ASGIApp],
+        scopes: Mapping[str, Mapping[str, Any]],
+        usual: Mapping[str, Usual],
+    ) -> dict[str, Mounted | None]:
+        lifespans = self._lifespans
+        return {
+            prefix: Mounted(
+                http[prefix],
+                self._layers.led_to(served[prefix], "api"),
+                lifespans.of(app),
+                {**lifespans.scope, **scopes.get(prefix, NOTHING)},
+                usual.get(prefix),
             )
             for prefix, app in apps.items()
         }
-        if websocket_app is not None:
-            others = layers.led_to(websocket_app, "websocket")
-            self._websocket_app = _Mounted(not_found, others, lifespans.of(websocket_app))
-        self._prefixes = PrefixRouter({**mounted, django_prefix: None} if django_prefix else mounted)
-        self._know_paths(elsewhere, mounted, apps.get(""))
-        self._note_placement(apps)
 
     def _answer_itself(self, taken: set[str]) -> None:
         """Finds what the root answers itself. `taken` are the prefixes of others."""
@@ -230,12 +227,17 @@ class MountedApplication(Root):
             if owner is None or owner[0] in places
         }
 
-    def _know_paths(self, elsewhere: ASGIApp, mounted: Mapping[str, _Mounted | None], root: ASGIApp | None) -> None:
+    def _know_paths(self, elsewhere: ASGIApp, mounted: Mapping[str, Mounted | None], root: ASGIApp | None) -> None:
         """Notes what each path of health and of a file leads to, and under which prefixes there is no such path."""
         self._root_app = root
         self._exact = {**self._files_of(elsewhere), **self._own}
         shared = {match[0] for path in self._exact if (match := self._prefixes.match(path))} | self._places_of_files
-        self._usual = {prefix: target for prefix, target in mounted.items() if prefix not in shared and target}
+        # By what paths begin with, the longest first; at the end what every path begins with.
+        self._without_script_name: list[tuple[str, Mounted | None]] = [
+            (prefix + "/", None if target is None or prefix in shared else target.where_nothing_is_around(prefix))
+            for prefix, target in sorted(mounted.items(), key=lambda item: -len(item[0]))
+        ]
+        self._without_script_name.append(("", None))
 
     def _follow_script_name(self) -> None:
         self._read_script_name()
@@ -245,6 +247,7 @@ class MountedApplication(Root):
     def _read_script_name(self, **_: object) -> None:
         self._forced = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
         self._script_name = outer_of(self._forced, self.django_prefix)
+        self._usual = [("", None)] if self._script_name else self._without_script_name
 
     def build_middleware_stack(self) -> ASGIApp:
         """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
@@ -265,33 +268,32 @@ class MountedApplication(Root):
             return self._serve_other(scope, receive, send)
         # Every request passes here. So calls are written out, settings are not read, and this is a plain function: a
         # coroutine of its own would slow every request.
-        path = scope["path"]
-        outer = scope.get("root_path") or self._script_name
-        if outer:
-            outer, path = split_root_path(outer, path)
-        raw_headers = scope["headers"]
+        path, raw_headers = scope["path"], scope["headers"]
         headers = dict(raw_headers)
-        match = self._prefixes.match(path)
+        for below, usual in self._usual:  # noqa: B007
+            if path.startswith(below):
+                break
         if (
-            match is not None
-            and (target := self._usual.get(match[0])) is not None
-            and path.isprintable()
+            usual is not None
             and headers.get(b"host") in self._known_hosts
             and len(headers) == len(raw_headers)  # As many as names: no second Host among them.
+            and path.isprintable()
+            and not (scope.get("root_path") or "router" in scope)
         ):
-            prefix = match[0]
-            app, child = target.http, target.child_of(scope, outer + prefix, path[len(prefix) :] or "/")
-        else:
-            app, child = self._decide(match, scope, headers, outer, path)
-        # Without both of these there is no body that could be over the limit.
-        if (scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers)) or child is scope:
-            return app(child, receive, send)
-        return self._within_limit(app, child, headers, receive, send)
+            child: Scope = {**scope, **usual.scope, SENT: (scope["method"], tuple(raw_headers))}
+            if usual.participant.state:
+                usual.put_state(child)
+            # Without both of these there is no body that could be over the limit.
+            if scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers):
+                return usual.http(child, receive, send)
+            return self._within_limit(usual.http, child, headers, receive, send)
+        app, child = self._decide(scope, headers)
+        return app(scope, receive, send) if child is scope else self._within_limit(app, child, headers, receive, send)
 
-    def _decide(
-        self, match: Match | None, scope: Scope, headers: Mapping[bytes, bytes], outer: str, path: str
-    ) -> tuple[ASGIApp, Scope]:
+    def _decide(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[ASGIApp, Scope]:
         """What answers a request, and its scope: `scope` itself where the answer is not to depend on its body."""
+        outer, path = self._position(scope)
+        match = self._prefixes.match(path)
         if path in self._own:
             return self._own[path], scope
         if path in self._exact and self._is_open(scope, headers):

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
@@ -115,8 +116,7 @@ def mount(
     apps = load_apps(prefix, app, debug=debug, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
     docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None)
     preparation = Preparation(apps, docs, _preparing(fast_path, django_middleware_for_api), django_prefix)
-    before_app = partial(_before_app, preparation, django_middleware_for_api, django_prefix)
-    served = {path: layers.led_to(before_app(path, each), "api") for path, each in apps.items()}
+    served = _before_apps(preparation, django_middleware_for_api, django_prefix, apps)
     django_half = _django_half(django_handler, layers) if django else layers.led_to(not_found, "root")
     elsewhere = _with_files(django_half, static, docs.folder, hosts, django_prefix)
     return MountedApplication(
@@ -135,6 +135,7 @@ def mount(
         django_prefix=django_prefix,
         fallthrough=fallthrough,
         scopes=preparation.scopes(),
+        usual={} if fallthrough or django_prefix else _usual(served, layers, apps),
     )
 
 
@@ -142,7 +143,7 @@ def mount(
 
 
 def _http_of(
-    served: Mapping[str, ASGIApp],
+    served: Mapping[str, DjangoRequests],
     layers: Unobserved,
     asked: Mapping[str, ASGIApp] | None,
     django_half: ASGIApp | None,
@@ -155,17 +156,38 @@ def _http_of(
         django_half: What is behind them; None: nothing is.
         elsewhere: The same with the static files before it.
     """
-    http: dict[str, ASGIApp] = {path: partial(layers.threads.http, app) for path, app in served.items()}
+    http = {path: _on_their_threads(app, layers) for path, app in served.items()}
     if asked is None:
         return http
     # An app at the root has the static files before it already.
     return fall_through(http, asked, django_half if django_half is None or "" in asked else elsewhere)
 
 
+def _on_their_threads(app: ASGIApp, layers: Unobserved) -> ASGIApp:
+    return partial(layers.threads.http, layers.led_to(app, "api"))
+
+
+def _usual(
+    served: Mapping[str, DjangoRequests], layers: Unobserved, apps: Mapping[str, ASGIApp]
+) -> Mapping[str, tuple[ASGIApp, Mapping[str, Any]]]:
+    """Returns what most http calls come to, and what their scope has then: `served`, where it has least to do."""
+    return {
+        path: (_on_their_threads(each.usual, layers), {**each.usual_scope, "app": apps[path]})
+        for path, each in served.items()
+        if isinstance(apps[path], Starlette)  # It puts itself into the scope. Others must not find the root there.
+    }
+
+
+def _before_apps(
+    preparation: Preparation, chosen: Sequence[str] | None, django_prefix: str, apps: Mapping[str, ASGIApp]
+) -> dict[str, DjangoRequests]:
+    """Returns what all calls of each app come to, on the thread of their request, before they come to it itself."""
+    return {path: _before_app(preparation, chosen, django_prefix, path, app) for path, app in apps.items()}
+
+
 def _before_app(
     preparation: Preparation, chosen: Sequence[str] | None, django_prefix: str, prefix: str, app: ASGIApp
-) -> ASGIApp:
-    """Returns what all calls of `app` come to, on the thread of their request, before they come to `app` itself."""
+) -> DjangoRequests:
     # From the inside to the outside.
     layer = before(app, is_direct=chosen is None) if isinstance(app, FastAPI) else app
     # Outside of the plans, which are made of the routes as they are at that moment.

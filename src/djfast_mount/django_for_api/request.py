@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -228,15 +228,26 @@ class DjangoRequests:
         self.django_prefix = django_prefix
         self._held_to = held_to
 
+    @property
+    def usual_scope(self) -> Mapping[str, Any]:
+        """What the scope of a call is to have that goes to `usual`: one whose SENT is known, and whose root_path is
+        `prefix`. Django's half has no prefix then.
+        """
+        return {_KEY: self}
+
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # A plain function that returns the awaitable: a coroutine of its own would slow every call.
         scope[_KEY] = self
-        scope[SENT] = Sent(scope.get("method"), tuple(scope["headers"]))
+        scope[SENT] = scope.get("method"), tuple(scope["headers"])
         if scope["root_path"] != self.prefix or self.django_prefix:
             outer = scope["root_path"].removesuffix(self.prefix)
-            call = scope[KEY].call = APICall(scope[KEY], outer, self.django_prefix, scope[SENT])
+            call = scope[KEY].call = APICall(scope[KEY], outer, self.django_prefix, sent_in(scope))
             # As for a view: reverse() puts it in front of a path.
             set_script_prefix(call.script_name)
+        return self.usual(scope, receive, send)
+
+    def usual(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """ASGI: serves a call whose scope is as `usual_scope` says."""
         held_to = self._held_to
         if held_to is None:
             return self.app(scope, receive, send)

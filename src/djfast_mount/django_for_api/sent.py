@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-__all__ = ["SENT", "Sent", "sent_in"]
+from djfast_mount.routing.prefixes import SENT
 
-SENT = "djfast_mount.sent"
-"""The key in a scope of what the client has sent."""
+__all__ = ["SENT", "Sent", "sent_in"]
 
 
 class Sent(NamedTuple):
@@ -27,5 +26,5 @@ class Sent(NamedTuple):
 
 def sent_in(scope: Scope) -> Sent:
     """Returns what the client has sent; a scope that came by no `mount()` is taken as it is."""
-    found: Sent | None = scope.get(SENT)
-    return Sent(scope.get("method"), tuple(scope["headers"])) if found is None else found
+    found: tuple[str | None, tuple[tuple[bytes, bytes], ...]] | None = scope.get(SENT)
+    return Sent(scope.get("method"), tuple(scope["headers"])) if found is None else Sent(*found)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,6 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic_core import SchemaSerializer, SchemaValidator
 from starlette.responses import JSONResponse, Response
-from starlette.types import Message, Send
 
 from djfast_mount.fastpath.eligibility import Facts
 from djfast_mount.fastpath.lines import Lines, Objects
@@ -26,13 +26,12 @@ __all__ = [
     "is_json",
     "is_known_class",
     "reply_to",
-    "send_whole",
     "serialize_of",
     "status_of",
     "validate_of",
+    "validated",
     "write_content",
     "write_reply",
-    "write_validation",
 ]
 
 _DUMPS = json.dumps
@@ -160,26 +159,27 @@ async def reply_to(facts: Facts, result: Any, solved: Any, context: Any) -> Resp
     return build_reply(facts, content, solved.background_tasks, solved.response)
 
 
-async def send_whole(send: Send, start: Message, content: bytes) -> None:
-    """Sends an answer by the messages that Starlette's Response sends."""
-    await send(start)
-    await send({"type": "http.response.body", "body": content})
-
-
 def write_reply(lines: Lines, end: str) -> None:
     """Writes what takes a Response that the endpoint returned. `end` is what ends the calls then."""
     with lines.block("if isinstance(result, Response):"):
         lines.add("reply = result", "if reply.background is None: reply.background = tasks", end)
 
 
-def write_validation(lines: Lines, objects: Objects, facts: Facts) -> None:
-    """Writes what makes of `result` what its response may have."""
+@contextmanager
+def validated(lines: Lines, objects: Objects, facts: Facts) -> Iterator[None]:
+    """Writes what makes of `result` what its response may have. What is added within is for such a result, and ends
+    the calls.
+    """
     field = facts.cells["response_field"]
-    if field is not None:
-        validate = objects.add(validate_of(field), "validate")
-        lines.add("problem = None", f"try: result = {validate}(result, from_attributes=True)")
-        lines.add("except ValidationError as error: problem = error.errors(include_url=False)")
-        lines.add("if problem is not None: raise unanswerable(FACTS, scope, problem, result)")
+    if field is None:
+        yield
+        return
+    validate = objects.add(validate_of(field), "validate")
+    lines.add(f"try: result = {validate}(result, from_attributes=True)")
+    lines.add("except ValidationError as error: problem = error.errors(include_url=False)")
+    with lines.block("else:"):
+        yield
+    lines.add("raise unanswerable(FACTS, scope, problem, result)")
 
 
 def write_content(

@@ -32,6 +32,7 @@ logger = logging.getLogger("djfast_mount")
 _CHOSEN = "djfast_mount.fastpath"
 """The key in a scope of what is to be called where the router stands."""
 _TELEMETRY = "fastapi.telemetry"
+_MAX_BODY_SIZE = getattr(private, "MAX_BODY_SIZE_SCOPE_KEY", None)
 
 
 def tell_if_unknown() -> None:
@@ -125,7 +126,7 @@ class _InTheStack:
         self.router = router
         self._apis = apis
         self._is_last = False
-        self._index: RouteIndex | None = None
+        self.index: RouteIndex | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # A plain function that returns the awaitable: a coroutine of its own would slow every call.
@@ -138,7 +139,7 @@ class _InTheStack:
         found = self.find(scope)
         if found is None:
             scope.setdefault("router", self.router)
-            app = self._index.find_refusal(scope) if self._index is not None else None
+            app = self.index.find_refusal(scope) if self.index is not None else None
             return cast(Awaitable[None], (app or self.router.app)(scope, receive, send))
         leaf = found[0]
         # Without a source this is no request of ours: the API may be served by others besides.
@@ -153,12 +154,16 @@ class _InTheStack:
 
     def find(self, scope: Scope) -> Found | None:
         """Returns the route for a request, by an index of the routes as they are now."""
-        found: Found | Stale | None = STALE if self._index is None else self._index.find(scope)
-        if found is STALE:
-            # With the index, not once: middleware may be added until the first request.
-            self._is_last = not any(map(_has_calls_after, self._apis))
-            self._index = RouteIndex(self.router)
-            found = self._index.find(scope)
+        index = self.index
+        found: Found | Stale | None = STALE if index is None else index.find(scope)
+        return self.find_anew(scope) if found is STALE else found
+
+    def find_anew(self, scope: Scope) -> Found | None:
+        """Returns the route for a request, by an index that is made now."""
+        # With the index, not once: middleware may be added until the first request.
+        self._is_last = not any(map(_has_calls_after, self._apis))
+        self.index = RouteIndex(self.router)
+        found = self.index.find(scope)
         return None if found is STALE else found
 
     def enter(self, scope: Scope, found: Found) -> bool:
@@ -189,9 +194,7 @@ class _InTheStack:
 def plan_now(leaf: Leaf, scope: Scope) -> Plan | None:
     """Returns the plan for a request, if there is one and nothing has changed since it was made."""
     plan = leaf.plan or leaf.make_plan()
-    if type(plan) is Plan and private.MAX_BODY_SIZE_SCOPE_KEY not in scope and plan.holds():
-        return plan
-    return None
+    return plan if type(plan) is Plan and _MAX_BODY_SIZE not in scope and plan.holds() else None
 
 
 class _Inside:
@@ -235,7 +238,7 @@ class _BeforeTheStack:
         self._is_direct = is_direct
         self._inside = inside
         self._is_watched = question_of(api)
-        self._stack: Any = None  # the last that was looked at
+        self._stack: Any = NotImplemented  # the last that was looked at; this, which no stack is: none yet
         self._handlers: Any = None  # of its exceptions; None: the user has something in the stack
         self._endings: tuple[str, ...] = ()  # of the paths at which a layer of the package's own may do something
 
@@ -245,21 +248,25 @@ class _BeforeTheStack:
         # calls that its telemetry follows.
         if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_watched():
             return api(scope, receive, send)
-        if self._stack is None or self._stack is not api.middleware_stack:
+        if self._stack is not api.middleware_stack:
             self._look_at_the_stack()
         # A layer of ours does something at these paths: the docs are kept from those who may not see them.
         if self._handlers is None or scope["path"].endswith(self._endings):
             return api(scope, receive, send)
         # Nothing in the stack of the API would do more than to hand the call on.
-        found = self._inside.find(scope)
-        if found is None or (plan := plan_now(found[0], scope)) is None or not self._inside.enter(scope, found):
+        inside = self._inside
+        found: Found | Stale | None = STALE if inside.index is None else inside.index.find(scope)
+        if found is STALE:
+            found = inside.find_anew(scope)
+        if found is None or (plan := plan_now(found[0], scope)) is None or not inside.enter(scope, found):
             return api(scope, receive, send)
-        scope["app"] = api
-        scope["starlette.exception_handlers"] = self._handlers
-        leaf = found[0]
-        if leaf.before is None:
-            leaf.before = _Before(leaf, api, self._is_direct)
-        return plan.serve(leaf.before, scope, receive, send)
+        scope["app"], scope["starlette.exception_handlers"] = api, self._handlers
+        place = found[0].before or self._place_of(found[0])
+        return plan.serve(place, scope, receive, send)
+
+    def _place_of(self, leaf: Leaf) -> _Before:
+        place = leaf.before = _Before(leaf, self.api, self._is_direct)
+        return place
 
     def _look_at_the_stack(self) -> None:
         """Makes the stack of the API if there is none yet, as Starlette does it, and notes what is in it."""

@@ -51,9 +51,6 @@ def _only(included: Any, candidate: Any) -> Any:
     return only
 
 
-_Rival = tuple[dict[str, Any], Any, dict[str, Any]]
-
-
 class Leaf:
     """A route, wherever it was included.
 
@@ -68,14 +65,16 @@ class Leaf:
         app: The router as if this were its only route.
         before, inside: Where its plan stands when it serves before the API's stack, and in the place of its router.
         original: The route itself.
+        own, own_of_original: The attributes of what is judged, and of the route.
         plan: That of the route, or in words why there is none. None: it has not been made yet.
-        rivals: The route itself, and those before it that may share a path with it, by their literal segments: the
-            attributes of what is judged, its regular expression, the attributes of the route. None: not looked up yet.
+        regex: The regular expression as it was.
+        rivals: It, and the routes before it that may share a path with it, by their literal segments. None: not looked
+            up yet.
     """
 
     __slots__ = (
         *("plan", "_texts_only", "app", "before", "included", "inside", "judged", "literal", "order", "original"),
-        *("regex", "rivals", "route", "whole"),
+        *("own", "own_of_original", "regex", "rivals", "route", "whole"),
     )
 
     def __init__(self, order: int, router: APIRouter, route: BaseRoute, judged: Any, included: Any) -> None:
@@ -84,11 +83,13 @@ class Leaf:
         self.regex: Any = None if judged is None else judged.path_regex
         self.judged = judged  # Asked for its methods with each request: they may change.
         self.literal, self.whole = ((), False) if judged is None else _literal_segments(judged)
-        self.rivals: list[_Rival] | None = None
+        self.rivals: list[Leaf] | None = None
         self.included = included
         self.before: Any = None
         self.inside: Any = None
         self.original = None if judged is None else _original(judged)
+        self.own: dict[str, Any] = {"path_regex": None} if judged is None else vars(judged)
+        self.own_of_original: dict[str, Any] = {} if judged is None else vars(self.original)
         self.plan: Plan | str | None = None if isinstance(self.original, APIRoute) else "no APIRoute"
         convertors = {} if judged is None else judged.param_convertors
         self._texts_only = all(type(convertor) in _TEXTS for convertor in convertors.values())
@@ -208,23 +209,27 @@ class RouteIndex:
         # Calls are written out here: each would slow every request.
         if self._router.routes != self._routes:  # Elements are compared by identity first: a microsecond for 300.
             return STALE
-        for router, version in self._versions:
-            if router._routes_version != version:
-                return STALE
-        path, method = _path_in(scope), scope["method"]
+        if self._versions and any(map(_has_other_routes, self._versions)):
+            return STALE
+        path, method = scope["path"], scope["method"]
+        if root_path := scope.get("root_path"):
+            path = path.removeprefix(root_path)
         found, earlier = self._known.get((method, path), _UNKNOWN)
-        if found is None or not found[0].allows(method) or (earlier and any(map(_allowing(method), earlier))):
-            found = self._try(scope, path, method)
-        if found is not None:
-            for own, regex, original in found[0].rivals or self._rivals_of(found[0]):
-                if own["path_regex"] is not regex or "matches" in original:
-                    return STALE
+        if (
+            found is None
+            or method not in (found[0].judged.methods or ())
+            or (earlier and any(map(_allowing(method), earlier)))
+        ):
+            found = self._try(scope, path if path[:1] == "/" else _path_in(scope), method)
+        if found is not None and any(map(_is_changed, found[0].rivals or self._rivals_of(found[0]))):
+            return STALE
         return found
 
-    def _rivals_of(self, leaf: Leaf) -> list[_Rival]:
+    def _rivals_of(self, leaf: Leaf) -> list[Leaf]:
         earlier = self.leaves[: leaf.order + 1]
-        judged = [other for other in earlier if other.regex is not None and _may_share(other.literal, leaf.literal)]
-        leaf.rivals = [(vars(other.judged), other.regex, vars(other.original)) for other in judged]
+        leaf.rivals = [
+            other for other in earlier if other.regex is not None and _may_share(other.literal, leaf.literal)
+        ]
         return leaf.rivals
 
     def _try(self, scope: Scope, path: str, method: str) -> Found | None:
@@ -316,6 +321,16 @@ def _within(router: Any, outer: Callable[[Any], BaseRoute]) -> Callable[[Any], B
 
 def _allowing(method: str) -> Callable[[Leaf], bool]:
     return lambda leaf: leaf.allows(method)
+
+
+def _has_other_routes(router_and_version: tuple[Any, int]) -> bool:
+    router, version = router_and_version
+    return bool(router._routes_version != version)
+
+
+def _is_changed(leaf: Leaf) -> bool:
+    """Whether a route is judged by something else than it was."""
+    return leaf.own["path_regex"] is not leaf.regex or "matches" in leaf.own_of_original
 
 
 def _order(leaf: Leaf) -> int:

@@ -4,8 +4,7 @@ For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated
 ``get_user`` is an ``async def`` that takes the header ``X-User``, it writes this (numbers of names left out):
 
     async def serve(place, scope, receive, send):
-        request = start = reply = content = response = tasks = raw = None
-        body = Undefined
+        request = start = reply = content = None
         d = NOT_CALLED
         headers = scope['headers'] = list(scope['headers'])
         first = dict(reversed(headers))
@@ -28,8 +27,13 @@ For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated
                 content = encoded(result)
                 fields = [(b'content-length', b'%d' % len(content)), JSON]
                 start = {'type': 'http.response.start', 'status': 200, 'headers': fields}
-                if place.is_direct: await scope[REQUEST].send_whole(start, content)
-                else: await send_whole(send, start, content)
+                if place.is_direct:                     # the request itself sends it: nothing is between
+                    sender = scope[REQUEST]
+                    await sender.send_start(start)
+                    await sender.send_body(content)
+                else:
+                    await send(start)
+                    await send({'type': 'http.response.body', 'body': content})
                 return
             if reply is content is None:
                 request = request or request_for(scope, receive, send, raw, body)
@@ -40,10 +44,10 @@ For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated
         except Exception as error:
             failed = [error]
         except BaseException:                               # cancelled
-            raw = body = reply = content = x = d = result = None
+            reply = content = x = d = result = None
             raise
         request = request or request_for(scope, receive, send, raw, body)
-        raw = body = reply = content = x = d = result = None
+        reply = content = x = d = result = None
         await place.fail(failed, request, start, scope, receive, send)
 
 and, for what may change under a running app,
@@ -51,7 +55,7 @@ and, for what may change under a running app,
     def holds():
         return (
             EFFECTIVE.app is APP and 'handle' not in ROUTE
-            and GLOBALS['run_endpoint_function'] is looked_up and ...
+            and LOOKED_UP(GLOBALS) == FOUND and ...         # functions that tools put others in the places of
             and not PROVIDER.dependency_overrides and dependant.call is call and ...
         )
 
@@ -63,6 +67,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from operator import itemgetter
 from typing import Any
 
 from fastapi import BackgroundTasks, routing
@@ -108,11 +113,15 @@ def _globals(facts: Facts) -> dict[str, Any]:
         "EFFECTIVE": facts.effective,
         "FACTS": facts,
         "FastAPIError": FastAPIError,
+        "FOUND": tuple(getattr(private, name) for name in _LOOKED_UP),
         "GLOBALS": vars(routing),
         "Headers": Headers,
         "JSON": (b"content-type", b"application/json"),
+        "LOOKED_UP": itemgetter(*_LOOKED_UP),
         "NOT_AWAITED": private.not_awaited,
         "NOT_CALLED": errors.NOT_CALLED,
+        "READERS": tuple(getattr(private, name) for name in _READING),
+        "READING": itemgetter(*_READING),
         "REQUEST": KEY,
         "Response": Response,
         "SOLVING": vars(utils),
@@ -120,6 +129,7 @@ def _globals(facts: Facts) -> dict[str, Any]:
         "Undefined": private.Undefined,
         "ValidationError": ValidationError,
         "Watched": errors.Watched,
+        "body": private.Undefined,  # where a route reads no body; so it is with raw, response and tasks
         "build_reply": answer.build_reply,
         "cookies_of": parameters.cookies_of,
         "encoded": answer.encoded,
@@ -129,14 +139,16 @@ def _globals(facts: Facts) -> dict[str, Any]:
         "QueryParams": QueryParams,
         "ROUTE": vars(facts.route),
         "pairs_of": parameters.pairs_of,
+        "raw": None,
         "read_model": private._request_param_model_to_args,
         "receive_json": body.receive_json,
         "refuse": errors.refuse,
         "request_for": errors.request_for,
+        "response": None,
         "run_in_thread": private.run_in_threadpool,
         "run_last": jobs.run_last,
-        "send_whole": answer.send_whole,
         "solve_generator": private._solve_generator,
+        "tasks": None,
         "unanswerable": errors.unanswerable,
     }
 
@@ -158,7 +170,7 @@ class _Route:
     def text(self) -> str:
         lines = Lines()
         with lines.block("async def serve(place, scope, receive, send):"):
-            lines.add("request = start = reply = content = response = tasks = raw = None")
+            lines.add("request = start = reply = content = None")
             self._write_body(lines)
             with lines.block("try:"):
                 self._write_beginning(lines)
@@ -167,7 +179,8 @@ class _Route:
             with lines.block("except Exception as error:"):
                 lines.add("failed = [error]")
             # The traceback holds this frame, and some layers outside keep the traceback in a cycle.
-            let_go = f"{' = '.join(['raw', 'body', 'reply', 'content', *self._tree.variables])} = None"
+            read = () if self._facts.cells["body_field"] is None else ("raw", "body")
+            let_go = f"{' = '.join([*read, 'reply', 'content', *self._tree.variables])} = None"
             with lines.block("except BaseException:"):
                 lines.add(let_go, "raise")
             lines.add("request = request or request_for(scope, receive, send, raw, body)")
@@ -180,10 +193,9 @@ class _Route:
         add, dependants = self._objects.add, list(dependants_of(self._facts.dependant))
         # Compared by identity, with each request: tools patch FastAPI and routes under a running app, and must be
         # heard.
-        asked = ["EFFECTIVE.app is APP", "'handle' not in ROUTE"]
-        asked += [f"GLOBALS[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _LOOKED_UP]
+        asked = ["EFFECTIVE.app is APP", "'handle' not in ROUTE", "LOOKED_UP(GLOBALS) == FOUND"]
         if any(call.reads.names() for call in self._tree.calls):
-            asked += [f"SOLVING[{name!r}] is {add(getattr(private, name), 'looked_up')}" for name in _READING]
+            asked.append("READING(SOLVING) == READERS")
         if len(dependants) > 1 and self._facts.cells["dependency_overrides_provider"]:
             asked.append("not PROVIDER.dependency_overrides")
         for each in dependants:
@@ -201,7 +213,6 @@ class _Route:
         """Writes how the body is received."""
         # Nothing of the user's has run by then, so that what surprises is replayed to FastAPI.
         if self._facts.cells["body_field"] is None:
-            lines.add("body = Undefined")
             return
         strict = bool(self._facts.cells["actual_strict_content_type"])
         lines.add(f"raw, body, replay = await receive_json(scope['headers'], receive, {strict})")
@@ -291,9 +302,9 @@ class _Route:
                 lines.add(f"{call.target} = await {self._call(call)}")
             if is_last:
                 answer.write_reply(lines, "break")
-                answer.write_validation(lines, self._objects, self._facts)
                 sending = (*self._sending(), "return") if self._sends_at_once else ()
-                answer.write_content(lines, self._objects, self._facts, "break", self._injects, sending)
+                with answer.validated(lines, self._objects, self._facts):
+                    answer.write_content(lines, self._objects, self._facts, "break", self._injects, sending)
         self._bound |= {call.target for call in calls}
 
     def _write_job(self, lines: Lines, calls: list[Call], is_last: bool) -> None:
@@ -334,13 +345,13 @@ class _Route:
                 inner.take(call.reads)
                 inner.add(f"{call.target} = {self._call(call)}")
             if ends == ("result",):
-                with inner.block("if not isinstance(result, Response):"):
-                    inner.add("pass")
-                    answer.write_validation(inner, self._objects, self._facts)
-            if ends == _ENDED:
+                inner.add(f"if isinstance(result, Response): {success}")
+                with answer.validated(inner, self._objects, self._facts):
+                    inner.add(success)
+            elif ends == _ENDED:
                 answer.write_reply(inner, success)
-                answer.write_validation(inner, self._objects, self._facts)
-                answer.write_content(inner, self._objects, self._facts, success, self._injects)
+                with answer.validated(inner, self._objects, self._facts):
+                    answer.write_content(inner, self._objects, self._facts, success, self._injects)
             else:
                 inner.add(success)
         return inner
@@ -367,8 +378,13 @@ class _Route:
         """The lines that send `content` and `fields`."""
         status = answer.status_of(self._facts) or 200
         yield f"start = {{'type': 'http.response.start', 'status': {status}, 'headers': fields}}"
-        yield "if place.is_direct: await scope[REQUEST].send_whole(start, content)"
-        yield "else: await send_whole(send, start, content)"
+        yield "if place.is_direct:"
+        yield "    sender = scope[REQUEST]"
+        yield "    await sender.send_start(start)"
+        yield "    await sender.send_body(content)"
+        yield "else:"
+        yield "    await send(start)"
+        yield "    await send({'type': 'http.response.body', 'body': content})"
         if "background_tasks_param_name" in self._tree.wants:
             yield "await tasks()"
 

@@ -111,25 +111,27 @@ class WatchedResponse:
         self._complete = True
         return self._send(message)
 
-    async def send_whole(self, start: Message, body: bytes) -> None:
-        """Sends a whole response at once.
+    def send_start(self, start: Message) -> Awaitable[None]:
+        """Sends the start of a response whose body comes as a whole, by `send_body`.
 
         Args:
             start: Its headers, in a list of this call's own, are Content-Length, Content-Type, then any others.
         """
         if self.change is not None:
-            await self.send(start)
-            await self.send({"type": "http.response.body", "body": body})
-            return
-        if self.headers:
+            return self.send(start)
+        if more := self.headers:
             headers = start["headers"]
-            headers += (
-                self.headers.items() if len(headers) == _OF_EVERY_BODY else missing_headers(dict(headers), self.headers)
-            )
+            headers += more.items() if len(headers) == _OF_EVERY_BODY else missing_headers(dict(headers), more)
         self.started = True
-        await self._send(start)
+        return self._send(start)
+
+    def send_body(self, body: bytes) -> Awaitable[None]:
+        """Sends the body of a response that `send_start` has begun."""
+        message = {"type": "http.response.body", "body": body}
+        if self.change is not None:
+            return self.send(message)
         self._complete = True
-        await self._send({"type": "http.response.body", "body": body})
+        return self._send(message)
 
     @property
     def complete(self) -> bool:

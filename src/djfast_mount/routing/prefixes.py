@@ -15,9 +15,14 @@ from typing import Any, Generic, TypeVar
 
 from starlette.types import Scope
 
-__all__ = ["NOTHING", "PrefixRouter", "child_scope", "has_control_character", "namespace_of", "split_root_path"]
+__all__ = ["NOTHING", "SENT", "PrefixRouter", "child_scope", "has_control_character", "namespace_of", "split_root_path"]
 
 T = TypeVar("T")
+
+SENT = "djfast_mount.sent"
+"""The key in a scope of what the client has sent, whatever is made of the scope within: a tuple of the method and
+the headers, in a tuple.
+"""
 
 NOTHING: Mapping[str, Any] = {}
 """An empty mapping that nobody changes: the default where there is nothing to add."""

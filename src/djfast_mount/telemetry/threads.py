@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from time import monotonic
 from typing import Any
 
@@ -67,7 +67,7 @@ class ObservedRequestThread(RequestThread):
             self.asker = weakref.ref(task)
         return super().lease()
 
-    def send_whole(self, start: Message, body: bytes) -> Coroutine[Any, Any, None]:
+    def send_start(self, start: Message) -> Awaitable[None]:
         observed: Any = current.get()
         # A middleware of the root may change what is sent, and so may others who are told when a response begins.
         if (
@@ -76,12 +76,12 @@ class ObservedRequestThread(RequestThread):
             or not (watching := observed.watching).adds_no_more
             or self._send != observed.send
         ):
-            return super().send_whole(start, body)
+            return super().send_start(start)
         if (header := watching.id_header) is not None:
             self.headers = {**self.headers, header: observed.id_in_bytes}
         self._send = observed.server_send
         if not observed.over:
             observed.status = start["status"]
-            observed.bytes_sent = len(body)
+            observed.bytes_sent = int(start["headers"][0][1])  # The first is Content-Length.
             observed.passed_by = True
-        return super().send_whole(start, body)
+        return super().send_start(start)
