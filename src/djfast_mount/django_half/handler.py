@@ -7,8 +7,8 @@ middleware share their hops (djfast_mount.joined_middleware).
 1. Which of the two, is guessed by resolving the path before any middleware has seen it. A wrong guess only costs time:
    Django adapts a view of the other kind in either chain. Where a middleware has async code of its own, every view
    has the async chain, as with Django: the two may differ (djfast_mount.django_half.middleware_modes).
-2. Sync iterators are drawn on the request thread, as the client takes the data; Django's handler collects them in a
-   list.
+2. Sync iterators are drawn on the request thread, as the client takes the data, at most a millisecond or 64 KiB ahead
+   of it; Django's handler collects them in a list.
 3. The signals are sent with each spell (djfast_mount.database.connections). Their sender is Django's ASGIHandler.
 4. A client that leaves cancels what async code serves it, as with Django; a sync view runs to its end.
 5. Everything else is Django's: this subclasses its handler and calls its methods.
@@ -35,7 +35,6 @@ from django.core.signals import setting_changed
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
-from starlette.concurrency import iterate_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.database.signals import finished
@@ -44,6 +43,7 @@ from djfast_mount.django_half.middleware_modes import any_has_async_code
 from djfast_mount.django_half.view_guess import Guess, guess_of
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.current import Source, current_lease, current_source
+from djfast_mount.offload.run import draw
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
@@ -242,7 +242,7 @@ class _Drawn:
         self.items = response.items
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return iterate_in_threadpool(iter(self._response))
+        return draw(iter(self._response))
 
 
 class _CancelOnDisconnect:

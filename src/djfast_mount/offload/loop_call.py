@@ -195,6 +195,16 @@ class LoopCall:
                 # Nobody asks again. The traceback of an error leads to those who hold this call, and so to itself.
                 del self._settled, self.future
 
+    async def stopped(self) -> None:
+        """Drops the call or, if it has begun, waits for it: its caller wants no outcome. Runs where `outcome` does."""
+        if self.claim():
+            return
+        self.cancelled = True
+        for task in self.tasks[:1]:
+            task.cancel()
+        await self._wait_shielded()
+        self.shared.end()
+
     def _run(self) -> Any:
         self.shared.begin(self.seen)
         set_current_async_library(None)

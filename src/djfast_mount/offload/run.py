@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -32,16 +32,18 @@ import fastapi.concurrency
 import starlette.concurrency
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+from starlette.concurrency import iterate_in_threadpool
 
 from djfast_mount.offload.current import Source
 from djfast_mount.offload.current import source as _source
+from djfast_mount.offload.drawing import Drawing
 from djfast_mount.offload.function_kinds import Kind, kind_of, owner_of
 from djfast_mount.offload.loop_call import LoopCall, SharedContext
 from djfast_mount.offload.private_names import check_doors, executors, set_running_loop
 from djfast_mount.threads.calls import Call, FutureCall, perform
 from djfast_mount.threads.lease import Lease
 
-__all__ = ["enter", "install", "leave", "run", "waiting_thread"]
+__all__ = ["draw", "enter", "install", "leave", "run", "waiting_thread"]
 
 Entered = tuple[
     Source, contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None
@@ -202,6 +204,39 @@ async def _draw(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...
     return await _on_lease(lease, _drawn, (lease, function, iterator))
 
 
+async def draw(iterator: Iterator[Any]) -> AsyncIterator[Any]:
+    """Yields what `iterator` makes on the thread of the request: several items with one hop, each as it is made.
+
+    They are bytes, or anything else that has a length. Raises: PoolTimeout, when no thread comes free in time.
+    """
+    ended = False
+    while not ended:
+        lease = _lease_on(_source.get())
+        if _is_here(lease) or waiting_thread() is not None:
+            break  # There is no second thread, which could go on meanwhile.
+        await lease.pool.streams.enter(lease)
+        lease.iterators[id(iterator)] = iterator
+        drawing = Drawing()
+        call = _call(lease, _drawn_ahead, (lease, drawing, iterator))
+        call.future.add_done_callback(drawing.wake)
+        lease.submit(call)
+        is_done = False
+        try:
+            while not is_done:
+                await drawing.wait(call.future)
+                is_done = call.future.done()  # First: what was made before is there.
+                for item in drawing.take():
+                    yield item
+        except (asyncio.CancelledError, GeneratorExit):
+            await call.stopped()
+            raise
+        ended = await call.outcome()
+    else:
+        return
+    async for item in iterate_in_threadpool(iterator):
+        yield item
+
+
 async def _enter_context(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     if not lease.lingers:  # A websocket, or a stream: it holds its worker until the context is left.
         await lease.pool.streams.enter(lease)
@@ -231,6 +266,16 @@ def _drawn(lease: Lease, draw_next: Callable[[Any], Any], iterator: Any) -> Any:
     except BaseException:
         lease.iterators.pop(id(iterator), None)
         raise
+
+
+def _drawn_ahead(lease: Lease, drawing: Drawing, iterator: Iterator[Any]) -> bool:
+    ended = True
+    try:
+        ended = drawing.draw(iterator)
+    finally:
+        if ended:
+            lease.iterators.pop(id(iterator), None)
+    return ended
 
 
 def _entered(lease: Lease, enter_context: Any, *args: Any) -> Any:

@@ -18,6 +18,7 @@ from starlette.types import Message, Scope, Send
 from djfast_mount.headers import missing_headers
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.current import Attached
+from djfast_mount.request_thread.deadline import Deadline
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.pool import Pool
@@ -68,6 +69,7 @@ class WatchedResponse:
     _held_start: Message | None = None
     _flushing: asyncio.Task[None] | None = None
     _grace: tuple[Grace, asyncio.Task[Any]] | None = None
+    _deadline: Deadline | None = None
 
     def __init__(self, threads: Threads, scope: Scope, send: Send) -> None:
         self.scope = scope
@@ -205,7 +207,7 @@ class WatchedResponse:
     async def _send_part(self, message: Message) -> None:
         lease = self.held
         pinned = lease is not None and message.get("more_body") and lease.pinned
-        if lease is not None and pinned:
+        if lease is not None and pinned and not lease.pool.streams.holds(lease):
             await lease.pool.streams.enter(lease)
         # One message is no stream, though no Content-Length has told so: 204, or Django without its middleware.
         self._complete = not message.get("more_body")
@@ -228,8 +230,9 @@ class WatchedResponse:
         if lease.pool.streams.must_hurry(lease):
             seconds = min(_HURRY, seconds)
         try:
-            async with asyncio.timeout(seconds):
-                await self._send(message)
+            if self._deadline is None:
+                self._deadline = Deadline()
+            await self._deadline.limit(self._send(message), seconds)
         except TimeoutError:
             logger.warning(
                 "%s was cut off: its client took no data for %g s while the stream held a thread.",

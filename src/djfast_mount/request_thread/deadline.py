@@ -1,0 +1,56 @@
+"""A limit to how long a client may take for one part of a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+__all__ = ["Deadline"]
+
+
+class Deadline:
+    """Limits one wait after another, as `asyncio.timeout` limits one.
+
+    One timer serves all: setting and cancelling one for each part would cost more than most parts do. Runs on one event
+    loop.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None  # that waits
+        self._end = 0.0  # of that wait
+        self._is_over = False
+
+    async def limit(self, wait: Awaitable[None], seconds: float) -> None:
+        """Waits for `wait`. Raises TimeoutError where it takes more than so many `seconds`."""
+        self._end = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._end:
+            self._set_timer()
+        task = self._task = asyncio.current_task()
+        others = task.cancelling() if task is not None else 0
+        try:
+            await wait
+        except asyncio.CancelledError as error:
+            # As asyncio's: it is ours only if nobody else has cancelled the task meanwhile.
+            if self._is_over and task is not None and task.uncancel() <= others:
+                raise TimeoutError from error
+            raise
+        finally:
+            self._task, self._is_over = None, False
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._end, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._task is None:
+            return  # The next wait sets the timer again.
+        if self._loop.time() >= self._end:
+            self._is_over = True
+            self._task.cancel()
+        else:
+            self._set_timer()
