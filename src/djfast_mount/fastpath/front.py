@@ -8,7 +8,7 @@ same way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI
@@ -19,6 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.fastpath.errors import Failure, Raised, Watched, without_start
+from djfast_mount.fastpath.guard import guard_of
 from djfast_mount.fastpath.plan import Plan
 from djfast_mount.fastpath.private_names import private, unknown
 from djfast_mount.fastpath.route_index import STALE, Found, Leaf, RouteIndex, Stale, finds_by_itself
@@ -182,13 +183,18 @@ class _InTheStack:
         scope["endpoint"] = leaf.judged.endpoint
         scope["route"] = leaf.original
         if leaf.included is not None:
-            scope.setdefault(private._FASTAPI_SCOPE_KEY, {}).update(
-                {
-                    private._FASTAPI_INCLUDED_ROUTER_KEY: leaf.included,
-                    private._FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY: leaf.judged,
-                }
-            )
+            _put_included(leaf, scope)
         return True
+
+
+def _put_included(leaf: Leaf, scope: Scope) -> None:
+    """Puts into the scope what FastAPI's router has there for a route that was included."""
+    scope.setdefault(private._FASTAPI_SCOPE_KEY, {}).update(
+        {
+            private._FASTAPI_INCLUDED_ROUTER_KEY: leaf.included,
+            private._FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY: leaf.judged,
+        }
+    )
 
 
 def plan_now(leaf: Leaf, scope: Scope) -> Plan | None:
@@ -205,16 +211,16 @@ class _Inside:
         is_direct: Whether the answer is sent by the request itself: nothing stands between.
     """
 
-    __slots__ = ("_leaf", "is_direct", "is_last")
+    __slots__ = ("is_direct", "is_last", "leaf")
 
     def __init__(self, leaf: Leaf, is_last: bool, is_direct: bool = False) -> None:
-        self._leaf = leaf
+        self.leaf = leaf
         self.is_last = is_last
         self.is_direct = is_direct
 
     async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Has FastAPI serve the request."""
-        await self._leaf.app(scope, receive, send)
+        await self.leaf.app(scope, receive, send)
 
     async def fail(
         self,
@@ -241,12 +247,30 @@ class _BeforeTheStack:
         self._stack: Any = NotImplemented  # the last that was looked at; this, which no stack is: none yet
         self._handlers: Any = None  # of its exceptions; None: the user has something in the stack
         self._endings: tuple[str, ...] = ()  # of the paths at which a layer of the package's own may do something
+        self._index: Any = None  # of which the places here are
+        self._known: dict[tuple[Any, ...], _Before] = {}  # where the plans stand, by method, root_path and path
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self.api(scope, receive, send)
+        place = self._known.get((scope["method"], scope.get("root_path"), scope["path"]))
+        if place is None or not place.holds(scope):
+            return self._find(scope, receive, send)
+        # As the stack and the router put it there.
+        scope["app"], scope["starlette.exception_handlers"] = self.api, self._handlers
+        if "router" not in scope:
+            scope["router"] = self.api.router
+        leaf = place.leaf
+        scope["path_params"], scope["endpoint"], scope["route"] = {}, leaf.judged.endpoint, leaf.original
+        if leaf.included is not None:
+            _put_included(leaf, scope)
+        return place.serve(place, scope, receive, send)
+
+    def _find(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         api = self.api
-        # FastAPI's own way: for websockets, for an app with a root_path, which it writes over the scope's, and for
-        # calls that its telemetry follows.
-        if scope["type"] != "http" or api.root_path or _TELEMETRY in scope or self._is_watched():
+        # FastAPI's own way: for an app with a root_path, which it writes over the scope's, and for calls that its
+        # telemetry follows.
+        if api.root_path or _TELEMETRY in scope or self._is_watched():
             return api(scope, receive, send)
         if self._stack is not api.middleware_stack:
             self._look_at_the_stack()
@@ -254,7 +278,7 @@ class _BeforeTheStack:
         if self._handlers is None or scope["path"].endswith(self._endings):
             return api(scope, receive, send)
         # Nothing in the stack of the API would do more than to hand the call on.
-        inside = self._inside
+        inside, outer = self._inside, "path_params" in scope  # Those of a Mount around it are merged in.
         found: Found | Stale | None = STALE if inside.index is None else inside.index.find(scope)
         if found is STALE:
             found = inside.find_anew(scope)
@@ -262,14 +286,29 @@ class _BeforeTheStack:
             return api(scope, receive, send)
         scope["app"], scope["starlette.exception_handlers"] = api, self._handlers
         place = found[0].before or self._place_of(found[0])
+        if not outer:
+            self._note(place, plan, scope)
         return plan.serve(place, scope, receive, send)
 
     def _place_of(self, leaf: Leaf) -> _Before:
         place = leaf.before = _Before(leaf, self.api, self._is_direct)
         return place
 
+    def _note(self, place: _Before, plan: Plan, scope: Scope) -> None:
+        """Has requests like this one find `place` at once, if it is found by method and path alone."""
+        index = self._inside.index
+        if index is not self._index:
+            self._index, self._known = index, {}
+        if index is None or not index.knows_by_path(place.leaf, scope["method"]):
+            return
+        absent = _TELEMETRY, "path_params", str(_MAX_BODY_SIZE)
+        place.holds = guard_of(place.leaf, index, plan, self.api, self._is_watched, absent)
+        place.serve = plan.serve
+        self._known[scope["method"], scope.get("root_path"), scope["path"]] = place
+
     def _look_at_the_stack(self) -> None:
         """Makes the stack of the API if there is none yet, as Starlette does it, and notes what is in it."""
+        self._known = {}
         api = self.api
         # Starlette builds it with the first call, after which `add_middleware()` is refused. Here it is built in the
         # same moment.
@@ -319,9 +358,16 @@ def _handlers_of(middleware: Any) -> Any:
 
 
 class _Before(_Inside):
-    """Where a plan stands that serves before the stack of an API."""
+    """Where a plan stands that serves before the stack of an API.
 
-    __slots__ = ("_api",)
+    Attributes:
+        holds: For a route without path parameters: whether a request with its method and path is still the plan's.
+        serve: That of the plan.
+    """
+
+    __slots__ = ("_api", "holds", "serve")
+    holds: Callable[[Scope], bool]
+    serve: Callable[..., Awaitable[None]]
 
     def __init__(self, leaf: Leaf, api: FastAPI, is_direct: bool) -> None:
         super().__init__(leaf, True, is_direct)
@@ -329,7 +375,7 @@ class _Before(_Inside):
 
     async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Has FastAPI serve the request."""
-        await self._go_inside(self._leaf.app, scope, receive, send)
+        await self._go_inside(self.leaf.app, scope, receive, send)
 
     async def fail(
         self,

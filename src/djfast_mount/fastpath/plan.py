@@ -12,7 +12,7 @@ from djfast_mount.fastpath.eligibility import Facts, NotPlanned, facts_of
 from djfast_mount.fastpath.private_names import unknown
 from djfast_mount.fastpath.source import write
 
-__all__ = ["Plan", "plan_for"]
+__all__ = ["Plan", "compiled", "plan_for"]
 
 logger = logging.getLogger("djfast_mount")
 
@@ -26,20 +26,28 @@ class Plan:
         serve: `serve(place, scope, receive, send)`, a coroutine function.
         holds: Whether all that may change under a running app is as it was when the plan was made.
         source: The text of both.
+        asked: What `holds` asks: expressions.
+        objects: What the text names.
     """
 
-    __slots__ = ("facts", "holds", "serve", "source")
+    __slots__ = ("asked", "facts", "holds", "objects", "serve", "source")
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.source, objects = write(facts)
-        file = f"<djfast_mount plan of {facts.name}>"
-        # Tracebacks show the lines.
-        linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
-        objects["__name__"] = __name__
-        exec(compile(self.source, file, "exec"), objects)
+        self.source, self.asked, self.objects = write(facts)
+        objects = compiled(self.source, self.objects, f"plan of {facts.name}")
         self.serve: Callable[..., Coroutine[Any, Any, None]] = objects["serve"]
         self.holds: Callable[[], bool] = objects["holds"]
+
+
+def compiled(source: str, objects: dict[str, Any], name: str) -> dict[str, Any]:
+    """Returns the functions in `source`, which names `objects`, by their names, and these."""
+    file = f"<djfast_mount {name}>"
+    # Tracebacks show the lines.
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    namespace = {**objects, "__name__": __name__}
+    exec(compile(source, file, "exec"), namespace)
+    return namespace
 
 
 def plan_for(effective: Any, route: Any) -> Plan | str:

@@ -183,16 +183,21 @@ STALE: Final = Stale.STALE
 
 
 class RouteIndex:
-    """The routes of one router, as they are now."""
+    """The routes of one router, as they are now.
+
+    Attributes:
+        routes: Those of the router itself.
+        versions: The routers that are included in it, and the versions of their routes.
+    """
 
     def __init__(self, router: APIRouter) -> None:
         self._router = router
-        self._routes = list(router.routes)
-        self._versions: list[tuple[Any, int]] = []
+        self.routes = list(router.routes)
+        self.versions: list[tuple[Any, int]] = []
         self._root = _Node()
         self._nothing = _alone(router)
         self._has_frontends = bool(router._low_priority_routes)
-        found = self._flattened(self._routes, lambda route: route, None)
+        found = self._flattened(self.routes, lambda route: route, None)
         self.leaves = [Leaf(order, router, *each) for order, each in enumerate(found)]
         for leaf in self.leaves:
             self._add(leaf)
@@ -207,9 +212,9 @@ class RouteIndex:
         STALE, if the routes are not those that were indexed, or are judged by something else than then.
         """
         # Calls are written out here: each would slow every request.
-        if self._router.routes != self._routes:  # Elements are compared by identity first: a microsecond for 300.
+        if self._router.routes != self.routes:  # Elements are compared by identity first: a microsecond for 300.
             return STALE
-        if self._versions and any(map(_has_other_routes, self._versions)):
+        if self.versions and any(map(_has_other_routes, self.versions)):
             return STALE
         path, method = scope["path"], scope["method"]
         if root_path := scope.get("root_path"):
@@ -221,16 +226,22 @@ class RouteIndex:
             or (earlier and any(map(_allowing(method), earlier)))
         ):
             found = self._try(scope, path if path[:1] == "/" else _path_in(scope), method)
-        if found is not None and any(map(_is_changed, found[0].rivals or self._rivals_of(found[0]))):
+        if found is not None and any(map(_is_changed, found[0].rivals or self.rivals_of(found[0]))):
             return STALE
         return found
 
-    def _rivals_of(self, leaf: Leaf) -> list[Leaf]:
+    def rivals_of(self, leaf: Leaf) -> list[Leaf]:
+        """Returns the routes that decide whether `leaf` is found: see there."""
         earlier = self.leaves[: leaf.order + 1]
         leaf.rivals = [
             other for other in earlier if other.regex is not None and _may_share(other.literal, leaf.literal)
         ]
         return leaf.rivals
+
+    def knows_by_path(self, leaf: Leaf, method: str) -> bool:
+        """Whether the path of `leaf`, which has no parameter then, leads there for certain, if the method is so."""
+        found, _ = self._known.get((method, "/".join(leaf.literal)), _UNKNOWN)
+        return leaf.whole and found is not None and found[0] is leaf
 
     def _try(self, scope: Scope, path: str, method: str) -> Found | None:
         """Returns the first route that takes a request, of those that may."""
@@ -308,7 +319,7 @@ class RouteIndex:
                 if not _is_websocket(candidate):
                     yield outer(candidate), _judged(candidate), included
             elif finds_by_itself(candidate.original_router) and "matches" not in vars(candidate):
-                self._versions.append((candidate.original_router, candidate.original_router._routes_version))
+                self.versions.append((candidate.original_router, candidate.original_router._routes_version))
                 self._has_frontends = self._has_frontends or bool(candidate.original_router._low_priority_routes)
                 yield from self._flattened(candidate.effective_candidates(), _within(candidate, outer), candidate)
             else:

@@ -95,14 +95,16 @@ _REQUEST = {"request_param_name", "http_connection_param_name"}
 _ENDED = ("reply", "content", "fields")
 
 
-def write(facts: Facts) -> tuple[str, dict[str, Any]]:
-    """Returns the source of `serve(place, scope, receive, send)` for a route, and the objects that it names.
+def write(facts: Facts) -> tuple[str, list[str], dict[str, Any]]:
+    """Returns the source of `serve(place, scope, receive, send)` and of `holds()` for a route, what the latter asks,
+    and the objects that both name.
 
     Raises: NotPlanned.
     """
     objects = Objects()
     route = _Route(facts, objects, Tree(facts, objects))
-    return route.text(), {**objects.by_name, **_globals(facts)}
+    asked = route.asked()
+    return route.text(asked), asked, {**objects.by_name, **_globals(facts)}
 
 
 def _globals(facts: Facts) -> dict[str, Any]:
@@ -167,7 +169,7 @@ class _Route:
         self._jobs: list[Lines] = []
         self._bound = {"scope", "body", "tasks", "response"}  # the variables that a job may need
 
-    def text(self) -> str:
+    def text(self, asked: list[str]) -> str:
         lines = Lines()
         with lines.block("async def serve(place, scope, receive, send):"):
             lines.add("request = start = reply = content = None")
@@ -186,10 +188,14 @@ class _Route:
             lines.add("request = request or request_for(scope, receive, send, raw, body)")
             lines.add(let_go)
             lines.add("await place.fail(failed, request, start, scope, receive, send)")
-        return "\n\n".join(map(str, [*self._jobs, lines, self._question()]))
+        question = Lines()
+        with question.block("def holds():"), question.block("return ("):
+            question.add(asked[0], *(f"and {each}" for each in asked[1:]))
+        question.add("    )")
+        return "\n\n".join(map(str, [*self._jobs, lines, question]))
 
-    def _question(self) -> Lines:
-        """Writes what tells, with each request, whether a plan is still of what it was made from."""
+    def asked(self) -> list[str]:
+        """Returns what tells, with each request, whether a plan is still of what it was made from."""
         add, dependants = self._objects.add, list(dependants_of(self._facts.dependant))
         # Compared by identity, with each request: tools patch FastAPI and routes under a running app, and must be
         # heard.
@@ -203,11 +209,7 @@ class _Route:
             asked.append(f"{name}.call is {add(each.call, 'call')}")
             if each.dependencies:
                 asked.append(f"{name}.dependencies == {add(list(each.dependencies), 'below')}")
-        lines = Lines()
-        with lines.block("def holds():"), lines.block("return ("):
-            lines.add(asked[0], *(f"and {question}" for question in asked[1:]))
-        lines.add("    )")
-        return lines
+        return asked
 
     def _write_body(self, lines: Lines) -> None:
         """Writes how the body is received."""
