@@ -43,7 +43,6 @@ from djfast_mount.django_half.middleware_modes import any_has_async_code
 from djfast_mount.django_half.view_guess import Guess, guess_of
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.current import Source, current_lease, current_source
-from djfast_mount.offload.run import draw
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
@@ -242,7 +241,10 @@ class _Drawn:
         self.items = response.items
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return draw(iter(self._response))
+        source = current_source()
+        if source is None:
+            raise RuntimeError("A response of Django's half is sent outside of a request.")
+        return source.draw(iter(self._response))
 
 
 class _CancelOnDisconnect:

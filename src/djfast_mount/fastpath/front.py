@@ -155,16 +155,12 @@ class _InTheStack:
 
     def find(self, scope: Scope) -> Found | None:
         """Returns the route for a request, by an index of the routes as they are now."""
-        index = self.index
-        found: Found | Stale | None = STALE if index is None else index.find(scope)
-        return self.find_anew(scope) if found is STALE else found
-
-    def find_anew(self, scope: Scope) -> Found | None:
-        """Returns the route for a request, by an index that is made now."""
-        # With the index, not once: middleware may be added until the first request.
-        self._is_last = not any(map(_has_calls_after, self._apis))
-        self.index = RouteIndex(self.router)
-        found = self.index.find(scope)
+        found: Found | Stale | None = STALE if self.index is None else self.index.find(scope)
+        if found is STALE:
+            # With the index, not once: middleware may be added until the first request.
+            self._is_last = not any(map(_has_calls_after, self._apis))
+            self.index = RouteIndex(self.router)
+            found = self.index.find(scope)
         return None if found is STALE else found
 
     def enter(self, scope: Scope, found: Found) -> bool:
@@ -279,9 +275,7 @@ class _BeforeTheStack:
             return api(scope, receive, send)
         # Nothing in the stack of the API would do more than to hand the call on.
         inside, outer = self._inside, "path_params" in scope  # Those of a Mount around it are merged in.
-        found: Found | Stale | None = STALE if inside.index is None else inside.index.find(scope)
-        if found is STALE:
-            found = inside.find_anew(scope)
+        found = inside.find(scope)
         if found is None or (plan := plan_now(found[0], scope)) is None or not inside.enter(scope, found):
             return api(scope, receive, send)
         scope["app"], scope["starlette.exception_handlers"] = api, self._handlers

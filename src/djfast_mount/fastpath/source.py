@@ -197,8 +197,7 @@ class _Route:
     def asked(self) -> list[str]:
         """Returns what tells, with each request, whether a plan is still of what it was made from."""
         add, dependants = self._objects.add, list(dependants_of(self._facts.dependant))
-        # Compared by identity, with each request: tools patch FastAPI and routes under a running app, and must be
-        # heard.
+        # With each request: tools patch FastAPI and routes under a running app, and must be heard.
         asked = ["EFFECTIVE.app is APP", "'handle' not in ROUTE", "LOOKED_UP(GLOBALS) == FOUND"]
         if any(call.reads.names() for call in self._tree.calls):
             asked.append("READING(SOLVING) == READERS")

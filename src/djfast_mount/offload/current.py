@@ -7,7 +7,7 @@ brings along what runs a call on its thread.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol
 
 __all__ = [
@@ -85,6 +85,9 @@ class Source(Response, Protocol):
 
     def run(self, function: Callable[..., Any], /, *args: Any) -> Coroutine[Any, Any, Any]:
         """Runs `function` on the thread of the request that the caller belongs to: djfast_mount.offload.run.run()."""
+
+    def draw(self, iterator: Iterator[Any]) -> AsyncIterator[Any]:
+        """Yields what `iterator` makes on that thread: djfast_mount.offload.run.draw()."""
 
 
 source: contextvars.ContextVar[Source] = contextvars.ContextVar("djfast_mount_source")

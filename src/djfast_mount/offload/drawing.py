@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 __all__ = ["Drawing"]
@@ -41,22 +41,24 @@ class Drawing:
                 return False
         return True
 
-    def take(self) -> Iterator[Any]:
-        """Yields the items that are there. Runs on the loop."""
-        while self._items:
-            yield self._items.popleft()
+    async def items(self, end: asyncio.Future[Any]) -> AsyncIterator[Any]:
+        """Yields the items as they come, until the hop is at its `end`, which calls `wake`. Runs on the loop."""
+        is_over = False
+        while not is_over:
+            if not self._items and not end.done():
+                await self._wait()
+            is_over = end.done()  # First: what was made before is there then.
+            while self._items:
+                yield self._items.popleft()
 
     def wake(self, _: object = None) -> None:
-        """Ends a `wait`. Runs on the loop."""
+        """Has the loop look at what there is. Runs on the loop."""
         # First: what is made from now on tells anew.
         self._is_told = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def wait(self, end: asyncio.Future[Any]) -> None:
-        """Returns once there are items, or at the `end` of the hop, which calls `wake`. Runs on the loop."""
-        if self._items or end.done():
-            return
+    async def _wait(self) -> None:
         self._waiter = self._loop.create_future()
         try:
             await self._waiter

@@ -220,13 +220,9 @@ async def draw(iterator: Iterator[Any]) -> AsyncIterator[Any]:
         call = _call(lease, _drawn_ahead, (lease, drawing, iterator))
         call.future.add_done_callback(drawing.wake)
         lease.submit(call)
-        is_done = False
         try:
-            while not is_done:
-                await drawing.wait(call.future)
-                is_done = call.future.done()  # First: what was made before is there.
-                for item in drawing.take():
-                    yield item
+            async for item in drawing.items(call.future):
+                yield item
         except (asyncio.CancelledError, GeneratorExit):
             await call.stopped()
             raise

@@ -20,7 +20,7 @@ from djfast_mount.exceptions import PoolTimeout, client_has_left, original_of
 from djfast_mount.lifespan.sigterm import Grace
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.current import KEY, Source, in_flight
-from djfast_mount.offload.run import enter, leave, run, waiting_thread
+from djfast_mount.offload.run import draw, enter, leave, run, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
 from djfast_mount.request_thread.response import WatchedResponse
@@ -241,6 +241,7 @@ class RequestThread(WatchedResponse):
     announces = True
     sender: object = None
     run = staticmethod(run)
+    draw = staticmethod(draw)
     executor: CurrentThreadExecutor | None = None
     """The thread that waits above the request, if there is one."""
     _late: weakref.WeakKeyDictionary[asyncio.Task[Any], Lease] | None = None
