@@ -6,7 +6,7 @@ client holds one block and no thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 import anyio
@@ -36,25 +36,26 @@ class FileResponse:
 
     Args:
         path: Where the file lies.
-        variants: Its representations, in the order of preference. One has the coding ``identity``.
+        variants: Makes its representations, in the order of preference, with the first request: of most files of a
+            large project there is none. One has the coding ``identity``.
         memory: Where small bodies are kept.
         always: Header fields of the answers that are no variant's, such as a 405. The variants' own hold them already.
     """
 
-    __slots__ = ("_always", "_codings", "_identity", "_memory", "_variants", "path")
+    __slots__ = ("_always", "_codings", "_identity", "_make", "_memory", "_variants", "path")
+    _identity: Variant
+    _variants: tuple[Variant, ...]
 
     def __init__(
         self,
         path: str,
-        variants: Iterable[Variant],
+        variants: Callable[[], Iterable[Variant]],
         memory: FileMemory,
         always: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self.path = path
         self._always = always
-        self._variants = tuple(variants)
-        self._codings = tuple(variant.coding for variant in self._variants)
-        self._identity = self._variants[self._codings.index("identity")]
+        self._make: Callable[[], Iterable[Variant]] | None = variants
         self._memory = memory
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -62,6 +63,8 @@ class FileResponse:
         # RFC 9110, section 15.5.6: 405 has Allow. WhiteNoise answers so, too.
         if method != "GET" and method != "HEAD":
             return _send_empty(send, 405, [_ALLOW, *self._always, _NO_BODY])
+        if self._make is not None:
+            self._make_variants(self._make)
         asked = asked_of(scope["headers"])
         variant = self._chosen(asked.pop(b"accept-encoding", None)) if asked else self._identity
         # RFC 9110, section 15.5.7. A client that refuses even `identity` is rare, and is not sent what it has refused.
@@ -82,6 +85,12 @@ class FileResponse:
             return self._send_unread(variant, start, scope, receive, send)
         variant.recent = True
         return _send_body(start, body if method == "GET" else b"", send)
+
+    def _make_variants(self, make: Callable[[], Iterable[Variant]]) -> None:
+        self._variants = tuple(make())
+        self._codings = tuple(variant.coding for variant in self._variants)
+        self._identity = self._variants[self._codings.index("identity")]
+        self._make = None  # It holds what they are made of.
 
     def _chosen(self, accept_encoding: bytes | None) -> Variant | None:
         if accept_encoding is None:

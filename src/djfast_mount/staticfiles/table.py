@@ -17,8 +17,9 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.header import Header
+from functools import partial
 from urllib.parse import urlparse
 
 from django.conf import STATICFILES_STORAGE_ALIAS, UserSettingsHolder, settings
@@ -75,6 +76,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
     ) -> None:
         self._memory = memory
         self._secured = file_headers(is_secure=False)
+        self._always = tuple(self._secured.items())
         self._storage = static_storage()
         self._roots: tuple[str, ...] = ()
         self._prefixes: tuple[str, ...] = ()
@@ -162,10 +164,13 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         found = super().get_static_file(path, url, stat_cache)
         if not self._is_inside(path):
             raise MissingFileError(path)
-        stat_of = os.stat if stat_cache is None else stat_cache.__getitem__
+        places = [place for _, place, _ in found.alternatives]
+        if stat_cache is not None:
+            times = [stat_cache[place].st_mtime_ns for place in places]
+            return FileResponse(path, partial(self._variants, path, found, times), self._memory, self._always)
+        made = list(self._variants(path, found, [_modified_ns(place) for place in places]))
         # What the disk says now it may not say again: such a file is read anew each time.
-        memory = self._memory if stat_cache is not None else FileMemory(0)
-        return FileResponse(path, list(self._variants(path, found, stat_of)), memory, tuple(self._secured.items()))
+        return FileResponse(path, partial(iter, made), FileMemory(0), self._always)
 
     def redirect(self, from_url: str, to_url: str) -> RedirectResponse:
         """As WhiteNoise's, made an ASGI app."""
@@ -173,7 +178,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         location = headers.pop("Location")
         # From "" to "/": the root of an outer prefix, which is not known yet.
         raw = self._with_security(_raw(headers.items()))
-        return RedirectResponse(None if location == "/" else location.encode(), raw, tuple(self._secured.items()))
+        return RedirectResponse(None if location == "/" else location.encode(), raw, self._always)
 
     def get_static_url(self, name: str) -> str | None:
         """As WhiteNoise's, from a storage of the table's own: Django's would keep the URLs of start-up."""
@@ -198,10 +203,14 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         # Only a list of all its files tells where a finder of another make looks, and that may take long.
         return _real(_folders(storage for finder in finders.get_finders() for _, storage in finder.list(None)))
 
-    def _variants(self, path: str, found: StaticFile, stat_of: Callable[[str], os.stat_result]) -> Iterator[Variant]:
-        """The representations of a file, the smallest first, to the file itself. Larger ones are of no use."""
+    def _variants(self, path: str, found: StaticFile, times: Sequence[int]) -> Iterator[Variant]:
+        """The representations of a file, the smallest first, to the file itself. Larger ones are of no use.
+
+        Args:
+            times: When each was modified.
+        """
         not_modified, of_security = _raw(found.not_modified_response.headers), file_headers(is_secure=True)
-        for _, place, headers in found.alternatives:
+        for (_, place, headers), modified_ns in zip(found.alternatives, times, strict=True):
             if not self._is_inside(place):
                 continue
             fields = dict(headers)
@@ -214,7 +223,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
                 place,
                 coding,
                 int(size),
-                _modified_ns(place, stat_of),
+                modified_ns,
                 [*_tagged(raw, coding), (b"content-length", size.encode())],
                 _tagged(kept, coding),
             )
@@ -251,9 +260,9 @@ def _tagged(headers: RawHeaders, coding: str) -> RawHeaders:
     ]
 
 
-def _modified_ns(path: str, stat_of: Callable[[str], os.stat_result]) -> int:
+def _modified_ns(path: str) -> int:
     try:
-        return stat_of(path).st_mtime_ns
+        return os.stat(path).st_mtime_ns
     except OSError as error:
         raise MissingFileError(path) from error
 
