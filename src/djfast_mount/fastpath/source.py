@@ -317,8 +317,7 @@ class _Route:
         targets = ", ".join([*results, *ends])
         inner = self._job(calls, results, ends, f"return False, {targets}")
         inner.add(f"return True, {targets}")
-        # Sorted, so that the same route has the same source in every process: it is shown by the doctor, and compared
-        # in tests.
+        # Sorted, so that the same route has the same source in every process: the doctor shows it, tests compare it.
         used = sorted((inner.names() & self._bound) - set(results))
         name = f"job_{len(self._jobs) + 1}"
         job = Lines()
