@@ -18,6 +18,14 @@ def firm(db: None) -> None:
     make_firm()
 
 
+@pytest.fixture
+def firms(db: None, other_database: None) -> None:
+    """The firm in two databases, which are not alike."""
+    from schemas.firm_rows import make_firms  # noqa: PLC0415  (as above)
+
+    make_firms()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def other_database(request: pytest.FixtureRequest) -> Iterator[None]:
     """A second database, "other", for the modules that name it: SQLite in a file of its own, with the firm's tables."""

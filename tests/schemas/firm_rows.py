@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
+from django.contrib.auth.models import User
+from django.db.models import Model, Value
+from django.db.models.functions import Concat
+
 from project.firm.models import (
     Badge,
     Branch,
@@ -59,7 +63,9 @@ def add_oddities(using: str) -> None:
     _add_projects(using, ann, bob, cid)
     for number in range(3):
         Sample.objects.using(using).create(department=research, label=f"sample {number}")
-        Plate.objects.using(using).create(department=research, text=f"plate {number}")
+        plate = Plate.objects.using(using).create(department=research, text="")
+        # As no instance has it: its attribute, which save() stores, is another.
+        Plate.objects.using(using).filter(pk=plate.pk).update(text=f"plate {number}")
         Tale.objects.using(using).create(person=ann if number else bob, title=f"tale {number}")
     for name in ("cooking", "reading"):
         skill = Skill.objects.using(using).create(name=name)
@@ -81,3 +87,18 @@ def _add_projects(using: str, ann: Person, bob: Person, cid: Person) -> None:
     deep = projects.create(name="deep", parent=parts[1], plan="plans/deep plan.txt")
     for project, people in ((root, (ann, bob)), (parts[0], (bob,)), (parts[1], (cid, ann)), (deep, (ann,))):
         project.people.set(people)
+
+
+def make_firms() -> None:
+    """The firm in two databases, with rows that are read in ways of their own. The second one has fewer, and others."""
+    make_firm()
+    User.objects.create_user("ann")
+    add_oddities("default")
+    Company.objects.filter(name="Acme").update(owner=User.objects.get())
+    Person.objects.using("other").create(name="zoe", email="zoe@example.com")
+    make_firm("other")
+    add_oddities("other")
+    Company.objects.using("other").filter(name="Bare").delete()
+    named: tuple[type[Model], ...] = (Company, Department, Person, Project, Tag)
+    for model in named:
+        model._base_manager.using("other").update(name=Concat("name", Value("'")))

@@ -13,7 +13,7 @@ from django.db.models.functions import Upper
 from hypothesis import strategies as st
 
 from djfast_mount.schemas import ModelSchema
-from djfast_mount.schemas.declaring.declaration import Shape
+from djfast_mount.schemas.declaring.declaration import Shape, declared, shape_of
 from project.firm.models import (
     Badge,
     Branch,
@@ -128,18 +128,27 @@ def declare(model: type[Model], names: list[str], relations: dict[str, Any], way
     return type(f"{model.__name__}Schema", (ModelSchema[model],), body)  # type: ignore[valid-type]
 
 
+def _relations(model: type[Model], above: type[Model] | None) -> st.SearchStrategy[set[str]]:
+    """Names of relations: two at most, for one that no plan takes leaves the plan of the others untried."""
+    known = [*RELATIONS[model]]
+    back = [name for name in known if above is not None and RELATIONS[model][name][:2] == (above, False)]
+    drawn = st.sets(st.sampled_from(known), min_size=above is None, max_size=2) if known else st.just(set[str]())
+    return drawn | st.just(set(back)) if back else drawn
+
+
 @st.composite
-def schemas(draw: st.DrawFn, model: type[Model] | None = None, depth: int = 4) -> type[ModelSchema[Any]]:
-    """A schema of `model`, with relations down to `depth`."""
+def schemas(
+    draw: st.DrawFn, model: type[Model] | None = None, depth: int = 4, above: type[Model] | None = None
+) -> type[ModelSchema[Any]]:
+    """A schema of `model`, with relations down to `depth`; often with the one that leads back to the model `above`."""
     top = model is None
     model = draw(st.sampled_from([*COLUMNS])) if model is None else model
     known = [*COLUMNS[model], *ANNOTATIONS] if top else COLUMNS[model]
     names = draw(st.lists(st.sampled_from(known), unique=True, min_size=1, max_size=5))
-    chosen = draw(st.sets(st.sampled_from([*RELATIONS[model]]), max_size=2)) if depth and RELATIONS[model] else set()
     relations: dict[str, Any] = {}
-    for name in sorted(chosen):
+    for name in sorted(draw(_relations(model, above)) if depth else ()):
         target, many, optional = RELATIONS[model][name]
-        nested: Any = draw(schemas(target, depth - 1))
+        nested: Any = draw(schemas(target, depth - 1, model))
         relations[name] = list[nested] if many else nested | None if optional else nested
     return declare(model, names, relations, draw(st.sampled_from(["plan", "database"])) if top else "plan")
 
@@ -196,9 +205,9 @@ def _columns_left_out(draw: st.DrawFn, model: type[Model]) -> Step:
 
 
 @st.composite
-def _through_relations(draw: st.DrawFn, model: type[Model]) -> Step:
+def _through_relations(draw: st.DrawFn, model: type[Model], names: list[str]) -> Step:
     """What joins a table that the schema may join as well, or more than once."""
-    name = draw(st.sampled_from([*RELATIONS[model]]))
+    name = draw(st.sampled_from(names))
     lookup = next(f.name for f in model._meta.get_fields() if name in (f.name, getattr(f, "related_name", None)))
     return draw(
         st.sampled_from(
@@ -219,9 +228,9 @@ def _through_relations(draw: st.DrawFn, model: type[Model]) -> Step:
 
 
 @st.composite
-def _prefetches(draw: st.DrawFn, model: type[Model]) -> Step:
+def _prefetches(draw: st.DrawFn, model: type[Model], names: list[str]) -> Step:
     """Prefetches of the caller's: by name, or with a queryset, which may leave rows out."""
-    name = draw(st.sampled_from([*RELATIONS[model]]))
+    name = draw(st.sampled_from(names))
     target, many, _ = RELATIONS[model][name]
     inner = draw(st.sampled_from([*RELATIONS[target], ""]))
     kind = draw(st.sampled_from(["name", "queryset", "to_attr", "deep"]))
@@ -248,18 +257,18 @@ def _prefetches(draw: st.DrawFn, model: type[Model]) -> Step:
 
 
 @st.composite
-def _selects(draw: st.DrawFn, model: type[Model]) -> Step:
-    to_one = [name for name, (_, many, _) in RELATIONS[model].items() if not many]
+def _selects(draw: st.DrawFn, model: type[Model], names: list[str]) -> Step:
+    to_one = [name for name in names if not RELATIONS[model][name][1]]
     if not to_one:
         return draw(st.sampled_from(ALWAYS))
     name = draw(st.sampled_from(to_one))
     return Step(f"select_related({name})", lambda rows: rows.select_related(name))
 
 
-def _steps(model: type[Model]) -> st.SearchStrategy[Step]:
+def _steps(model: type[Model], names: list[str]) -> st.SearchStrategy[Step]:
     found = [st.sampled_from(ALWAYS), _columns_left_out(model)]
-    if RELATIONS[model]:
-        found += [_through_relations(model), _prefetches(model), _selects(model)]
+    if names:
+        found += [_through_relations(model, names), _prefetches(model, names), _selects(model, names)]
     if issubclass(model, Company):
         found.append(st.sampled_from(COMPANY_STEPS))
     return st.one_of(found)
@@ -271,12 +280,14 @@ class Asked:
 
     Attributes:
         parent: The relation of another model whose rows are asked for, from a row that was changed in memory.
+        changed: Whether the rows are given as a list, each changed in memory.
     """
 
     model: type[Model]
     using: str
     parent: tuple[type[Model], str] | None
     steps: tuple[Step, ...]
+    changed: bool
 
     def __call__(self) -> QuerySet[Any]:
         rows = self._start()
@@ -284,31 +295,44 @@ class Asked:
             rows = step.take(rows)
         return rows
 
+    def rows(self) -> Any:
+        """What is read: the queryset, or the rows of it after they were changed in memory."""
+        return [_change(row) for row in self()] if self.changed else self()
+
     def _start(self) -> QuerySet[Any]:
         if self.parent is None:
             return self.model._default_manager.using(self.using).order_by("pk")
         owner, name = self.parent
-        row = owner._base_manager.using(self.using).order_by("pk")[0]
-        for field in owner._meta.concrete_fields:
-            if field.name in ("name", "number", "label", "title"):
-                setattr(row, field.attname, 7 if field.name == "number" and owner is Badge else "in memory")
+        row = _change(owner._base_manager.using(self.using).order_by("pk")[0])
         found: QuerySet[Any] = getattr(row, name).order_by("pk")
         return found
 
 
+def _change(row: Model) -> Model:
+    """`row` with values that the database has not."""
+    for field in row._meta.concrete_fields:
+        if field.name in ("name", "number", "label", "title"):
+            setattr(row, field.attname, 7 if field.name == "number" and isinstance(row, Badge) else "in memory")
+    return row
+
+
 @st.composite
-def querysets(draw: st.DrawFn, model: type[Model], databases: tuple[str, ...]) -> Asked:
-    """What a caller might ask of `model`, in one of `databases`."""
+def querysets(draw: st.DrawFn, schema: type[ModelSchema[Any]], databases: tuple[str, ...]) -> Asked:
+    """What a caller might ask for `schema`, in one of `databases`: mostly about relations that it shows."""
+    model = declared(schema).model
+    shown = [member.name for member in shape_of(schema).relations() if member.name in RELATIONS[model]]
+    names = shown if shown and draw(st.integers(0, 3)) else [*RELATIONS[model]]
     owners = [
         (owner, name) for owner, known in RELATIONS.items() for name, to in known.items() if to[:2] == (model, True)
     ]
     parent = draw(st.none() | st.sampled_from(owners)) if owners else None
-    steps = draw(st.lists(_steps(model), max_size=4))
+    steps = draw(st.lists(_steps(model, names), max_size=3))
     steps.sort(key=lambda step: step.text != "union()")  # The two must have the same columns.
     if draw(st.booleans()):
         start, stop = sorted(draw(st.tuples(st.integers(0, 3), st.integers(0, 5))))
         steps = [*steps, Step(f"[{start}:{stop}]", lambda rows: rows[start:stop])]
-    return Asked(model, draw(st.sampled_from(databases)), parent, tuple(steps))
+    changed = draw(st.integers(0, 3)) == 0
+    return Asked(model, draw(st.sampled_from(databases)), parent, tuple(steps), changed)
 
 
 def one_by_one(shape: Shape, row: Model) -> dict[str, Any]:

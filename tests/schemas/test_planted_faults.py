@@ -1,0 +1,74 @@
+"""The comparison of the ways of reading notices what somebody might do wrong in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, reset_queries, transaction
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from schemas.comparing import compare, expected_of
+from schemas.generated import Asked, querysets, schemas
+from schemas.planted import OF_INSTANCES, OF_THE_CHOICE, OF_THE_DATABASE, OF_THE_PLAN, planted
+
+pytestmark = [pytest.mark.long, pytest.mark.django_db(databases=["default", "other"])]
+
+CASES = 600
+Case = tuple[Any, Asked, bytes]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[tuple[Any, Asked]]:
+    """Schemas and querysets, the same in each run."""
+    found: list[tuple[Any, Asked]] = []
+
+    @settings(
+        max_examples=CASES,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=st.data(), schema=schemas())
+    def draw(data: st.DataObject, schema: Any) -> None:
+        found.append((schema, data.draw(querysets(schema, ("default", "other")))))
+
+    draw()
+    return found
+
+
+def cases(drawn: list[tuple[Any, Asked]]) -> list[Case]:
+    """What rows are that are asked one by one, whatever is wrong in the ways of reading."""
+    known = ((schema, make, expected_of(schema, make)) for schema, make in drawn)
+    return [(schema, make, expected) for schema, make, expected in known if expected is not None]
+
+
+def notices(schema: Any, make: Asked, expected: bytes) -> bool:
+    """Whether the comparison fails, as a test would: by a difference, or by any error."""
+    reset_queries()
+    try:
+        with transaction.atomic(), transaction.atomic(using="other"):
+            compare(schema, make, expected)
+    except (ArithmeticError, AssertionError, AttributeError, DatabaseError, LookupError, TypeError, ValueError):
+        return True
+    return False
+
+
+def test_each_fault_is_noticed(firms: None, drawn: list[tuple[Any, Asked]]) -> None:
+    """For each fault there is a case in which it shows; without one there is none."""
+    known = cases(drawn)
+    for case in known:
+        reset_queries()
+        compare(*case)
+    faults = [*OF_THE_PLAN, *OF_THE_CHOICE, *OF_INSTANCES]
+    if connection.vendor == "postgresql":
+        faults += OF_THE_DATABASE
+    unseen = []
+    for fault in faults:
+        with planted(fault):
+            if not any(notices(*case) for case in known):
+                unseen.append(fault.what)
+    assert not unseen
