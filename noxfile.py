@@ -258,7 +258,7 @@ def zoo(session: nox.Session) -> None:
     HStore is left out where PostgreSQL has no such extension: set DATABASE_URL to one that has.
     """
     session.install("-e", ".[test]")
-    files = [f"tests/schemas/test_{name}.py" for name in ("zoo", "zoo_postgresql", "plan")]
+    files = [f"tests/schemas/test_{name}.py" for name in ("zoo", "zoo_postgresql", "plan", "planted_faults")]
     for database in ("sqlite", "postgres"):
         options = ["--db", database, *session.posargs]
         session.run("pytest", *files, *options, env={"DJFAST_MOUNT_ROUNDS": "2000"})

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from djfast_mount.schemas import queryset_door
-from djfast_mount.schemas.reading import assembler, database_json, instances, plan, reasons, ways
+from djfast_mount.schemas.reading import assembler, instances, plan, reasons
 
 
 class Fault(NamedTuple):
@@ -46,87 +45,7 @@ OF_THE_PLAN = [
 ]
 OF_THE_CHOICE = [
     Fault("from_db is passed by", reasons, "is not models.Model.from_db.__func__", "is None"),
-    Fault("a field's own descriptor is passed by", reasons, "if kind in (DeferredAttribute,", "if True or kind in ("),
     Fault("a many-to-many points to primary keys", reasons, "key.target_field.primary_key for", "True for"),
-    Fault("a join loses rows without a constraint", reasons, "not forward.db_constraint", "False"),
-    Fault("a FilteredRelation is joined as others", reasons, "queryset_door.has_filtered_relations(rows)", "False"),
-    Fault("rows are distinct by what is shown", reasons, "query.distinct and query.annotations", "False"),
-    Fault("the caller's prefetches are passed by", reasons, "queryset_door.has_own_prefetches(rows)", "False"),
-    Fault(
-        "what select_related loses is shown",
-        reasons,
-        "        return reason\n    if relations",
-        "        pass\n    if relations",
-    ),
-    Fault("the parent in memory is read anew", reasons, "relations & queryset_door.parents_known(rows)", "False"),
-    Fault(
-        "a queryset that changes its rows is passed by", queryset_door, "is not getattr(QuerySet", "is getattr(QuerySet"
-    ),
-]
-OF_INSTANCES = [
-    Fault(
-        "columns left out are asked for one by one", instances, "    _load_deferred(shape, rows)\n    for", "    for"
-    ),
-    Fault("relations are asked for one by one", instances, "            prefetch_related_objects(", "            len("),
-    Fault(
-        "the levels below are not fetched",
-        instances,
-        "if member.shape is not None:\n            nested",
-        "if False:\n            nested",
-    ),
-    Fault("a join that loses rows is made", instances, "return not is_forward(field) or", "return True or"),
-    Fault(
-        "columns left out are the default database's",
-        instances,
-        "_base_manager.using(alias)",
-        "_base_manager.using('default')",
-    ),
-    Fault("joins are forgotten", instances, "if joined and not", "if False and not"),
-    Fault("nested rows' joins are forgotten", instances, "if joined else name", "if False else name"),
-    Fault("rows hold the parent that is stored", instances, "= set() if as_stored or not", "= set() if True or not"),
-    Fault(
-        "the parent that is known is joined",
-        instances,
-        "joined = _but_for(known, _joined(shape))",
-        "joined = list(_joined(shape))",
-    ),
-    Fault(
-        "keys come in the reverse order",
-        instances,
-        "getattr(row, member.source).all()]\n    if member.shape is None",
-        "getattr(row, member.source).all()[::-1]]\n    if member.shape is None",
-    ),
-    Fault(
-        "a manager that hides rows is passed by",
-        instances,
-        "related_model._default_manager",
-        "related_model._base_manager",
-    ),
-]
-OF_THE_DATABASE = [
-    Fault(
-        "a row that is not there has nulls", database_json, '**{f"{key}__isnull": False}', '**{f"{key}__isnull": True}'
-    ),
-    Fault(
-        "rows of all parents are shown",
-        database_json,
-        "rows.filter(**{field.field.attname: OuterRef(prefix + pointed.attname)})",
-        "rows",
-    ),
-    Fault(
-        "to_field is taken for the primary key",
-        database_json,
-        "OuterRef(prefix + pointed.attname)",
-        "OuterRef(prefix + 'pk')",
-    ),
-    Fault("a manager that hides rows is passed by", database_json, "target._default_manager", "target._base_manager"),
-    Fault("microseconds are lost", database_json, 'SS.US"Z"', 'SS"Z"'),
-    Fault("a decimal is a number", database_json, "models.DecimalField: _text", "models.DecimalField: _as_it_is"),
-    Fault(
-        "the caller's prefetches are passed by", ways, 'plan_for(schema, found).check(found, "the queryset")', "pass"
-    ),
-    Fault("a table is taken for another", database_json, "== shape.model._meta.db_table", "!= ''"),
-    Fault("nested rows have no order", database_json, "_Array(chosen.", "_Array(chosen.order_by('-pk')."),
 ]
 
 
@@ -167,7 +86,7 @@ def planted(fault: Fault) -> Iterator[None]:
 
 def forget_all() -> None:
     """Has plans and readers made anew."""
-    for module in (database_json, instances, plan):
+    for module in (instances, plan):
         for each in vars(module).values():
             if hasattr(each, "cache_clear") and each.__module__ == module.__name__:
                 each.cache_clear()
