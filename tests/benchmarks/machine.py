@@ -22,9 +22,9 @@ PAGE = """\
 
 Written by `{command}`.
 
-Figures are the medians of the rounds. Ratios are the medians of the ratios within each round, with the smallest and
-the largest ratio beside them. Compare the ratios and not the figures, because the machine may be slower in one round
-than in another.
+The rates and the CPU times are those of all rounds together. The 99th percentile is the median of the rounds. A ratio
+is one figure of this table divided by another. Beside it stand the smallest and the largest ratio of a single round.
+Compare the ratios and not the figures, because the machine may be slower in one round than in another.
 
 **How it is measured.** Each server runs on core 0. wrk runs on core 1 and opens 32 connections. PostgreSQL runs on both
 cores. The servers of a row are started, warmed up for a second, and then loaded in turns. CPU time is that of all

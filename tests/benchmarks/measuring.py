@@ -46,6 +46,16 @@ class Measured:
         return [load.cpu / max(1, load.good) * 1e6 for load in self.loads]
 
     @property
+    def rate(self) -> float:
+        """Good answers per second of all rounds together."""
+        return sum(load.good for load in self.loads) / (sum(load.seconds for load in self.loads) or 1)
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds for one good answer of all rounds together."""
+        return sum(load.cpu for load in self.loads) / max(1, sum(load.good for load in self.loads)) * 1e6
+
+    @property
     def answers(self) -> int:
         return sum(load.answers for load in self.loads)
 

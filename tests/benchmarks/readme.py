@@ -15,7 +15,9 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
 HEAD = "| work | the mounted app's requests per second, times those of |\n|---|---|"
 _LINE = re.compile(
-    r"^\| (?P<work>[^|]+) \| (?P<server>[^|]+) \|(?P<answers>[^|]*)\|(?:[^|]*\|){4} (?P<rate>[\d.]+) x ", re.MULTILINE
+    r"^\| (?P<work>[^|]+) \| (?P<server>[^|]+) \|(?P<answers>[^|]*)\|(?:[^|]*\|){4} "
+    r"(?P<rate>[\d.]+) x \((?P<low>[\d.]+) to (?P<high>[\d.]+)\)",
+    re.MULTILINE,
 )
 _BETWEEN = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end of benchmarks -->)", re.DOTALL)
 
@@ -25,7 +27,9 @@ def table(page: str) -> str:
     found: dict[str, list[str]] = {}
     for line in _LINE.finditer(page):
         failing = " (some of its answers failed)" if "failed" in line["answers"] else ""
-        found.setdefault(line["work"], []).append(f"{line['server']}: **{float(line['rate']):.3g}**{failing}")
+        # The README says what the mark means.
+        unclear = "~" if float(line["low"]) < 1 < float(line["high"]) else ""
+        found.setdefault(line["work"], []).append(f"{line['server']}: **{unclear}{float(line['rate']):.3g}**{failing}")
     return "\n".join([HEAD, *(f"| {work} | {'; '.join(peers)} |" for work, peers in found.items())])
 
 

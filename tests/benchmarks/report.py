@@ -96,9 +96,14 @@ def ratio(better: list[float], worse: list[float]) -> float | None:
     return median(found) if found else None
 
 
-def spread(found: list[float]) -> str:
-    """The median of the rounds' ratios, and between which they were."""
-    return f"{median(found):.2f} x ({min(found):.2f} to {max(found):.2f})" if found else ""
+def quotient(better: float, worse: float) -> float | None:
+    """That of two figures of the table: they are rounded as there, so that a reader comes to the same."""
+    return round(better) / round(worse) if round(worse) else None
+
+
+def spread(value: float | None, found: list[float]) -> str:
+    """The quotient of the totals, and between which the ratios of the rounds were."""
+    return f"{value:.2f} x ({min(found):.2f} to {max(found):.2f})" if value is not None and found else ""
 
 
 def rated(target: Target, bound: str, result: Result) -> str:
@@ -108,7 +113,7 @@ def rated(target: Target, bound: str, result: Result) -> str:
     if mounted is None:
         return f"{start} the mounted app was not measured, **not reached** | |"
     if row.ideal is not None and row.ideal[0] == target.peer:
-        return f"{start} {shown(target, median(mounted.rates) / row.ideal[1], mounted)} | |"
+        return f"{start} {shown(target, mounted.rate / row.ideal[1], mounted)} | |"
     name, peer = named(target.peer, row.mounted, result.measured)
     if peer is None:
         return f"{start} not measured | |" if any(target.peer == found.name for found in result.left_out) else ""
@@ -116,8 +121,8 @@ def rated(target: Target, bound: str, result: Result) -> str:
         start = f"| {target.row} | {target.peer}: {name} | {target.figure} | {bound} |"
     if target.figure == "p99":
         return f"{start} {shown(target, ratio(peer.p99s, mounted.p99s), mounted, peer)} | |"
-    rate = shown(target, ratio(mounted.rates, peer.rates), mounted, peer)
-    return f"{start} {rate} | {shown(target, ratio(peer.cpus, mounted.cpus), mounted, peer)} |"
+    rate = shown(target, quotient(mounted.rate, peer.rate), mounted, peer)
+    return f"{start} {rate} | {shown(target, quotient(peer.cpu, mounted.cpu), mounted, peer)} |"
 
 
 def shown(target: Target, value: float | None, mounted: Measured, peer: Measured | None = None) -> str:
@@ -135,7 +140,7 @@ def named(peer: str, mounted: Contender, measured: Mapping[Contender, Measured])
     if peer != BEST:
         return peer, found.get(peer)
     found.pop(LIMIT, None)
-    best = max(found, key=lambda name: median(found[name].rates), default=BEST)
+    best = max(found, key=lambda name: found[name].rate, default=BEST)
     return best, found.get(best)
 
 
@@ -145,11 +150,14 @@ def figures(row: str, result: Result) -> list[str]:
     for contender, found in result.measured.items():
         spreads = ["", ""]
         if mounted is not None and found is not mounted:
-            spreads = [spread(ratios(mounted.rates, found.rates)), spread(ratios(found.cpus, mounted.cpus))]
-        rate = f"{median(found.rates):.0f}"
+            spreads = [
+                spread(quotient(mounted.rate, found.rate), ratios(mounted.rates, found.rates)),
+                spread(quotient(found.cpu, mounted.cpu), ratios(found.cpus, mounted.cpus)),
+            ]
+        rate = f"{found.rate:.0f}"
         if found.failed:
             rate += f"; failed: {found.failed} of {found.answers} answers"
-        middle = [f"{median(found.p99s):.1f}", f"{median(found.cpus):.0f}", f"{found.resident:.0f}"]
+        middle = [f"{median(found.p99s):.1f}", f"{found.cpu:.0f}", f"{found.resident:.0f}"]
         cells = [rate, *middle, str(found.connections), *spreads]
         lines.append(f"| {row} | {contender.name} | {' | '.join(cells)} |")
     return lines

@@ -3,7 +3,7 @@
     python tests/benchmarks/run.py [--rounds 5] [--seconds 4] [--only API] [--peers ninja,ASGI] [--write FILE]
 
 Each server has core 0 and wrk core 1, with 32 connections. PostgreSQL comes from its wheel. What counts are the
-medians of the ratios within each round; the absolute figures are the machine's.
+ratios of all rounds together; the absolute figures are the machine's.
 """
 
 from __future__ import annotations
