@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
@@ -158,8 +159,11 @@ def test_all_items_are_made_in_one_context_on_one_thread(root_path: str, monkeyp
 
 
 @pytest.mark.parametrize("end", ["cancelled", "closed"])
-def test_who_stops_waits_for_the_item_that_is_being_made(root_path: str, end: str) -> None:
+def test_who_stops_waits_for_the_item_that_is_being_made(
+    root_path: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A caller that is cancelled, or that closes what it draws from, goes on when the thread has come back."""
+    monkeypatch.setattr(drawing, "_SECONDS", 60.0)  # Both items come with one hop, however busy the machine is.
     events: list[str] = []
     making = threading.Event()
     goes_on = threading.Event()
@@ -193,3 +197,38 @@ def test_who_stops_waits_for_the_item_that_is_being_made(root_path: str, end: st
 
     in_a_request(action, root_path)
     assert events == ["made", "stopped"]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "closed"])
+@pytest.mark.parametrize("is_over", [True, False])
+def test_who_stops_is_told_of_an_error(
+    root_path: str, end: str, is_over: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An iterator that fails while its caller stops raises its error there, once; the event loop has none to report."""
+    monkeypatch.setattr(drawing, "_SECONDS", 60.0)
+    goes_on = threading.Event()
+
+    def items() -> Iterator[bytes]:
+        yield b"first"
+        goes_on.wait(20)
+        raise ValueError("no second")
+
+    async def take(drawn: Any) -> None:
+        async with aclosing(drawn):
+            async for _ in drawn:
+                asyncio.get_running_loop().call_later(0.0 if is_over else 0.1, goes_on.set)
+                if is_over:
+                    await asyncio.sleep(0.1)
+                if end == "closed":
+                    break
+                asyncio.current_task().cancel()  # type: ignore[union-attr]
+
+    async def action() -> None:
+        task = asyncio.ensure_future(take(draw(items())))
+        await asyncio.wait([task])
+        assert repr(task.exception()) == "ValueError('no second')"
+        del task
+        gc.collect()
+
+    in_a_request(action, root_path)
+    assert not caplog.records

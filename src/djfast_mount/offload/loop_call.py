@@ -195,15 +195,27 @@ class LoopCall:
                 # Nobody asks again. The traceback of an error leads to those who hold this call, and so to itself.
                 del self._settled, self.future
 
-    async def stopped(self) -> None:
-        """Drops the call or, if it has begun, waits for it: its caller wants no outcome. Runs where `outcome` does."""
+    async def stopped(self, stop: BaseException) -> None:
+        """Drops the call or, if it has begun, waits for it and raises what it raised. Runs where `outcome` does.
+
+        Args:
+            stop: What the caller has met, and goes on with: it wants no outcome.
+        """
         if self.claim():
             return
         self.cancelled = True
         for task in self.tasks[:1]:
             task.cancel()
-        await self._wait_shielded()
-        self.shared.end()
+        try:
+            if not self.future.done():
+                await wait_shielded(self.future)
+            # An error of the project's is not to be lost because its client has left; nor is the cancellation.
+            if self.future.exception() is not None and isinstance(stop, asyncio.CancelledError):
+                cancel_again(stop)
+            self.future.result()
+        finally:
+            self.shared.end()
+            del self._settled, self.future  # As after `outcome`.
 
     def _run(self) -> Any:
         self.shared.begin(self.seen)

@@ -223,8 +223,8 @@ async def draw(iterator: Iterator[Any]) -> AsyncIterator[Any]:
         try:
             async for item in drawing.items(call.future):
                 yield item
-        except (asyncio.CancelledError, GeneratorExit):
-            await call.stopped()
+        except (asyncio.CancelledError, GeneratorExit) as stop:
+            await call.stopped(stop)
             raise
         ended = await call.outcome()
     else:
