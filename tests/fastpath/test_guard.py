@@ -16,6 +16,7 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message
 
 from calls import call, http_scope
+from djfast_mount.fastpath import front
 from djfast_mount.fastpath.front import before, straighten
 
 pytestmark = pytest.mark.once
@@ -125,6 +126,18 @@ def test_the_parameters_of_a_mount_around_it_are_merged_in() -> None:
     assert b'"params":{}' in ask(served, "/a/first", root_path="/a")[-1]["body"]
     sent = ask(Router([Mount("/{tenant}", app=served)]), "/a/first")
     assert b'"params":{"tenant":"a"}' in sent[-1]["body"]
+
+
+def test_clients_who_choose_the_root_path_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more places are known than a fixed number, by however many root_paths a route is reached; all are answered."""
+    monkeypatch.setattr(front, "_MOST", 3)
+    alone, api = make_api(), make_api()
+    straighten(api)
+    served: Any = before(api)
+    for number in range(10):
+        scope = {"root_path": f"/{number}"}
+        assert ask(served, f"/{number}/first", **scope) == ask(alone, f"/{number}/first", **scope)
+    assert len(served._known) == 3
 
 
 def test_a_provider_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ logger = logging.getLogger("djfast_mount")
 _CHOSEN = "djfast_mount.fastpath"
 """The key in a scope of what is to be called where the router stands."""
 _TELEMETRY = "fastapi.telemetry"
+_MOST = 4096  # Places known by path: middleware may take root_path from a header, where a client puts anything.
 _MAX_BODY_SIZE = getattr(private, "MAX_BODY_SIZE_SCOPE_KEY", None)
 
 
@@ -293,7 +294,7 @@ class _BeforeTheStack:
         index = self._inside.index
         if index is not self._index:
             self._index, self._known = index, {}
-        if index is None or not index.knows_by_path(place.leaf, scope["method"]):
+        if index is None or len(self._known) >= _MOST or not index.knows_by_path(place.leaf, scope["method"]):
             return
         absent = _TELEMETRY, "path_params", str(_MAX_BODY_SIZE)
         place.holds = guard_of(place.leaf, index, plan, self.api, self._is_watched, absent)
