@@ -101,6 +101,27 @@ def test_without_ids_it_is_left_alone(path: str) -> None:
     assert [record.request_id for record in found] == [None]
 
 
+def test_the_record_of_a_request_around_it_is_left_alone() -> None:
+    """What a heard request asks of another root, of whose requests nobody hears, is not taken for its own route."""
+    with site(settings={"request_id": None}) as inner:
+        api = make_api()
+
+        @api.get("/asks")
+        async def asks() -> Any:
+            return (await call(inner, http_scope("/api/sync/1"))).status
+
+        kept: list[Any] = []
+
+        @api.middleware("http")
+        async def keep(request: Any, call_next: Any) -> Any:
+            kept.append(current_record())
+            return await call_next(request)
+
+        with site(api=api, settings={"request_id": None, "server_timing": True}) as root:
+            assert ask(root, "/api/asks").json() == 200
+    assert [record.route for record in kept] == ["/api/asks"]
+
+
 def test_who_listens_meanwhile_hears_of_the_next() -> None:
     """A listener is told of requests that begin after it was subscribed."""
     api = make_api()

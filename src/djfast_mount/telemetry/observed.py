@@ -275,7 +275,8 @@ def observing(app: ASGIApp, watching: Watching) -> ASGIApp:
             if hears or audience.listeners:
                 observed = ObservedRequest(watching, scope, send)
                 return observe(observed, receive)
-            if watching.id_header is None:
+            # Where one is asked from within another root's request, the record of that one is not to be this one's.
+            if watching.id_header is None and current.get() is None:
                 return app(scope, receive, send)
             return let_pass(UnheardRequest(watching, scope, send), receive)
         if kind == "websocket":
