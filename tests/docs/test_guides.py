@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from diffs import apply
 from harness import PYTHONPATH, TESTS
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
 
 GUIDES = Path(__file__).parent / "guides"
-DOCS = TESTS.parent / "docs"
 DJANGOS = ["/count/", "/count", "/none/", "POST /count/"]
 APIS = ["/api/users", "/api/none", "POST /api/users"]
 SERVED = ["/server/count/", "/server/count", "/server/none/", "/users", "/none", "POST /users"]
@@ -65,15 +64,6 @@ def same(answer: list[Any]) -> list[Any]:
     """JSON is compared as such: FastAPI writes it without spaces."""
     status, kind, location, text = answer
     return [status, (kind or "").split(";")[0], location, json.loads(text) if "json" in (kind or "") else text]
-
-
-def apply(guide: str, folder: Path) -> None:
-    """All diffs of the page, in their order."""
-    diffs = re.findall(r"^```diff\n(.*?)^```$", (DOCS / f"{guide}.md").read_text(), re.DOTALL | re.MULTILINE)
-    assert diffs
-    patch = ["patch", "--strip=1", "--fuzz=0", "--no-backup-if-mismatch"]
-    for diff in diffs:
-        subprocess.run(patch, input=diff, cwd=folder, text=True, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(("guide", "before", "after", "rows", "new"), MOVES, ids=[f"{m[0]} {m[1]}" for m in MOVES])
