@@ -149,7 +149,8 @@ def verdict(suite: str, plain: Results, mounted: Results, *, floor: float, own: 
     exclusions = Exclusions(*exclusion_files(suite))
     healthy = plain.of("passed")
     missing = healthy - mounted.outcomes.keys()
-    lost_by_asgi = own.outcomes.keys() - own.of("passed") if own else set()
+    # A test whose class could not be set up has no outcome.
+    lost_by_asgi = healthy - mounted.of("passed") - own.of("passed") if own else set()
     healthy -= lost_by_asgi
     missing -= lost_by_asgi
     bad = {test for test in (mounted.of("failed") | missing) & healthy if not exclusions.excludes(test)}
