@@ -95,6 +95,14 @@ def test_our_client_logs_djangos_in(client: Client, django_client: DjangoClient,
     assert django_client.get("/whoami/").content == b"AnonymousUser"
 
 
+def test_cookies_of_other_hosts_stay_with_us(client: Client, django_client: DjangoClient) -> None:
+    """What another host has set in our client, as after a redirect to it, is not handed to Django's."""
+    client.cookies.set("theirs", "1", domain="other.example")
+    client.cookies.set("ours", "1", domain="testserver.local")
+    client.get("/api/whoami")
+    assert set(django_client.cookies) == {"ours"}
+
+
 def test_one_session(client: Client, django_client: DjangoClient) -> None:
     """Visits by either client count in one session, which the test can read."""
     assert [client.get("/count/").text, django_client.get("/count/").text, client.get("/count/").text] == list("123")
