@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -66,5 +67,26 @@ def test_the_cancellation_of_another_is_no_timeout() -> None:
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
+
+    run(action)
+
+
+@pytest.mark.parametrize("error", [None, OSError])
+def test_a_wait_that_makes_something_else_of_it(error: type[OSError] | None) -> None:
+    """A wait that swallows the cancellation, or raises another error for it, leaves no cancelled task."""
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if error is not None:
+                raise error from None
+
+    async def action(deadline: Deadline) -> None:
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            await deadline.limit(stubborn(), 0.02)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
 
     run(action)

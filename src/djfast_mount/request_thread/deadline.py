@@ -33,12 +33,18 @@ class Deadline:
         try:
             await wait
         except asyncio.CancelledError as error:
-            # As asyncio's: it is ours only if nobody else has cancelled the task meanwhile.
-            if self._is_over and task is not None and task.uncancel() <= others:
+            if self._takes_back(others):
                 raise TimeoutError from error
             raise
         finally:
-            self._task, self._is_over = None, False
+            # As asyncio's, also where `wait` made something else of the cancellation: the task would stay cancelled.
+            self._takes_back(others)
+            self._task = None
+
+    def _takes_back(self, others: int) -> bool:
+        """Takes back the cancellation that it has asked for. Returns whether nobody else has cancelled the task."""
+        is_over, self._is_over = self._is_over, False
+        return is_over and self._task is not None and self._task.uncancel() <= others
 
     def _set_timer(self) -> None:
         if self._timer is not None:
