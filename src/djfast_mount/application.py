@@ -293,11 +293,11 @@ class MountedApplication(Root):
     def _decide(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[ASGIApp, Scope]:
         """What answers a request, and its scope: `scope` itself where the answer is not to depend on its body."""
         outer, path = self._position(scope)
-        match = self._prefixes.match(path)
         if path in self._own:
             return self._own[path], scope
         if path in self._exact and self._is_open(scope, headers):
             return partial(self._send_file, path), scope
+        match = self._prefixes.match(path)
         if match is not None and not (match[0] in self._places_of_files and self._may_be_file(outer, path)):
             return self._owner(match, scope, outer, path)
         # Django takes FORCE_SCRIPT_NAME off the path, whatever the server's root_path says.
