@@ -67,7 +67,7 @@ async def bad_request(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _refused_path(scope: Scope, receive: Receive, send: Send) -> None:
-    """ASGI: answers 400 to a call of an API, in whose path a control character is."""
+    """ASGI: answers 400 to a call of an API with a control character in its path."""
     response = JSONResponse({"detail": "Bad Request"}, status_code=400)
     await response(scope, receive, with_security_headers(scope, send))
 

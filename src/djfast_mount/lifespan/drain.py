@@ -1,10 +1,10 @@
-"""The time between SIGTERM and the moment at which the server hears of it: what is sent to the process is served still.
+"""The time between SIGTERM and the moment at which the server hears of it. The process still serves requests.
 
 1. `draining` is true from the signal on. /readyz says so, and a balancer sends the requests elsewhere.
 2. Meanwhile each HTTP/1 response ends its connection (RFC 9112, section 9.6). A server that stops closes the kept
-   connections on which no answer has begun, and with them the requests that are on their way: of those connections as
-   few as possible are to be left.
-3. Before the signal it costs nothing: the layer that ends connections is put around the root by the signal.
+   connections on which no answer has begun. Requests that are on their way there are lost. So few such connections
+   should be left.
+3. Before the signal it costs nothing. The signal puts the layer that ends connections around the root.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger("djfast_mount.health")
 
 
 class LastAnswers:
-    """ASGI: `app`, whose every HTTP/1 response is the last of its connection as long as `is_so()`."""
+    """ASGI: `app`. As long as `is_so()`, each HTTP/1 response is the last of its connection."""
 
     def __init__(self, app: ASGIApp, is_so: Callable[[], bool]) -> None:
         self._app = app
