@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.client import connect
 
 from harness import Server
-from quickstart_site import PASSWORD, Site, add_note, installed, log_in
+from quickstart_site import PASSWORD, Site, add_note, create, installed, log_in
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +60,6 @@ def title() -> str:
     return f"note {uuid4().hex}"
 
 
-def create(client: httpx.Client, *titles: str) -> httpx.Response:
-    return client.post("/api/notes", json=[{"title": title} for title in titles])
-
-
 def events(response: httpx.Response) -> Iterator[dict[str, Any]]:
     for line in response.iter_lines():
         if line.startswith("data: "):
@@ -100,20 +96,33 @@ def test_a_login_without_the_csrf_token_is_refused(client: httpx.Client) -> None
     assert client.post("/admin/login/", data={"username": "demo", "password": "any"}).status_code == 403
 
 
-def test_the_dependency_rolls_all_notes_back(client: httpx.Client, title: str) -> None:
+def test_a_stranger_may_read_and_not_write(client: httpx.Client, title: str) -> None:
+    """Without a login a POST is 401 and leaves nothing; the list is shown."""
+    assert create(client, title).status_code == 401
+    answer = client.get("/api/notes", params={"search": title})
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
+def test_a_write_without_the_csrf_token_is_refused(admin: httpx.Client, title: str) -> None:
+    """A cookie alone does not write: Django's CSRF check holds in the API."""
+    assert admin.post("/api/notes", json=[{"title": title}]).status_code == 403
+
+
+def test_the_dependency_rolls_all_notes_back(admin: httpx.Client, title: str) -> None:
     """Where one title is there already none of the posted notes is kept."""
-    answer = create(client, title, f"{title} too", title)
+    answer = create(admin, title, f"{title} too", title)
     assert (answer.status_code, title in answer.json()["detail"]) == (409, True)
-    assert client.get("/api/notes", params={"search": title}).json() == []
+    assert admin.get("/api/notes", params={"search": title}).json() == []
 
 
-def test_transactions_at_once_stay_apart(server: Server, title: str) -> None:
+def test_transactions_at_once_stay_apart(server: Server, session: httpx.Cookies, title: str) -> None:
     """Of 24 requests at once every one that was told 201 finds its notes at once, every one told 409 left none."""
 
     def post(number: int) -> None:
         mine = [f"{title} {number} a", f"{title} {number} b"]
         fails = number % 3 == 0
         with server.client() as client:
+            client.cookies.update(session)
             assert create(client, *mine, *(mine[:1] if fails else [])).status_code == (409 if fails else 201)
             found = client.get("/api/notes", params={"search": f"{title} {number} "}).json()
             assert [note["title"] for note in found] == ([] if fails else mine)
@@ -128,29 +137,30 @@ def test_a_missing_note_is_404(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()) == (404, {"detail": "There is no note 999999999."})
 
 
-def test_a_bad_title_is_422(client: httpx.Client) -> None:
-    """FastAPI validates what is posted."""
-    assert create(client, "").status_code == 422
+def test_a_bad_title_is_422(admin: httpx.Client) -> None:
+    """The rules of the model hold for what is posted."""
+    for title in ("", "x" * 201):
+        assert create(admin, title).status_code == 422
 
 
-def test_the_websocket_searches(client: httpx.Client, server: Server, title: str) -> None:
+def test_the_websocket_searches(admin: httpx.Client, server: Server, title: str) -> None:
     """Every text sent is answered with the titles that contain it, on one connection."""
-    create(client, title)
+    create(admin, title)
     with connect(f"ws://127.0.0.1:{server.port}/api/notes/search", proxy=None) as websocket:
         for text, titles in ((title, [title]), (f"{title} not", [])):
             websocket.send(text)
             assert json.loads(websocket.recv(timeout=10)) == {"search": text, "titles": titles}
 
 
-def test_events_bring_what_comes_later(client: httpx.Client, title: str) -> None:
+def test_events_bring_what_comes_later(admin: httpx.Client, title: str) -> None:
     """A stream open since before a note was made brings that note, and only those after Last-Event-ID."""
-    [first] = create(client, title).json()
+    [first] = create(admin, title).json()
     headers = {"last-event-id": str(first["id"] - 1)}
-    with client.stream("GET", "/api/notes/changes", headers=headers) as response:
+    with admin.stream("GET", "/api/notes/changes", headers=headers) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         stream = events(response)
         assert next(stream) == first
-        [second] = create(client, f"{title} later").json()
+        [second] = create(admin, f"{title} later").json()
         assert next(stream) == second
 
 
@@ -174,6 +184,15 @@ def test_the_admin_is_styled(client: httpx.Client, root_path: str) -> None:
         assert link.startswith(f"{root_path}/static/admin/css/")
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["vary"] == "Accept-Encoding"
+
+
+def test_the_page_is_styled(client: httpx.Client, root_path: str) -> None:
+    """Django's page has a stylesheet of its own, which is served for ever under a hashed name."""
+    [link] = re.findall(r'<link rel="stylesheet" href="([^"]+)"', client.get("/").text)
+    assert link.startswith(f"{root_path}/static/notes/style.")
+    answer = client.get(link.removeprefix(root_path))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, 'text/css; charset="utf-8"')
+    assert "immutable" in answer.headers["cache-control"]
 
 
 def test_a_prefix_put_on_twice_leads_nowhere(servers: dict[str, Server]) -> None:

@@ -57,8 +57,15 @@ def title() -> str:
 
 
 def post_note(page: Page, url: str, title: str) -> None:
-    answer = page.request.post(f"{url}/api/notes", data=[{"title": title}])
-    assert answer.status == 201
+    """By a browser of its own, which is logged in: the page's is not."""
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context()
+    open_admin(context.new_page(), url)
+    [token] = [cookie["value"] for cookie in context.cookies() if cookie["name"] == "csrftoken"]
+    headers = {"x-csrftoken": token, "referer": f"{url}/"}
+    assert context.request.post(f"{url}/api/notes", data=[{"title": title}], headers=headers).status == 201
+    context.close()
 
 
 def test_the_admin_and_the_api_show_the_same_note(

@@ -14,7 +14,7 @@ import pytest
 
 from container.image import Image
 from container.sites import CANARY, PUBLIC, start
-from quickstart_site import add_note, log_in
+from quickstart_site import add_note, create, log_in
 
 PASSWORD = "correct horse battery staple"
 
@@ -79,7 +79,7 @@ def test_it_serves_both_halves(quickstart: Image, database: str, tmp_path: Path)
             assert add_note(client, "from the admin").status_code == 302
             [note] = client.get("/api/notes").json()
             assert note["title"] == "from the admin"
-            assert client.post("/api/notes", json=[{"title": "from the API"}]).status_code == 201
+            assert create(client, "from the API").status_code == 201
             assert "from the API" in client.get("/").text
             assert client.get("/api/docs").status_code == 200
             [style] = re.findall(r'href="(/static/admin/css/base\.[0-9a-f]+\.css)"', client.get("/admin/").text)

@@ -6,12 +6,16 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from types import TracebackType
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
 
+from quickstart_site import logged_in
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 PATHS = ("/fleet/process?seconds=0.3", "/api/notes?search=none", "/", "/admin/login/", "/fleet/process")
 
 
@@ -48,7 +52,7 @@ class Load:
     """Each of `clients` threads asks in a loop until the block is left: pages, the API, slow calls, and new notes.
 
     `counts` has the requests by kind, `created` the titles whose creation was confirmed, `processes` who answered, and
-    `lost` what went wrong.
+    `lost` what went wrong. It logs in when it is made.
 
     Args:
         rate: Requests a second, at most, of all clients; None: as many as they can.
@@ -64,6 +68,8 @@ class Load:
         self.clients = clients
         self._pace = None if rate is None else Pace(rate)
         self._writing = writing or contextlib.nullcontext()
+        with httpx.Client(base_url=url, timeout=30, verify=False) as client:
+            self._logged_in = logged_in(client)
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._go_on) for _ in range(clients)]
         self._lock = threading.Lock()
@@ -81,10 +87,12 @@ class Load:
                     self.processes.add(answer.json())
             title = uuid4().hex
             with self._writing:
-                if self._ask("POST", "/api/notes", 201, json=[{"title": title}]) is not None:
+                if self._ask("POST", "/api/notes", 201, self._logged_in, json=[{"title": title}]) is not None:
                     self.created.append(title)
 
-    def _ask(self, method: str, path: str, status: int, **options: Any) -> httpx.Response | None:
+    def _ask(
+        self, method: str, path: str, status: int, headers: Mapping[str, str] = NOTHING, **options: Any
+    ) -> httpx.Response | None:
         if self._pace is not None:
             self._pace.wait()
         what = f"{method} {path}"
@@ -94,7 +102,7 @@ class Load:
             self.counts[what] += 1
         began = time.monotonic()
         try:
-            answer = self._send(method, self._url + path, headers={"X-Request-ID": number}, **options)
+            answer = self._send(method, self._url + path, headers={**headers, "X-Request-ID": number}, **options)
         except httpx.TransportError as error:
             self.lost.append(Lost(what, repr(error), began, time.monotonic(), number))
             return None

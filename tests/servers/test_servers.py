@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from harness import Server, free_port
-from quickstart_site import QUICKSTART, Site, installed, log_in
+from quickstart_site import QUICKSTART, Site, create, installed, log_in
 
 APP = "quickstart_with_lifespan:app"
 NO_LIFESPAN = {"daphne"}
@@ -98,10 +98,19 @@ def client(server: ServerProcess) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def session(server: ServerProcess) -> httpx.Cookies:
+    """The cookies of a logged-in admin; to hash a password takes a second."""
+    with server.client() as client:
+        log_in(client)
+        return client.cookies
+
+
 @pytest.fixture
-def note(client: httpx.Client) -> dict[str, object]:
-    answer = client.post("/api/notes", json=[{"title": f"note {uuid4().hex}"}])
-    return dict(answer.json()[0])
+def note(client: httpx.Client, session: httpx.Cookies) -> dict[str, object]:
+    """A note of the API's. The client is logged in from here on."""
+    client.cookies.update(session)
+    return dict(create(client, f"note {uuid4().hex}").json()[0])
 
 
 @pytest.fixture
@@ -176,7 +185,7 @@ def test_events_come_as_they_happen(client: httpx.Client, note: dict[str, object
     with client.stream("GET", "/api/notes/changes", headers=headers) as response:
         events = (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: "))
         assert next(events) == note
-        [later] = client.post("/api/notes", json=[{"title": f"note {uuid4().hex}"}]).json()
+        [later] = create(client, f"note {uuid4().hex}").json()
         assert next(events) == later
 
 
@@ -216,7 +225,8 @@ def test_sigterm_ends_the_server(own_server: Callable[[], ServerProcess], name: 
 def test_sigterm_ends_a_server_with_a_stream(own_server: Callable[[], ServerProcess], name: str) -> None:
     """SIGTERM ends a server whose client reads a stream of events, after the shutdown of every lifespan."""
     with own_server() as server, server.client() as client:
-        client.post("/api/notes", json=[{"title": f"note {uuid4().hex}"}])
+        log_in(client)
+        assert create(client, f"note {uuid4().hex}").status_code == 201
         with client.stream("GET", "/api/notes/changes") as response:
             lines = response.iter_lines()
             assert next(lines).startswith("data: ")

@@ -101,3 +101,16 @@ def add_note(client: httpx.Client, title: str) -> httpx.Response:
     """The answer to the admin's form for a new note."""
     fields = hidden_fields(client.get("/admin/notes/note/add/"))
     return client.post("/admin/notes/note/add/", data={**fields, "title": title, "text": ""})
+
+
+def create(client: httpx.Client, *titles: str) -> httpx.Response:
+    """The API's answer to new notes. Only users who are logged in may write: see log_in()."""
+    token = client.cookies.get("csrftoken", default="")
+    return client.post("/api/notes", json=[{"title": title} for title in titles], headers={"x-csrftoken": token})
+
+
+def logged_in(client: httpx.Client) -> dict[str, str]:
+    """Logs in. Returns the headers of a write by any other client."""
+    log_in(client)
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    return {"cookie": cookies, "x-csrftoken": client.cookies["csrftoken"]}

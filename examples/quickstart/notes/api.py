@@ -1,59 +1,46 @@
 """FastAPI's half: everything under /api. Models are imported as in any Django module: Django is set up before."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from django.db import transaction
-from fastapi import Depends, FastAPI, Header, HTTPException, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Header, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, ConfigDict, Field
 
+from djfast_mount.auth import CurrentUser
+from djfast_mount.schemas import Create, ModelSchema
+from djfast_mount.transactions import Atomic
 from notes.models import Note
 
 POLL_SECONDS = 0.5
 api = FastAPI(title="Notes")
 
 
-class NoteIn(BaseModel):
-    title: str = Field(min_length=1, max_length=200)
-    text: str = ""
+class NoteSchema(ModelSchema[Note]):
+    """What the API shows of a note, and what it takes for a new one. The rules of the fields come from the model."""
 
+    title: str
 
-class NoteOut(NoteIn):
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-    created: datetime
-
-
-def atomic() -> Iterator[None]:
-    with transaction.atomic():
-        yield
-
-
-# The scope "function" ends the transaction before the answer is sent. FastAPI's default ends it after: a client could
-# be told of a note that a next request does not see yet, or that never comes to be since the commit fails.
-Atomic = Depends(atomic, scope="function")
+    class Meta:
+        fields = ["id", "title", "text", "created"]
 
 
 @api.get("/notes")
-def list_notes(search: str = "") -> list[NoteOut]:
-    """A plain `def` with the plain ORM."""
-    return [NoteOut.model_validate(note) for note in Note.objects.filter(title__icontains=search)]
+def list_notes(search: str = "") -> list[NoteSchema]:
+    """A plain `def` with the plain ORM. Everybody may read."""
+    return NoteSchema.read(Note.objects.filter(title__icontains=search))
 
 
-@api.post("/notes", status_code=201, dependencies=[Atomic])
-def create_notes(notes: list[NoteIn]) -> list[NoteOut]:
-    """All of them or, where one title is there already, none: the dependency's transaction is rolled back."""
-    return [NoteOut.model_validate(create(note)) for note in notes]
+@api.post("/notes", status_code=201)
+def create_notes(notes: list[Create[NoteSchema]], user: CurrentUser, _: Atomic) -> list[NoteSchema]:
+    """Users who are logged in may write. If one title exists already, `Atomic` takes all of the notes back."""
+    return [NoteSchema.of(create(note)) for note in notes]
 
 
-def create(note: NoteIn) -> Note:
+def create(note: Create[NoteSchema]) -> Note:
     if Note.objects.filter(title=note.title).exists():
         raise HTTPException(409, f"There is a note with the title {note.title!r}.")
-    return Note.objects.create(**note.model_dump())
+    return note.create()
 
 
 @api.get("/notes/changes", response_class=EventSourceResponse)
@@ -62,17 +49,17 @@ async def changes(last_event_id: Annotated[int, Header()] = 0) -> AsyncIterator[
     while True:
         async for note in Note.objects.filter(id__gt=last_event_id):
             last_event_id = note.id
-            yield ServerSentEvent(data=NoteOut.model_validate(note), id=str(note.id))
+            yield ServerSentEvent(data=await NoteSchema.aof(note), id=str(note.id))
         await asyncio.sleep(POLL_SECONDS)
 
 
 @api.get("/notes/{note_id}")
-async def get_note(note_id: int) -> NoteOut:
+async def get_note(note_id: int) -> NoteSchema:
     """An `async def` with the async ORM."""
     note = await Note.objects.filter(id=note_id).afirst()
     if note is None:
         raise HTTPException(404, f"There is no note {note_id}.")
-    return NoteOut.model_validate(note)
+    return await NoteSchema.aof(note)
 
 
 @api.websocket("/notes/search")
