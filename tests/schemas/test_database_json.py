@@ -1,16 +1,25 @@
-"""The JSON of the database, on PostgreSQL: the rows that the queryset asks for, each time."""
+"""The JSON of the database, on PostgreSQL: the rows that the queryset asks for, each time.
+
+Holds `schemas/reading/kept_sql.py`.
+"""
 
 from __future__ import annotations
 
 import json
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.lookups import Exact
+from django.db.models.sql import Query
+from django.db.models.sql.where import WhereNode
 
 from djfast_mount.schemas import ModelSchema
-from project.firm.models import Company
+from djfast_mount.schemas.reading import kept_sql
+from djfast_mount.schemas.reading.reasons import of_relation
+from project.firm.models import Company, Department
 from schemas.firm_schemas import CompanySchema
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("firm")]
@@ -25,6 +34,19 @@ class StatusAlone(ModelSchema[Company]):
     class Meta:
         fields = ["status"]
         way = "database"
+
+
+class NameAlone(ModelSchema[Company]):
+    """No relation: the SQL of such a schema is made once."""
+
+    class Meta:
+        fields = ["name"]
+        way = "database"
+
+
+def test_all_of_djangos_own_is_djangos() -> None:
+    """SQL is kept at all."""
+    assert kept_sql._foreign_parts(connection.alias) == ()
 
 
 def names(rows: QuerySet[Company]) -> list[str]:
@@ -56,6 +78,74 @@ def test_a_known_statement_is_no_other_querys() -> None:
         assert {name: names(found) for name, (found, _) in asked.items()} == {
             name: expected for name, (_, expected) in asked.items()
         }
+
+
+TENANT: ContextVar[str] = ContextVar("tenant")
+
+
+get_compiler_of_django = Query.get_compiler
+
+
+class QueryOfTenant(Query):
+    """What packages for many tenants do: the condition comes with the SQL, and no attribute tells of it."""
+
+    def get_compiler(self, *args: Any, **options: Any) -> Any:
+        query = self.chain(Query)
+        query.add_q(Q(name=TENANT.get()))
+        return query.get_compiler(*args, **options)
+
+
+def test_a_query_that_makes_its_conditions_late_is_asked_each_time() -> None:
+    """The SQL of a query of another class is not kept: one tenant would read the rows of another."""
+    for name in ("Acme", "Void", "Acme"):
+        TENANT.set(name)
+        rows: QuerySet[Company] = QuerySet(Company, query=QueryOfTenant(Company))
+        assert json.loads(NameAlone.read_json(rows)) == [{"name": name}]
+
+
+def get_compiler_of_tenant(query: Query, *args: Any, **options: Any) -> Any:
+    query = query.chain()
+    query.add_q(Q(name=TENANT.get()))
+    return get_compiler_of_django(query, *args, **options)
+
+
+def test_a_method_that_was_put_in_djangos_place_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is SQL kept where a package has replaced how Django makes it."""
+    monkeypatch.setattr(Query, "get_compiler", get_compiler_of_tenant)
+    kept_sql._foreign_parts.cache_clear()
+    for name in ("Acme", "Void", "Acme"):
+        TENANT.set(name)
+        assert json.loads(NameAlone.read_json(Company.objects.all())) == [{"name": name}]
+    monkeypatch.undo()
+    kept_sql._foreign_parts.cache_clear()
+
+
+def test_a_join_has_the_condition_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The condition that a foreign key adds to its joins is of one caller, and of no other who asks for that order."""
+    code = Department._meta.get_field("code")
+
+    def condition_of_tenant(alias: str, related_alias: str) -> WhereNode:
+        return WhereNode([Exact(code.get_col(related_alias), TENANT.get())])
+
+    monkeypatch.setattr(Department._meta.get_field("company"), "get_extra_restriction", condition_of_tenant)
+    for name, places in (("One", {"a": "1", "b": "2"}), ("Two", {"a": "2", "b": "1"})):
+        company = Company.objects.create(name=name)
+        for tenant, place in places.items():
+            Department.objects.create(company=company, code=tenant, name=place)
+    for tenant, expected in (("a", ["One", "Two"]), ("b", ["Two", "One"]), ("a", ["One", "Two"])):
+        TENANT.set(tenant)
+        rows = Company.objects.order_by("departments__name")[:2]
+        assert [item["name"] for item in json.loads(NameAlone.read_json(rows))] == expected
+
+
+@pytest.mark.parametrize("name", ["get_extra_restriction", "get_extra_descriptor_filter", "get_joining_fields"])
+def test_a_foreign_key_with_a_condition_of_its_own_is_no_plans(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relations of such a key are read through instances, which ask the key."""
+    field = Department._meta.get_field("company")
+    assert of_relation(field) is None
+    monkeypatch.setattr(field, name, lambda *args: None)
+    assert of_relation(field) == f"ForeignKey.{name} is overridden"
+    assert of_relation(field.remote_field) == f"ForeignKey.{name} is overridden"
 
 
 def test_rows_that_look_alike_stay_apart() -> None:

@@ -23,6 +23,7 @@ from djfast_mount.schemas.declaring.declaration import Member, Shape
 from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.mapping import orm_of
 from djfast_mount.schemas.reading import reasons
+from djfast_mount.schemas.reading.kept_sql import is_made_by_django, names_one_table
 from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["check_database", "json_of", "object_of"]
@@ -151,18 +152,26 @@ def json_of(shape: Shape, rows: QuerySet[Any]) -> bytes:
 
 def _statement(shape: Shape, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
     """The SQL that gives the objects of `rows`, one a row, with its parameters."""
-    found = _compiled(shape, rows.db) if _is_root_alone(shape, rows) else None
+    keeps = _is_root_alone(shape, rows) and is_made_by_django(rows)
+    found = _compiled(shape, rows.db) if keeps else None
     if found is None:
         return _sql_of(rows.values_list(object_of(shape)))
     query: Any = rows.query
-    if query.where or query.annotations or not all(isinstance(name, str) for name in query.order_by):
+    if (
+        query.where
+        or query.annotations
+        or not all(isinstance(name, str) for name in query.order_by or shape.model._meta.ordering or ())
+    ):
         return _sql_of(rows.values_list(RawSQL(*found)))
     known = _known_statements(shape, rows.db)
     state = vars(query)
     for before, statement in known:
         if before == state:
             return statement
-    statement = _sql_of(rows.values_list(RawSQL(*found)))
+    asked = rows.values_list(RawSQL(*found))
+    statement = _sql_of(asked)
+    if not names_one_table(asked.query):
+        return statement
     # Of a clone, since the caller may go on to change what the query holds.
     known.append(({name: value for name, value in vars(query.clone()).items() if name in state}, statement))
     return statement
@@ -201,7 +210,7 @@ def _compiled(shape: Shape, using: str) -> tuple[str, tuple[Any, ...]] | None:
     compiler.pre_sql_setup()
     [(_, (sql, parameters), _)] = compiler.select
     # A second table would have an alias that depends on the queryset around.
-    return (sql, tuple(parameters)) if len(rows.query.alias_map) == 1 else None
+    return (sql, tuple(parameters)) if names_one_table(rows.query) else None
 
 
 def _has_plain_managers(shape: Shape) -> bool:

@@ -72,6 +72,9 @@ def of_relation(field: Any) -> str | None:
     if field.many_to_many:
         return _of_many_to_many(_forward(field))
     forward = _forward(field)
+    # A foreign key of a tenant's adds one to each join and to each look-up, and not in the same places as a plan.
+    if (name := _own_condition(forward)) is not None:
+        return f"{type(forward).__name__}.{name} is overridden"
     if len(forward.foreign_related_fields) != 1:
         return f"{model}.{field.name} has several columns"
     # Django joins a foreign key that is not null by INNER JOIN: a row that points to nothing would vanish from the
@@ -79,6 +82,24 @@ def of_relation(field: Any) -> str | None:
     if is_forward(field) and not field.null and not forward.db_constraint:
         return f"{model}.{field.name} has no constraint in the database: a join might lose rows"
     return None
+
+
+_CONDITIONS = (
+    "get_extra_restriction",
+    "get_extra_descriptor_filter",
+    "get_joining_fields",
+    "get_reverse_joining_fields",
+)
+
+
+def _own_condition(field: Any) -> str | None:
+    """Which method of a foreign key adds to its join what Django's does not; None where none does."""
+    found = (name for name in _CONDITIONS if _function(getattr(field, name)) is not getattr(models.ForeignObject, name))
+    return next(found, None)
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", method)
 
 
 def _forward(relation: Any) -> Any:
