@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from djfast_mount.checks import register_checks
+from djfast_mount.checks.settings import register_checks
 from djfast_mount.url_names import names as url_names
 
 __all__ = ["DjfastMountConfig"]

@@ -11,7 +11,7 @@ request_thread.request              request_thread.request
 django_for_api.request              django_half.handler
 django_for_api.settings
 django_for_api.middleware
-apis.preparation
+preparation
 fastpath.front
 the app: its own middleware, api_docs.pages, exception_handlers, transactions, django_for_api.view_hooks, its routes
 """
@@ -30,7 +30,6 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.api_docs.pages import ApiDocs
 from djfast_mount.apis.loading import load_app, load_apps
-from djfast_mount.apis.preparation import Preparation
 from djfast_mount.application import MountedApplication, bad_request, not_found
 from djfast_mount.conf import option, with_settings
 from djfast_mount.django_for_api.layers import (
@@ -42,6 +41,7 @@ from djfast_mount.django_for_api.layers import (
 from djfast_mount.django_half.serving import make_handler, set_up_django
 from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.fastpath.front import before, leave_to_fastapi, straighten, tell_if_unknown
+from djfast_mount.preparation import Preparation
 from djfast_mount.routing.fallthrough import fall_through
 from djfast_mount.security.hosts import HostCheck
 from djfast_mount.staticfiles.app import StaticFiles

@@ -16,7 +16,7 @@ from starlette.routing import Host, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount import mount
-from djfast_mount.apis.tree import RouteLists, apps_in, fastapis_in, unwrapped
+from djfast_mount.apis.tree import RouteLists, apps_in, fastapis_in
 
 pytestmark = pytest.mark.once
 
@@ -202,15 +202,6 @@ def test_what_lies_beside_an_app_is_not_run(beside: Callable[[], Any]) -> None:
     outer.mount("/v2", Holding())
     mount("/api", outer)
     assert [found.app for found in fastapis_in(outer)] == [outer, api]
-
-
-def test_unwrapped() -> None:
-    """Middleware as Starlette writes it, and a partial, are taken off; an unknown app stays itself."""
-    api = FastAPI()
-    assert unwrapped(CORSMiddleware(CORSMiddleware(api))) is api
-    assert unwrapped(functools.partial(given, api)) is api
-    hidden = Hidden(api)
-    assert unwrapped(hidden) is hidden
 
 
 def later(outer: FastAPI) -> dict[str, Callable[[], object]]:

@@ -1,8 +1,8 @@
 """manage.py mount_doctor: it finds each fault of a project that has it, and none in one that has none.
 
-Holds `management/commands/mount_doctor.py`, `management/probes/databases.py`, `management/probes/findings.py`,
-`management/probes/requests.py`, `management/probes/server.py`, `management/probes/static.py` and
-`management/probes/target.py`.
+Holds `management/commands/mount_doctor.py`, `doctor/databases.py`, `doctor/findings.py`,
+`doctor/requests.py`, `doctor/server.py`, `doctor/static.py` and
+`doctor/target.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`manage.py mount_schemas`, and the system check: schemas to start from, how they read, and what has drifted.
 
-Holds `management/commands/mount_schemas.py`, `management/schema_modules.py`, `management/probes/schemas.py` and
+Holds `management/commands/mount_schemas.py`, `checks/schema_modules.py`, `doctor/schemas.py` and
 `schemas/declaring/secrets.py`.
 """
 

@@ -1,26 +1,37 @@
 """The site with names, in force."""
 
+# Imported by the fixtures: pytest loads this file before Django is set up where it is given this folder alone.
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api_client import ApiClient
-from djfast_mount import mount
-from named_site import URLs, api_with_names
+if TYPE_CHECKING:
+    from api_client import ApiClient
 
 
 @pytest.fixture(autouse=True)
 def urls(settings: Any) -> None:
+    from named_site import URLs  # noqa: PLC0415
+
     settings.ROOT_URLCONF = URLs
 
 
 @pytest.fixture
 def client(root_path: str) -> ApiClient:
-    return ApiClient(mount("/api", api_with_names()), root_path)
+    from api_client import ApiClient  # noqa: PLC0415
+
+    return ApiClient(_mounted(), root_path)
 
 
 @pytest.fixture
 def mounted() -> None:
-    mount("/api", api_with_names())
+    _mounted()
+
+
+def _mounted() -> Any:
+    from djfast_mount import mount  # noqa: PLC0415
+    from named_site import api_with_names  # noqa: PLC0415
+
+    return mount("/api", api_with_names())

@@ -28,9 +28,9 @@ from djfast_mount.api_docs.error_responses import add_error_responses
 from djfast_mount.api_docs.files import FOLDER, DocsFiles
 from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
 from djfast_mount.api_docs.routes import guard_routes
+from djfast_mount.apis.own_handlers import answer_to
 from djfast_mount.apis.tree import Found
 from djfast_mount.django_for_api.request import call_of, get_request
-from djfast_mount.exception_handlers.lookup import answer_to
 from djfast_mount.security.djangos_middleware import security_headers
 
 __all__ = ["ApiDocs", "Link", "links"]

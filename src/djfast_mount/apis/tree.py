@@ -24,13 +24,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Router
 
-__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "leads_to", "routers_in", "unwrapped"]
+from djfast_mount.routing.wrapping import is_known, is_of
+
+__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "leads_to", "routers_in"]
 
 # Objects that are looked at for one wrapped app: far more than any middleware holds, and an end where a wrapper holds
 # half of the process.
 _MOST = 2_000
-# Layers around one app.
-_DEEPEST = 50
 
 
 class Found(NamedTuple):
@@ -58,20 +58,6 @@ def routers_in(app: object, path: str = "") -> Iterator[Found]:
     return (found for found in _below(app, path, ()) if isinstance(found.app, APIRouter))
 
 
-def unwrapped(app: Any) -> Any:
-    """Returns the app or router whose routes answer for `app`, below the middleware that is wrapped around it, if any.
-
-    Only what is wrapped as Starlette's middleware does it, in an attribute `app`, or bound by a partial is taken off.
-    """
-    inner = app
-    for _ in range(_DEEPEST):
-        if inner is None or _is_known(inner):
-            return app if inner is None else inner
-        bound = inner.args[0] if isinstance(inner, functools.partial) and inner.args else None
-        inner = getattr(inner, "app", bound)
-    return app
-
-
 def leads_to(start: object, targets: Collection[object]) -> bool:
     """Whether what `start` holds, as far as it shows, is or holds one of `targets`. No app is looked into."""
     seen: set[int] = set()
@@ -81,7 +67,7 @@ def leads_to(start: object, targets: Collection[object]) -> bool:
         found = waiting.pop(0)
         if id(found) in sought:
             return True
-        if id(found) not in seen and not _is_known(found):
+        if id(found) not in seen and not is_known(found):
             waiting += filter(_may_lead_on, _held_by(found))
         seen.add(id(found))
     return False
@@ -157,16 +143,7 @@ def _app_of(route: BaseRoute | Any) -> object:
 def _given(middleware: Sequence[Middleware]) -> Iterator[object]:
     """The apps that were given to middleware."""
     for each in middleware:
-        yield from filter(_is_known, (*each.args, *each.kwargs.values()))
-
-
-def _is_known(app: object) -> bool:
-    return _is(app, Starlette, Router)
-
-
-def _is(value: object, *kinds: type) -> bool:
-    # Not by isinstance(), which asks a proxy for its class, and so for what it stands for.
-    return issubclass(type(value), kinds)
+        yield from filter(is_known, (*each.args, *each.kwargs.values()))
 
 
 def _heads(app: object) -> Iterator[Any]:
@@ -178,31 +155,31 @@ def _heads(app: object) -> Iterator[Any]:
         if id(found) in seen:
             continue
         seen.add(id(found))
-        if _is_known(found):
+        if is_known(found):
             yield found
         else:
             waiting += filter(_may_lead_on, _held_by(found))
 
 
 def _may_lead_on(value: object) -> bool:
-    may = callable(value) or _is(value, dict, MappingProxyType, list, tuple)
-    return may and not _is(value, type, ModuleType)
+    may = callable(value) or is_of(value, dict, MappingProxyType, list, tuple)
+    return may and not is_of(value, type, ModuleType)
 
 
 def _held_by(value: Any) -> Iterable[object]:
-    if _is(value, dict):
+    if is_of(value, dict):
         return list(dict.values(value))
-    if _is(value, MappingProxyType):
+    if is_of(value, MappingProxyType):
         return list(value.values())
-    if _is(value, list):
+    if is_of(value, list):
         return list.__iter__(value)
-    if _is(value, tuple):
+    if is_of(value, tuple):
         return tuple.__iter__(value)
-    if _is(value, functools.partial):
+    if is_of(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    if _is(value, MethodType):
+    if is_of(value, MethodType):
         return [value.__self__, value.__func__]
-    if _is(value, FunctionType):
+    if is_of(value, FunctionType):
         return _held_by_function(value)
     return _attributes(value)
 

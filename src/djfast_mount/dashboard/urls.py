@@ -17,9 +17,9 @@ from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.dashboard import leaks, process, views
 from djfast_mount.dashboard.doctor import doctor
 from djfast_mount.dashboard.figures import listen
+from djfast_mount.doctor.findings import QUIET_PROBES, findings
+from djfast_mount.doctor.target import Target
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.management.probes.findings import QUIET_PROBES, findings
-from djfast_mount.management.probes.target import Target
 from djfast_mount.routing.root import Root
 
 __all__ = ["app_name", "urlpatterns"]

@@ -21,10 +21,11 @@ from starlette.middleware import Middleware
 from starlette.routing import Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from djfast_mount.apis.tree import Found, apps_in, leads_to, unwrapped
+from djfast_mount.apis.tree import Found, apps_in, leads_to
 from djfast_mount.conf import option
 from djfast_mount.lifespan import garbage, urlconf
 from djfast_mount.lifespan.participants import Lifespans, Participant
+from djfast_mount.routing.wrapping import unwrapped
 
 __all__ = ["ServedLifespans"]
 

@@ -20,11 +20,11 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.apis.tree import unwrapped
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.front_end import has_front_end
 from djfast_mount.routing.prefixes import child_scope
 from djfast_mount.routing.views import has_view
+from djfast_mount.routing.wrapping import unwrapped
 
 __all__ = ["fall_through", "route_paths", "route_taking", "takes"]
 

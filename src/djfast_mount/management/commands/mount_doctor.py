@@ -12,9 +12,9 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management.base import BaseCommand, CommandParser
 
-from djfast_mount.management.probes.findings import PROBES, findings
-from djfast_mount.management.probes.schemas import probe_schemas
-from djfast_mount.management.probes.target import Target
+from djfast_mount.doctor.findings import PROBES, findings
+from djfast_mount.doctor.schemas import probe_schemas
+from djfast_mount.doctor.target import Target
 from djfast_mount.management.project import find_root
 
 __all__ = ["Command"]

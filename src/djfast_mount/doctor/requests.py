@@ -17,7 +17,7 @@ from starlette.types import Message, Scope
 
 from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.database.stray_places import places
-from djfast_mount.management.probes.target import Target
+from djfast_mount.doctor.target import Target
 from djfast_mount.route_table import route_table
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.routing.root import Root

@@ -10,8 +10,8 @@ from django.core.checks import CheckMessage
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from djfast_mount.checks import pool_size
-from djfast_mount.management.probes.target import Target
+from djfast_mount.checks.settings import pool_size
+from djfast_mount.doctor.target import Target
 
 __all__ = ["probe_databases"]
 

@@ -13,7 +13,7 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_s
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.management.probes.target import Target
+from djfast_mount.doctor.target import Target
 
 __all__ = ["probe_static"]
 

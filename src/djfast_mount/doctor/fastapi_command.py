@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage
 from django.utils.module_loading import import_string
 from fastapi import FastAPI
 
-from djfast_mount.management.probes.target import Target
+from djfast_mount.doctor.target import Target
 
 __all__ = ["probe_fastapi_command"]
 

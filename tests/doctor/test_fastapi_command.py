@@ -1,6 +1,6 @@
 """The doctor on the `fastapi` command: what `fastapi run` would serve from the project's folder.
 
-Holds `management/probes/fastapi_command.py`.
+Holds `doctor/fastapi_command.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from djfast_mount import mount
-from djfast_mount.management.probes.fastapi_command import probe_fastapi_command
-from djfast_mount.management.probes.target import Target
+from djfast_mount.doctor.fastapi_command import probe_fastapi_command
+from djfast_mount.doctor.target import Target
 
 pytestmark = pytest.mark.once
 

@@ -14,9 +14,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
+from djfast_mount.checks.placements import check_placements, check_placements_of_application
+from djfast_mount.checks.schema_modules import check_schemas
 from djfast_mount.conf import OPTIONS, SETTING, wrong_value
-from djfast_mount.management.schema_modules import check_schemas
-from djfast_mount.routing.checks import check_placements, check_placements_of_application
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["pool_size", "register_checks"]

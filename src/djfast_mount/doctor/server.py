@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.management.probes.target import Target
+from djfast_mount.doctor.target import Target
 
 __all__ = ["probe_server"]
 

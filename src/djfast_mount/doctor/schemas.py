@@ -8,9 +8,9 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from pydantic.errors import PydanticUndefinedAnnotation
 
+from djfast_mount.checks.schema_modules import load_schemas
+from djfast_mount.doctor.target import Target
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.management.probes.target import Target
-from djfast_mount.management.schema_modules import load_schemas
 from djfast_mount.schemas.drafts import all_schemas
 from djfast_mount.schemas.reading.ways import explain
 

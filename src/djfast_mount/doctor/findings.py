@@ -8,12 +8,12 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.db import connections
 
-from djfast_mount.management.probes.databases import probe_databases
-from djfast_mount.management.probes.fastapi_command import probe_fastapi_command
-from djfast_mount.management.probes.requests import probe_requests
-from djfast_mount.management.probes.server import probe_server
-from djfast_mount.management.probes.static import probe_static
-from djfast_mount.management.probes.target import Target
+from djfast_mount.doctor.databases import probe_databases
+from djfast_mount.doctor.fastapi_command import probe_fastapi_command
+from djfast_mount.doctor.requests import probe_requests
+from djfast_mount.doctor.server import probe_server
+from djfast_mount.doctor.static import probe_static
+from djfast_mount.doctor.target import Target
 
 __all__ = ["PROBES", "QUIET_PROBES", "findings"]
 

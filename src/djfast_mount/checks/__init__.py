@@ -1,0 +1,1 @@
+"""System checks: what the settings alone tell, before anything is served."""
