@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import translation
 from fastapi import APIRouter, Depends, FastAPI, UploadFile
 from pydantic import BaseModel, Field
 
@@ -14,6 +15,8 @@ from api_client import ApiClient, committed_rows
 from calls import ask
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser, OptionalUser, StaffUser, SuperUser, api_key, require_perm, router, session
+from djfast_mount.crud import ModelRouter
+from djfast_mount.schemas import ModelSchema
 
 key = api_key("X-API-Key", lambda value: User(username="robot") if value == "right" else None)
 
@@ -165,6 +168,24 @@ def test_it_can_be_left_out(settings: Any) -> None:
     api = make_api()
     mount("/api", api)
     assert errors(api.openapi(), "get", "/plain") == []
+
+
+@pytest.mark.parametrize("adds_errors", [True, False])
+def test_one_language(settings: Any, adds_errors: bool) -> None:
+    """FastAPI keeps the document for all: it is in the language of the site, and not of the one who asks first."""
+    settings.DJFAST_MOUNT = {"error_responses": adds_errors}
+
+    class UserSchema(ModelSchema[User]):
+        class Meta:
+            fields = ["username"]
+
+    api = FastAPI()
+    api.include_router(ModelRouter(UserSchema, prefix="/users", create=True, update=True))
+    mount("/api", api)
+    with translation.override("de"):
+        schemas = api.openapi()["components"]["schemas"]
+    assert schemas["User"]["properties"]["username"]["description"].startswith("Required.")
+    assert schemas["UserChange"]["properties"]["id"]["description"] == "Which user is changed."
 
 
 # Held against what is answered -------------------------------------------------------------------------------------

@@ -14,9 +14,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.models import Q
 from fastapi import Depends, FastAPI, Query
+from fastapi.security import APIKeyHeader
 
 from crud.resources import Caller, CompanySchema, DepartmentSchema, EmployeeSchema, api_of, caller
 from crud.serving import Api, ok, served
+from djfast_mount import mount
 from djfast_mount.crud import ActionScopes, ModelRouter
 from djfast_mount.exceptions import ConfigurationError
 from project.companies.models import Company, Label
@@ -156,6 +158,25 @@ def test_routes_by_hand() -> None:
     api = FastAPI()
     with pytest.raises(ConfigurationError, match="security="):
         api.get("/elsewhere")(export)
+
+
+def test_two_callers_in_one_call() -> None:
+    """A rule that two routers share is asked for the caller of each, in one call too."""
+    company(1), company(2)
+
+    def other(token: Annotated[str, Depends(APIKeyHeader(name="X-Other"))]) -> Caller:
+        return Caller(int(token), frozenset())
+
+    routers = [
+        ModelRouter(CompanySchema, prefix=f"/{each.__name__}", security=each, rows=untyped) for each in (caller, other)
+    ]
+    api = FastAPI()
+
+    @api.get("/both")
+    def both(one: Any = routers[0].listing, two: Any = routers[1].listing) -> list[list[str]]:
+        return [[row.name for row in listing.rows()] for listing in (one, two)]
+
+    assert ok(Api(mount("/api", api)).get("/both", headers={"X-Other": "2"})) == [["of 1"], ["of 2"]]
 
 
 def test_a_dependency_of_a_rule() -> None:

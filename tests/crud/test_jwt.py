@@ -198,11 +198,14 @@ def test_several_keys() -> None:
 @pytest.fixture
 def issuer() -> Iterator[Any]:
     """An issuer that publishes its keys, and counts how often it is asked."""
-    kept: dict[str, Any] = {"keys": {}, "asked": 0}
+    kept: dict[str, Any] = {"keys": {}, "asked": 0, "gone": False}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             kept["asked"] += 1
+            if kept["gone"]:
+                self.send_error(503)
+                return
             made = [
                 {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
                 for kid, key in kept["keys"].items()
@@ -239,6 +242,32 @@ def test_rotation_of_keys(issuer: Any) -> None:
     for number in range(5):
         assert refused(token(first, "RS256", {"kid": f"made up {number}"}), patient)
     assert issuer["asked"] == before + 1
+
+
+def test_a_key_that_was_withdrawn(issuer: Any) -> None:
+    """The issuer is asked anew after a while: a key that it has withdrawn signs nothing any more."""
+    key = rsa.generate_private_key(65537, 2048)
+    issuer["keys"] = {"1": key}
+    remote = JWT(jwks_url=issuer["url"], algorithms=["RS256"], audience="companies", refresh=0, lifespan=0.2)
+    text = token(key, "RS256", {"kid": "1"})
+    assert not refused(text, remote)
+    issuer["keys"] = {}
+    time.sleep(0.25)
+    assert refused(text, remote)
+
+
+def test_an_issuer_that_has_gone(issuer: Any) -> None:
+    """Keys that are too old are good for nothing where the issuer cannot be asked, who is not asked by each call."""
+    key = rsa.generate_private_key(65537, 2048)
+    issuer["keys"] = {"1": key}
+    remote = JWT(jwks_url=issuer["url"], algorithms=["RS256"], audience="companies", refresh=3600, lifespan=0.2)
+    text = token(key, "RS256", {"kid": "1"})
+    assert not refused(text, remote)
+    issuer["gone"] = True
+    time.sleep(0.25)
+    for _ in range(3):
+        assert refused(text, remote)
+    assert issuer["asked"] == 2
 
 
 def test_an_issuer_that_does_not_answer() -> None:

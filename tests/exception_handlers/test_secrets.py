@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.core.exceptions import ValidationError
-from fastapi import Body, Cookie, FastAPI, Form, Header, Query, WebSocket
+from fastapi import APIRouter, Body, Cookie, Depends, FastAPI, Form, Header, Query, WebSocket
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -262,6 +262,26 @@ def test_a_websocket(root_path: str) -> None:
     assert sent[0]["type"] == "websocket.close"
     assert "int_parsing" in str(sent[0]["reason"])
     assert SECRET not in str(sent)
+
+
+def test_a_router_in_two_apps() -> None:
+    """What is a secret is asked for each app: the one that includes a router may add dependencies to it."""
+
+    def takes_a_secret(word: Annotated[SecretStr, Query(max_length=3)]) -> None: ...
+
+    shared = APIRouter()
+
+    @shared.get("/item")
+    def item(count: int) -> None: ...
+
+    open_one, closed = FastAPI(), FastAPI()
+    open_one.include_router(shared)
+    closed.include_router(shared, dependencies=[Depends(takes_a_secret)])
+    client = ApiClient(mount({"/open": open_one, "/closed": closed}))
+    assert client.get("/open/item", params={"count": "x"}).status_code == 422
+    answer = client.get("/closed/item", params={"count": "1", "word": SECRET})
+    assert answer.status_code == 422
+    assert SECRET not in answer.text
 
 
 def test_what_is_no_secret_is_shown(client: ApiClient) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.lookups import Exact
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
+from django.utils import timezone
 
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.reading import kept_sql
@@ -41,6 +43,12 @@ class NameAlone(ModelSchema[Company]):
 
     class Meta:
         fields = ["name"]
+        way = "database"
+
+
+class ChangedAlone(ModelSchema[Company]):
+    class Meta:
+        fields = ["changed"]
         way = "database"
 
 
@@ -103,6 +111,22 @@ def test_a_query_that_makes_its_conditions_late_is_asked_each_time() -> None:
         assert json.loads(NameAlone.read_json(rows)) == [{"name": name}]
 
 
+class RowsOfTenant(QuerySet[Company]):
+    """The condition comes with each copy, so that the query itself has none yet."""
+
+    def _clone(self) -> Any:
+        found = super()._clone()  # type: ignore[misc]
+        found.query.add_q(Q(name=TENANT.get()))
+        return found
+
+
+def test_a_queryset_that_adds_its_conditions_to_copies_is_asked_each_time() -> None:
+    """Nor is the SQL of a queryset kept whose copies are other than Django's."""
+    for name in ("Acme", "Void", "Acme"):
+        TENANT.set(name)
+        assert json.loads(NameAlone.read_json(RowsOfTenant(Company))) == [{"name": name}]
+
+
 def get_compiler_of_tenant(query: Query, *args: Any, **options: Any) -> Any:
     query = query.chain()
     query.add_q(Q(name=TENANT.get()))
@@ -161,3 +185,13 @@ def test_it_is_one_query(django_assert_num_queries: Any) -> None:
         ByDatabase.read_json(Company.objects.all())
     with django_assert_num_queries(0):
         ByDatabase.read_json(Company.objects.none())
+
+
+@pytest.mark.parametrize("moment", [datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2020, 1, 2, 3, 4, 5, 6, UTC)])
+def test_the_time_zone_of_the_caller_changes_nothing(moment: datetime) -> None:
+    """A point in time is written as Pydantic does it, whatever the current time zone, and that of who asked first."""
+    Company.objects.update(changed=moment)
+    for zone in ("America/New_York", "UTC", "Asia/Kolkata"):
+        with timezone.override(zone):
+            by_python = [item.model_dump(mode="json") for item in ChangedAlone.read(Company.objects.all())]
+            assert json.loads(ChangedAlone.read_json(Company.objects.all())) == by_python

@@ -3,6 +3,7 @@
 1. What an app, a router or a route says of a status itself stays.
 2. The schema that the app keeps is never changed: what is served is a copy with the errors in it.
 3. `openapi()` stays FastAPI's, or the app's own: the errors are put into what it returns.
+4. The schema is in the language of the site: FastAPI keeps it for everybody, whoever asks first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.conf import settings
+from django.utils import translation
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -45,22 +48,35 @@ def add_error_responses(api: FastAPI, *, limits_bodies: bool) -> None:
     Args:
         limits_bodies: Whether a body can be too large.
     """
-    if option("error_responses") and not isinstance(api.openapi, _WithErrors):
-        api.openapi = _WithErrors(api, api.openapi, limits_bodies)  # type: ignore[method-assign]
+    if isinstance(api.openapi, _InOneLanguage):
+        return
+    kind = _WithErrors if option("error_responses") else _InOneLanguage
+    api.openapi = kind(api, api.openapi, limits_bodies)  # type: ignore[method-assign]
 
 
-class _WithErrors:
+class _InOneLanguage:
     """What stands in for `openapi()` of a FastAPI, which an app may replace (FastAPI's "Extending OpenAPI")."""
 
     def __init__(self, api: FastAPI, openapi: Callable[[], dict[str, Any]], limits_bodies: bool) -> None:
         self._api = api
         self._openapi = openapi
         self._limits_bodies = limits_bodies
+
+    def __call__(self) -> dict[str, Any]:
+        with translation.override(settings.LANGUAGE_CODE):
+            return self._openapi()
+
+
+class _WithErrors(_InOneLanguage):
+    """It, with the errors in what it returns."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._of: dict[str, Any] | None = None
         self._made: dict[str, Any] = {}
 
     def __call__(self) -> dict[str, Any]:
-        schema = self._openapi()
+        schema = super().__call__()
         # FastAPI keeps the schema that it has made, so that identity tells whether it is a new one.
         if self._of is not schema:
             self._made = copy.deepcopy(schema)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -74,8 +75,9 @@ class JWT(HTTPBearer):
         key: The key, as text or as an object of cryptography's, or a mapping of several by their ``kid``; None with
             `jwks_url`.
         algorithms: The algorithms that are accepted, ``["ES512"]``.
-        jwks_url: Where the issuer publishes its keys. They are fetched once, and again when a token names another one,
-            though not more often than every `refresh` seconds.
+        jwks_url: Where the issuer publishes its keys. They are fetched again when they are older than `lifespan`
+            seconds, so that a key is good for nothing soon after the issuer has withdrawn it, and when a token names
+            another one, though not more often than every `refresh` seconds.
         audience: What ``aud`` must hold one of. None: tokens for anybody are taken, and those that name an audience
             refused (RFC 7519, section 4.1.3).
         issuer: What ``iss`` must be.
@@ -96,6 +98,7 @@ class JWT(HTTPBearer):
         issuer: str | None = None,
         leeway: float = 0.0,
         refresh: float = 30.0,
+        lifespan: float = 300.0,
         scheme_name: str | None = None,
         description: str | None = None,
         auto_error: bool = True,
@@ -104,7 +107,7 @@ class JWT(HTTPBearer):
         # and the scheme decides below.
         super().__init__(bearerFormat="JWT", scheme_name=scheme_name, description=description, auto_error=False)
         _check(key, algorithms, jwks_url)
-        self._keys: Any = _KeySet(jwks_url, refresh) if jwks_url else key
+        self._keys: Any = _KeySet(jwks_url, refresh, lifespan) if jwks_url else key
         self._algorithms = list(algorithms)
         self._audience = audience
         self._issuer = issuer
@@ -163,20 +166,23 @@ class JWT(HTTPBearer):
 class _KeySet:
     """An issuer's keys (RFC 7517), which it may exchange at any time."""
 
-    def __init__(self, url: str, refresh: float) -> None:
+    def __init__(self, url: str, refresh: float, lifespan: float) -> None:
         # Its own caches are off: with them it fetches the set again for every unknown `kid`, which an anonymous client
         # can make up.
         self._client = jwt.PyJWKClient(url, cache_keys=False, cache_jwk_set=False, timeout=5)
         self._refresh = refresh
+        self._lifespan = lifespan
         self._lock = threading.Lock()
-        self._fetched = -refresh  # guarded by _lock, as the keys are
+        self._asked = -math.inf  # guarded by _lock, as the keys are
         self._keys: dict[str | None, Any] = {}
 
     def key(self, kid: str | None) -> Any:
         with self._lock:
-            # A client that makes up names of keys must not have us ask the issuer for each.
-            if kid not in self._keys and time.monotonic() - self._fetched >= self._refresh:
-                self._fetched = time.monotonic()
+            age = time.monotonic() - self._asked
+            # Neither a client that makes up names of keys nor an issuer that does not answer has us ask each time.
+            if (self._keys and age >= self._lifespan) or (kid not in self._keys and age >= self._refresh):
+                # Where the issuer does not answer, nobody knows which of the old keys are good.
+                self._asked, self._keys = time.monotonic(), {}
                 self._keys = {key.key_id: key.key for key in self._client.get_signing_keys()}
             if kid not in self._keys:
                 raise jwt.InvalidKeyError(f"The issuer has no key {kid!r}.")

@@ -41,7 +41,8 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRETS = (SecretStr, SecretBytes, Secret)
 _SIZED = (str, bytes, bytearray, Mapping, list, tuple)
 _SHORT = 3
-_known: dict[int, tuple[ref[Any], frozenset[str]]] = {}  # by the id of a route, which cannot be hashed
+# By the ids of a route and of an app, which cannot be hashed. The app may add dependencies to the router of the route.
+_known: dict[tuple[int, int], tuple[ref[Any], ref[Any], frozenset[str]]] = {}
 
 
 def is_secret(name: object, names: frozenset[str] = frozenset()) -> bool:
@@ -155,15 +156,15 @@ def _replace(value: Any, secrets: Sequence[str]) -> Any:
 def secret_names_of(scope: Scope) -> frozenset[str]:
     """Returns the names that hold secrets in what the endpoint of a call, and its dependencies, take."""
     route, app = scope.get("route"), scope.get("app")
-    if route is None:
+    if route is None or app is None:
         return frozenset()
-    known = _known.get(id(route))
-    if known is None or known[0]() is not route:
+    known = _known.get((id(route), id(app)))
+    if known is None or known[0]() is not route or known[1]() is not app:
         contexts = iter_route_contexts(getattr(app, "routes", ()))
         dependants = [context.dependant for context in contexts if context.original_route is route]
         found = (name for dependant in dependants for name in _of_dependant(dependant))
-        known = _known[id(route)] = ref(route), frozenset(found)
-    return known[1]
+        known = _known[id(route), id(app)] = ref(route), ref(app), frozenset(found)
+    return known[2]
 
 
 def _of_dependant(dependant: Dependant) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """What a queryset will do, of which Django's public API does not tell.
 
 Names that are not public: `QuerySet._fields`, `_result_cache`, `_iterable_class`, `_prefetch_related_lookups`,
-`_known_related_objects` and `_fetch_all`, `Query._filtered_relations`; of a model, `_prefetched_objects_cache`. Where
-one of a queryset's is gone, it is taken as evaluated: its rows are fetched as it fetches them, and what they lack after
-that. It costs speed, and never a row.
+`_known_related_objects`, `_fetch_all`, `_chain`, `_clone` and `_values`, `Query._filtered_relations`; of a model,
+`_prefetched_objects_cache`. Where one of a queryset's is gone, it is taken as evaluated: its rows are fetched as it
+fetches them, and what they lack after that. It costs speed, and never a row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django.db.models.query import ModelIterable
 from djfast_mount.schemas.declaring.mapping import is_forward
 
 __all__ = [
+    "copies_itself_alone",
     "forget",
     "gives_instances",
     "has_filtered_relations",
@@ -45,6 +46,7 @@ def is_plain(rows: QuerySet[Any]) -> bool:
 
 
 _MAKES_ROWS = ("__iter__", "_fetch_all", "iterator", "values_list")
+_COPIES = ("_chain", "_clone", "_values", "query")
 
 
 def overridden(rows: QuerySet[Any]) -> str | None:
@@ -53,6 +55,12 @@ def overridden(rows: QuerySet[Any]) -> str | None:
     return next(
         (name for name in _MAKES_ROWS if getattr(kind, name, _GONE) is not getattr(QuerySet, name, _GONE)), None
     )
+
+
+def copies_itself_alone(rows: QuerySet[Any]) -> bool:
+    """Whether its class has no part in what `values_list()` makes of it."""
+    kind, missing = type(rows), object()
+    return all(getattr(kind, name, missing) is getattr(QuerySet, name, _GONE) for name in _COPIES)
 
 
 def has_prefetches(rows: QuerySet[Any]) -> bool:

@@ -147,7 +147,7 @@ def handed(dependency: Callable[..., Any], caller: Callable[..., Any] | None) ->
         replaced if each.name == "access" else each if each.kind is each.VAR_KEYWORD else each.replace(kind=keyword)
         for each in _parameters(dependency)
     ]
-    return (_HandedCoroutine if _is_coroutine(dependency) else _Handed)(dependency, inspect.Signature(others))
+    return (_HandedCoroutine if _is_coroutine(dependency) else _Handed)(dependency, caller, inspect.Signature(others))
 
 
 def _is_coroutine(dependency: Any) -> bool:
@@ -160,14 +160,20 @@ class _Handed:
 
     # To FastAPI it is equal to the function that it stands for, so that tests override it by that.
 
-    def __init__(self, dependency: Callable[..., Any], signature: inspect.Signature) -> None:
+    def __init__(
+        self, dependency: Callable[..., Any], caller: Callable[..., Any], signature: inspect.Signature
+    ) -> None:
         self._dependency = dependency
+        self._caller = caller
         self.__signature__ = signature
 
     def __eq__(self, other: object) -> bool:
         # `dependency_overrides` is a dict that FastAPI asks with this object. A test that overrides the rule it has
         # written must find it.
-        return other is self._dependency or (isinstance(other, _Handed) and other._dependency is self._dependency)
+        if not isinstance(other, _Handed):
+            return other is self._dependency
+        # FastAPI calls equal dependencies once in a request. What was made for one caller is nothing for another.
+        return other._dependency is self._dependency and other._caller == self._caller
 
     def __hash__(self) -> int:
         return hash(self._dependency)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from pydantic import BaseModel, Field, create_model
 
+from djfast_mount.schemas.declaring.annotations import told
 from djfast_mount.schemas.declaring.field_types import field_type
 
 __all__ = ["change_model", "key_in"]
@@ -20,9 +21,9 @@ def change_model(update: type[BaseModel], model: type[models.Model]) -> type[Bas
     parts = key.fields if isinstance(key, models.CompositePrimaryKey) else [key]
     fields: dict[str, Any] = {}
     for part in parts:
-        told = Field(alias=part.name, description=f"Which {model._meta.verbose_name} is changed.")
+        named = Field(alias=part.name, json_schema_extra=told("Which {} is changed.", model))
         # Under a name of its own: the body may have the same field, as something that is changed.
-        fields[f"key_{part.name}"] = (field_type(part).read, told)
+        fields[f"key_{part.name}"] = (field_type(part).read, named)
     name = f"{update.__name__.removesuffix('Update')}Change"
     return create_model(name, __base__=update, __module__=update.__module__, **fields)
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Union
 
 from django.core.exceptions import SuspiciousFileOperation, ValidationError
@@ -116,13 +116,18 @@ def _last_part(name: str | None) -> str:
 def _file(slot: Slot, *, required: bool) -> Any:
     told: dict[str, Any] = {
         "alias": slot.key if slot.key != slot.name else None,
-        "description": str(slot.field.help_text) or None,
-        # What OpenAPI 3.0 called a file, for generators of clients that know no contentMediaType.
-        "json_schema_extra": {"format": "binary"},
+        "json_schema_extra": partial(_describe_file, slot.field),
     }
     if required:
         return UploadFile, Field(**told)
     return Union[UploadFile, MISSING], Field(MISSING, **told)  # noqa: UP007
+
+
+def _describe_file(field: Any, schema: dict[str, Any]) -> None:
+    # What OpenAPI 3.0 called a file, for generators of clients that know no contentMediaType.
+    schema["format"] = "binary"
+    if help_text := str(field.help_text):
+        schema["description"] = help_text
 
 
 def _holds_json(slot: Slot) -> bool:

@@ -23,7 +23,7 @@ from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
 
-__all__ = ["automatic", "check_annotation", "described", "of_model", "or_none", "shown"]
+__all__ = ["automatic", "check_annotation", "described", "of_model", "or_none", "shown", "told"]
 
 # Those that a mistake in an annotation is likely to mix up. Any other type is taken at its word.
 _SCALARS = {
@@ -151,6 +151,11 @@ def shown(field: Any) -> Callable[[dict[str, Any]], None]:
     # A function, not a dict: verbose names are lazy translations, and the document may be asked for in several
     # languages.
     return partial(_complete, field)
+
+
+def told(text: str, model: type[models.Model]) -> Callable[[dict[str, Any]], None]:
+    """Returns what describes a JSON schema by `text`, in whose ``{}`` the name of `model` is put, in that language."""
+    return lambda schema: schema.update(description=text.format(model._meta.verbose_name))
 
 
 def _complete(field: Any, schema: dict[str, Any]) -> None:

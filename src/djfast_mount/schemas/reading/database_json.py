@@ -16,7 +16,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import Case, Expression, F, Func, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Cast, Trunc
+from django.db.models.functions import Cast
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape
@@ -77,8 +77,10 @@ def _utc(value: Any) -> Expression:
         moved: Any = Func(Value("UTC"), value, function="timezone", output_field=models.DateTimeField())
         return Func(moved, Value(form), function="to_char", output_field=models.TextField())
 
-    # Pydantic leaves microseconds out that are zero, and the bytes of both ways are to be the same.
-    return Case(When(**{value.name: Trunc(value, "second")}, then=text(_SECONDS)), default=text(_MICROSECONDS))
+    # Pydantic leaves microseconds out that are zero, and the bytes of both ways are to be the same. Django's Trunc
+    # moves the value to the time zone of the caller.
+    whole: Any = Func(Value("second"), value, function="date_trunc", output_field=models.DateTimeField())
+    return Case(When(**{value.name: whole}, then=text(_SECONDS)), default=text(_MICROSECONDS))
 
 
 def _as_it_is(value: Any) -> Any:

@@ -1,8 +1,9 @@
 """When SQL may be kept from one request to the next: where nobody but Django has a hand in it.
 
 Packages for many tenants add the condition of the current tenant late, while the SQL is made: in a class of query, a
-compiler or a backend of their own, in a foreign key that adds it to joins, or by a method put in the place of Django's.
-No attribute of the query tells of it. Kept SQL would then show one tenant the rows of another.
+compiler or a backend of their own, in the copies of a queryset, in a foreign key that adds it to joins, or by a method
+put in the place of Django's. No attribute of the query tells of it beforehand. Kept SQL would then show one tenant the
+rows of another.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from django.db.models import Manager, QuerySet
 from django.db.models.manager import BaseManager
 from django.db.models.sql import Query
 
+from djfast_mount.schemas.queryset_door import copies_itself_alone
+
 __all__ = ["is_made_by_django", "names_one_table"]
 
 
 def is_made_by_django(rows: QuerySet[Any]) -> bool:
     """Whether Django alone makes the SQL of `rows`, from what their query holds."""
-    return type(rows.query) is Query and not any(_foreign_parts(rows.db))
+    return type(rows.query) is Query and copies_itself_alone(rows) and not any(_foreign_parts(rows.db))
 
 
 def names_one_table(query: Any) -> bool:

@@ -9,7 +9,7 @@ from django.db import models
 from pydantic import MISSING, AfterValidator, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from djfast_mount.schemas.declaring.annotations import or_none, shown
+from djfast_mount.schemas.declaring.annotations import or_none, shown, told
 from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.schemas.declaring.django_types import constraints
 from djfast_mount.schemas.declaring.field_types import field_type
@@ -53,8 +53,8 @@ def _key_of_row(model: type[models.Model]) -> Any:
     key = model._meta.pk
     # Without the constraints of a new key: it names a row that is there, however old.
     annotation: Any = _or_missing(field_type(key).read)
-    shown_as = f"The key of the {model._meta.verbose_name} that is meant. Without it, it is looked for, or made."
-    return annotation, Field(default=MISSING, alias="pk" if key.name == "pk" else key.name, description=shown_as)
+    described = told("The key of the {} that is meant. Without it, it is looked for, or made.", model)
+    return annotation, Field(default=MISSING, alias="pk" if key.name == "pk" else key.name, json_schema_extra=described)
 
 
 def _or_missing(annotation: Any) -> Any:
