@@ -217,6 +217,23 @@ def test_the_start_is_refused_without_a_door(package: str, name: str) -> None:
     assert f"Install a version of {package}" in found["message"]
 
 
+TAKES_MORE = [
+    ("asgiref", "_restore_context", "context"),
+    ("asgiref", "_rehome", "storage"),
+    ("anyio", "set_current_async_library", "asynclib_name"),
+    ("starlette", "_next", "iterator"),
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("package", "name", "parameter"), TAKES_MORE)
+def test_the_start_is_refused_where_a_door_takes_more(package: str, name: str, parameter: str) -> None:
+    """Where a function has one parameter more, mount() refuses too, and no request is the first to meet it."""
+    found = run_without(package, f"def {name}({parameter}", f"def {name}(one_more, {parameter}")
+    assert found.get("refused") == "MountError", found
+    assert f"{name} that takes 1 argument" in found["message"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("package", ["starlette", "fastapi"])
 @pytest.mark.parametrize("renamed", ["threads_of_anyio"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
+import inspect
 import json
 import logging
 from typing import Any
@@ -35,6 +37,42 @@ def test_a_name_that_is_gone_is_told(module: str, name: str, monkeypatch: pytest
     assert private_names.look_up()[1] == f"{module}.{name} is gone"
 
 
+def with_one_more(function: Any) -> Any:
+    """Returns `function` as a release has it that gives it one parameter more, and hands it over itself."""
+
+    @functools.wraps(function)
+    def changed(*args: Any, one_more: object, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    signature = inspect.signature(function)
+    more = inspect.Parameter("one_more", inspect.Parameter.KEYWORD_ONLY)
+    parameters = [*signature.parameters.values(), more]
+    parameters.sort(key=lambda parameter: parameter.kind)
+    changed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return changed
+
+
+CALLED = [(module, name) for module, name in NAMES if name in private_names._PARAMETERS]
+
+
+def test_the_parameters_of_all_functions_are_known() -> None:
+    """Every function that is looked up, and not only compared or patched, is held to its parameters."""
+    compared = {"request_response", "get_request_handler", "get_tracer_provider", "get_meter_provider"}
+    found = {name for module, name in NAMES if inspect.isfunction(vars(importlib.import_module(module))[name])}
+    assert found - compared - {"get_logger_provider"} == set(private_names._PARAMETERS)
+
+
+@pytest.mark.parametrize(("module", "name"), CALLED)
+def test_a_parameter_more_is_told(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a function takes something else than it did, that is what is not known of FastAPI."""
+    place = importlib.import_module(module)
+    monkeypatch.setattr(place, name, with_one_more(getattr(place, name)))
+    unknown = private_names.look_up()[1]
+    assert unknown is not None
+    assert f"{name}() takes (" in unknown
+    assert "one_more" in unknown
+
+
 @dataclasses.dataclass(slots=True)
 class WithMore(fastapi.dependencies.models.Dependant):
     more: int = 0
@@ -48,6 +86,11 @@ CHANGES = {
     "a field more": (fastapi.dependencies.models, "Dependant", WithMore),
     "another request_response": (fastapi.routing, "request_response", other_request_response),
     "another get_request_handler": (fastapi.routing, "get_request_handler", lambda dependant: dependant),
+    "another _extract_endpoint_context": (
+        fastapi.routing,
+        "_extract_endpoint_context",
+        with_one_more(fastapi.routing._extract_endpoint_context),
+    ),
     "another solve_dependencies": (fastapi.dependencies.utils, "solve_dependencies", lambda request: request),
     "no _type_adapter": (fastapi._compat.ModelField, "__post_init__", lambda self: None),
 }

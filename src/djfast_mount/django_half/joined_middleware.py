@@ -84,12 +84,12 @@ class JoinedChain(BaseHandler):
         return self._outermost is not None and self._outermost.has("process_request")
 
     def adapt_method_mode(
-        self, is_async: bool, method: Any, method_is_async: bool | None = None, debug: bool = False, name: Any = None
+        self, is_async: bool, method: Any, method_is_async: bool | None = None, *args: Any, **kwargs: Any
     ) -> Any:
         # Django tells the mode of a link alone. What becomes of one here is what the next middleware is given.
         is_link = method_is_async is not None
         adapted = super().adapt_method_mode(
-            is_async, self._join(method) if method_is_async else method, method_is_async, debug=debug, name=name
+            is_async, self._join(method) if method_is_async else method, method_is_async, *args, **kwargs
         )
         if is_link:
             self._given = adapted

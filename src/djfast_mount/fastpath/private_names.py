@@ -84,9 +84,40 @@ _CELLS_OF_A_HANDLER = {
     *("response_model_exclude", "response_model_exclude_defaults", "response_model_exclude_none"),
     *("response_model_exclude_unset", "response_model_include", "status_code", "stream_item_field"),
 }
-_PARAMETERS_OF_SOLVE = {
-    *("request", "dependant", "body", "background_tasks", "response", "dependency_overrides_provider"),
-    *("dependency_cache", "async_exit_stack", "embed_body_fields", "_uses_scopes_cache"),
+# How each is called by a plan. One parameter more may mean what no plan does; one that is called otherwise is an error
+# in a request, and not at the start.
+_PARAMETERS = {
+    "run_endpoint_function": "(*, dependant, values, is_coroutine)",
+    "serialize_response": (
+        "(*, field=None, response_content, include=None, exclude=None, by_alias=True, exclude_unset=False, "
+        "exclude_defaults=False, exclude_none=False, is_coroutine=True, endpoint_ctx=None, dump_json=False)"
+    ),
+    "run_in_threadpool": "(func, *args, **kwargs)",
+    "_extract_endpoint_context": "(func)",
+    "_get_cache_key": "(*, dependant, uses_scopes_cache=None)",
+    "_get_oauth_scopes": "(*, dependant)",
+    "_is_coroutine_callable": "(call)",
+    "_is_gen_callable": "(call)",
+    "_is_async_gen_callable": "(call)",
+    "solve_dependencies": (
+        "(*, request, dependant, body=PydanticUndefined, background_tasks=None, response=None, "
+        "dependency_overrides_provider=None, dependency_cache=None, async_exit_stack, embed_body_fields, "
+        "_uses_scopes_cache=None)"
+    ),
+    "_solve_generator": "(*, dependant, stack, sub_values, request)",
+    "_get_param_aliases": "(field, *, convert_underscores=False)",
+    "_get_param_model": "(field)",
+    "request_params_to_args": "(fields, received_params)",
+    "request_body_to_args": "(body_fields, received_body, embed_body_fields)",
+    "_request_param_model_to_args": "(model_field, model, received_params)",
+    "_is_json_field": "(field)",
+    "_should_embed_body_fields": "(fields)",
+    "_get_form_models": "(field)",
+    "field_annotation_is_sequence": "(annotation)",
+    "get_telemetry_data": "(context=None)",
+    "wrap_app_handling_exceptions": "(app, conn)",
+    "get_route_path": "(scope)",
+    "cookie_parser": "(cookie_string)",
 }
 _OF_A_ROUTER = {"_routes_version", "_low_priority_routes"}
 _NOT_AWAITED = "Response not awaited."
@@ -126,8 +157,9 @@ def _differences(found: Any) -> Iterator[str]:
         yield "request_response() of fastapi.routing says nothing of a response that was not awaited"
     if {field.name for field in dataclasses.fields(found.Dependant)} != _FIELDS_OF_A_DEPENDANT:
         yield "Dependant has other fields"
-    if set(inspect.signature(found.solve_dependencies).parameters) != _PARAMETERS_OF_SOLVE:
-        yield "solve_dependencies() takes other parameters"
+    for name, known in _PARAMETERS.items():
+        if (parameters := _parameters(getattr(found, name))) != known:
+            yield f"{name}() takes {parameters} and not {known}"
     yield from _differences_of_objects(found)
 
 
@@ -154,6 +186,13 @@ def _differences_of_objects(found: Any) -> Iterator[str]:
 def _reads_privates(request: type[Request[Any]]) -> bool:
     """Whether `body()` and `json()` keep what they have read under the names that a plan fills."""
     return "_body" in request.body.__code__.co_names and "_json" in request.json.__code__.co_names
+
+
+def _parameters(function: Any) -> str:
+    """Returns what `function` takes, without annotations."""
+    signature = inspect.signature(function)
+    bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
 
 
 def _inner(function: Any, name: str) -> CodeType | None:

@@ -11,8 +11,9 @@
                             _StopIteration
     fastapi.concurrency     the global ``anyio``, by which contextmanager_in_threadpool finds it
 
-Without one of them sync code would run on threads whose connections nobody closes, and in a test outside of its
-transaction. So the start is refused, with a MountError that says what has moved. Each name has a canary test.
+Without one of them, or where one takes other arguments, sync code would run on threads whose connections nobody closes,
+and in a test outside of its transaction. So the start is refused, with a MountError that says what has moved. Each name
+has a canary test.
 """
 
 from __future__ import annotations
@@ -54,15 +55,29 @@ _DOORS = (
 )
 
 
-def _needed(module: str, path: str) -> Any:
-    """Returns what `path`, a dotted name, is in `module`. Raises MountError."""
+def _needed(module: str, path: str, takes: int | None = None) -> Any:
+    """Returns what `path`, a dotted name, is in `module`. Raises MountError.
+
+    Args:
+        takes: How many arguments it is called with. None: it is not called.
+    """
     try:
         found: Any = importlib.import_module(module)
         for name in path.split("."):
             found = getattr(found, name)
     except (ImportError, AttributeError) as error:
         raise _refusal(module, path) from error
+    if takes is not None and not _can_be_called(found, takes):
+        raise _refusal(module, f"{path} that takes {takes} argument{'s' if takes > 1 else ''}")
     return found
+
+
+def _can_be_called(function: Any, arguments: int) -> bool:
+    try:
+        inspect.signature(function).bind(*[None] * arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def _refusal(module: str, path: str) -> MountError:
@@ -90,13 +105,13 @@ def check_doors() -> None:
 for _path in ("thread_sensitive_context", "context_to_thread_executor", "threadlocal", "single_thread_executor"):
     _needed("asgiref.sync", f"SyncToAsync.{_path}")
 executors: Any = _needed("asgiref.sync", "AsyncToSync.executors._storage._data")
-restore_context: Any = _needed("asgiref.sync", "_restore_context")
-rehome: Any = _needed("asgiref.local", "_rehome")
+restore_context: Any = _needed("asgiref.sync", "_restore_context", takes=1)
+rehome: Any = _needed("asgiref.local", "_rehome", takes=1)
 threadlocals: Any = _needed("anyio._core._eventloop", "threadlocals")
-set_current_async_library: Any = _needed("anyio._core._eventloop", "set_current_async_library")
+set_current_async_library: Any = _needed("anyio._core._eventloop", "set_current_async_library", takes=1)
 task_states: Any = _needed("anyio._backends._asyncio", "_task_states")
-set_running_loop: Any = _needed(asyncio.__name__, "_set_running_loop")
-next_item: Any = _needed("starlette.concurrency", "_next")
+set_running_loop: Any = _needed(asyncio.__name__, "_set_running_loop", takes=1)
+next_item: Any = _needed("starlette.concurrency", "_next", takes=1)
 StopDrawing: Any = _needed("starlette.concurrency", "_StopIteration")
 if not TYPE_CHECKING:
     Storage = _needed("asgiref.local", "_Storage")
