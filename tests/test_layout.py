@@ -51,7 +51,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "offload.private_names": "offload.private_names",
     "offload.run": "offload.private_names",
     "pytest_plugin": "pytest_plugin",
-    "routing.front_end": "routing.front_end",
+    "routing.fastapi_frontend": "routing.fastapi_frontend",
     "schemas.queryset_door": "schemas.queryset_door",
     "schemas.writing.rows": "schemas.writing.rows",
     "telemetry.routes": "telemetry.routes",

@@ -1,4 +1,4 @@
-"""The root: which half answers a request, and the lifespans. `mount()` composes it.
+"""The root: which half answers a request, and the lifespans. The order of all layers stands at the head of asgi.py.
 
 telemetry, if it is on; then root middleware, if there is any
   the dispatcher: lifespan, websockets, http
@@ -39,7 +39,7 @@ from djfast_mount.routing.prefixes import (
     namespace_of,
     split_root_path,
 )
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
 from djfast_mount.security.limits import (
@@ -51,7 +51,7 @@ from djfast_mount.security.limits import (
     too_large,
 )
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
-from djfast_mount.telemetry.layers import Unobserved
+from djfast_mount.telemetry.unobserved import Unobserved
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["MountedApplication", "bad_request", "not_found"]

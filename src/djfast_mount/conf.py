@@ -239,7 +239,7 @@ OPTIONS: dict[str, Option] = {
 }
 """Every option. `mount()`'s checks, the system checks, the doctor and docs/settings.md read it."""
 
-# Of these djfast_mount.loading can tell more.
+# Not checked here: djfast_mount.apis.loading has better messages for these.
 _LOADED = {"prefix", "app", "websocket_app"}
 
 P = ParamSpec("P")
@@ -273,7 +273,7 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 
 def option(key: str) -> Any:
     """Returns the setting `key`, which is no argument of `mount()`, or its default."""
-    # Read with each question, not kept: override_settings must hold, and no request asks here.
+    # Read each time, so that override_settings works. Code that runs for every request keeps the value.
     return getattr(settings, SETTING, {}).get(key, OPTIONS[key].default)
 
 

@@ -11,7 +11,7 @@ from weakref import WeakSet
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.apis.prepared import preparations
+from djfast_mount.apis.preparation_hooks import preparations
 from djfast_mount.apis.tree import Found, RouteLists, apps_in, fastapis_in, routers_in
 from djfast_mount.apis.unseen import MEETS, install
 from djfast_mount.auth.schemes import check_schemes

@@ -1,6 +1,6 @@
 """What is hidden stays hidden: by no filter, order, search, number or tag can it be found out.
 
-Holds `crud/declaring/shown.py`.
+Holds `crud/declaring/exposure_of_schema.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """manage.py runserver: both halves, and all that Django's developers are used to.
 
-Holds `management/commands/runserver.py`, `management/reload.py`, `management/places.py` and `management/project.py`.
+Holds `management/commands/runserver.py`, `management/reload.py`, `management/places.py` and
+`management/find_application.py`.
 """
 
 from __future__ import annotations

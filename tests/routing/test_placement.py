@@ -1,6 +1,6 @@
 """Where Django's half stands: behind the routes of an API at the root of the host, or under a prefix of its own.
 
-Holds `routing/root.py` and `routing/views.py`.
+Holds `routing/root_interface.py` and `routing/django_views.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Routes that return rows as they are: read by the schema, on the right thread, with the right error.
 
-Holds `apis/prepared.py` and `schemas/reading/route_calls.py`.
+Holds `apis/preparation_hooks.py` and `schemas/reading/route_calls.py`.
 """
 
 from __future__ import annotations

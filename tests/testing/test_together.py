@@ -1,6 +1,6 @@
 """Calls that one request makes at the same time, and those that outlive it: none leaves the test's transaction.
 
-Holds `testing/lending.py` and `testing/live_server.py`.
+Holds `testing/lent_connections.py` and `testing/live_server.py`.
 """
 
 from __future__ import annotations

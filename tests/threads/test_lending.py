@@ -1,6 +1,6 @@
 """Idle leases whose slots go to those that wait: rule 6 at the head of djfast_mount.threads.pool.
 
-Holds `threads/looks.py`.
+Holds `threads/lending.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from djfast_mount.threads import lease as leases
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.lease import Lease
-from djfast_mount.threads.looks import IDLE, LOOKS
+from djfast_mount.threads.lending import IDLE, LOOKS
 from djfast_mount.threads.pool import RETURNING_FIRST, Pool
 from laws.clock import ClockLoop
 from laws.record import Stop

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from djfast_mount.threads import lease as leases
-from djfast_mount.threads import looks
+from djfast_mount.threads import lending
 from djfast_mount.threads.calls import FutureCall
 from djfast_mount.threads.claim import Claim
 from djfast_mount.threads.lease import Lease
@@ -180,7 +180,7 @@ class PoolMachine(RuleBasedStateMachine):
     def make(self, size: int, crowded: bool) -> None:
         # Each look finds whatever is idle just then: time is not what this is about.
         self.patch = pytest.MonkeyPatch()
-        for module, name, never in ((looks, "IDLE", 0), (looks, "LOOKS", -1), (leases, "REFUSAL", 0)):
+        for module, name, never in ((lending, "IDLE", 0), (lending, "LOOKS", -1), (leases, "REFUSAL", 0)):
             self.patch.setattr(module, name, never)
         self.loop = ClockLoop()
         self.hooks = Hooks()

@@ -17,8 +17,8 @@ from django.core.checks import CheckMessage
 from django.urls import get_resolver
 
 from djfast_mount.conf import SETTING
+from djfast_mount.routing.django_views import has_view
 from djfast_mount.routing.placement import Placement, outer_of, placements
-from djfast_mount.routing.views import has_view
 from djfast_mount.url_names.names import import_application
 
 __all__ = ["check_placements", "check_placements_of_application"]

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.callers import check_callers, warn_of_open
-from djfast_mount.crud.access.named_rows import check_rules
+from djfast_mount.crud.access.rows_in_bodies import check_rules
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.making import check_creation, resource_of, whole_exposure

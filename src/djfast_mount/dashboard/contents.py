@@ -29,7 +29,7 @@ from djfast_mount.dashboard.tables import (
     waiting_table,
 )
 from djfast_mount.dashboard.window import SECONDS
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 
 __all__ = ["Contents", "as_data", "look"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 
 __all__ = ["Doctor", "doctor"]
 

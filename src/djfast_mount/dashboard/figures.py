@@ -85,7 +85,7 @@ class Figures:
         self._tidied_in = -1  # guarded by _lock; the slot in which the routes were last gone through
         self._slowest_in = -1  # guarded by _lock; the slot of which `_slow_enough` is told
         self._slow_enough = 0.0  # guarded by _lock; seconds above which a request is among the slowest of its slot
-        self._kept = 0  # guarded by _lock; how often one was
+        self._kept = 0  # guarded by _lock; how many requests were kept as slow
         self._left_out: set[int] = set()  # ids of records in the making; changed on event loops only
 
     def add(self, record: RequestRecord) -> None:

@@ -20,7 +20,7 @@ from djfast_mount.dashboard.figures import listen
 from djfast_mount.doctor.findings import QUIET_PROBES, findings
 from djfast_mount.doctor.target import Target
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 
 __all__ = ["app_name", "urlpatterns"]
 

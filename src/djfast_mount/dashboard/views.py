@@ -32,7 +32,7 @@ from djfast_mount.dashboard.tables import merged_route_table
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.offload.current import current_source
 from djfast_mount.route_table import route_table
-from djfast_mount.routing.root import Root, roots
+from djfast_mount.routing.root_interface import Root, roots
 from djfast_mount.telemetry import current_record
 
 __all__ = ["events", "figures_as_json", "page"]

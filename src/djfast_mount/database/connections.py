@@ -163,7 +163,7 @@ def _keeps(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _clear_away(lease: Lease) -> None:
-    """Has what the request has left on its connections meet no other request.
+    """Cleans or drops the connections, so that no other request meets what this one has left on them.
 
     Where the request goes on, what it has set on its wrappers goes along to its next worker.
     """

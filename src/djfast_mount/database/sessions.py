@@ -278,7 +278,7 @@ class Session:
             close_raw(self._raw)  # Somebody has put another one in its place.
             if (pool := _pool_of(self.connection)) is not None:
                 with contextlib.suppress(Exception):
-                    pool.putconn(self._raw)  # It waits for it.
+                    pool.putconn(self._raw)  # Otherwise the pool counts it as lent for ever.
         self._raw = raw
 
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:

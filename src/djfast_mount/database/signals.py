@@ -118,7 +118,11 @@ def initialized() -> list[BaseDatabaseWrapper]:
 
 
 def start(sender: object, scope: Any, found: Connections) -> None:
-    """Sends `request_started`. `found` are the thread's connections."""
+    """Does what `request_started` does, and sends it only if somebody besides Django listens.
+
+    Args:
+        found: The thread's connections.
+    """
     djangos = started.django_only()
     if djangos is None:
         request_started.send(sender=sender, scope=scope)
@@ -131,7 +135,9 @@ def start(sender: object, scope: Any, found: Connections) -> None:
 
 
 def finish(sender: object, found: Connections) -> bool:
-    """Sends `request_finished`, an error of a receiver logged. Returns whether anybody but Django has received it.
+    """Does what `request_finished` does, and sends it only if somebody besides Django listens.
+
+    Returns whether it was sent. Errors of receivers are logged.
 
     Args:
         found: The thread's connections.

@@ -230,8 +230,8 @@ class DjangoRequests:
 
     @property
     def usual_scope(self) -> Mapping[str, Any]:
-        """What the scope of a call is to have that goes to `usual`: one whose SENT is known, and whose root_path is
-        `prefix`. Django's half has no prefix then.
+        """What the scope of a call has on the shortest way (djfast_mount.routing.mounted.Usual). Its `root_path` is
+        `prefix`, and Django's half has no prefix.
         """
         return {_KEY: self}
 

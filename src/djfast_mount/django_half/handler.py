@@ -2,7 +2,7 @@
 
 Django's own handler runs every sync middleware method, the view and the closing of the response in a hop of its own.
 Here a sync view's whole chain is one hop on the request thread; an async view keeps Django's async chain, whose
-middleware share their hops (djfast_mount.joined_middleware).
+middleware share their hops (djfast_mount.django_half.joined_middleware).
 
 1. Which of the two, is guessed by resolving the path before any middleware has seen it. A wrong guess only costs time:
    Django adapts a view of the other kind in either chain. Where a middleware has async code of its own, every view

@@ -86,7 +86,8 @@ class JoinedChain(BaseHandler):
     def adapt_method_mode(
         self, is_async: bool, method: Any, method_is_async: bool | None = None, *args: Any, **kwargs: Any
     ) -> Any:
-        # Django tells the mode of a link alone. What becomes of one here is what the next middleware is given.
+        # Django passes `method_is_async` for the links of the chain, and not for hooks. The link that is returned here
+        # becomes the `get_response` of the next middleware.
         is_link = method_is_async is not None
         adapted = super().adapt_method_mode(
             is_async, self._join(method) if method_is_async else method, method_is_async, *args, **kwargs
@@ -103,8 +104,8 @@ class JoinedChain(BaseHandler):
         """Returns `link`, or what does the same with its middleware joined to those within."""
         if not _is_djangos(link):
             return link
-        # Django comes with a link again if it drops the middleware that it was for: one that is not used. By then
-        # another than the link's own middleware was the last to be given something.
+        # Django adapts a link twice when it drops a middleware (MiddlewareNotUsed). `_given` belongs to the dropped
+        # one by then, so the first result is used again.
         if link not in self._joins:
             self._joins[link] = self._joined(link)
         return self._joins[link]

@@ -20,7 +20,7 @@ from djfast_mount.database.stray_places import places
 from djfast_mount.doctor.target import Target
 from djfast_mount.route_table import route_table
 from djfast_mount.routing.placement import outer_of
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 
 __all__ = ["probe_requests"]
 

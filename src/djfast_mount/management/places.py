@@ -14,7 +14,7 @@ from starlette.types import Scope
 from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.routing.fallthrough import takes
 from djfast_mount.routing.placement import outer_of
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 
 __all__ = ["places"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from djfast_mount.route_table import Route, rows_elsewhere, taking_prefix
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 
 __all__ = ["out_of_reach", "shadowed"]
 

@@ -47,8 +47,8 @@ class _Offered:
     def _do(self, action: Callable[[Lease, Any], None], lease: Lease, argument: Any) -> None:
         self._waiting -= 1
         if lease.worker is not None:
-            # Known here first. To take it for the thread that made the worker, the loop's, would have calls that
-            # come before the first has run, made together with it, done on the loop.
+            # Only the first job knows its thread. If the thread that made the worker, the event loop's, stood for it,
+            # calls that are made before that job has run would run on the event loop.
             lease.worker.thread = threading.current_thread()
         action(lease, argument)
 

@@ -123,8 +123,8 @@ class RequestThreads:
             if request.call is not None or request.held is not None:
                 await request.end()
         if failed is not None:
-            # Here, and not where its successor is at hand, which would become its context. Out of a list, for a name
-            # of this frame would be in a cycle with the traceback.
+            # Raised outside of the `except`: inside, the error that replaced it would become its `__context__`. It is
+            # popped from a list: a local name would make a cycle with the traceback.
             raise failed.pop()
 
     async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +132,8 @@ class RequestThreads:
         executor = waiting_thread()
         request = scope[KEY] = self._kind(self, scope, send)
         request.executor = executor
-        # A websocket may be open for hours: it holds a worker during a call, and none between two (law 8 of the pool).
+        # A websocket may be open for hours: it holds a worker during a call, and none between two. See law 5
+        # of djfast_mount.threads.pool: this lease does not linger.
         request.lingers = False
         entered = enter(request, executor)
         in_flight.count += 1

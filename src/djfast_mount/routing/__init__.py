@@ -1,1 +1,1 @@
-"""Which app answers a path: prefixes, and routes that are left to Django. ASGI words only."""
+"""How paths are matched: prefixes, fallthrough, and where Django stands. See application.py for who answers."""

@@ -21,9 +21,9 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing.front_end import has_front_end
+from djfast_mount.routing.django_views import has_view
+from djfast_mount.routing.fastapi_frontend import has_front_end
 from djfast_mount.routing.prefixes import child_scope
-from djfast_mount.routing.views import has_view
 from djfast_mount.routing.wrapping import unwrapped
 
 __all__ = ["fall_through", "route_paths", "route_taking", "takes"]

@@ -21,7 +21,8 @@ class HasState(Protocol):
 
 
 Usual = tuple[ASGIApp, Mapping[str, Any]]
-"""What an http call comes to where its Host is known, and nothing is around the root; and what its scope has then."""
+"""The shortest way to an app, and what the scope has on it: for http calls whose Host has been seen, of a root without
+middleware and telemetry."""
 
 
 class Mounted(NamedTuple):

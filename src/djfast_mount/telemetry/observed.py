@@ -1,7 +1,7 @@
 """A request while it is being served, and the ASGI layer that observes it.
 
 1. Nothing of a request is kept once it has ended: its scope, its leases and its texts of statements go with it.
-2. What is measured is measured on the event loop, but for statements: these are noted on the thread that sends them.
+2. Statements, waits and the time on a thread are noted on that thread. All else is measured on the event loop.
 3. An error of ours never becomes one of the request's.
 4. Every request pays for what stands here. So what can be asked at its end is not noted before, what most requests
    lack is of the class, and what few listeners ask for is made when it is asked for.

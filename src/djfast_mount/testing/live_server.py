@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.offload.waiting import offer
 from djfast_mount.testing.cases import ApiMixin
-from djfast_mount.testing.lending import lent
+from djfast_mount.testing.lent_connections import lent
 from djfast_mount.testing.server import load_application
 
 __all__ = ["ApiLiveServerTestCase", "LiveServer", "LiveServerThread", "serve"]

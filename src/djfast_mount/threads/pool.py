@@ -9,7 +9,7 @@ with that right: the connections to the databases. There are `size` slots.
 3. `Hooks.begin` is the first thing that a spell does on its worker, `Hooks.end` the last, whatever happens in between.
    A worker is handed on only after that; as its queue is served in order, never before a running call has ended.
 4. Never more workers that run than `size`. Claims that find none wait in order of arrival, at most `wait_timeout`
-   seconds.
+   seconds. Law 6 has the exceptions: claims that return from a wait.
 5. A lease that `lingers` keeps its worker from call to call, until `close()`. One that does not gives it back after
    each call, unless something lives on the worker that must go on there (`Lease.pinned`, `Hooks.keeps`).
 6. An idle lease keeps its thread, but not its slot: where claims wait, its spell is ended, its worker is parked, and
@@ -33,7 +33,7 @@ from collections.abc import Callable
 from typing import Any
 
 from djfast_mount.threads.claim import Claim, Placed
-from djfast_mount.threads.looks import Looks
+from djfast_mount.threads.lending import Looks
 from djfast_mount.threads.streams import Streams
 from djfast_mount.threads.worker import Item, PoolWorker, Slot, Worker, current_worker
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Model, QuerySet
 from fastapi import HTTPException, Request
 
-from djfast_mount.crud.access.related_rows import visible_relations
+from djfast_mount.crud.access.rows_in_answers import visible_relations
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource

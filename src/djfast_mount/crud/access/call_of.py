@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.callers import check_callers, handed
-from djfast_mount.crud.access.named_rows import check_rules
+from djfast_mount.crud.access.rows_in_bodies import check_rules
 from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from djfast_mount.crud.access.scopes import ActionScopes, caller_of
 from djfast_mount.crud.declaring.exposure import Exposure
+from djfast_mount.crud.declaring.exposure_of_schema import exposure_of, masked_fields
 from djfast_mount.crud.declaring.keys import foreign_key, keys_of, singular_of
 from djfast_mount.crud.declaring.options import RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
-from djfast_mount.crud.declaring.shown import exposure_of, masked_fields
 from djfast_mount.crud.pages.cursors import Cursor
 from djfast_mount.crud.query.filters import RESERVED, Filters
 from djfast_mount.crud.query.ordering import Ordering

@@ -21,7 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from djfast_mount.crud.access.call import Call, not_found
-from djfast_mount.crud.access.named_rows import check_named, check_visible, keep_hidden
+from djfast_mount.crud.access.rows_in_bodies import check_named, check_visible, keep_hidden
 from djfast_mount.crud.access.scopes import has_permission
 from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, etag_of

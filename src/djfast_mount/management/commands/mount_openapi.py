@@ -13,9 +13,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from starlette.routing import Mount
 
 from djfast_mount.apis.tree import fastapis_in
-from djfast_mount.management.project import find_root
+from djfast_mount.management.find_application import find_root
 from djfast_mount.routing.placement import outer_of
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Command"]

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.routing import Mount
 
-from djfast_mount.apis.prepared import preparations
+from djfast_mount.apis.preparation_hooks import preparations
 from djfast_mount.schemas.declaring.declaration import declared, nested_schema
 from djfast_mount.schemas.reading.ways import of, read, read_json
 

@@ -13,7 +13,7 @@ from django.utils.module_loading import module_has_submodule
 from starlette.types import ASGIApp
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing.root import Root
+from djfast_mount.routing.root_interface import Root
 
 __all__ = ["Project", "find_root", "load_project"]
 

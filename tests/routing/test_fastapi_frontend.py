@@ -17,7 +17,7 @@ from starlette.routing import Match
 
 from api_client import ApiClient
 from djfast_mount import mount
-from djfast_mount.routing.front_end import has_front_end
+from djfast_mount.routing.fastapi_frontend import has_front_end
 
 pytestmark = pytest.mark.once
 
