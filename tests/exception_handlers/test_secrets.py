@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from api_client import ApiClient, both
 from calls import websocket
 from djfast_mount import mount
 from djfast_mount.auth import router
+from djfast_mount.exception_handlers import secrets
 from djfast_mount.exception_handlers.secrets import is_secret
 
 SECRET = "correct-horse-battery"
@@ -282,6 +284,22 @@ def test_a_router_in_two_apps() -> None:
     answer = client.get("/closed/item", params={"count": "1", "word": SECRET})
     assert answer.status_code == 422
     assert SECRET not in answer.text
+
+
+def test_nothing_is_kept_of_apps_that_are_gone() -> None:
+    """What is known of an app's secrets goes with the app, which may have been made for one request."""
+    gc.collect()
+    before = len(secrets._known)
+    for _ in range(5):
+        api = FastAPI()
+
+        @api.get("/items")
+        def items(count: int) -> None: ...
+
+        assert ApiClient(mount("/api", api)).get("/api/items?count=x").status_code == 422
+    gc.collect()
+    # The last one may still be known as what was mounted last.
+    assert len(secrets._known) <= before + 1
 
 
 def test_what_is_no_secret_is_shown(client: ApiClient) -> None:

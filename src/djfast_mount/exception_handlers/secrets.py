@@ -163,7 +163,10 @@ def secret_names_of(scope: Scope) -> frozenset[str]:
         contexts = iter_route_contexts(getattr(app, "routes", ()))
         dependants = [context.dependant for context in contexts if context.original_route is route]
         found = (name for dependant in dependants for name in _of_dependant(dependant))
-        known = _known[id(route), id(app)] = ref(route), ref(app), frozenset(found)
+        key = id(route), id(app)
+        # An app may be made for one request. What is known of it goes with it.
+        known = ref(route), ref(app, lambda _: _known.pop(key, None)), frozenset(found)
+        _known[key] = known
     return known[2]
 
 
