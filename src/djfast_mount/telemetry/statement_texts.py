@@ -54,12 +54,17 @@ def without_values(sql: Any, vendor: str) -> str:
     text = sql if type(sql) is str else str(sql)
     if _MARKS.search(text) is None:
         return _NUMBERS.sub("?", text)
-    text = _OF_DJANGO.sub(r"\1?", text)
+    # A function, not a template: for one of those `re` looks a name up at each call, and Python caches each lookup.
+    text = _OF_DJANGO.sub(_escape, text)
     if _ESCAPED.search(text) is not None:
         # A backslash escapes the quote in some databases, and in others by their settings.
         text = _QUOTE.split(text, maxsplit=1)[0] + "?"
     values = _VALUES if type(sql) is str and vendor != "mysql" else _MORE_VALUES
     return values.sub(_told, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"{match[1]}?"
 
 
 def _told(match: re.Match[str]) -> str:
