@@ -32,7 +32,7 @@ from djfast_mount.api_docs.pages import ApiDocs
 from djfast_mount.apis.loading import load_app, load_apps
 from djfast_mount.application import MountedApplication, bad_request, not_found
 from djfast_mount.conf import option, with_settings
-from djfast_mount.django_for_api.layers import (
+from djfast_mount.django_for_api.exports import (
     DjangoMiddleware,
     DjangoRequests,
     call_view_hooks,

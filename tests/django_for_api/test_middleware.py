@@ -1,6 +1,6 @@
 """Django middleware around the calls of a mounted FastAPI.
 
-Holds `django_for_api/layers.py`, `django_for_api/middleware_chain.py`, `django_for_api/responses.py` and
+Holds `django_for_api/exports.py`, `django_for_api/middleware_chain.py`, `django_for_api/responses.py` and
 `django_for_api/view_hooks.py`.
 """
 

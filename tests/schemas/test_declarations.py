@@ -1,6 +1,6 @@
 """What is declared wrongly is told when the class is made, with the file and the remedy; what is right is typed.
 
-Holds `schemas/declaring/field_types.py` and `schemas/declaring/mapping.py`.
+Holds `schemas/declaring/type_registry.py` and `schemas/declaring/mapping.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import Auto, Create, ModelSchema, Orm, Update, register
 from djfast_mount.schemas.declaring.declaration import shape_of
-from djfast_mount.schemas.declaring.field_types import field_type
+from djfast_mount.schemas.declaring.type_registry import field_type
 from project.firm.models import Company, Department, Membership, Person, Secret, Status
 from project.zoo.models import Animal, MoneyField, Ticket
 from schemas.zoo_schemas import AnimalSchema, TicketSchema

@@ -1,4 +1,7 @@
-"""The answer to a request that got no thread in time: 503 with Retry-After."""
+"""The answer to a request that got no thread in time: 503 with Retry-After, by djfast_mount.exceptions.PoolTimeout.
+
+FastAPI answers the same error itself where an endpoint meets it.
+"""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.annotations import or_none
 from djfast_mount.schemas.declaring.declaration import declared, is_declared, shape_of
-from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.fields import python_name
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
+from djfast_mount.schemas.declaring.type_registry import field_type
 from djfast_mount.schemas.model_schema import ModelSchema
 
 __all__ = ["all_schemas", "draft", "unsaid", "unusable"]

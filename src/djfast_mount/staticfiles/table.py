@@ -1,7 +1,7 @@
 """Which file answers which path, and with which headers: WhiteNoise's table, filled with ASGI apps.
 
-All that WhiteNoise decides stays with its own code and settings; overridden is how files are found safely, and what an
-entry of the table is.
+All that WhiteNoise decides, Cache-Control too, stays with its own code and settings. Overridden is how files are found
+safely, and what an entry of the table is.
 
 Django caches a relative STATIC_URL together with the script prefix of its first reader, in the settings and again in
 the storage, and at start-up no request is there that could tell the prefix. So the table reads settings as they are

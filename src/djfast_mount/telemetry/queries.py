@@ -1,4 +1,6 @@
-"""The statements of a request, counted by Django's own `connection.execute_wrappers`.
+"""The statements of a request, and which of them repeat: N+1. The limit is `repeated_after` of conf.py.
+
+They are counted by Django's own `connection.execute_wrappers`.
 
 1. One function stands first among the wrappers of each connection, and looks up whose statement it is with each: in the
    context of the caller. So nothing of one request can be counted for another that has the connection next.

@@ -9,7 +9,7 @@ from django.db import models
 from pydantic import BaseModel, Field, create_model
 
 from djfast_mount.schemas.declaring.annotations import told
-from djfast_mount.schemas.declaring.field_types import field_type
+from djfast_mount.schemas.declaring.type_registry import field_type
 
 __all__ = ["change_model", "key_in"]
 

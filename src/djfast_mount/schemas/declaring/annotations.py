@@ -19,9 +19,9 @@ from pydantic.fields import FieldInfo
 
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import Declaration, model_field, nested_schema, place_of, source_of
-from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
+from djfast_mount.schemas.declaring.type_registry import field_type
 
 __all__ = ["automatic", "check_annotation", "described", "of_model", "or_none", "shown", "told"]
 

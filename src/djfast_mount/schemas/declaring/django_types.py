@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 
 from djfast_mount.schemas.declaring import values
-from djfast_mount.schemas.declaring.field_types import FieldType, Maker, ModelField, field_type, makes
+from djfast_mount.schemas.declaring.type_registry import FieldType, Maker, ModelField, field_type, makes
 
 __all__ = ["constraints"]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from djfast_mount.schemas.declaring import values
-from djfast_mount.schemas.declaring.field_types import FieldType, Maker, field_type, makes
+from djfast_mount.schemas.declaring.type_registry import FieldType, Maker, field_type, makes
 
 __all__ = ["Range"]
 

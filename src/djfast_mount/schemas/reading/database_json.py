@@ -20,8 +20,8 @@ from django.db.models.functions import Cast
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape
-from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.mapping import orm_of
+from djfast_mount.schemas.declaring.type_registry import field_type
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.kept_sql import is_made_by_django, names_one_table
 from djfast_mount.schemas.reading.reasons import NoPlan

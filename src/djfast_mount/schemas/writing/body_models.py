@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from djfast_mount.schemas.declaring.annotations import or_none, shown, told
 from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.schemas.declaring.django_types import constraints
-from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.mapping import is_forward, orm_of
+from djfast_mount.schemas.declaring.type_registry import field_type
 from djfast_mount.schemas.writing.slots import BodyPlan, Purpose, Slot, keep_plan, may_be_left_out, slots_of
 
 __all__ = ["body_model"]

@@ -19,8 +19,8 @@ from djfast_mount.schemas.declaring.declaration import (
     shape_of,
     source_of,
 )
-from djfast_mount.schemas.declaring.field_types import field_type
 from djfast_mount.schemas.declaring.mapping import Orm, is_forward, orm_of
+from djfast_mount.schemas.declaring.type_registry import field_type
 
 __all__ = ["BodyPlan", "Purpose", "Slot", "has_plan", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
 

@@ -1,4 +1,4 @@
-"""The layers of this room, outermost first. djfast_mount.asgi puts them around an app."""
+"""What djfast_mount.asgi takes from this room. The order of the layers is decided there."""
 
 from __future__ import annotations
 

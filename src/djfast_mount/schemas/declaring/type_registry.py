@@ -1,4 +1,4 @@
-"""Which Python type a Django model field has in a schema: one table, by field class.
+"""Which Python type a Django model field has in a schema: one table, by field class, filled by django_types.py.
 
 1. What is read is never held to a constraint: a row that is older than the constraint would be a 500.
 2. What is written is held to what Django holds it to, and to nothing stricter: `full_clean` has the last word.
