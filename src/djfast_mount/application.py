@@ -41,41 +41,21 @@ from djfast_mount.routing.prefixes import (
 )
 from djfast_mount.routing.root_interface import Root
 from djfast_mount.security.djangos_middleware import with_security_headers
-from djfast_mount.security.hosts import HostCheck, hosts_of, refusal
-from djfast_mount.security.limits import (
-    BODY_HEADERS,
-    CountedBody,
-    declared_too_large,
-    is_small,
-    needs_counting,
-    too_large,
-)
+from djfast_mount.security.hosts import HostCheck, refused_call
+from djfast_mount.security.limits import BODY_HEADERS, within_limit
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
 from djfast_mount.telemetry.unobserved import Unobserved
 from djfast_mount.threads.pool import Pool
 
-__all__ = ["MountedApplication", "bad_request", "not_found"]
+__all__ = ["MountedApplication", "not_found"]
 
 not_found = PlainTextResponse("Not Found", status_code=404)
 """ASGI: the answer where nobody has the path."""
 
 
-async def bad_request(scope: Scope, receive: Receive, send: Send) -> None:
-    """ASGI: answers 400, with the headers of Django's security middleware."""
-    response = PlainTextResponse("Bad Request", status_code=400)
-    await response(scope, receive, with_security_headers(scope, send))
-
-
 async def _refused_path(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI: answers 400 to a call of an API with a control character in its path."""
     response = JSONResponse({"detail": "Bad Request"}, status_code=400)
-    await response(scope, receive, with_security_headers(scope, send))
-
-
-async def refused_call(scope: Scope, receive: Receive, send: Send) -> None:
-    """ASGI: answers 400 to a call of an API whose Host is not allowed. In DEBUG it says why, as Django's page does."""
-    detail = refusal(hosts_of(scope)) if settings.DEBUG else "Bad Request"
-    response = JSONResponse({"detail": detail}, status_code=400)
     await response(scope, receive, with_security_headers(scope, send))
 
 
@@ -238,6 +218,10 @@ class MountedApplication(Root):
             for prefix, target in sorted(mounted.items(), key=lambda item: -len(item[0]))
         ]
         self._without_script_name.append(("", None))
+        self._prefixes_alone = frozenset(mounted)
+        # What answers all other paths. None: that is to be found out.
+        asks = bool(self._places_of_files) or (isinstance(elsewhere, StaticFiles) and not elsewhere.knows_all)
+        self._behind_all = None if asks else self._django
 
     def _follow_script_name(self) -> None:
         self._read_script_name()
@@ -248,6 +232,7 @@ class MountedApplication(Root):
         self._forced = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
         self._script_name = outer_of(self._forced, self.django_prefix)
         self._usual = [("", None)] if self._script_name else self._without_script_name
+        self._straight_on = None if self._script_name else self._behind_all
 
     def build_middleware_stack(self) -> ASGIApp:
         """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
@@ -273,9 +258,12 @@ class MountedApplication(Root):
         for below, usual in self._usual:  # noqa: B007
             if path.startswith(below):
                 break
-        if (
-            usual is not None
-            and headers.get(b"host") in self._known_hosts
+        if usual is None:
+            served = self._serve_at_once(below, headers, scope, receive, send)
+            if served is not None:
+                return served
+        elif (
+            headers.get(b"host") in self._known_hosts
             and len(headers) == len(raw_headers)  # As many as names: no second Host among them.
             and path.isprintable()
             and not (scope.get("root_path") or "router" in scope)
@@ -286,9 +274,36 @@ class MountedApplication(Root):
             # Without both of these there is no body that could be over the limit.
             if scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers):
                 return usual.http(child, receive, send)
-            return self._within_limit(usual.http, child, headers, receive, send)
+            return within_limit(self.body_limit, usual.http, headers, child, receive, send)
+        return self._serve_decided(headers, scope, receive, send)
+
+    def _serve_decided(self, headers: Mapping[bytes, bytes], scope: Scope, *ends: Any) -> Awaitable[None]:
         app, child = self._decide(scope, headers)
-        return app(scope, receive, send) if child is scope else self._within_limit(app, child, headers, receive, send)
+        if child is not scope:
+            return within_limit(self.body_limit, app, headers, child, *ends)
+        return app(scope, *ends)
+
+    def _serve_at_once(
+        self, below: str, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None] | None:
+        """Has a usual request that is no call of an app served by what `_decide` would find; None: ask that.
+
+        Args:
+            below: The prefix that its path begins with.
+        """
+        if scope.get("root_path") or "router" in scope or scope.get("http_version") != "1.1":
+            return None
+        if not BODY_HEADERS.isdisjoint(headers):
+            return None
+        path = scope["path"]
+        if path in self._exact:
+            if headers.get(b"host") in self._known_hosts and len(headers) == len(scope["headers"]):
+                return self._send_file(self._exact[path], scope, receive, send)
+        elif not below and self._straight_on is not None and path not in self._prefixes_alone:
+            child = {**scope, "root_path": ""}
+            child.pop("app", None)  # The root's: as child_scope() does it.
+            return self._straight_on(child, receive, send)
+        return None
 
     def _decide(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[ASGIApp, Scope]:
         """What answers a request, and its scope: `scope` itself where the answer is not to depend on its body."""
@@ -296,7 +311,7 @@ class MountedApplication(Root):
         if path in self._own:
             return self._own[path], scope
         if path in self._exact and self._is_open(scope, headers):
-            return partial(self._send_file, path), scope
+            return partial(self._send_file, self._exact[path]), scope
         match = self._prefixes.match(path)
         if match is not None and not (match[0] in self._places_of_files and self._may_be_file(outer, path)):
             return self._owner(match, scope, outer, path)
@@ -318,21 +333,7 @@ class MountedApplication(Root):
     def _is_open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a request has a host that has been let in, and no body that could be over the limit."""
         is_known = headers.get(b"host") in self._known_hosts and len(headers) == len(scope["headers"])
-        has_no_body = scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers)
-        return is_known and (has_no_body or self.body_limit is None)
-
-    def _within_limit(
-        self, app: ASGIApp, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send
-    ) -> Awaitable[None]:
-        """Has `app` serve a request whose body may be over the limit."""
-        limit = self.body_limit
-        if limit is None or is_small(scope, headers, limit):
-            return app(scope, receive, send)
-        if declared_too_large(headers, limit):
-            return too_large(scope, receive, send)
-        if needs_counting(scope, headers):
-            return CountedBody(limit, receive, send)(app, scope)
-        return app(scope, receive, send)
+        return is_known and scope.get("http_version") == "1.1" and BODY_HEADERS.isdisjoint(headers)
 
     def _may_be_file(self, outer: str, path: str) -> bool:
         return isinstance(self.elsewhere, StaticFiles) and self.elsewhere.could_answer(outer, path)
@@ -345,10 +346,10 @@ class MountedApplication(Root):
         app, child = (not_found, scope) if match is None else self._owner(match, scope, outer, path)
         await app(child, receive, send)
 
-    async def _send_file(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _send_file(self, file: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends a static file that is known from the start: it needs no scope of its own."""
         try:
-            await self._exact[path](scope, receive, send)
+            await file(scope, receive, send)
         except StaleFile:
             outer, path = self._position(scope)
             await self._serve_elsewhere(child_scope(scope, self._script_name or outer, path), receive, send)

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.api_docs.pages import ApiDocs
 from djfast_mount.apis.loading import load_app, load_apps
-from djfast_mount.application import MountedApplication, bad_request, not_found
+from djfast_mount.application import MountedApplication, not_found
 from djfast_mount.conf import option, with_settings
 from djfast_mount.django_for_api.exports import (
     DjangoMiddleware,
@@ -43,7 +43,7 @@ from djfast_mount.exception_handlers import add_exception_handlers
 from djfast_mount.fastpath.front import before, leave_to_fastapi, straighten, tell_if_unknown
 from djfast_mount.preparation import Preparation
 from djfast_mount.routing.fallthrough import fall_through
-from djfast_mount.security.hosts import HostCheck
+from djfast_mount.security.hosts import HostCheck, bad_request
 from djfast_mount.staticfiles.app import StaticFiles
 from djfast_mount.telemetry.making import Unobserved, make_layers
 from djfast_mount.transactions import honour_atomic_requests

@@ -8,10 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import pytest
+from django.http import HttpRequest, JsonResponse
+from django.urls import path as url
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
@@ -59,6 +62,16 @@ def make_api() -> FastAPI:
     return api
 
 
+async def page(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"hello": "world"})
+
+
+def sync_page(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"hello": "world"})
+
+
+urlpatterns = [url("page", page), url("sync-page", sync_page)]
+
 JSON = [(b"host", b"testserver"), (b"content-type", b"application/json"), (b"content-length", b"23")]
 REQUESTS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
     "hello": ("/hello", {}, body_of(b"")),
@@ -70,11 +83,17 @@ REQUESTS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
 }
 # What a request may take at most, with a little room: another Python, or a package's release, counts otherwise.
 MOST = {"hello": 700, "path, query and model": 1200, "JSON body": 900, "dependencies": 790}
+ELSEWHERE: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
+    "static file": ("/static/file.css", {}, body_of(b"")),
+    "Django async view": ("/page", {}, body_of(b"")),
+    "Django sync view": ("/sync-page", {}, body_of(b"")),
+}
+MOST_ELSEWHERE = {"static file": 290, "Django async view": 6900, "Django sync view": 4250}
 
 
 def opcodes(app: Any, prefix: str, name: str, status: int = 200) -> int:
-    """How many one request takes, after others have made what is kept."""
-    path, options, messages = REQUESTS[name]
+    """How many one request takes on the event loop, after others have made what is kept."""
+    path, options, messages = {**REQUESTS, **ELSEWHERE}[name]
     found = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -88,7 +107,7 @@ def opcodes(app: Any, prefix: str, name: str, status: int = 200) -> int:
         left = list(messages)
 
         async def receive() -> Any:
-            return left.pop(0)
+            return left.pop(0) if left else await asyncio.Event().wait()
 
         async def send(message: Any) -> None:
             statuses.append(message.get("status", status))
@@ -120,15 +139,39 @@ print(json.dumps({name: [costs.opcodes(costs.mount("/api", costs.make_api()), "/
 """
 
 
+COUNT_ELSEWHERE = """
+import django, json, sys
+from django.conf import settings
+settings.ROOT_URLCONF, settings.STATIC_ROOT = "fastpath.test_costs", sys.argv[1]
+django.setup()
+from fastpath import test_costs as costs
+root = costs.mount("/api", costs.make_api())
+print(json.dumps({name: costs.opcodes(root, "", name) for name in costs.MOST_ELSEWHERE}))
+"""
+
+
+def counts(source: str, *arguments: str) -> dict[str, Any]:
+    """What `source` prints in a process of its own: what other tests have imported and set up is not counted."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": PYTHONPATH}
+    command = [sys.executable, "-c", source, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 @pytest.fixture(scope="module")
 def counted() -> dict[str, tuple[int, int]]:
-    """Mounted and alone, in a process of its own: what other tests have imported and set up is not counted."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": PYTHONPATH}
-    done = subprocess.run(
-        [sys.executable, "-c", COUNT], env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return {name: tuple(both) for name, both in json.loads(done.stdout).items()}
+    """Mounted and alone."""
+    return {name: tuple(both) for name, both in counts(COUNT).items()}
+
+
+@pytest.fixture(scope="module")
+def counted_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """What no API answers."""
+    folder = tmp_path_factory.mktemp("static")
+    Path(folder, "file.css").write_bytes(b"x" * 10_000)
+    return counts(COUNT_ELSEWHERE, str(folder))
 
 
 @pytest.mark.parametrize("name", MOST)
@@ -137,6 +180,12 @@ def test_a_request_takes_few_steps(counted: dict[str, tuple[int, int]], name: st
     mounted, alone = counted[name]
     assert mounted <= MOST[name]
     assert mounted * 2 <= alone
+
+
+@pytest.mark.parametrize("name", MOST_ELSEWHERE)
+def test_what_no_api_answers_takes_few_steps(counted_elsewhere: dict[str, int], name: str) -> None:
+    """A static file, and a view of Django's, takes no more opcodes on the event loop than it did."""
+    assert counted_elsewhere[name] <= MOST_ELSEWHERE[name]
 
 
 def test_a_plan_takes_fewer_steps_than_fastapis_own_way() -> None:

@@ -36,16 +36,19 @@ Receiver = Callable[..., Any]
 Connections = Sequence[BaseDatabaseWrapper]
 
 _ANY_SENDER = id(None)
-_ATTRIBUTES = frozenset(vars(Signal()))
+_ATTRIBUTES = len(vars(Signal()))
 # As they are to type checkers, who do not know what is not public.
 _connections: Any = connections
 _caches: Any = caches
 _urls: Any = urls
 _Signal: Any = Signal
-_METHODS = ("send", "send_robust", "_live_receivers")
-_SENDING = tuple(getattr(_Signal, name, None) for name in _METHODS)
+_SEND, _SEND_ROBUST = _Signal.send, _Signal.send_robust
+_LIVE_RECEIVERS = getattr(_Signal, "_live_receivers", None)
 # A package that was imported before may have put something in their place already.
-_IS_DJANGOS = all(type(method) is FunctionType and method.__globals__ is vars(dispatcher) for method in _SENDING)
+_IS_DJANGOS = all(
+    type(method) is FunctionType and method.__globals__ is vars(dispatcher)
+    for method in (_SEND, _SEND_ROBUST, _LIVE_RECEIVERS)
+)
 
 
 class Receivers:
@@ -67,9 +70,14 @@ class Receivers:
 
     def django_only(self) -> frozenset[Receiver] | None:
         """Returns those of Django that are connected; None where there are others, or the sending is not Django's."""
-        if not _IS_DJANGOS or (_Signal.send, _Signal.send_robust, _Signal._live_receivers) != _SENDING:
-            return None
-        if vars(self._signal).keys() != _ATTRIBUTES:
+        # Written out: it is asked three times with each request of Django's half.
+        if (
+            not _IS_DJANGOS
+            or _Signal.send is not _SEND
+            or _Signal.send_robust is not _SEND_ROBUST
+            or _Signal._live_receivers is not _LIVE_RECEIVERS
+            or len(vars(self._signal)) != _ATTRIBUTES  # More: somebody has put a method in the place of one.
+        ):
             return None
         entries, found = self._seen
         if entries != self._signal.receivers:
@@ -114,6 +122,8 @@ def initialized() -> list[BaseDatabaseWrapper]:
         held = vars(_connections._connections._storage)
     except AttributeError:  # Django keeps them otherwise, and is asked.
         return list(connections.all(initialized_only=True))
+    if not held:  # Asked several times in each spell, and many use no database.
+        return []
     return [held[alias] for alias in connections.settings if alias in held]
 
 

@@ -10,7 +10,8 @@ middleware share their hops (djfast_mount.django_half.joined_middleware).
 2. Sync iterators are drawn on the request thread, as the client takes the data, at most a millisecond or 64 KiB ahead
    of it; Django's handler collects them in a list.
 3. The signals are sent with each spell (djfast_mount.database.connections). Their sender is Django's ASGIHandler.
-4. A client that leaves cancels what async code serves it, as with Django; a sync view runs to its end.
+4. A client that leaves cancels what async code serves it, as with Django, from the first twentieth of a second on; a
+   sync view runs to its end.
 5. Everything else is Django's: this subclasses its handler and calls its methods.
 
 Names used here that are not public, each with a canary test: BaseHandler's _get_response and its resolve_request, which
@@ -49,8 +50,8 @@ __all__ = ["DjangoHandler", "close_silently", "undisturbed"]
 
 _CLOSE = HttpResponseBase.close  # A package that puts another in its place wants it to be called.
 _CLOSED = "_djfast_mount_closed"  # Set on a request whose response has been closed for it.
-# Seconds after which a request that a sync view serves listens for its client's leaving: most have been answered by
-# then.
+# Seconds after which a request listens for its client's leaving. Most have been answered by then, and a task for each,
+# begun and cancelled again, would take a tenth of what an async view does.
 _LISTEN_AFTER = 0.05
 
 
@@ -130,12 +131,8 @@ class DjangoHandler(ASGIHandler):
             return
         if self._always_async is None:
             self._always_async = any_has_async_code()
-        if Guess(request).is_async or self._always_async:
-            disconnect = _CancelOnDisconnect(receive, after=0)
-            serve = self._async_response
-        else:
-            disconnect = _CancelOnDisconnect(receive, after=_LISTEN_AFTER)
-            serve = self._sync_response
+        serve = self._async_response if Guess(request).is_async or self._always_async else self._sync_response
+        disconnect = _CancelOnDisconnect(receive)
         response: Any = None
         try:
             async with disconnect:
@@ -250,13 +247,11 @@ class _Drawn:
 class _CancelOnDisconnect:
     """Cancels the task in which it is entered when the client leaves, and swallows that cancellation at its end.
 
-    Args:
-        after: Seconds until it begins to listen; 0: from the first.
+    It listens after a moment, or from `listen()` on.
     """
 
-    def __init__(self, receive: Receive, *, after: float) -> None:
+    def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._after = after
         self.gone = False
         self._error: BaseException | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -264,10 +259,7 @@ class _CancelOnDisconnect:
         self._task = asyncio.current_task()
 
     async def __aenter__(self) -> None:
-        if self._after:
-            self._timer = asyncio.get_running_loop().call_later(self._after, self.listen)
-        else:
-            self.listen()
+        self._timer = asyncio.get_running_loop().call_later(_LISTEN_AFTER, self.listen)
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         if self._timer is not None:

@@ -102,8 +102,13 @@ class WatchedResponse:
             if self.headers:
                 headers += missing_headers(names, self.headers)
             message = {**message, "headers": headers}
-            # ASGI wants names in lower case, and not every app writes them so. The usual spelling is looked up first.
-            if b"content-length" in names or any(name.lower() == b"content-length" for name in names):
+            # ASGI wants names in lower case, and not every app writes them so. The usual spellings are looked up first:
+            # ASGI's, and Django's.
+            if (
+                b"content-length" in names
+                or b"Content-Length" in names
+                or any(name.lower() == b"content-length" for name in names)
+            ):
                 self.started = True
                 return self._send(message)
             return self._begin(message)

@@ -17,9 +17,12 @@ from django.core.signals import setting_changed
 from django.http import HttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.utils.log import log_response
-from starlette.types import Scope
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
-__all__ = ["HostCheck", "hosts_of", "refusal"]
+from djfast_mount.security.djangos_middleware import with_security_headers
+
+__all__ = ["HostCheck", "bad_request", "hosts_of", "refusal", "refused_call"]
 
 # Django logs what it refuses itself under this name.
 logger = logging.getLogger("django.security.DisallowedHost")
@@ -92,3 +95,16 @@ class HostCheck:
 
     def _forget(self, **_: object) -> None:
         self.known.clear()
+
+
+async def bad_request(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: answers 400, with the headers of Django's security middleware."""
+    response = PlainTextResponse("Bad Request", status_code=400)
+    await response(scope, receive, with_security_headers(scope, send))
+
+
+async def refused_call(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: answers 400 to a call of an API whose Host is not allowed. In DEBUG it says why, as Django's page does."""
+    detail = refusal(hosts_of(scope)) if settings.DEBUG else "Bad Request"
+    response = JSONResponse({"detail": detail}, status_code=400)
+    await response(scope, receive, with_security_headers(scope, send))

@@ -6,14 +6,14 @@ past the limit the app is told that the client has gone, what it still sends is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.security.djangos_middleware import with_security_headers
 
-__all__ = ["BODY_HEADERS", "CountedBody", "declared_too_large", "is_small", "needs_counting", "too_large"]
+__all__ = ["BODY_HEADERS", "within_limit"]
 
 
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -60,6 +60,29 @@ def needs_counting(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         return True
     length = headers.get(b"content-length")
     return length is not None and not length.isdigit()
+
+
+def within_limit(
+    limit: int | None,
+    app: ASGIApp,
+    headers: Mapping[bytes, bytes],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> Awaitable[None]:
+    """Has `app` serve a request whose body may be over the limit.
+
+    Args:
+        limit: The most bytes that the body may have; None: any number.
+        headers: Those of the request, by name.
+    """
+    if limit is None or is_small(scope, headers, limit):
+        return app(scope, receive, send)
+    if declared_too_large(headers, limit):
+        return too_large(scope, receive, send)
+    if needs_counting(scope, headers):
+        return CountedBody(limit, receive, send)(app, scope)
+    return app(scope, receive, send)
 
 
 class CountedBody:

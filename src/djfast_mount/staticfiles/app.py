@@ -61,6 +61,8 @@ class StaticFiles:
         """What answers each path that was known at the start. It raises StaleFile, sending nothing, for a file that is
         no longer the one described.
         """
+        self.knows_all = not self._table.autorefresh
+        """Whether no other path can be a file's."""
         self._known: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self.files.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -37,6 +37,8 @@ def asked_of(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The raw ASGI headers that change the answer. Several of one name are joined as a list (RFC 9110, 5.3)."""
     last = dict(headers)
     if len(last) == len(headers):
+        if _ASKED.isdisjoint(last):
+            return {}
         return {name: last[name] for name in _ASKED & last.keys()}
     asked: dict[bytes, bytes] = {}
     for name, value in headers:
