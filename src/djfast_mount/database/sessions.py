@@ -209,14 +209,14 @@ class Session:
         held = vars(self.connection)
         return {name: noted(held[name]) for name in held.keys() - self._known}
 
-    # In the place of the wrapper's methods -------------------------------------------------------------------------
+    # In the place of the wrapper's methods; what they are given is Django's affair. ----------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self, *args: Any, **kwargs: Any) -> None:
         self._forget()
         self._connecting += 1
         before = self._attributes()
         try:
-            self._class.connect(self.connection)
+            self._class.connect(self.connection, *args, **kwargs)
         finally:
             self._connecting -= 1
             # What a backend, or a receiver of connection_created, sets with every connection is no request's.
@@ -226,7 +226,7 @@ class Session:
             self._wrappers = list(self.connection.execute_wrappers)
             self._note_raw(self.connection.connection)
 
-    def _get_new_connection(self, parameters: Any) -> Any:
+    def _get_new_connection(self, *args: Any, **kwargs: Any) -> Any:
         worker = current_worker()
         slot = None if worker is None else worker.slot
         raw, close_at = (None, None) if slot is None else slot.stock.pop(self.alias, (None, None))
@@ -234,14 +234,14 @@ class Session:
             close_raw(raw)
             raw = None
         if raw is None:
-            return self._class.get_new_connection(self.connection, parameters)
+            return self._class.get_new_connection(self.connection, *args, **kwargs)
         # It is as old as it is, and may have been closed by the server since it was used.
         self.connection.close_at = close_at
         self.connection.health_check_done = False
         return raw
 
-    def _chunked_cursor(self) -> Any:
-        cursor = self._class.chunked_cursor(self.connection)
+    def _chunked_cursor(self, *args: Any, **kwargs: Any) -> Any:
+        cursor = self._class.chunked_cursor(self.connection, *args, **kwargs)
         self._cursors.add(cursor)
         close, opened = cursor.close, weakref.ref(cursor)
 
@@ -252,23 +252,23 @@ class Session:
         vars(cursor)["close"] = close_and_forget
         return cursor
 
-    def _open_cursor(self, name: str | None = None) -> Any:
+    def _open_cursor(self, *args: Any, **kwargs: Any) -> Any:
         # A backend may set what it likes on the session with each cursor: django-tenants its search_path.
-        self._dirty = self._dirty or name is not None
+        self._dirty = self._dirty or any(value is not None for value in (*args, *kwargs.values()))
         self._opening += 1
         try:
-            return self._class._cursor(self.connection, *([] if name is None else [name]))
+            return self._class._cursor(self.connection, *args, **kwargs)
         finally:
             self._opening -= 1
 
-    def _close(self) -> None:
+    def _close(self, *args: Any, **kwargs: Any) -> None:
         connection = self.connection
         left = self._dirty or self._cursors or self._is_unwatched()
         if left and connection.connection is not None and _pool_of(connection):
             # Django would give it back to the pool with all that is in its session.
             close_raw(connection.connection)
         raw = connection.connection
-        self._class.close(connection)
+        self._class.close(connection, *args, **kwargs)
         if connection.connection is None:
             self._note_raw(None, closed=raw)
 
@@ -321,8 +321,8 @@ def watch_connections() -> None:
         )
 
 
-def _create(create: Callable[..., BaseDatabaseWrapper], handler: Any, alias: str) -> BaseDatabaseWrapper:
-    connection = create(handler, alias)
+def _create(create: Callable[..., BaseDatabaseWrapper], *args: Any, **kwargs: Any) -> BaseDatabaseWrapper:
+    connection = create(*args, **kwargs)
     if current_worker() is not None:
         Session(connection)
     return connection

@@ -61,7 +61,7 @@ class _Refusal(HttpResponseForbidden):
 class _Check(CsrfViewMiddleware):
     """Django's check. Its refusal is a reason in place of a page."""
 
-    def _reject(self, request: HttpRequest, reason: str) -> HttpResponseForbidden:
+    def _reject(self, request: HttpRequest, reason: str, *_: object, **__: object) -> HttpResponseForbidden:
         refusal = _Refusal(reason)
         log_response("Forbidden (%s): %s", reason, request.path, response=refusal, request=request, logger=logger)
         return refusal

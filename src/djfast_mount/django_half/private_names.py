@@ -9,16 +9,22 @@
 
 What uses one looks it up when it needs it and goes without. `mount()` says at the start what that costs. Each has a
 canary test.
+
+The methods by which `DjangoHandler` serves are Django's, and few of them are documented. Where one is gone, or takes
+other arguments, `differing_method()` names it, and Django's own handler serves.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import django
 from django.core.cache import caches
+from django.core.handlers import asgi, exception
+from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.db.transaction import non_atomic_requests
 from django.dispatch import Signal
@@ -27,7 +33,7 @@ from django.urls import base
 from django.urls.resolvers import RegexPattern, RoutePattern
 from fastapi import APIRouter
 
-__all__ = ["names", "tell_what_is_gone"]
+__all__ = ["differing_method", "names", "tell_what_is_gone"]
 
 logger = logging.getLogger("djfast_mount")
 
@@ -79,3 +85,28 @@ def tell_what_is_gone() -> None:
 
 def _gone() -> Iterator[Name]:
     return (name for name in names() if not hasattr(name.owner, name.name))
+
+
+# How DjangoHandler calls each: how many arguments, the object included, and by which names.
+_CALLED: tuple[tuple[Any, str, int, tuple[str, ...]], ...] = (
+    (ASGIHandler, "load_middleware", 1, ("is_async",)),
+    (ASGIHandler, "resolve_request", 2, ()),
+    (ASGIHandler, "create_request", 3, ()),
+    (ASGIHandler, "read_body", 2, ()),
+    (ASGIHandler, "send_response", 3, ()),
+    (ASGIHandler, "get_response", 2, ()),
+    (ASGIHandler, "get_response_async", 2, ()),
+    (asgi, "get_script_prefix", 1, ()),
+    (exception, "convert_exception_to_response", 1, ()),
+    (exception, "response_for_exception", 2, ()),
+)
+
+
+def differing_method() -> str | None:
+    """Returns the first name that `DjangoHandler` cannot call as it does. None: it can call all of them."""
+    for owner, name, count, keywords in _CALLED:
+        try:
+            inspect.signature(getattr(owner, name)).bind(*[None] * count, **dict.fromkeys(keywords))
+        except (AttributeError, TypeError):
+            return name
+    return None

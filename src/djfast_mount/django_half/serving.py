@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
@@ -14,9 +15,11 @@ from starlette.types import ASGIApp
 from djfast_mount.database.connections import note_started
 from djfast_mount.django_half.fresh_templates import keep_fresh
 from djfast_mount.django_half.handler import DjangoHandler, DjangosHandler, undisturbed
-from djfast_mount.django_half.private_names import tell_what_is_gone
+from djfast_mount.django_half.private_names import differing_method, tell_what_is_gone
 
 __all__ = ["make_handler", "set_up_django"]
+
+logger = logging.getLogger("djfast_mount")
 
 
 def set_up_django() -> None:
@@ -34,11 +37,13 @@ def make_handler(
 ) -> tuple[ASGIApp, Mapping[str, Any]]:
     """Returns what serves Django's half, for http scopes, and how RequestThreads.http() is to run it.
 
+    With a Django whose handler is another than is known here, that is Django's own handler, whatever the kind.
+
     Args:
         kind: Whose handler, as `mount(django_handler=...)` takes it.
         note: Called with each request that it makes, if anybody is to be told.
     """
-    if kind == "one_hop":
+    if kind == "one_hop" and _is_known():
         return cast(ASGIApp, _noted(DjangoHandler(), note)), {"sender": ASGIHandler}
     note_started()
     djangos = DjangosHandler()
@@ -46,13 +51,26 @@ def make_handler(
     return undisturbed(djangos), {"announces": False}
 
 
+def _is_known() -> bool:
+    """Whether Django's handler has what DjangoHandler calls. Logs what it has not."""
+    name = differing_method()
+    if name is not None:
+        logger.warning(
+            "Django %s has no %s() that djfast_mount can call. Django's own handler serves, which takes longer. "
+            "Install a newer djfast_mount.",
+            django.__version__,
+            name,
+        )
+    return name is None
+
+
 def _noted(handler: ASGIHandler, note: Callable[[Any], None] | None) -> ASGIHandler:
     if note is None:
         return handler
     create = handler.create_request
 
-    def create_request(*args: Any) -> tuple[Any, Any]:
-        request, refusal = create(*args)
+    def create_request(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        request, refusal = create(*args, **kwargs)
         if request is not None:
             note(request)
         return request, refusal
