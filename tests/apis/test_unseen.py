@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -229,7 +230,7 @@ def test_outside_of_a_request_nothing_is_changed() -> None:
     """A FastAPI that is served by something else has FastAPI's own docs; it is no other function than before."""
     install()
     install()
-    assert asyncio.iscoroutinefunction(FastAPI.__call__)
+    assert inspect.iscoroutinefunction(FastAPI.__call__)
     assert getattr(FastAPI.__call__, MEETS)
     api = sought()
     mount("/api", function(spread))

@@ -194,7 +194,12 @@ def test_odd_bodies_are_422(client: Client, what: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"tags": [' + b"9" * 5000 + b"]}", b'{"departments": ' + b"[" * 2000 + b"]" * 2000 + b"}", b'{"name": "\xff"}'],
+    [
+        b'{"tags": [' + b"9" * 5000 + b"]}",
+        # From Python 3.14 on, json goes as deep as the stack does.
+        b'{"departments": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b'{"name": "\xff"}',
+    ],
     ids=["digits", "depth", "bytes"],
 )
 def test_bodies_that_are_no_json(client: Client, body: bytes) -> None:
