@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -531,3 +532,11 @@ def modules_without_tests() -> set[str]:
 def test_tests_mirror_the_rooms() -> None:
     """For each module there is tests/<room>/test_<module>.py, or a test file whose head says that it holds it."""
     assert modules_without_tests() == set()
+
+
+def test_each_planted_fault_has_its_place() -> None:
+    """The code that `nox -s mutants` changes stands where its list says, once, and the tests are there."""
+    for mutant in tomllib.loads((TESTS / "mutants" / "mutants.toml").read_text())["mutant"]:
+        places = {PACKAGE / mutant["file"], *(TESTS.parent / test.partition("::")[0] for test in mutant["tests"])}
+        assert {place for place in places if not place.exists()} == set(), mutant["what"]
+        assert (PACKAGE / mutant["file"]).read_text().count(mutant["old"]) == 1, mutant["what"]
