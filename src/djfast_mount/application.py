@@ -236,7 +236,8 @@ class MountedApplication(Root):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Returns the dispatcher, inside of the root middleware and the exception handlers if there are any."""
-        return self._layers.around(self._middleware_stack())
+        app = self._middleware_stack()
+        return self._layers.around(app, alone=app == self._dispatch)
 
     def _middleware_stack(self) -> ASGIApp:
         if not self.user_middleware and not self.exception_handlers:

@@ -120,7 +120,9 @@ def test_it_is_healthy_in_production(project: Path) -> None:
     """With a key, hosts and collected files the doctor finds nothing in the settings of production."""
     assert run(project, "manage.py", "collectstatic", "--no-input", **PRODUCTION).returncode == 0
     done = run(project, "manage.py", "mount_doctor", "--requests", **{**PRODUCTION, "HTTPS": "1"})
-    assert (done.returncode, done.stdout) == (0, "Nothing to mend.\n"), done.stdout
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Nothing to mend."), done.stdout
+    told = re.findall(r"^(\w+) djfast_mount[.](\w+)", done.stdout, re.MULTILINE)
+    assert told == [("DEBUG", "D141")]  # By which way the schemas read: it is told, and nothing is to be done.
 
 
 def test_a_key_is_asked_for_in_production(project: Path) -> None:
@@ -130,12 +132,15 @@ def test_a_key_is_asked_for_in_production(project: Path) -> None:
 
 
 def test_it_is_served(project: Path, root_path: str) -> None:
-    """uvicorn serves site, admin, API and readiness from it, at the root of its host and under a prefix."""
+    """uvicorn serves site, style, admin, API and readiness from it, at the root of its host and under a prefix."""
     run(project, "manage.py", "collectstatic", "--no-input", **PRODUCTION)
     options = ("--root-path", root_path) if root_path else ()
     env = {**PRODUCTION, "PYTHONPATH": os.pathsep.join(map(str, (project, TESTS.parent / "src")))}
     with Server("shop.asgi:app", *options, env=env, folder=project) as server, server.client() as client:
-        assert "<h1>Notes</h1>" in client.get("/").text
+        page = client.get("/").text
+        assert "<h1>Notes</h1>" in page
+        [style] = re.findall(r'href="([^"]+[.]css)"', page)
+        assert "system-ui" in client.get(style.removeprefix(root_path)).text
         assert client.get("/admin/login/").status_code == 200
         assert client.get("/api/notes/").json() == []
         assert client.get("/readyz").json()["status"] == "ready"

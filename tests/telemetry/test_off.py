@@ -15,6 +15,7 @@ import pytest
 
 import djfast_mount.telemetry
 from calls import call, http_scope
+from djfast_mount.telemetry.listeners import audience
 from telemetry_site import records, site
 
 ROOM = str(Path(djfast_mount.telemetry.__file__).parent)
@@ -49,6 +50,12 @@ def test_off_costs_nothing(path: str) -> None:
     """A request runs no opcode of telemetry on the event loop; with telemetry on it does."""
     assert opcodes_in_the_room(False, path) == 0
     assert opcodes_in_the_room(True, path) > 0
+
+
+def test_an_id_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody listens, a request runs no more than 125 opcodes for its id."""
+    monkeypatch.setattr(audience, "listeners", ())
+    assert opcodes_in_the_room(True, "/api/hello") <= 125
 
 
 @pytest.mark.parametrize("path", ["/api/sync/1", "/view/1/"])

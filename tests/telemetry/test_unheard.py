@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from calls import ask, call, http_scope
-from djfast_mount.telemetry import current_record, request_ids
+from djfast_mount.telemetry import RequestRecord, current_record, request_ids
 from djfast_mount.telemetry.listeners import audience
 from djfast_mount.telemetry.queries import Statements
 from telemetry_site import make_api, records, site
@@ -145,7 +146,7 @@ def test_who_listens_meanwhile_hears_of_the_next() -> None:
 
 
 def test_what_outlives_it_has_the_id_and_nothing_of_the_request() -> None:
-    """A task that goes on after the response reads the same id, and holds neither the scope nor what sends."""
+    """A task that goes on after the response reads the same id, and its record holds nothing of the request."""
     api = make_api()
     kept: list[Any] = []
 
@@ -159,8 +160,59 @@ def test_what_outlives_it_has_the_id_and_nothing_of_the_request() -> None:
     assert kept[0].request_id == answer.header("x-request-id")
     assert kept[0].method == "GET"
     assert kept[0].started > 0
-    assert kept[0].server_send is None
-    assert kept[0].scope == {"headers": ()}
+    assert type(kept[0]) is RequestRecord
+    assert all(type(value) in (str, float, int, bool, tuple, type(None)) for value in vars(kept[0]).values())
+
+
+@pytest.mark.parametrize("path", ["/api/seen", "/short"])
+def test_a_middleware_of_the_root_has_the_record(path: str) -> None:
+    """What stands before the threads of requests sees the id of the response, whoever answers, and so does the app."""
+    api = make_api()
+    seen: list[Any] = []
+
+    @api.get("/seen")
+    async def see() -> str:
+        seen.append(current_record())
+        return "done"
+
+    class Seeing:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(current_record())
+            answer = PlainTextResponse("short") if scope["path"] == "/short" else self._app
+            await answer(scope, receive, send)
+
+    with site(api=api, middleware=[Middleware(Seeing)]) as root:
+        answer = ask(root, path)
+    assert {record.request_id for record in seen} == {answer.header("x-request-id")}
+    assert len(seen) == (2 if path == "/api/seen" else 1)
+
+
+@pytest.mark.parametrize("inner_path", ["/api/seen", "/healthz"])
+def test_a_root_within_a_root_has_ids_of_its_own(inner_path: str) -> None:
+    """Neither request has the other's id, though both are served in one task."""
+    found: dict[str, Any] = {}
+
+    def api_of(name: str, inner: Any = None) -> Any:
+        api = make_api()
+
+        @api.get("/seen")
+        async def seen() -> None:
+            before = current_record()
+            if inner is not None:
+                found["inner answer"] = (await call(inner, http_scope(inner_path))).header("x-request-id")
+            found[name] = before and before.request_id
+            assert current_record() is before
+
+        return api
+
+    with site(api=api_of("inner")) as inner, site(api=api_of("outer", inner)) as root:
+        answer = ask(root, "/api/seen")
+    assert answer.header("x-request-id") == found["outer"] != found["inner answer"]
+    assert found["inner answer"] is not None
+    assert found.get("inner", found["inner answer"]) == found["inner answer"]
 
 
 class Rewriting:

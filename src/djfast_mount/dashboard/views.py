@@ -33,7 +33,7 @@ from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.offload.current import current_source
 from djfast_mount.route_table import route_table
 from djfast_mount.routing.root_interface import Root, roots
-from djfast_mount.telemetry import current_record
+from djfast_mount.telemetry.record import current
 
 __all__ = ["events", "figures_as_json", "page"]
 
@@ -55,7 +55,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
 def _page(request: HttpRequest) -> HttpResponse:
     if not may_see(request):
         raise PermissionDenied
-    figures.leave_out(current_record())
+    _leave_out()
     root = _root()
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Mount"}
     if root is not None:
@@ -71,7 +71,7 @@ async def events(request: HttpRequest) -> HttpResponseBase:
     """What the page shows, as server-sent events, for a minute at most."""
     if not await sync_to_async(may_see)(request):
         return HttpResponseForbidden()
-    figures.leave_out(current_record())
+    _leave_out()
     root = _served_by()
     if request.method == "HEAD":  # A stream whose body nobody gets would go on for a minute.
         return HttpResponse(content_type=_EVENTS)
@@ -87,8 +87,15 @@ async def figures_as_json(request: HttpRequest) -> HttpResponseBase:
     """What the page shows, as JSON: for the staff, and for `manage.py mount_top`."""
     if not await sync_to_async(_may_see_figures)(request):
         return HttpResponseForbidden()
-    figures.leave_out(current_record())
+    _leave_out()
     return HttpResponse(look(_served_by()), content_type="application/json")
+
+
+def _leave_out() -> None:
+    """Has the request that the caller belongs to not be counted."""
+    observed = current.get()
+    if observed is not None and not observed.over:  # Of others nobody will tell, and they would be waited for.
+        figures.leave_out(observed)
 
 
 async def _events(request: HttpRequest, root: Root) -> AsyncIterator[str]:

@@ -33,25 +33,25 @@ class Observation(Unobserved):
         count_statements()
         got_request_exception.connect(_note_error, dispatch_uid="djfast_mount.telemetry")
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        return observing(app, self._watching)
+    def around(self, app: ASGIApp, *, alone: bool) -> ASGIApp:
+        return observing(app, self._watching, alone=alone)
 
     def led_to(self, app: ASGIApp, owner: Owner, route: str | None = None) -> ASGIApp:
         if owner in ("api", "websocket"):
-            return led_to(app, Part(owner, MountedRoutes(app)))
+            return led_to(app, Part(owner, MountedRoutes(app)), self._watching)
         if owner == "django":
-            return led_to(app, Part(owner, route_of_view))
+            return led_to(app, Part(owner, route_of_view), self._watching)
         if owner == "static":
-            return led_to(app, Part(owner, route_of_file))
+            return led_to(app, Part(owner, route_of_file), self._watching)
         if route is None:
-            return led_to(app, Part(owner, no_route))
-        return led_to(app, Part(owner, lambda observed: observed.scope.get("root_path", "") + route))
+            return led_to(app, Part(owner, no_route), self._watching)
+        return led_to(app, Part(owner, lambda observed: observed.scope.get("root_path", "") + route), self._watching)
 
     @staticmethod
     def note_request(request: Any) -> None:
         """Has the record of the request that the caller belongs to look at Django's request for its route."""
         observed: Any = current.get()
-        if observed is not None:
+        if observed is not None and not observed.over:
             observed.request = request
 
 

@@ -24,14 +24,15 @@ from djfast_mount.offload.current import KEY
 from djfast_mount.telemetry.listeners import audience, publish
 from djfast_mount.telemetry.made_once import made_once
 from djfast_mount.telemetry.queries import Statements
-from djfast_mount.telemetry.record import Owner, RequestRecord, current
+from djfast_mount.telemetry.record import METHODS, Owner, RequestRecord, current
+from djfast_mount.telemetry.unheard import UnheardRequest, with_id
+from djfast_mount.telemetry.unheard import tell as tell_of_unheard
 from djfast_mount.telemetry.watching import Watching, tell
 
 __all__ = ["ObservedRequest", "ObservedSocket", "Part", "led_to", "observing"]
 
 logger = logging.getLogger("djfast_mount.telemetry")
 
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"))
 # Codes with which a websocket ends as it should: RFC 6455, section 7.4.1. 1005 is that none was given.
 _NORMAL = (1000, 1001, 1005)
 
@@ -73,7 +74,7 @@ class _Observed(RequestRecord):
 
     started: float = made_once(lambda observed: time() - observed.elapsed())
     request_id: str | None = made_once(lambda observed: observed.id_in_bytes and observed.id_in_bytes.decode())
-    id_in_bytes: bytes | None = made_once(lambda observed: observed.watching.id_of(observed.scope))
+    id_in_bytes: bytes | None = made_once(lambda observed: observed.make_id())
 
     def elapsed(self) -> float:
         """Returns the seconds since the request came."""
@@ -149,6 +150,12 @@ class _Observed(RequestRecord):
         self.scope = self.server_send = self.source = self.request = self.statements = self.failure = None
         publish(self)
 
+    def make_id(self) -> bytes | None:
+        """Returns the id that the request has from now on; None where requests have none."""
+        if self.watching.id_header is None:
+            return None
+        return self.watching.id_of(self.scope["headers"])
+
     def keep_id(self) -> str | None:
         """Has the id made now, if it was not yet: the headers are gone once the request has ended."""
         return self.request_id
@@ -162,7 +169,7 @@ class ObservedRequest(_Observed):
     def __init__(self, watching: Watching, scope: Scope, send: Send) -> None:
         # Not the record's own __init__(), which would set each default.
         method = scope["method"]
-        self.method = method if method in _METHODS else "OTHER"
+        self.method = method if method in METHODS else "OTHER"
         self.began = perf_counter()
         self.watching = watching
         self.scope = scope
@@ -197,26 +204,6 @@ class ObservedRequest(_Observed):
             self.complete = not message.get("more_body")
             self.bytes_sent += message.get("count") or 0
         return message
-
-
-class UnheardRequest(ObservedRequest):
-    """A request of HTTP of which nobody wants to hear. Nothing is measured but when it came, and it has its id."""
-
-    over = True  # As for one that has ended, nothing is noted.
-
-    def send(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            message = self._noted(message)
-        sent: Awaitable[None] = self.server_send(message)
-        return sent
-
-    def let_go(self) -> None:
-        """Lets go of all that belongs to the request: what outlives it may ask for the record."""
-        self.scope = _GONE
-        self.server_send = None
-
-
-_GONE: Scope = {"headers": ()}
 
 
 class ObservedSocket(_Observed):
@@ -265,8 +252,13 @@ class ObservedSocket(_Observed):
         self._receive = None
 
 
-def observing(app: ASGIApp, watching: Watching) -> ASGIApp:
-    """Returns `app` with each request observed. To be the outermost layer."""
+def observing(app: ASGIApp, watching: Watching, *, alone: bool) -> ASGIApp:
+    """Returns `app` with each request observed. To be the outermost layer.
+
+    Args:
+        alone: Whether nothing stands between `app` and the threads of requests: no middleware that would ask for the
+            record, and that it would have to be told by a context variable.
+    """
     begins, hears = watching.begin, watching.hears
 
     def layer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -276,9 +268,9 @@ def observing(app: ASGIApp, watching: Watching) -> ASGIApp:
                 observed = ObservedRequest(watching, scope, send)
                 return observe(observed, receive)
             # Where one is asked from within another root's request, the record of that one is not to be this one's.
-            if watching.id_header is None and current.get() is None:
+            if alone and current.get() is None:
                 return app(scope, receive, send)
-            return let_pass(UnheardRequest(watching, scope, send), receive)
+            return tell_of_unheard(app, watching, scope, receive, send)
         if kind == "websocket":
             socket = ObservedSocket(watching, scope, receive, send)
             return observe(socket, socket.receive)
@@ -298,23 +290,22 @@ def observing(app: ASGIApp, watching: Watching) -> ASGIApp:
         finally:
             current.reset(token)
 
-    async def let_pass(observed: UnheardRequest, receive: Receive) -> None:
-        token = current.set(observed)
-        try:
-            await app(observed.scope, receive, observed.send)
-        finally:
-            current.reset(token)
-            observed.let_go()
-
     return layer
 
 
-def led_to(app: ASGIApp, part: Part) -> ASGIApp:
+def led_to(app: ASGIApp, part: Part, watching: Watching) -> ASGIApp:
     """Returns `app`, so that the record of each request says who has answered."""
+    on_thread = part.owner in ("api", "django")
+    unheard = None if watching.id_header is None else watching
 
     def noted(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         observed: Any = current.get()
-        if observed is not None and not observed.over:
+        if observed is None:
+            if on_thread:
+                scope[KEY].unheard = unheard
+            else:
+                send = with_id(watching, UnheardRequest(watching, scope), send)
+        elif not observed.over:
             observed.part = part
             observed.scope = scope
             observed.source = scope.get(KEY)

@@ -1,4 +1,4 @@
-"""What is known of one request. Standard library only.
+"""What is known of one request.
 
 A record holds neither the path nor the query string nor a body, nor anything of the user: only what is the same for all
 requests of a route, and numbers. So it may be kept, shown and sent on.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["Owner", "Repeated", "RequestRecord", "current", "current_record"]
+from djfast_mount.offload.current import current_response
+
+__all__ = ["METHODS", "Owner", "Repeated", "RequestRecord", "current", "current_record"]
+
 
 Owner = Literal["api", "django", "static", "health", "websocket", "root"]
 
@@ -64,14 +67,23 @@ class RequestRecord:
     """The name of the class of the exception that no handler of the project answered."""
 
 
-current: ContextVar[RequestRecord | None] = ContextVar("djfast_mount_telemetry", default=None)
-"""The request that the caller belongs to, on the event loop and on the request's thread."""
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"))
+"""Those that HTTP defines. Any other is a word that a client has chosen."""
+
+current: ContextVar[Any] = ContextVar("djfast_mount_telemetry", default=None)
+"""The request that is observed and that the caller belongs to, on the event loop and on the request's thread."""
 
 
 def current_record() -> RequestRecord | None:
     """Returns the record of the request that the caller belongs to, on the event loop or on the request's thread.
 
     None outside of one, and where ``settings.DJFAST_MOUNT["telemetry"]`` is off. Where nobody listens, and there is no
-    exporter and no access log, the record has no more than kind, method, start and id; without ids it is None.
+    exporter and no access log, the record has no more than kind, method, id, and when it was first asked for; without
+    ids it is None.
     """
-    return current.get()
+    found = current.get()
+    if isinstance(found, RequestRecord):
+        return found
+    # Where nobody hears of the request, its thread knows its id.
+    record: RequestRecord | None = getattr(current_response() if found is None else found, "record", None)
+    return record

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterable
 from random import shuffle
 from typing import Any
 
@@ -61,10 +62,10 @@ class RequestIDs(Watcher):
         self._as_written = header.encode()
         self._name = self.id_header = header.lower().encode()
 
-    def id_of(self, scope: Any) -> bytes:
+    def id_of(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Returns the id that a request brings, or a new one."""
         # Of several the last one counts: a proxy in front appends its own.
-        given = dict(scope["headers"]).get(self._name)
+        given = dict(headers).get(self._name)
         return _new_id() if given is None or _ID.fullmatch(given) is None else given
 
     def start(self, observed: Any, headers: Headers) -> None:
@@ -81,10 +82,11 @@ def outgoing_headers() -> dict[str, str]:
     ``sentry-trace``, ``baggage``. Empty outside of a request.
     """
     headers: dict[str, str] = {}
-    observed: Any = current.get()
-    if observed is not None and observed.request_id is not None:
-        headers[option("request_id")] = observed.request_id
+    record = current_record()
+    if record is not None and record.request_id is not None:
+        headers[option("request_id")] = record.request_id
     propagate.inject(headers)
+    observed: Any = current.get()
     if observed is not None and not observed.over:
         tell(observed.watching.add_outgoing, observed, headers)
     return headers

@@ -13,8 +13,10 @@ from starlette.types import Message
 from djfast_mount.database.connections import PoolThread
 from djfast_mount.database.own_thread import OwnThread
 from djfast_mount.request_thread.request import RequestThread
+from djfast_mount.telemetry.made_once import made_once
 from djfast_mount.telemetry.queries import count_statements_here
-from djfast_mount.telemetry.record import current
+from djfast_mount.telemetry.record import RequestRecord, current
+from djfast_mount.telemetry.unheard import record_of, with_header
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["ObservedOwnThread", "ObservedPoolThread", "ObservedRequestThread"]
@@ -63,15 +65,44 @@ class ObservedRequestThread(RequestThread):
     """The task that has made the first sync call."""
 
     def lease(self) -> Lease:
-        if self.asker is None and (task := asyncio.current_task()) is not None:
+        # Only who sends statements that are counted is looked for.
+        if self.asker is None and current.get() is not None and (task := asyncio.current_task()) is not None:
             self.asker = weakref.ref(task)
         return super().lease()
 
+    unheard: Any = None
+    """The Watching that gives the request its id, where nobody hears of it."""
+    record: RequestRecord | None = made_once(lambda request: request.make_record())
+    _id: bytes | None = None
+
+    @property
+    def id_in_bytes(self) -> bytes:
+        """The id of a request of which nobody hears."""
+        return self._id or self._make_id()
+
+    def _make_id(self) -> bytes:
+        made: bytes = self.unheard.id_of(self.scope["headers"])
+        self._id = made
+        return made
+
+    def make_record(self) -> RequestRecord | None:
+        """Returns the record of a request that is not measured; None where requests have no ids."""
+        return None if self.unheard is None else record_of(self.scope["method"], self.id_in_bytes)
+
+    def send(self, message: Message, *, changed: bool = False) -> Awaitable[None]:
+        if self.unheard is not None and not changed and message["type"] == "http.response.start":
+            message = with_header(self.unheard, self, message)
+        return super().send(message, changed=changed)
+
     def send_start(self, start: Message) -> Awaitable[None]:
+        if (watching := self.unheard) is not None:
+            self.headers = {**self.headers, watching.id_header: self._id or self._make_id()}
+            return super().send_start(start)
         observed: Any = current.get()
         # A middleware of the root may change what is sent, and so may others who are told when a response begins.
         if (
             observed is None
+            or observed.over
             or self.change is not None
             or not (watching := observed.watching).adds_no_more
             or self._send != observed.send
@@ -80,8 +111,7 @@ class ObservedRequestThread(RequestThread):
         if (header := watching.id_header) is not None:
             self.headers = {**self.headers, header: observed.id_in_bytes}
         self._send = observed.server_send
-        if not observed.over:
-            observed.status = start["status"]
-            observed.bytes_sent = int(start["headers"][0][1])  # The first is Content-Length.
-            observed.passed_by = True
+        observed.status = start["status"]
+        observed.bytes_sent = int(start["headers"][0][1])  # The first is Content-Length.
+        observed.passed_by = True
         return super().send_start(start)

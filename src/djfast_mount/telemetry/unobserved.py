@@ -27,8 +27,12 @@ class Unobserved:
     def __init__(self, threads: Any) -> None:
         self.threads = threads
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Returns `app`, the whole root, inside of the outermost layer."""
+    def around(self, app: ASGIApp, *, alone: bool) -> ASGIApp:
+        """Returns `app`, the whole root, inside of the outermost layer.
+
+        Args:
+            alone: Whether it has no middleware.
+        """
         return app
 
     def led_to(self, app: ASGIApp, owner: Owner, route: str | None = None) -> ASGIApp:

@@ -23,8 +23,8 @@ class Watcher:
     id_header: bytes | None = None
     """The header of the response that has the id of the request, where this one gives it one."""
 
-    def id_of(self, scope: Any) -> bytes:
-        """Returns the id of a request. Called when somebody asks for the id, once."""
+    def id_of(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Returns the id of a request that has these headers. Called when somebody asks for the id, once."""
         raise NotImplementedError
 
     def begin(self, observed: Any) -> None:
