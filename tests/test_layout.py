@@ -46,6 +46,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "fastpath.front": "fastpath.private_names",
     "fastpath.parameters": "fastpath.private_names",
     "fastpath.private_names": "fastpath.private_names",
+    "fastpath.refusals": "fastpath.private_names",
     "fastpath.route_index": "fastpath.private_names",
     "fastpath.source": "fastpath.private_names",
     "fastpath.telemetry": "fastpath.private_names",

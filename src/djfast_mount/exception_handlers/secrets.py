@@ -17,6 +17,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, get_args, get_origin, get_type_hints
 from weakref import ref
 
@@ -41,6 +42,8 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRETS = (SecretStr, SecretBytes, Secret)
 _SIZED = (str, bytes, bytearray, Mapping, list, tuple)
 _SHORT = 3
+# Longer than any field's: clients choose keys, and are not to fill the memory with them.
+_LONGEST_REMEMBERED = 64
 # By the ids of a route and of an app, which cannot be hashed. The app may add dependencies to the router of the route.
 _known: dict[tuple[int, int], tuple[ref[Any], ref[Any], frozenset[str]]] = {}
 
@@ -49,7 +52,14 @@ def is_secret(name: object, names: frozenset[str] = frozenset()) -> bool:
     """Whether a field, header, cookie or key of that name holds a secret, by itself or as one of `names`."""
     if not isinstance(name, str):
         return False
-    return name in names or _NAMES.search(_CAMEL.sub("_", name).lower().replace("-", "_")) is not None
+    if name in names:
+        return True
+    return _says_so(name) if len(name) <= _LONGEST_REMEMBERED else _says_so.__wrapped__(name)
+
+
+@lru_cache(maxsize=1024)
+def _says_so(name: str) -> bool:
+    return _NAMES.search(_CAMEL.sub("_", name).lower().replace("-", "_")) is not None
 
 
 def without_secrets(errors: Iterable[Any], names: frozenset[str], body: Any = None) -> list[Any]:

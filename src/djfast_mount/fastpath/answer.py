@@ -25,6 +25,7 @@ __all__ = [
     "injected_response",
     "is_json",
     "is_known_class",
+    "is_plain",
     "reply_to",
     "serialize_of",
     "status_of",
@@ -39,6 +40,7 @@ _DUMPS = json.dumps
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 # Deeper values go to FastAPI's encoder, which has a limit of its own.
 _DEPTH = 20
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def injected_response() -> Response:
@@ -96,26 +98,26 @@ def serialize_of(facts: Facts) -> Any:
 def encoded(result: Any) -> bytes:
     """Returns a result of an endpoint without a response model as JSON."""
     # Tools replace `json.dumps` (orjson, instrumentation), and JSONResponse would call theirs.
-    if not _is_plain(result, _DEPTH) or json.dumps is not _DUMPS:
+    if not is_plain(result) or json.dumps is not _DUMPS:
         return bytes(JSONResponse(jsonable_encoder(result)).body)
     return _encode(result).encode()
 
 
-def _is_plain(value: Any, depth: int) -> bool:
-    """Whether FastAPI's encoder returns `value` as it is."""
+def is_plain(value: Any, depth: int = _DEPTH) -> bool:
+    """Whether the JSON of `value` is that of what FastAPI's encoder makes of it."""
     kind = type(value)
-    if kind is str or kind is int or kind is bool or kind is float or value is None:
+    if kind in _SCALARS:
         return True
     if not depth:
         return False
     if kind is dict:
         for key, item in value.items():
             # FastAPI's encoder leaves out keys that begin so: they are SQLAlchemy's (fastapi.encoders).
-            if type(key) is not str or key.startswith("_sa") or not _is_plain(item, depth - 1):
+            if type(key) is not str or key.startswith("_sa") or not is_plain(item, depth - 1):
                 return False
         return True
-    if kind is list:
-        return all(_is_plain(item, depth - 1) for item in value)
+    if kind is list or kind is tuple:
+        return all(is_plain(item, depth - 1) for item in value)
     return False
 
 

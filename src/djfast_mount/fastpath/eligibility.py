@@ -7,7 +7,7 @@ once, when it makes the handler.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -31,12 +31,14 @@ class Facts:
         effective: What holds the handler's app: the route, or what FastAPI makes of it where it is included.
         app: The ASGI app of the route, around the handler.
         cells: What the handler holds, by FastAPI's names.
+        kept: What has been worked out of these, by the name of who has done it.
     """
 
     route: APIRoute
     effective: Any
     app: Any
     cells: Mapping[str, Any]
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def dependant(self) -> Any:

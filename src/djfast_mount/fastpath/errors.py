@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from djfast_mount.fastpath.answer import reply_to
 from djfast_mount.fastpath.eligibility import Facts
 from djfast_mount.fastpath.private_names import private
+from djfast_mount.fastpath.refusals import OwnParameters
 
 __all__ = ["NOT_CALLED", "Failure", "Raised", "Watched", "refuse", "request_for", "unanswerable", "without_start"]
 
@@ -65,6 +66,12 @@ async def refuse(
 
     Raises: RequestValidationError.
     """
+    own = _own_parameters(facts)
+    # Each use of a dependency reads its parameters: where one is used twice, the second may be what is wrong.
+    if len(results) == own.dependencies and all(result is not NOT_CALLED for result in results.values()):
+        errors = await own.errors(request, body)
+        if errors:
+            raise _invalid(facts, request, errors, body)
     if not has_stacks:  # No dependency of this route enters one.
         request.scope["fastapi_inner_astack"] = request.scope["fastapi_function_astack"] = AsyncExitStack()
     solved = await private.solve_dependencies(
@@ -80,11 +87,19 @@ async def refuse(
     )
     if not solved.errors:
         return await _served(facts, request, solved)
-    raise RequestValidationError(
-        solved.errors,
-        body=None if body is private.Undefined else body,
-        endpoint_ctx=_context_of(facts, request.scope),
-    )
+    raise _invalid(facts, request, solved.errors, body)
+
+
+def _own_parameters(facts: Facts) -> OwnParameters:
+    known: OwnParameters | None = facts.kept.get("errors")
+    if known is None:
+        known = facts.kept["errors"] = OwnParameters(facts.dependant, facts.cells["embed_body_fields"])
+    return known
+
+
+def _invalid(facts: Facts, request: Request, errors: list[Any], body: Any) -> RequestValidationError:
+    shown = None if body is private.Undefined else body
+    return RequestValidationError(errors, body=shown, endpoint_ctx=_context_of(facts, request.scope))
 
 
 async def _served(facts: Facts, request: Request, solved: Any) -> Response:

@@ -9,7 +9,7 @@
     fastapi.dependencies.models   Dependant and its fields, _get_cache_key, _get_oauth_scopes, _is_coroutine_callable,
                                   _is_gen_callable, _is_async_gen_callable
     fastapi.dependencies.utils    solve_dependencies and its _uses_scopes_cache, request_params_to_args,
-                                  request_body_to_args, _solve_generator,
+                                  request_body_to_args, _solve_generator, _validate_value_with_model_field,
                                   _get_param_aliases, _get_param_model, _request_param_model_to_args, _is_json_field,
                                   _should_embed_body_fields, _get_form_models
     fastapi._compat               Undefined, shared.field_annotation_is_sequence; ModelField._type_adapter
@@ -52,7 +52,7 @@ _NAMES = {
     ),
     "fastapi.dependencies.utils": (
         *("solve_dependencies", "_solve_generator", "_get_param_aliases", "_get_param_model"),
-        *("request_params_to_args", "request_body_to_args"),
+        *("request_params_to_args", "request_body_to_args", "_validate_value_with_model_field"),
         *("_request_param_model_to_args", "_is_json_field", "_should_embed_body_fields", "_get_form_models"),
     ),
     "fastapi._compat": ("Undefined", "ModelField"),
@@ -109,6 +109,7 @@ _PARAMETERS = {
     "_get_param_model": "(field)",
     "request_params_to_args": "(fields, received_params)",
     "request_body_to_args": "(body_fields, received_body, embed_body_fields)",
+    "_validate_value_with_model_field": "(*, field, value, values, loc)",
     "_request_param_model_to_args": "(model_field, model, received_params)",
     "_is_json_field": "(field)",
     "_should_embed_body_fields": "(fields)",
