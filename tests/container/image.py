@@ -60,12 +60,12 @@ def base(folder: Path, suite: str = SUITE, packages: tuple[str, ...] = PACKAGES)
     return archive
 
 
-def tools(folder: Path) -> Path:
-    """A root of the same Debian with programs that are too old in the one before it. Made once: `folder` is kept."""
-    root = folder / "tools"
+def tools(folder: Path, suite: str = SUITE) -> Path:
+    """A root of that Debian with programs that are too old in the one before it. Made once: `folder` is kept."""
+    root = folder / (f"tools-{suite}" if suite != SUITE else "tools")
     if not (root / "complete").exists():
         shutil.rmtree(root, ignore_errors=True)
-        run("debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", SUITE, str(root), MIRROR)
+        run("debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", suite, str(root), MIRROR)
         (root / "complete").touch()
     return root
 

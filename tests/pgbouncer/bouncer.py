@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode before a PostgreSQL: this machine's, and a newer one in a folder with its Debian."""
+"""PgBouncer in transaction mode before a PostgreSQL: this machine's, or a newer one in a folder with its Debian."""
 
 from __future__ import annotations
 

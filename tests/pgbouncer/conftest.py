@@ -1,4 +1,4 @@
-"""PostgreSQL with a PgBouncer before it: Debian 12's 1.18, which keeps no prepared statements, and a newer one."""
+"""PostgreSQL with a PgBouncer before it: Debian 12's 1.18, which keeps no prepared statements, and two newer ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from container.running import over_tcp
 from harness import postgres
 from pgbouncer.bouncer import Bouncer, what_is_missing
 
-# The one of this machine, and that of a newer Debian.
-OLD, NEW = "old", "new"
+# The one of this machine, and in which Debian the others are.
+VERSIONS = {"old": None, "new": "trixie", "newest": "sid"}
 
 
 def root_of(which: str) -> Path | None:
     kept = Path(os.environ.get("CONTAINER_BASES") or REPOSITORY / ".nox" / "bases")
-    return tools(kept) if which == NEW else None
+    suite = VERSIONS[which]
+    return None if suite is None else tools(kept, suite)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +45,7 @@ def database(server: str) -> Iterator[str]:
         connection.execute(f'drop database "{name}" with (force)')
 
 
-@pytest.fixture(params=[OLD, NEW])
+@pytest.fixture(params=VERSIONS)
 def bouncer(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[Bouncer]:
     with Bouncer(database, tmp_path, root_of(request.param), "ignore_startup_parameters = options") as bouncer:
         yield bouncer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pgbouncer.bouncer import Bouncer
-from pgbouncer.conftest import root_of
+from pgbouncer.conftest import VERSIONS, root_of
 from stress.databases import Backends, migrate
 from stress.ledger import CLIENTS, Cuts, make_calls, play
 from stress.load import Call, drive
@@ -39,7 +39,7 @@ class Restarts(Cuts):
             self._bouncer.start()
 
 
-@pytest.mark.parametrize("which", ["old", "new"])
+@pytest.mark.parametrize("which", VERSIONS)
 def test_nothing_is_lost(which: str, database: str, tmp_path: Path) -> None:
     """3,000 requests and two restarts: no acknowledged write is lost, none is kept that rolled back, all goes on."""
     migrate({"DATABASE_URL": database})

@@ -18,7 +18,7 @@ import pytest
 
 from harness import PYTHONPATH
 from pgbouncer.bouncer import Bouncer
-from pgbouncer.conftest import root_of
+from pgbouncer.conftest import VERSIONS, root_of
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -55,11 +55,25 @@ def test_transactions_hold(bouncer: Bouncer, client: Connection) -> None:
 
 def test_settings_do_not_hold(bouncer: Bouncer, client: Connection) -> None:
     """SET without LOCAL stays behind on a connection that another client has next."""
-    client.execute("set search_path = tenant")
+    assert not follows(bouncer, client, "work_mem", "9MB")
+
+
+def follows(bouncer: Bouncer, client: Connection, name: str, value: str) -> bool:
+    """Whether what `client` sets stays its own, and goes with it to another connection. If neither, another has it."""
+    client.execute(f"set {name} = '{value}'".encode())
     with psycopg.connect(bouncer.url(), autocommit=True, prepare_threshold=None) as other:
-        assert other.execute("show search_path").fetchone() == ("tenant",)
+        is_others = other.execute(f"show {name}".encode()).fetchone() == (value,)
     with elsewhere(bouncer, client):
-        assert client.execute("show search_path").fetchone() != ("tenant",)
+        is_its_own = client.execute(f"show {name}".encode()).fetchone() == (value,)
+    assert is_its_own != is_others
+    return is_its_own
+
+
+def test_settings_that_postgresql_reports(bouncer: Bouncer, client: Connection) -> None:
+    """From 1.26 on PgBouncer sets them again for each client. PostgreSQL reports search_path from 18 on."""
+    reported = bouncer.version >= (1, 26)
+    assert follows(bouncer, client, "default_transaction_read_only", "on") == reported
+    assert follows(bouncer, client, "search_path", "tenant") == (reported and client.info.server_version >= 180000)
 
 
 def test_advisory_locks_of_sessions_do_not_hold(bouncer: Bouncer, client: Connection) -> None:
@@ -95,6 +109,7 @@ def test_prepared_statements(database: str, tmp_path: Path) -> None:
         ("old", "", False),
         ("new", "max_prepared_statements = 0", False),
         ("new", "max_prepared_statements = 100", True),
+        ("newest", "", True),
     ):
         with (
             Bouncer(database, tmp_path, root_of(which), more) as bouncer,
@@ -112,7 +127,7 @@ def test_prepared_statements(database: str, tmp_path: Path) -> None:
 def test_startup_options(database: str, tmp_path: Path) -> None:
     """OPTIONS["options"] is refused, unless PgBouncer is told to ignore it; then it has no effect."""
     asked = "-c statement_timeout=30s"
-    for which in ("old", "new"):
+    for which in VERSIONS:
         root = root_of(which)
         refused = pytest.raises(psycopg.OperationalError, match="unsupported startup parameter")
         with Bouncer(database, tmp_path, root) as bouncer, refused:
