@@ -131,7 +131,7 @@ class MountedApplication(Root):
         self._lifespans = lifespans = ServedLifespans(
             apps, threads=threads, lifespan=lifespan, websocket_app=websocket_app, readiness=self.health.lifespan
         )
-        # The threads of a root that nobody has any more, and that had no lifespan, end with it.
+        # Without a lifespan nobody ends the threads. So they end when the root is collected.
         weakref.finalize(self, threads.pool.shutdown, _nothing).atexit = False
         mounted = self._mounted(apps, http, served, scopes, usual)
         if websocket_app is not None:
@@ -193,7 +193,7 @@ class MountedApplication(Root):
 
     def _files_of(self, elsewhere: ASGIApp) -> Mapping[str, ASGIApp]:
         """The static files that are known from the start, less those whose paths the prefix of an app owns."""
-        # Where files are looked for though the path is owned: by the app at the root, or by Django.
+        # Under these prefixes a static file goes before the owner of the path: the app at the root, or Django.
         places = {"", self.django_prefix} if self._root_app is not None or self.django_prefix else set()
         self._places_of_files = places
         if not isinstance(elsewhere, StaticFiles):
@@ -212,14 +212,14 @@ class MountedApplication(Root):
         self._root_app = root
         self._exact = {**self._files_of(elsewhere), **self._own}
         shared = {match[0] for path in self._exact if (match := self._prefixes.match(path))} | self._places_of_files
-        # By what paths begin with, the longest first; at the end what every path begins with.
+        # The longest prefix comes first, since it wins. The empty one at the end matches every path.
         self._without_script_name: list[tuple[str, Mounted | None]] = [
             (prefix + "/", None if target is None or prefix in shared else target.where_nothing_is_around(prefix))
             for prefix, target in sorted(mounted.items(), key=lambda item: -len(item[0]))
         ]
         self._without_script_name.append(("", None))
         self._prefixes_alone = frozenset(mounted)
-        # What answers all other paths. None: that is to be found out.
+        # Who answers the paths under no prefix, if no path has to be looked up for that. Otherwise None.
         asks = bool(self._places_of_files) or (isinstance(elsewhere, StaticFiles) and not elsewhere.knows_all)
         self._behind_all = None if asks else self._django
 
@@ -302,7 +302,7 @@ class MountedApplication(Root):
                 return self._send_file(self._exact[path], scope, receive, send)
         elif not below and self._straight_on is not None and path not in self._prefixes_alone:
             child = {**scope, "root_path": ""}
-            child.pop("app", None)  # The root's: as child_scope() does it.
+            child.pop("app", None)  # It is the root, which must not be what the child finds: see child_scope().
             return self._straight_on(child, receive, send)
         return None
 

@@ -188,7 +188,7 @@ def _before_apps(
 def _before_app(
     preparation: Preparation, chosen: Sequence[str] | None, django_prefix: str, prefix: str, app: ASGIApp
 ) -> DjangoRequests:
-    # From the inside to the outside.
+    # The innermost layer comes first.
     layer = before(app, is_direct=chosen is None) if isinstance(app, FastAPI) else app
     # Outside of the plans, which are made of the routes as they are at that moment.
     layer = preparation.meeting_new_ones(layer)

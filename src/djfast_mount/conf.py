@@ -21,7 +21,7 @@ __all__ = ["OPTIONS", "SETTING", "Option", "option", "with_settings", "wrong_val
 
 SETTING = "DJFAST_MOUNT"
 
-# The version in which the table was begun.
+# Options of the first release. A later option names its own version.
 _FIRST = "0.1.0"
 
 

@@ -23,7 +23,7 @@ _OWN = ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "django.server")
 
 _TEXT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 _KNOWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
-# Containers inside of one another, beyond which the rest is left out, and the integers that every parser reads whole.
+# How deep containers are written, and the integers that every parser reads without loss.
 _DEPTH = 20
 _BIG = 2**63
 _ACCESS = ("client", "method", "path", "http_version", "status")

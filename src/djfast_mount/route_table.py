@@ -162,7 +162,7 @@ def _methods_of(view: Any) -> tuple[str, ...]:
 
 
 def _auth_of_view(view: Any) -> str:
-    # By what Django's mixins and decorators leave: to import the mixins would load models.
+    # Recognized by their attributes, since importing Django's mixins would load models.
     cls: Any = getattr(view, "view_class", None)
     if hasattr(cls, "get_permission_required"):
         wanted = cls.permission_required or "permission"

@@ -67,7 +67,8 @@ async def refusal(docs: Docs, request: Request) -> Response | None:
         return None
     refused = await _refusal_of_user(docs, request, anonymous=user is None or not user.is_authenticated)
     if docs.login:
-        refused.headers.add_vary_header("Accept")  # It says who is a browser.
+        # The answer depends on Accept, which tells browsers from programs. A cache has to know.
+        refused.headers.add_vary_header("Accept")
     return refused
 
 
@@ -86,7 +87,7 @@ async def _refusal_of_user(docs: Docs, request: Request, *, anonymous: bool) -> 
 async def _user(request: Request) -> Any:
     """Whom any scheme of the project names, or the session of the site. Raises HTTPException for a wrong credential."""
     user = await authenticated(connection=request)
-    # Whose scope is not ours has no session that we know of: it is not that of the request around it.
+    # If somebody made the scope by hand, it has no Django request. The session of the request around it is not its own.
     if user is None and call_of(request) is not None:
         # Where the API takes keys alone, the admin's users see its docs all the same.
         django_request: Any = await get_request(request)

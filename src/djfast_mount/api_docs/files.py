@@ -70,7 +70,7 @@ def _collected(static_url: str) -> dict[str, str]:
         storage = static_storage()
         try:
             urls = {name: storage.url(f"djfast_mount/{name}") for name in _NAMES} if storage is not None else {}
-        except ValueError:  # A manifest without them, or none.
+        except ValueError:  # The manifest of the storage lacks these files, or there is no manifest.
             return {}
     if static_url.startswith(_ABSOLUTE):
         return urls

@@ -116,7 +116,8 @@ def swagger_ui_redirect(files: Files) -> DocsPage:
     page = _page(
         "Swagger UI: OAuth2 Redirect", SafeString(), files, scripts={"swagger-ui/oauth2-redirect.js": {}}, styles=()
     )
-    # It speaks to the page that opened it, and the other server's page was between the two.
+    # This page calls back the page that opened it. The login page of the other server came in between, and with the
+    # usual policy the browser would have cut the link by then.
     return DocsPage(page.html, {**page.headers, "cross-origin-opener-policy": "unsafe-none"})
 
 

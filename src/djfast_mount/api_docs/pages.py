@@ -82,7 +82,8 @@ class ApiDocs:
         if not _has_docs(api):
             # The last is the innermost: an app's own CORS, and its own guard, go before.
             api.user_middleware.append(Middleware(DocsMiddleware, api=api))
-            api.middleware_stack = None  # Where it was built before, as by a first mount().
+            # Starlette builds the stack once. An earlier mount() of the same app may have done so.
+            api.middleware_stack = None
 
     @property
     def folder(self) -> str | None:
@@ -158,7 +159,7 @@ class DocsMiddleware:
         if kind == "schema" or path not in self._made_by_fastapi or request.method not in ("GET", "HEAD"):
             return None
         if call_of(request) is None:
-            return None  # Our page needs a request of ours: here somebody has made a scope anew.
+            return None  # The page needs our request, and this scope was made by hand.
         return _response(await self._page(docs, kind, request), request)
 
     async def _page(self, docs: ApiDocs, kind: Kind, request: Request) -> DocsPage:

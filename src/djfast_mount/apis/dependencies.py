@@ -18,7 +18,7 @@ def add_dependency(api: FastAPI | APIRouter, depends: Depends) -> None:
 
     Plain Starlette routes have no dependencies and are left alone. A second call changes nothing.
     """
-    # For routes that are added later.
+    # The router's own list is for routes that are added later. FastAPI copies it into each new route.
     router = api.router if isinstance(api, FastAPI) else api
     for dependencies in (router.dependencies, *_inherited(api)):
         if depends not in dependencies:

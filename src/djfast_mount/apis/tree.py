@@ -102,7 +102,7 @@ def _lists(routes: list[Any]) -> Iterator[list[Any]]:
 def _below(app: object, path: str, above: tuple[Any, ...]) -> Iterator[Found]:
     for head in _heads(app):
         if head in above:
-            continue  # An app that leads to itself.
+            continue  # The app leads to itself. Without this the walk would not end.
         yield Found(path, head, above)
         inside = (*above, head) if isinstance(head, Starlette) else above
         for beside in _given(getattr(head, "user_middleware", ())):
@@ -210,7 +210,7 @@ def _attributes(value: Any) -> list[object]:
 def _in_slot(slot: Any, value: object) -> list[object]:
     try:
         return [slot.__get__(value)]
-    except AttributeError:  # Nothing has been put into it.
+    except AttributeError:  # The slot is empty.
         return []
 
 

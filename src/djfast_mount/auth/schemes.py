@@ -100,7 +100,8 @@ class Scheme(SecurityBase):
         if self.ambient:
             await _check_by_thread(connection)
         else:
-            # It needs no check, as long as it is the client that sent it.
+            # A page of another site cannot make a browser send this header. But a middleware may have made it of a
+            # cookie.
             await check_sender(connection, self.vary)
         return await self.user(connection, credential)
 
@@ -166,7 +167,7 @@ class _Session(Scheme):
         return connection.cookies.get(settings.SESSION_COOKIE_NAME) or None
 
     async def user_of(self, connection: HTTPConnection, credential: str) -> Any:
-        # The session has the check run by itself, if there is one by that cookie.
+        # No check here: reading the session below runs it.
         return await self.user(connection, credential)
 
     async def user(self, connection: HTTPConnection, credential: str) -> Any:

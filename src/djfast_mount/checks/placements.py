@@ -25,7 +25,7 @@ __all__ = ["check_placements", "check_placements_of_application"]
 
 _LITERALS = ("LOGIN_URL", "LOGIN_REDIRECT_URL", "LOGOUT_REDIRECT_URL")
 _COOKIE_PATHS = ("SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH")
-# What nobody has a route for.
+# A path that no project has: what is answered for it is answered for any path.
 _NOBODYS = "/djfast-mount-check/nobody-has-this/"
 
 
@@ -36,7 +36,7 @@ def check_placements(**_: object) -> list[CheckMessage]:
 
 def check_placements_of_application(**_: object) -> list[CheckMessage]:
     """The same, with ``--deploy``, of the application that the settings name; what they tell alone is told already."""
-    # They have been told by `check_placements()` then, of the root itself.
+    # There is a root already, and `check_placements()` has reported it.
     if placements:
         return []
     told = check_placements()
@@ -48,7 +48,7 @@ def _by_settings() -> Placement:
     options = getattr(settings, SETTING, {})
     options = options if isinstance(options, dict) else {}
     prefix = options.get("prefix", "/api")
-    prefixes = prefix if isinstance(prefix, Mapping) else [prefix]  # What is neither is told by another check.
+    prefixes = prefix if isinstance(prefix, Mapping) else [prefix]  # Another check reports a value of any other type.
     apps = {"" if path == "/" else str(path): None for path in prefixes}
     return Placement(apps, str(options.get("django_prefix", "")), bool(options.get("fallthrough")), ())
 

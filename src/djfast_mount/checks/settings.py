@@ -26,8 +26,8 @@ _LOGIN_MIDDLEWARE = (
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 )
-# Apps with a runserver of their own. Django takes the command of the app that is listed first.
-# Of two commands of one name Django takes that of the app which INSTALLED_APPS lists first (django.core.management).
+# Apps with a runserver of their own. Of two commands with one name, Django takes that of the app which INSTALLED_APPS
+# lists first (django.core.management).
 _OTHER_RUNSERVERS = ("django.contrib.staticfiles", "whitenoise.runserver_nostatic", "daphne", "channels")
 _POSTGRESQL = "django.db.backends.postgresql"
 _SQLITE = "django.db.backends.sqlite3"
@@ -44,7 +44,7 @@ def register_checks() -> None:
 
 
 def _options() -> dict[str, Any]:
-    # What is no dict E001 tells. The other checks must not end in a traceback over it.
+    # If it is not a dict, E001 reports that. The other checks must not end in a traceback over it.
     options = getattr(settings, SETTING, {})
     return options if isinstance(options, dict) else {}
 
@@ -71,7 +71,7 @@ def _check_option(key: object, value: object) -> Iterator[CheckMessage]:
 def check_middleware(**_: object) -> Iterator[CheckMessage]:
     """E004, E005, W001: what the other settings say fits what `mount()` does."""
     script_name = settings.FORCE_SCRIPT_NAME
-    # Django puts it in front of every path that it reverses, as it is.
+    # Django puts the text in front of every path that it reverses, and adds no slash.
     if script_name and not script_name.startswith("/"):
         yield checks.Error(
             f"settings.FORCE_SCRIPT_NAME is {script_name!r}, which no path begins with.",

@@ -126,7 +126,7 @@ class JWT(HTTPBearer):
         # needs the CSRF check after all.
         await check_sender(request, ("Authorization",))
         if isinstance(self._keys, _KeySet):
-            # It may have to be fetched.
+            # The keys may have to be fetched over the network, and the event loop must not wait for that.
             return await run_in_threadpool(self.token, credentials.credentials)
         return self.token(credentials.credentials)
 
@@ -141,7 +141,8 @@ class JWT(HTTPBearer):
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=self._leeway,
-                # PyJWT accepts a token without `exp`. One with an `aud` that nobody asks about it refuses.
+                # PyJWT itself accepts a token without `exp`. It refuses a token with an `aud` if no audience is
+                # expected.
                 options={"require": ["exp"]},
             )
         # Tokens are strangers' input, and not every fault in their base64, JSON or key comes as an error of PyJWT's
@@ -179,7 +180,7 @@ class _KeySet:
     def key(self, kid: str | None) -> Any:
         with self._lock:
             age = time.monotonic() - self._asked
-            # Neither a client that makes up names of keys nor an issuer that does not answer has us ask each time.
+            # We do not ask the issuer each time if a client makes up names of keys, or if the issuer does not answer.
             if (self._keys and age >= self._lifespan) or (kid not in self._keys and age >= self._refresh):
                 # Where the issuer does not answer, nobody knows which of the old keys are good.
                 self._asked, self._keys = time.monotonic(), {}

@@ -35,7 +35,7 @@ __all__ = ["Contents", "as_data", "look"]
 
 # Routes whose course is sent along: the page draws it.
 _CHARTS = 12
-# Seconds within which all who look are told the same.
+# Seconds for which one look serves everybody, so that many viewers cost as much as one.
 FRESH = 1.0
 
 

@@ -29,7 +29,7 @@ class Doctor:
         self.findings: Callable[[Root], list[CheckMessage]] = lambda _: []
         """What looks; djfast_mount.dashboard.urls puts it here."""
         self._asked = 0.0  # guarded by _lock; time.time()
-        self.found: list[CheckMessage] = []  # Replaced as a whole.
+        self.found: list[CheckMessage] = []  # Replaced as a whole, so that a reader needs no lock.
 
     def ask(self, root: Root) -> None:
         """Begins to look, where nobody has for an hour. Returns at once. For any thread."""

@@ -169,7 +169,7 @@ class Figures:
             self._whole.add(number, bucket, failed, times)
 
     def _window(self, key: Key, number: int) -> Window:
-        # Once in a slot: each request of a further route comes here.
+        # Once for each slot, since each request of a route beyond the limit comes here.
         if len(self._routes) >= ROUTES and number != self._tidied_in:
             self._tidy(number)
         if len(self._routes) >= ROUTES:

@@ -13,7 +13,7 @@ from djfast_mount.threads.lease import Lease
 
 __all__ = ["Leak", "leaks", "watch"]
 
-# Of each kind.
+# How many leaks are kept, so that a route that leaks with every request takes no memory.
 MOST = 50
 
 

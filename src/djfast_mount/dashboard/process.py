@@ -99,7 +99,7 @@ def threads_now(pool: Pool) -> Threads:
     ]
     idle = sum(lease is None and runs for _, lease, runs in leases)
     queue = pool.waiting()
-    # A crowd may wait, and each route takes its time to be found.
+    # Hundreds may wait, and finding a route takes its time.
     waiting = [Waiting(route_of(lease.scope), lease.waited_by(now)) for lease in queue[:_MOST_WAITING]]
     return Threads(pool.size, taken, idle, pool.parked(), waiting, len(queue))
 
@@ -173,5 +173,5 @@ def connections_now(pool: Pool) -> list[Connections]:
 def _in_transaction(wrapper: BaseDatabaseWrapper) -> bool:
     try:
         return in_transaction(wrapper)
-    except Exception:  # Its thread is closing it.
+    except Exception:  # Another thread closes the connection at this moment.
         return False

@@ -33,7 +33,7 @@ __all__ = [
     "waiting_table",
 ]
 
-# Rows that are sent with each turn. The merged routes, which do not change, are all shown.
+# Rows that the stream sends each time. The table of merged routes does not change, so the page shows all of it.
 MOST_ROUTES = 40
 
 

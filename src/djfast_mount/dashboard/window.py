@@ -37,7 +37,7 @@ class Window:
     def __init__(self) -> None:
         self._slots: deque[Slot] = deque(maxlen=SLOTS + 1)
         self._now = Slot(-1)  # The last of _slots, once there is one.
-        self._before = Slot(-1)  # All slots before that one together: what is counted costs each request its time.
+        self._before = Slot(-1)  # All slots before that one, added up: to add thirty of them at each look takes long.
 
     def add(self, number: int, bucket: int | None, failed: bool, times: int = 1) -> None:
         """Counts `times` requests. Without a `bucket` they count among no durations: they were websockets, say."""
@@ -65,7 +65,7 @@ class Window:
         """How long they took."""
         durations = Durations()
         durations.counts = self._before.durations.counts
-        durations.add(self._now.durations)  # Into an array of its own.
+        durations.add(self._now.durations)  # add() makes a new array, so _before is not changed.
         return durations
 
     def forget(self, number: int) -> None:

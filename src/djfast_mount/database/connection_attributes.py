@@ -19,7 +19,7 @@ def noted(value: Any) -> tuple[Any, Any]:
 def differs(value: Any, before: tuple[Any, Any] | None) -> bool:
     """Whether `value` is another one than was noted before, or has been changed in place. None: nothing was noted."""
     if before is None:
-        # Instrumentation marks what it has seen, or not.
+        # None and False are no state: instrumentation sets such flags on every connection.
         return not (value is None or value is False)
     if value is not before[0]:
         return True

@@ -74,7 +74,7 @@ class PoolThread:
 
     def __init__(self, sender: object) -> None:
         self._sender = sender
-        # Which loop a thread was last set up for: `settle()` is due once for each, and not with every spell.
+        # The loop that a thread was last set up for: `settle()` is needed once for each loop, and not for each spell.
         self._thread = threading.local()
         watch_connections()
 
@@ -99,7 +99,8 @@ class PoolThread:
         try:
             self._finish(lease)
         finally:
-            # Also where a response has sent the signal by its own close(), and where a receiver has failed.
+            # In `finally`, since a receiver may have failed. It is also needed if the response has sent the signal
+            # itself, by its close().
             if not lease.parking:
                 _clear_away(lease)
 
@@ -111,11 +112,12 @@ class PoolThread:
         if not lease.open:
             return
         if not (lease.announces or lease.closed):
-            # A spell of many. Django's handler sent request_started, and will send request_finished after the last.
+            # One of several spells. Django's handler has sent request_started, and sends request_finished after the
+            # last.
             close_old(found)
             return
         lease.open = False
-        # Somebody but Django has received it, and may have left a transaction open in turn.
+        # A receiver that is not Django's has run, and may have left a transaction open in turn.
         if finish(lease.sender or self._sender, found):
             _heal(initialized(), lease)
 
@@ -158,7 +160,7 @@ def _heal(found: Iterable[BaseDatabaseWrapper], lease: Lease) -> bool:
 
 def _keeps(connection: BaseDatabaseWrapper) -> bool:
     session = session_of(connection)
-    # What nobody watches may have anything in its session.
+    # Nobody has watched this connection, so anything may be in its session.
     return connection.connection is not None if session is None else session.keeps()
 
 
@@ -172,7 +174,8 @@ def _clear_away(lease: Lease) -> None:
     for connection in initialized():
         session = session_of(connection)
         if session is None:
-            throw_away(connection)  # Somebody has put it in the place of the worker's: nobody knows what it carries.
+            # A project has put this connection there itself, and nobody knows what state it has.
+            throw_away(connection)
         elif not session.is_clean():
             carries = session.carries()
             session.surrender(stock)
@@ -213,6 +216,6 @@ def note_started() -> None:
     started.expect(_note_started)
 
 
-# Every response that Django closes sends it.
+# Django sends the signal with the close() of each response.
 request_finished.connect(_note_finished, dispatch_uid="djfast_mount.database.connections")
-finished.expect(_note_finished)  # The lease has noted what it sends itself.
+finished.expect(_note_finished)  # The signals that we send need not be noted a second time.

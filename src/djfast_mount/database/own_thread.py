@@ -57,7 +57,7 @@ class OwnThread:
             request_finished.send_robust(sender=lease.sender or self._sender)
         for connection in self._connections:
             may_close(connection)
-        # The test's thread goes on with what asgiref had noted there before.
+        # This thread is the test's. It goes on with the loop that asgiref had noted before.
         SyncToAsync.threadlocal.main_event_loop = self._loop
 
     def keeps(self, lease: Lease) -> bool:

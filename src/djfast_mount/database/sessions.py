@@ -144,13 +144,15 @@ class Session:
         if raw is not None and not _pool_of(connection) and self._is_fit(raw):
             connection.connection = None
             if (known := stock.pop(self.alias, None)) is not None:
-                close_raw(known[0])  # Nobody has asked for it: there is one connection to a slot, and no more.
+                close_raw(known[0])  # A slot keeps one connection for each alias. This older one was not asked for.
             stock[self.alias] = raw, connection.close_at
             self._raw = None
-        # Without the raw connection this closes nothing; but packages forget here what they know of their session.
+        # There is no raw connection any more, so nothing is closed. But packages override close() to forget their
+        # session's state.
         with contextlib.suppress(Exception):
             connection.close()
-        if (raw := connection.connection) is not None:  # It could not be closed, or is a database in memory.
+        # close() has failed, or the database is in memory, where Django keeps the connection.
+        if (raw := connection.connection) is not None:
             connection.connection = None
             close_raw(raw)
         self._forget()
@@ -219,7 +221,7 @@ class Session:
             self._class.connect(self.connection, *args, **kwargs)
         finally:
             self._connecting -= 1
-            # What a backend, or a receiver of connection_created, sets with every connection is no request's.
+            # A backend, or a receiver of connection_created, sets this on every connection: it is not the request's.
             for name, now in self._attributes().items():
                 if name not in before or differs(now[0], before[name]):
                     self._found[name] = now
@@ -235,7 +237,7 @@ class Session:
             raw = None
         if raw is None:
             return self._class.get_new_connection(self.connection, *args, **kwargs)
-        # It is as old as it is, and may have been closed by the server since it was used.
+        # The connection keeps its age. The server may have closed it since it was last used.
         self.connection.close_at = close_at
         self.connection.health_check_done = False
         return raw
@@ -278,7 +280,7 @@ class Session:
             close_raw(self._raw)  # Somebody has put another one in its place.
             if (pool := _pool_of(self.connection)) is not None:
                 with contextlib.suppress(Exception):
-                    pool.putconn(self._raw)  # Otherwise the pool counts it as lent for ever.
+                    pool.putconn(self._raw)  # Otherwise the pool would count it as lent for ever.
         self._raw = raw
 
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
@@ -291,7 +293,7 @@ class Session:
         kind, name, left = trace
         self._dirty = True
         if self._opening:
-            return  # The backend does it anew with each cursor: nothing that the request has to come back to.
+            return  # The backend sets this again with each cursor, so the request does not depend on it.
         if left:
             self._listened = self._listened or kind == "channel"
             if kind != "code":

@@ -165,7 +165,8 @@ def _in_request_thread() -> bool:
     if source is None:
         return False
     if _runs_a_loop():
-        return True  # The request's own code, on its event loop: its sync calls have a thread of the pool.
+        # The caller is the request's own async code. Its sync calls run on a thread of the pool, with signals.
+        return True
     held = None if source.over else source.held
     return held is not None and held.worker is not None and held.worker.thread is threading.current_thread()
 

@@ -37,7 +37,7 @@ Connections = Sequence[BaseDatabaseWrapper]
 
 _ANY_SENDER = id(None)
 _ATTRIBUTES = len(vars(Signal()))
-# As they are to type checkers, who do not know what is not public.
+# Any, since type checkers do not know the names that are not public.
 _connections: Any = connections
 _caches: Any = caches
 _urls: Any = urls
@@ -70,7 +70,7 @@ class Receivers:
 
     def django_only(self) -> frozenset[Receiver] | None:
         """Returns those of Django that are connected; None where there are others, or the sending is not Django's."""
-        # Written out: it is asked three times with each request of Django's half.
+        # Written out without calls, since each request of Django's half asks three times.
         if (
             not _IS_DJANGOS
             or _Signal.send is not _SEND
@@ -120,9 +120,9 @@ def initialized() -> list[BaseDatabaseWrapper]:
     """Returns what ``connections.all(initialized_only=True)`` does, on a thread in which no event loop runs."""
     try:
         held = vars(_connections._connections._storage)
-    except AttributeError:  # Django keeps them otherwise, and is asked.
+    except AttributeError:  # Another version of Django keeps them elsewhere. Its public method is slower.
         return list(connections.all(initialized_only=True))
-    if not held:  # Asked several times in each spell, and many use no database.
+    if not held:  # The short way, since this is asked several times in each spell, and many spells use no database.
         return []
     return [held[alias] for alias in connections.settings if alias in held]
 
@@ -157,7 +157,7 @@ def finish(sender: object, found: Connections) -> bool:
         try:
             _finish(djangos, found)
         except Exception:
-            # Once more, by the signal itself, which logs what fails.
+            # The signal is sent in the usual way then, which logs what fails.
             djangos = None
     if djangos is None:
         request_finished.send_robust(sender=sender)

@@ -70,7 +70,7 @@ def _has_ended(stray: Stray, source: Source) -> bool:
 
 
 def _is_used(stray: Stray) -> bool:
-    # What a thread has left that is gone nobody uses, whatever transaction is open on it.
+    # The thread has ended, so nobody uses the connection, even if a transaction is open on it.
     if stray.request is None:
         return False
     try:

@@ -47,7 +47,7 @@ class CSRFRefused(HTTPException, PermissionDenied):
     """A call failed the CSRF check: 403 for FastAPI's handlers, and for Django's."""
 
     def __init__(self, reason: str) -> None:
-        # Django's page, too, tells the reason in DEBUG alone.
+        # As on Django's own page, only DEBUG shows the reason.
         told = f" {reason}" if settings.DEBUG and reason else ""
         HTTPException.__init__(self, 403, f"CSRF verification failed.{told}")
 
@@ -93,7 +93,8 @@ def check(request: HttpRequest, session: Any, method: str | None = None) -> None
         # A copy: the endpoint's own request keeps its method, and what the check notes on it belongs to this question.
         asked = copy.copy(asked)
         asked.method = method
-        asked.csrf_processing_done = False  # Of a safe method Django says so at once.
+        # Django has noted that a safe method needs no check. The method is another one now.
+        asked.csrf_processing_done = False
     _ask(asked)
 
 

@@ -153,7 +153,7 @@ class _Call:
     async def _take(self, message: Message) -> None:
         kind = message["type"]
         if self._returned:
-            return  # Of a response that a Django response is sent instead of.
+            return  # A Django response is sent in the place of this one.
         if kind == "http.response.start" and (returned := self._take_returned()) is not None:
             self._returned = True
             self._response = Returned(returned, message)
@@ -191,7 +191,7 @@ class _Call:
     async def answer(self, response: Any) -> None:
         """Sends what the middleware made of the response, and waits for what the API does after it."""
         if self._task is not None and self._response is None:
-            await self._task  # It raises what the app raised.
+            await self._task  # This raises the error of the app.
         if self._response is not None and response is self._response.django:
             await self._response.send(response, self._send)
         else:
@@ -206,7 +206,7 @@ class _Call:
             task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():
-                task.exception()  # Seen, here or by who awaited it.
+                task.exception()  # Read, so that the event loop does not report an error that nobody has seen.
 
 
 def _is_stream(start: Message) -> bool:
@@ -223,7 +223,7 @@ class _WaitingThread(Executor):
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         try:
             return self._thread.submit(fn, *args, **kwargs)
-        except RuntimeError:  # It waits no more.
+        except RuntimeError:  # The thread waits no more.
             source = current_source()
             if source is None:
                 raise

@@ -183,11 +183,11 @@ class APICall:
         try:
             message = await with_changes(request, message)
         except SessionInterrupted as error:
-            # As Django answers it.
+            # Django's own middleware answers 400 here.
             response = HttpResponse(status=400)
             log_response("%s: %s", str(error), request.path, response=response, request=request, exception=error)
             await self._refuse(source, JSONResponse({"detail": "Bad Request"}, 400))
-        except csrf.CSRFRefused as error:  # The session was first used to save it.
+        except csrf.CSRFRefused as error:  # Saving the session was its first use, and so the first CSRF check.
             await self._refuse(source, JSONResponse({"detail": error.detail}, error.status_code))
         else:
             await source.send(varied(message, self.vary), changed=True)
@@ -308,7 +308,7 @@ def http_request(connection: HTTPConnection) -> APIRequest:
         )
     request = call.request
     if request is None:
-        scope = call.scope or connection.scope  # A task that outlives its call has the latter.
+        scope = call.scope or connection.scope  # If a task outlives its call, only the connection still has a scope.
         shown = {key: value for key, value in scope.items() if key not in _OURS}
         request = made(shown, call.outer, call.sent.header("origin"))
         request.is_asked_as(call.sent.method)

@@ -95,7 +95,7 @@ class DjangoHandler(ASGIHandler):
             set_script_prefix(get_script_prefix(scope))
             await self._serve(source, lease, scope, body, receive, send)
         finally:
-            if lease.calling:  # Sync code of a view that was cancelled may still read it.
+            if lease.calling:  # A sync view may still read the body on its thread, after its request was cancelled.
                 await source.run(body.close)
             else:
                 body.close()
@@ -138,7 +138,9 @@ class DjangoHandler(ASGIHandler):
             async with disconnect:
                 response = await serve(source, lease, request)
                 if disconnect.gone:
-                    await asyncio.sleep(0)  # Here the cancellation is met, if it was not yet: nothing more is sent.
+                    # If the client has left, the cancellation arrives at this await at the latest. Nothing more is
+                    # sent.
+                    await asyncio.sleep(0)
                 if response.streaming and not response.is_async:
                     # Before the response has begun, for 503 is still an answer.
                     await lease.pool.streams.enter(lease)
@@ -175,8 +177,10 @@ class DjangoHandler(ASGIHandler):
             await source.run(_nothing)  # Django's half always sends the signals.
         response = self._prepared(await chain.get_response_async(request))
         if _CLOSED in vars(request):
-            with contextlib.suppress(ValueError):  # Where the response is kept, another request may have been faster.
-                response._resource_closers.remove(request.close)  # Django has added it after the end.
+            # The project may keep the response, and another request may have removed it already.
+            with contextlib.suppress(ValueError):
+                # Django has added this closer after the request was closed.
+                response._resource_closers.remove(request.close)
         return response
 
     def _made_sync_chain(self) -> _Chain:
@@ -368,7 +372,7 @@ def _ends_here(lease: Lease, response: Any) -> bool:
 def _is_ready(response: Any) -> bool:
     """Whether `response` is there as a whole, is not to be logged, and has nothing of its own to be closed."""
     return (
-        isinstance(response, HttpResponse)  # Those that are streamed are of another class.
+        isinstance(response, HttpResponse)  # Streaming responses are of another class.
         and response.status_code < 400
         and not vars(response).get("_resource_closers", True)
     )

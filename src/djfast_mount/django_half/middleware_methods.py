@@ -21,7 +21,7 @@ __all__ = ["End", "Neighbours", "has_methods_only", "on_the_thread"]
 Step = Callable[[HttpRequest], None]
 End = Callable[[HttpRequest, Any], None]
 
-_ONWARD: Any = object()  # In the place of a response: it is still to be asked for, further in.
+_ONWARD: Any = object()  # Stands for a response that the next middleware, or the view, has yet to make.
 
 
 def has_methods_only(middleware: Any) -> bool:
@@ -65,7 +65,9 @@ class Neighbours:
                 return response
         try:
             response = await self.inner(request)
-        except Exception as error:  # The page of an error has failed, or that is how errors are wanted.
+        # Django turns errors into responses further in. One comes here if its page fails too, or with
+        # DEBUG_PROPAGATE_EXCEPTIONS.
+        except Exception as error:
             return await on_the_thread(self._leave, request, None, error)
         if self.has("process_response"):
             response = await on_the_thread(self._leave, request, response, None)

@@ -23,7 +23,7 @@ QUIET_PROBES: tuple[Probe, ...] = (probe_server, probe_fastapi_command, probe_st
 """Those that ask neither a database nor the project: any thread of a process that serves may run them."""
 PROBES: tuple[Probe, ...] = (probe_databases, *QUIET_PROBES, probe_requests)
 """Those of every project."""
-# What a probe has found out for certain, where the settings alone could only suspect it.
+# Suspicions that are made of the settings alone, and the probe's finding that takes the place of each.
 _PROBED = {"djfast_mount.W004": "djfast_mount.W102", "djfast_mount.W021": "djfast_mount.W133"}
 _ONLY_PROBED = {"djfast_mount.W022"}
 

@@ -44,7 +44,7 @@ def probe_requests(target: Target) -> Iterator[CheckMessage]:
 
 async def _messages(target: Target) -> list[CheckMessage]:
     root = target.root
-    logging.disable(logging.CRITICAL)  # What these meet is told as a finding.
+    logging.disable(logging.CRITICAL)  # Errors of these requests become findings, so they are not logged too.
     try:
         found = [*await _readiness(root), *await _hosts(root)]
         # With DEBUG the docs are open on purpose.
@@ -179,7 +179,7 @@ async def _get(root: Root, path: str, host: str | None = None) -> Answer:
     except TimeoutError:
         return Answer(status, body)
     except Exception:
-        return Answer(500, body)  # It has been logged.
+        return Answer(500, body)  # The app has logged it.
     return Answer(status, body)
 
 
@@ -221,5 +221,5 @@ async def _lifespan(root: Root) -> Any:
     finally:
         if not failed:
             incoming.put_nowait({"type": "lifespan.shutdown"})
-        with suppress(Exception):  # What it raises it has told.
+        with suppress(Exception):  # The lifespan has reported its own error.
             await task

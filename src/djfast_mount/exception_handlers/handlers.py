@@ -68,7 +68,7 @@ Handler = Callable[[Request, Any], Awaitable[Response]]
 
 _RETRY_AFTER = {"Retry-After": "1"}
 _JUDGED = "djfast_mount.judged"
-# What FastAPI puts there itself, and no choice of the app's.
+# FastAPI's own default handlers: the app did not choose them, so ours may take their place.
 _DEFAULTS = (
     http_exception_handler,
     request_validation_exception_handler,
@@ -246,7 +246,7 @@ class _Answers:
         if call is None:
             unserved: Response = await on_thread(self._reported, request, error)
             return unserved
-        if call.reported is error:  # By the app that is mounted in this one.
+        if call.reported is error:  # An app that is mounted in this one has reported the error.
             return self.answer(500)
         # Marked on the call, so that the app around and the server do not log the same error again.
         call.reported = error

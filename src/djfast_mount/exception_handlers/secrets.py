@@ -71,7 +71,7 @@ def without_secrets(errors: Iterable[Any], names: frozenset[str], body: Any = No
     """
     sent: list[str] = []
     _hide(dict(body) if isinstance(body, FormData) else body, names, sent)
-    # A short one is a word of many messages, and stands in them by itself.
+    # A short secret, such as a digit, is also part of ordinary words. To hide it would destroy the message.
     long = [text for text in sent if len(text) > _SHORT]
     return [_without(error, names, long) for error in errors]
 
@@ -80,7 +80,8 @@ def _without(error: Any, names: frozenset[str], sent: Sequence[str]) -> Any:
     given = error.get("input")
     found = list(sent)
     shown = given
-    if given is not None and (given or not isinstance(given, _SIZED)):  # Else nothing was sent.
+    # Otherwise nothing was sent, and there is nothing to hide.
+    if given is not None and (given or not isinstance(given, _SIZED)):
         shown = _shown(error, given, names, found)
     secrets = sorted({form for text in found for form in _forms(text)}, key=len, reverse=True)
     hidden = {key: _replace(value, secrets) for key, value in error.items() if secrets and key in ("msg", "ctx")}
@@ -151,7 +152,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _replace(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
         for secret in secrets:
-            # A short one is part of many words.
+            # A short text is part of many ordinary words.
             word = re.escape(secret) if len(secret) > _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
             value = re.sub(word, HIDDEN, value, flags=re.IGNORECASE)
         return value

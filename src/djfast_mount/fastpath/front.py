@@ -80,7 +80,7 @@ def before(api: FastAPI, *, is_direct: bool = False) -> ASGIApp:
 def _has_calls_after(api: FastAPI) -> bool:
     """Whether `api` has middleware that may make sync calls after an endpoint."""
     kinds: list[Any] = [middleware.cls for middleware in api.user_middleware]
-    # Any class that does not say so may. Then the spell goes on until the request ends.
+    # A class makes no such calls only if it says so. Otherwise the spell goes on until the request ends.
     return not all(getattr(kind, "makes_no_calls_after", False) for kind in kinds)
 
 
@@ -136,7 +136,7 @@ class _InTheStack:
             return cast(Awaitable[None], self.router.app(scope, receive, send))
         chosen = scope.pop(_CHOSEN, None)
         if chosen is not None:
-            scope.pop(_TELEMETRY, None)  # See _Before.
+            scope.pop(_TELEMETRY, None)  # _Before has put it there.
             return cast(Awaitable[None], chosen(scope, receive, send))
         found = self.find(scope)
         if found is None:
@@ -241,7 +241,8 @@ class _BeforeTheStack:
         self._is_direct = is_direct
         self._inside = inside
         self._is_watched = question_of(api)
-        self._stack: Any = NotImplemented  # the last that was looked at; this, which no stack is: none yet
+        # the stack that was looked at last; NotImplemented, which is no stack, before the first look
+        self._stack: Any = NotImplemented
         self._handlers: Any = None  # of its exceptions; None: the user has something in the stack
         self._endings: tuple[str, ...] = ()  # of the paths at which a layer of the package's own may do something
         self._index: Any = None  # of which the places here are
@@ -396,5 +397,5 @@ class _Before(_Inside):
     async def _go_inside(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Calls `app` where the router stands, through the stack of the API."""
         scope[_CHOSEN] = app
-        scope[_TELEMETRY] = None  # It was asked for before: FastAPI need not ask again.
+        scope[_TELEMETRY] = None  # Telemetry was looked at already, and FastAPI need not do it again.
         await self._api(scope, receive, send)

@@ -53,7 +53,7 @@ class HealthChecks:
         """
         loop = asyncio.get_running_loop()
         if self._round is None or self._round[0] is not loop or self._round[1].done():
-            # New ones for each round: an answer of the last one must not be told as that of this one.
+            # Each round has futures of its own, so that an old answer is never given for a new question.
             self._answers = {name: Future() for name in self._names}
             self._round = loop, loop.create_task(self._threads.http(self._run, {**scope}, _receive, _send))
         return self._answers

@@ -43,7 +43,8 @@ quiet: ContextVar[bool] = ContextVar("djfast_mount_quiet", default=False)
 
 # Seconds after which unapplied migrations are looked up again.
 RECHECK = 30.0
-# Seconds within which streams whose clients read nothing have been cut off, so that others get their threads.
+# Seconds in which a stream whose client reads nothing is cut off. A pool that is full for less time than that is still
+# ready.
 CUT_OFF = 3.0
 
 _ACCESS_LOGS = ("uvicorn.access", "hypercorn.access")
@@ -171,7 +172,7 @@ class Health:
         request.executor = executor
         request.lingers = False
         lease = self._threads.lease_for(request, executor)
-        # Nobody comes back to what a probe leaves: the worker is given back whatever it has met.
+        # No later call belongs to the probe, so the worker is given back even if the probe left something open.
         lease.one_call = True
         call = FutureCall(probe)
         self._asked[name] = loop, call.future

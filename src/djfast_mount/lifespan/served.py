@@ -103,10 +103,11 @@ class ServedLifespans:
             yield from inner.pop(key, ())
         if option("telemetry") and hasattr(settings, "ROOT_URLCONF"):
             yield Participant("Django's URLconf", self._threads.outside_requests(urlconf.lifespan), required=True)
-        # In tests a collection costs more than it saves. Django's test runners put this there, and pytest-django does.
+        # In tests a collection costs more than it saves. Django's test runners and pytest-django set `mail.outbox`.
         if option("tune_gc") and not hasattr(mail, "outbox"):
             yield Participant("the garbage collector", garbage.lifespan)
-        # Ready is what has all else done; it makes next to nothing that the collector would have to look at.
+        # Readiness comes last, since everything else must have started. It is after the collector's freeze, because it
+        # makes almost no objects.
         yield Participant("the readiness", self._readiness)
 
     def _inner(self) -> dict[int, list[Participant]]:

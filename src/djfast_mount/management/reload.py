@@ -80,7 +80,7 @@ def _status_of(child: subprocess.Popen[bytes]) -> int:
 
 
 def _wait_for_a_change() -> None:
-    # It needs no package and no daemon, and this is a process that has nothing else to do.
+    # StatReloader needs no package and no daemon, and this process has nothing else to do.
     reloader = autoreload.StatReloader()
     watch_packages(reloader)
     before = dict(reloader.snapshot_files())

@@ -14,7 +14,7 @@ __all__ = ["cancel_again", "wait_shielded"]
 async def wait_shielded(future: asyncio.Future[Any]) -> None:
     """Waits for `future` through any cancellation; the caller meets the cancellation at its next await."""
     try:
-        await asyncio.shield(future)  # Nearly always all there is, and cheap.
+        await asyncio.shield(future)  # This is nearly always enough, and it is cheap.
     except asyncio.CancelledError as error:
         await _wait_on(future, error)
     except Exception:

@@ -47,13 +47,13 @@ class Drawing:
         while not is_over:
             if not self._items and not end.done():
                 await self._wait()
-            is_over = end.done()  # First: what was made before is there then.
+            is_over = end.done()  # Asked before the items are taken: what was made before the end is among them then.
             while self._items:
                 yield self._items.popleft()
 
     def wake(self, _: object = None) -> None:
         """Has the loop look at what there is. Runs on the loop."""
-        # First: what is made from now on tells anew.
+        # Cleared before the items are taken, so that a later item wakes the loop again.
         self._is_told = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

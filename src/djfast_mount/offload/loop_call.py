@@ -189,7 +189,7 @@ class LoopCall:
             cancel_again(error)
             return self.future.result()
         finally:
-            if self.ran:  # What was dropped, or got no thread, has set nothing.
+            if self.ran:  # A call that did not run has set nothing.
                 self.shared.end()
             if self._settled is not None:
                 # Nobody asks again. The traceback of an error leads to those who hold this call, and so to itself.
@@ -215,7 +215,7 @@ class LoopCall:
             self.future.result()
         finally:
             self.shared.end()
-            del self._settled, self.future  # As after `outcome`.
+            del self._settled, self.future  # A cycle would be left otherwise: see `outcome()`.
 
     def _run(self) -> Any:
         self.shared.begin(self.seen)

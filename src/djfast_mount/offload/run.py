@@ -169,7 +169,8 @@ async def _on_lease(
     call = _call(lease, function, args)
     call.droppable = droppable
     if _is_here(lease):
-        call.shared = SharedContext(call.seen, None)  # Its own may be the one that the code above us runs in.
+        # The lease's own context may be in use by the code above us, and a context cannot be entered twice.
+        call.shared = SharedContext(call.seen, None)
         _run_here(call)
     elif not _offer(call):
         lease.submit(call)
@@ -188,11 +189,11 @@ def _offer(call: LoopCall) -> bool:
     executor = waiting_thread()
     if executor is None:
         return False
-    # Its context may be the very one that the code above us runs in.
+    # The lease's own context may be in use by the code above us, and a context cannot be entered twice.
     call.shared = SharedContext(call.seen, None)
     try:
         executor.submit(perform, call)
-    except RuntimeError:  # It waits no more: we are a task that has outlived it.
+    except RuntimeError:  # The thread waits no more. The caller is a task that has outlived it.
         return False
     return True
 
@@ -213,7 +214,7 @@ async def draw(iterator: Iterator[Any]) -> AsyncIterator[Any]:
     while not ended:
         lease = _lease_on(_source.get())
         if _is_here(lease) or waiting_thread() is not None:
-            break  # There is no second thread, which could go on meanwhile.
+            break  # The iterator would run on this very thread, so it cannot make items while the loop sends them.
         await lease.pool.streams.enter(lease)
         lease.iterators[id(iterator)] = iterator
         drawing = Drawing()

@@ -22,7 +22,7 @@ from djfast_mount.threads.worker import Item, Slot, Worker
 
 __all__ = ["BorrowedThread"]
 
-# Nobody else wants the thread.
+# There is no limit, since nobody else wants the thread.
 _NO_LIMIT = 2**31
 
 
@@ -82,6 +82,6 @@ class BorrowedThread(Pool):
         if isinstance(self._executor, CurrentThreadExecutor):
             try:
                 self._executor.submit(bool)
-            except RuntimeError:  # It waits no more, as asgiref tells with each submit().
+            except RuntimeError:  # The thread waits no more. asgiref raises for each submit() then.
                 return self._pool
         return self

@@ -37,7 +37,8 @@ class Deadline:
                 raise TimeoutError from error
             raise
         finally:
-            # As asyncio's, also where `wait` made something else of the cancellation: the task would stay cancelled.
+            # As asyncio.timeout() does. It is also needed if `wait` raised something else: the task would stay
+            # cancelled.
             self._takes_back(others)
             self._task = None
 

@@ -118,8 +118,8 @@ class RequestThreads:
             if self._left:
                 self._ended(request)
             request.over = True
-            scope.pop(KEY, None)  # It leads back here.
-            # Most async requests have neither, and are spared the coroutine.
+            scope.pop(KEY, None)  # The request holds the scope, so this would be a cycle.
+            # Most async requests have neither, and a coroutine for each would slow them.
             if request.call is not None or request.held is not None:
                 await request.end()
         if failed is not None:

@@ -27,12 +27,14 @@ __all__ = ["Threads", "WatchedResponse"]
 
 logger = logging.getLogger("djfast_mount.threads")
 
-# Headers that describe a body. Those that every response is to have are none of them.
+# How many headers describe a body: Content-Length and Content-Type. The headers that every response is to have are
+# never among these two.
 _OF_EVERY_BODY = 2
 _NONE: Mapping[bytes, bytes] = {}
-# Seconds for which the start of a stream whose first part does not come is held, beyond what a wait for a worker takes.
+# Seconds after the longest wait for a worker. If the first part of a stream has not come by then, its start is sent
+# alone.
 _AFTER_THE_WAIT = 1.0
-# Seconds that a client may take for one part of a stream that is one too many.
+# Seconds that a client may take for one part, if its stream is beyond the limit.
 _HURRY = 1.0
 
 

@@ -10,7 +10,7 @@ from starlette.routing import Router
 
 __all__ = ["is_known", "is_of", "unwrapped"]
 
-# Layers around one app.
+# How many layers are taken off one app: an end, if one of them leads back to itself.
 _DEEPEST = 50
 
 

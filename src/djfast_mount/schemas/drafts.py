@@ -94,9 +94,10 @@ def unsaid(schemas: Iterable[type[BaseModel]]) -> dict[type[models.Model], list[
     for schema in schemas:
         names = said.setdefault(declared(schema).model, set())
         options = declared(schema).options
-        # Excluded is said: the report is about columns that nobody has thought of.
+        # An excluded column was thought of. The report lists the columns that nobody has mentioned.
         names.update((*options.exclude, *options.write_only))
-        with suppress(ConfigurationError, PydanticUndefinedAnnotation):  # One that nobody can use says nothing.
+        # A schema that cannot be used mentions no column.
+        with suppress(ConfigurationError, PydanticUndefinedAnnotation):
             names.update(member.field.name for member in shape_of(schema).members if member.field is not None)
     return {model: missing for model, names in said.items() if (missing := _missing(model, names))}
 

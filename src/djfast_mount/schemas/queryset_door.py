@@ -38,7 +38,7 @@ def gives_instances(rows: QuerySet[Any]) -> bool:
 
 def is_plain(rows: QuerySet[Any]) -> bool:
     """Whether it has not been evaluated, and makes its instances as Django does."""
-    # Not known to be plain: it is fetched as it fetches itself.
+    # If it cannot be known, the queryset is fetched in its own way.
     if getattr(rows, "_prefetch_related_lookups", _GONE) is _GONE:
         return False
     fresh = getattr(rows, "_result_cache", _GONE) is None

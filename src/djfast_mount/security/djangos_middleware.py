@@ -154,7 +154,8 @@ def _send_with(send: Send, headers: Mapping[bytes, bytes], message: Message) -> 
 
 
 def _send_file_with(send: Send, headers: Mapping[bytes, bytes], message: Message) -> Awaitable[None]:
-    # Quicker than the above: a file's headers are in lower case, and in a list that is this answer's own.
+    # A file's headers are in lower case, and their list belongs to this answer alone. So this is quicker than the
+    # function above.
     if message["type"] == "http.response.start" and headers.keys().isdisjoint(dict(message["headers"])):
         message["headers"] += headers.items()
     return send(message)

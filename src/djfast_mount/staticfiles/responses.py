@@ -90,7 +90,7 @@ class FileResponse:
         self._variants = tuple(make())
         self._codings = tuple(variant.coding for variant in self._variants)
         self._identity = self._variants[self._codings.index("identity")]
-        self._make = None  # It holds what they are made of.
+        self._make = None  # The function holds the whole content that the variants were made of.
 
     def _chosen(self, accept_encoding: bytes | None) -> Variant | None:
         if accept_encoding is None:

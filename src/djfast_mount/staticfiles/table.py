@@ -169,7 +169,7 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
             times = [stat_cache[place].st_mtime_ns for place in places]
             return FileResponse(path, partial(self._variants, path, found, times), self._memory, self._always)
         made = list(self._variants(path, found, [_modified_ns(place) for place in places]))
-        # What the disk says now it may not say again: such a file is read anew each time.
+        # Nobody has noted the times of the files, so they may change at any moment: nothing is kept in memory.
         return FileResponse(path, partial(iter, made), FileMemory(0), self._always)
 
     def redirect(self, from_url: str, to_url: str) -> RedirectResponse:
@@ -200,7 +200,8 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     @functools.cached_property
     def _listed_roots(self) -> tuple[str, ...]:
-        # Only a list of all its files tells where a finder of another make looks, and that may take long.
+        # Finders of other packages have no attribute that tells where they look. Listing all their files does, but it
+        # may take long.
         return _real(_folders(storage for finder in finders.get_finders() for _, storage in finder.list(None)))
 
     def _variants(self, path: str, found: StaticFile, times: Sequence[int]) -> Iterator[Variant]:

@@ -23,7 +23,7 @@ from djfast_mount.threads.pool import Pool
 
 __all__ = ["Unobserved", "make_layers"]
 
-# What is nothing without telemetry.
+# Options that would have no effect without telemetry. To ignore them would hide a mistake.
 _NEED_TELEMETRY = ("access_log", "metrics_path", "opentelemetry", "sentry", "server_timing")
 
 

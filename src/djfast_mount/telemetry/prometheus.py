@@ -74,7 +74,7 @@ class PrometheusWatcher(Watcher):
         self._timers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()  # by event loop
         self._serving = 0
         if _SHARED:
-            # What a worker that has ended had open is not to be counted on.
+            # A worker that has ended must not be counted with what it had open.
             atexit.register(_leave)
 
     def begin(self, observed: Any) -> None:

@@ -31,7 +31,7 @@ __all__ = ["Statements", "count_statements", "count_statements_here"]
 
 # Texts that are told apart in one request. What comes after them is counted, but not as repeated.
 _MOST = 200
-# What belongs to no query that could be joined with another.
+# Statements that are sent once for each block, and that no join could spare.
 _OF_TRANSACTIONS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT", "SET ")
 _PLAIN = (tuple, list, dict)
 _FOREIGN = ("site-packages", "dist-packages")
@@ -65,7 +65,7 @@ class Statements:
     def note(self, sql: Any, params: Any, seconds: float, asker: _Asker, vendor: str) -> None:
         self.count += 1
         self.seconds += seconds
-        # Others are not asked for their truth: an array raises.
+        # Other objects are not asked, because `bool()` of an array raises.
         has_params = bool(params) if type(params) in _PLAIN else params is not None
         shape = sql if has_params and type(sql) is str else without_values(sql, vendor)
         times = self._times.get(shape, 0) + 1

@@ -32,7 +32,8 @@ __all__ = ["Tracing"]
 _SCHEMA = "https://opentelemetry.io/schemas/1.40.0"
 _NAME = "djfast_mount"
 _FASTAPIS = "fastapi.telemetry"
-# Of the span of the request that the context belongs to: what is called in the same process begins one of its own.
+# Under this key the context has the span of its own request. A request to the same process that is made from within it
+# begins another span.
 _OWN = otel_context.create_key("djfast_mount.request")
 # By Django's names for its databases: db.system.name.
 _SYSTEMS = {"postgresql": "postgresql", "sqlite": "sqlite", "mysql": "mysql", "oracle": "oracle.db"}

@@ -35,5 +35,5 @@ def api_url(name: str, *args: Any, **params: Any) -> str:
         except NoReverseMatch:
             continue
     known = set(known_names())
-    # To raise the error of the one that was meant.
+    # The error is raised for the name that was most likely meant.
     return reverse(next((full_name for full_name in names if full_name in known), names[0]), args=args, **params)

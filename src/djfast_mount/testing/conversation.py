@@ -126,7 +126,8 @@ class Conversation:
 
     async def _send(self, message: Message) -> None:
         if self._closed:
-            raise OSError("The client has closed the websocket.")  # Which Starlette knows as the client's leaving.
+            # Starlette takes this error for the client's leaving.
+            raise OSError("The client has closed the websocket.")
         await self._outbox.put(message)
         await asyncio.sleep(0)  # Others must have their turn, whatever the app does between two messages.
 

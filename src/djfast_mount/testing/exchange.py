@@ -110,7 +110,7 @@ class Exchange:
             with under_way(self.request):
                 await self._app(self._scope, self._receive, self._send)
         finally:
-            # Once more when this task is done, which it is not yet.
+            # Set after this task is done: whoever wakes asks whether it is.
             asyncio.get_running_loop().call_soon(self._news.set)
 
     async def _receive(self) -> Message:
@@ -139,7 +139,8 @@ class Exchange:
 
     async def _send_part(self, body: bytes, *, more: bool) -> None:
         if self._left:
-            await asyncio.sleep(0)  # As a server: it goes nowhere. Others must have their turn.
+            # A server drops what is sent to a client that has left. Others must have their turn.
+            await asyncio.sleep(0)
             return
         if body and self._scope["method"] != "HEAD":
             self._parts.put_nowait(bytes(body))

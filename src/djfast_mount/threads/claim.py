@@ -14,9 +14,9 @@ __all__ = ["Claim", "Placed"]
 class Placed(enum.Enum):
     """What became of an item."""
 
-    RUNS = enum.auto()  # It is in the queue of a worker.
+    RUNS = enum.auto()  # The item is in the queue of a worker.
     BEGINS_TO_WAIT = enum.auto()
-    WAITS = enum.auto()  # Along with others of its claim.
+    WAITS = enum.auto()  # The item waits along with others of its claim.
     REFUSED = enum.auto()
 
 

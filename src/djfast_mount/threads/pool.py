@@ -387,7 +387,7 @@ class Pool:
                 self.workers.discard(worker)
                 if slot is not None:
                     self._running -= 1
-                # Who came between the pool's closing and now has found no worker to be had.
+                # A claim that came while this worker was ending found no worker, and still waits.
                 if self.crowded and (successor := self._hire()) is not None:
                     self._hand_on(successor)
                 emptied = [] if self.workers else self._emptied

@@ -142,7 +142,8 @@ class Streams:
         with self._lock:
             if turn not in self._queue:
                 return True  # It was granted meanwhile.
-            # Who has a worker, and something there, is let go on when it asks: see _admit().
+            # Only a holder without a worker gives its place up here. One with a worker may go on when it asks: see
+            # _admit().
             idle = next((holder for holder in self.holders if not _has_worker(holder)), None)
             if idle is None:
                 return False
@@ -156,7 +157,7 @@ class Streams:
     def _admit(self, holder: Holder, pinned: bool) -> bool:
         most = self._most
         if holder in self._displaced and pinned:
-            # It had a place already, and neither waits nor is ended: each of those with a worker can go on.
+            # The holder had a place before, and has a worker. It need not wait for a place again.
             self._displaced.discard(holder)
             most = len(self.holders) + 1
         ahead = pinned and self.full and len(self.holders) < most

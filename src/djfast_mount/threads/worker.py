@@ -15,8 +15,8 @@ __all__ = ["Item", "PoolHooks", "PoolWorker", "Slot", "Worker", "current_worker"
 
 logger = logging.getLogger("djfast_mount.threads")
 
-# An action, what it is for, and an argument. One without an argument is a wish, and void once the spell has ended that
-# it was made in.
+# An action, the claim that it is for, and an argument. Without an argument it is only a request to the worker, and has
+# no effect once its spell has ended.
 Item = tuple[Callable[[Any, Any], None], Any, Any]
 
 

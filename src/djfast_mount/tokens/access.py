@@ -96,6 +96,6 @@ def _of_transaction(text: str) -> TokenAccess | None:
     token = APIToken.objects.of_key(key) if time.time() < expires else None
     if token is None:
         return None
-    # What was taken from the token since is taken from what was made of it.
+    # Scopes that were taken from the API token since then are not granted by what was made of it.
     allowed = frozenset(scopes) & frozenset(token.scopes.split())
     return TokenAccess(token, token.owner, allowed, critical=bool(critical) and token.critical, transaction=True)

@@ -166,7 +166,7 @@ def _merged(root: URLResolver, resolver: URLResolver) -> URLResolver:
         prefix, found = root.namespace_dict[others[0]]
     theirs = RegexPattern(prefix)
     theirs.converters = dict(found.pattern.converters)
-    # The names that come last are looked at first.
+    # Django looks at the last resolver first.
     both = [URLResolver(theirs, found.url_patterns), URLResolver(resolver.pattern, resolver.url_patterns)]
     return URLResolver(RegexPattern(""), both, app_name=name, namespace=name)
 
@@ -196,7 +196,7 @@ def import_application() -> None:
     """Imports ``settings.ASGI_APPLICATION``, which mounts what it mounts, where it is set and has not been imported."""
     path = _application()
     module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
-    # Where it has been imported it has mounted nothing; where it is being imported it will.
+    # If the module was imported already, it has mounted nothing. If it is being imported now, it is going to.
     if module and module not in sys.modules:
         # Once: a module that fails stays out of sys.modules, and its error is shown to the one who asked for the name.
         import_module(module)

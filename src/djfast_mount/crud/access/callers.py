@@ -120,7 +120,7 @@ def _below(dependency: Callable[..., Any], seen: frozenset[int] = frozenset()) -
     try:
         parameters = _parameters(dependency)
     except (NameError, TypeError, ValueError):
-        # FastAPI tells what it cannot read.
+        # FastAPI raises for it as well, and its message is better.
         return
     for parameter in parameters:
         marker = _marker(parameter)
@@ -142,7 +142,7 @@ def handed(dependency: Callable[..., Any], caller: Callable[..., Any] | None) ->
         raise ConfigurationError(f"{_called(dependency)} has the parameter access, and the router has no security=.")
     keyword = inspect.Parameter.KEYWORD_ONLY
     replaced = inspect.Parameter("access", keyword, annotation=Annotated[Any, Depends(caller)])
-    # All by keyword, as FastAPI calls them: one without a default may follow one that has one then.
+    # FastAPI calls by keyword. If all are keyword-only, one without a default may follow one with a default.
     others = [
         replaced if each.name == "access" else each if each.kind is each.VAR_KEYWORD else each.replace(kind=keyword)
         for each in _parameters(dependency)
@@ -151,7 +151,8 @@ def handed(dependency: Callable[..., Any], caller: Callable[..., Any] | None) ->
 
 
 def _is_coroutine(dependency: Any) -> bool:
-    # An object whose __call__ is one, too. Of a function or a partial, the type's says nothing.
+    # A callable object is a coroutine function if its __call__ is. The __call__ of a function's or a partial's type
+    # says nothing.
     return inspect.iscoroutinefunction(dependency) or inspect.iscoroutinefunction(type(dependency).__call__)
 
 
