@@ -39,7 +39,7 @@ class Project:
             **{name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "TEST_SCRATCH")},
             "DJANGO_SETTINGS_MODULE": "bookshop.settings",
             "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
-            "PYTHONPATH": os.pathsep.join([str(folder), PYTHONPATH]),
+            "PYTHONPATH": PYTHONPATH,
         }
 
     def follow(self, chapter: Path) -> None:
