@@ -241,8 +241,7 @@ class _BeforeTheStack:
         self._is_direct = is_direct
         self._inside = inside
         self._is_watched = question_of(api)
-        # the stack that was looked at last; NotImplemented, which is no stack, before the first look
-        self._stack: Any = NotImplemented
+        self._stack: Any = NotImplemented  # the one that was looked at last; NotImplemented: none yet
         self._handlers: Any = None  # of its exceptions; None: the user has something in the stack
         self._endings: tuple[str, ...] = ()  # of the paths at which a layer of the package's own may do something
         self._index: Any = None  # of which the places here are
