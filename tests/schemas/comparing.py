@@ -14,9 +14,10 @@ from hypothesis import assume, event, note
 
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.declaring.declaration import Shape, shape_of
+from djfast_mount.schemas.reading.bare_schemas import lists_of
 from djfast_mount.schemas.reading.instances import fetched, may_join, values_of
 from djfast_mount.schemas.reading.plan import NoPlan
-from djfast_mount.schemas.reading.ways import lists_of, plan_for
+from djfast_mount.schemas.reading.ways import plan_for
 from schemas.generated import Asked, one_by_one
 
 

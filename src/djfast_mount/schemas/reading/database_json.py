@@ -1,7 +1,8 @@
 """JSON that PostgreSQL makes itself: one statement, of which Python sees nothing but the text.
 
-It is what Pydantic would write but for the spaces, and for floats, which the database writes in digits of its own. It
-is for schemas whose annotations are the models' own: no validator or serializer of a schema runs here.
+It is what Pydantic would write but for the spaces, and for floats, which the database writes in digits of its own.
+Nothing of Python's runs on the values, so it is for schemas alone of which Pydantic does nothing but write them: see
+`djfast_mount.schemas.reading.bare_schemas`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
-from django.db import connections, models
+from django.db import connections, models, router
 from django.db.models import Case, Expression, F, Func, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
-from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape
-from djfast_mount.schemas.declaring.mapping import orm_of
-from djfast_mount.schemas.declaring.type_registry import field_type
 from djfast_mount.schemas.reading import reasons
+from djfast_mount.schemas.reading.bare_schemas import reason_to_validate, written_name
 from djfast_mount.schemas.reading.kept_sql import is_made_by_django, names_one_table
 from djfast_mount.schemas.reading.reasons import NoPlan
 
@@ -91,42 +90,28 @@ def _text(value: Any) -> Expression:
     return Cast(value, models.TextField())
 
 
-# Of these classes alone, not of their subclasses.
-_WRITERS: dict[type, Callable[[Any], Any]] = {
-    **dict.fromkeys(
-        (
-            models.AutoField,
-            models.BigAutoField,
-            models.BigIntegerField,
-            models.BooleanField,
-            models.CharField,
-            models.DateField,
-            models.EmailField,
-            models.FloatField,
-            models.IntegerField,
-            models.JSONField,
-            models.PositiveBigIntegerField,
-            models.PositiveIntegerField,
-            models.PositiveSmallIntegerField,
-            models.SlugField,
-            models.SmallAutoField,
-            models.SmallIntegerField,
-            models.TextField,
-            models.URLField,
-            models.UUIDField,
-        ),
-        _as_it_is,
-    ),
-    models.DecimalField: _text,
-    models.DateTimeField: _utc,
-}
+_WRITERS: dict[type, Callable[[Any], Any]] = {models.DecimalField: _text, models.DateTimeField: _utc}
 
 
-def check_database(using: str) -> None:
-    """Raises: NoPlan, when the database `using` is no PostgreSQL."""
+def check_database(shape: Shape, using: str) -> None:
+    """Raises: NoPlan, when just now the database `using` cannot make JSON of rows of `shape`."""
     # SQLite has functions for JSON, too, but its decimals are floats.
     if (vendor := connections[using].vendor) != "postgresql":
         raise NoPlan(f"the database {using!r} is {vendor}, not postgresql")
+    _check_nested(shape)
+
+
+def _check_nested(shape: Shape) -> None:
+    """Raises: NoPlan, when somebody has a say in the nested rows of just now."""
+    for member in shape.members:
+        if member.shape is None:
+            continue
+        if (reason := reasons.of_receivers(member.field.related_model)) is not None:
+            raise NoPlan(reason)
+        # By a router the rows may be those of another database, which this one knows nothing of.
+        if member.kind == "many" and router.routers:
+            raise NoPlan("routers choose the database of its nested rows")
+        _check_nested(member.shape)
 
 
 def object_of(shape: Shape) -> Expression:
@@ -134,12 +119,14 @@ def object_of(shape: Shape) -> Expression:
 
     It is made anew for each caller, whom a manager may show other rows than the last.
     """
+    if (reason := reason_to_validate(shape.schema)) is not None:
+        raise NoPlan(reason)
     return _object(shape, "")
 
 
 def json_of(shape: Shape, rows: QuerySet[Any]) -> bytes:
     """Returns the JSON array of `rows`. Raises: NoPlan, with what the database cannot make."""
-    check_database(rows.db)
+    check_database(shape, rows.db)
     if rows.query.distinct:
         raise NoPlan("it is distinct, and rows may be alike in what is shown of them")
     try:
@@ -226,20 +213,8 @@ def _has_plain_managers(shape: Shape) -> bool:
 
 
 def _object(shape: Shape, prefix: str) -> Expression:
-    decorators = shape.schema.__pydantic_decorators__
-    # The database makes text, so nothing of Python's could run on the values.
-    if any((decorators.field_validators, decorators.field_serializers, decorators.model_serializers)):
-        raise NoPlan(f"{shape.schema.__name__} has validators or serializers")
-    # One is that of ModelSchema itself, which reads rows.
-    if len(decorators.model_validators) > 1 or shape.schema.model_computed_fields:
-        raise NoPlan(f"{shape.schema.__name__} has model validators or computed fields")
-    names = tuple(_written_name(shape.schema, member) for member in shape.members)
+    names = tuple(written_name(shape.schema, member.name) for member in shape.members)
     return _Object(*(_value(shape, member, prefix) for member in shape.members), names=names)
-
-
-def _written_name(schema: type[BaseModel], member: Member) -> str:
-    info = schema.model_fields[member.name]
-    return info.serialization_alias or info.alias or member.name
 
 
 def _value(shape: Shape, member: Member, prefix: str) -> Any:
@@ -257,14 +232,12 @@ def _value(shape: Shape, member: Member, prefix: str) -> Any:
 
 
 def _column(shape: Shape, member: Member, prefix: str) -> Any:
-    info, field = shape.schema.model_fields[member.name], member.field
+    field = member.field
     if (reason := reasons.of_field(shape.model, field)) is not None:
         raise NoPlan(reason)
     stored = field.target_field if field.is_relation else field
-    writer = _WRITERS.get(type(stored))
-    own = info.annotation in (field_type(field).read, field_type(field).read | None) and not orm_of(info).read_scopes
-    # Whatever the annotation says beyond the model's own type, a validator or a mask, is Python's to do.
-    if writer is None or not own or info.metadata or (writer is _utc and not settings.USE_TZ):
+    writer = _WRITERS.get(type(stored), _as_it_is)
+    if writer is _utc and not settings.USE_TZ:
         raise NoPlan(f"{shape.schema.__name__}.{member.name} is written by Python")
     return writer(F(prefix + field.attname))
 

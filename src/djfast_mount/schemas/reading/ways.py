@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import RawQuerySet
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, declared, shape_of
 from djfast_mount.schemas.queryset_door import gives_instances, is_plain
+from djfast_mount.schemas.reading.bare_schemas import lists_of
 from djfast_mount.schemas.reading.database_json import check_database, json_of, object_of
 from djfast_mount.schemas.reading.instances import complete, fetched, values_of
 from djfast_mount.schemas.reading.plan import Plan, plan_of_schema
 from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["explain", "of", "read", "read_json"]
-
-
-@cache
-def lists_of(schema: type[BaseModel]) -> TypeAdapter[list[Any]]:
-    """Returns what validates and serializes a list of `schema`."""
-    return TypeAdapter(list[schema])  # type: ignore[valid-type]
 
 
 def read(schema: type[BaseModel], rows: Any) -> list[BaseModel]:
@@ -121,7 +115,7 @@ def explain(schema: type[BaseModel]) -> str:
 
 def _database_or_plan(schema: type[BaseModel]) -> str:
     try:
-        check_database(DEFAULT_DB_ALIAS)
+        check_database(shape_of(schema), DEFAULT_DB_ALIAS)
         object_of(shape_of(schema))
     except NoPlan as reason:
         return f"the plan, and not by the database's JSON: {reason}"
