@@ -1,7 +1,8 @@
 """Plans against FastAPI itself. `nox -s oracle` runs the same with more cases.
 
 Holds `fastpath/answer.py`, `fastpath/body.py`, `fastpath/dependencies.py`, `fastpath/eligibility.py`,
-`fastpath/errors.py`, `fastpath/lines.py`, `fastpath/parameters.py`, `fastpath/plan.py` and `fastpath/source.py`.
+`fastpath/errors.py`, `fastpath/lines.py`, `fastpath/parameters.py`, `fastpath/plan.py`, `fastpath/source.py` and
+`fastpath/vocabulary.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from djfast_mount.fastpath import answer, body, dependencies, errors, front, parameters, source
+from djfast_mount.fastpath import answer, body, dependencies, errors, front, parameters, plan, source
 from djfast_mount.fastpath.plan import Plan
 from oracle.comparing import Impossible, Pair, compare
 
@@ -173,8 +174,8 @@ def the_first_value_of_a_query(patch: pytest.MonkeyPatch) -> None:
 
 def the_last_value_of_a_header(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(source, "reversed", lambda headers: headers, raising=False)
-    own = source._globals
-    patch.setattr(source, "_globals", lambda facts: {**own(facts), "reversed": lambda headers: headers})
+    own = plan.objects_for
+    patch.setattr(plan, "objects_for", lambda facts: {**own(facts), "reversed": lambda headers: headers})
 
 
 def a_replay_without_its_messages(patch: pytest.MonkeyPatch) -> None:

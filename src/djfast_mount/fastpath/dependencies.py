@@ -18,7 +18,8 @@ from djfast_mount.fastpath.private_names import private
 
 __all__ = ["Call", "Kind", "Tree"]
 
-Kind = Literal["coroutine", "plain", "generator"]
+Kind = Literal["coroutine", "plain", "context", "generator"]
+"""`context` is a plain function with `yield`, `generator` an async one."""
 
 _SOURCES: tuple[tuple[str, Source], ...] = (
     ("path_params", "path"),
@@ -45,6 +46,11 @@ class Call:
     target: str
     kind: Kind
     key: Any = None
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it is made on the request thread, together with its neighbours."""
+        return self.kind in ("plain", "context")
 
 
 class Tree:
@@ -74,7 +80,7 @@ class Tree:
     @property
     def has_generators(self) -> bool:
         """Whether a dependency is a generator."""
-        return any(call.kind == "generator" for call in self.calls)
+        return any(call.kind in ("context", "generator") for call in self.calls)
 
     def _add(self, call: Call) -> None:
         self.calls.append(call)
@@ -157,6 +163,8 @@ class Tree:
 
 
 def _kind_of(dependant: Any) -> Kind:
-    if private._is_gen_callable(dependant.call) or private._is_async_gen_callable(dependant.call):
+    if private._is_async_gen_callable(dependant.call):
         return "generator"
+    if private._is_gen_callable(dependant.call):
+        return "context"
     return "coroutine" if private._is_coroutine_callable(dependant.call) else "plain"

@@ -11,6 +11,7 @@ from typing import Any
 from djfast_mount.fastpath.eligibility import Facts, NotPlanned, facts_of
 from djfast_mount.fastpath.private_names import unknown
 from djfast_mount.fastpath.source import write
+from djfast_mount.fastpath.vocabulary import objects_for
 
 __all__ = ["Plan", "compiled", "plan_for"]
 
@@ -34,7 +35,8 @@ class Plan:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.source, self.asked, self.objects = write(facts)
+        self.source, self.asked, named = write(facts)
+        self.objects = {**named, **objects_for(facts)}
         objects = compiled(self.source, self.objects, f"plan of {facts.name}")
         self.serve: Callable[..., Coroutine[Any, Any, None]] = objects["serve"]
         self.holds: Callable[[], bool] = objects["holds"]

@@ -9,7 +9,8 @@
     fastapi.dependencies.models   Dependant and its fields, _get_cache_key, _get_oauth_scopes, _is_coroutine_callable,
                                   _is_gen_callable, _is_async_gen_callable
     fastapi.dependencies.utils    solve_dependencies and its _uses_scopes_cache, request_params_to_args,
-                                  request_body_to_args, _solve_generator, _validate_value_with_model_field,
+                                  request_body_to_args, _solve_generator, contextmanager_in_threadpool,
+                                  _validate_value_with_model_field,
                                   _get_param_aliases, _get_param_model, _request_param_model_to_args, _is_json_field,
                                   _should_embed_body_fields, _get_form_models
     fastapi._compat               Undefined, shared.field_annotation_is_sequence; ModelField._type_adapter
@@ -53,6 +54,7 @@ _NAMES = {
     "fastapi.dependencies.utils": (
         *("solve_dependencies", "_solve_generator", "_get_param_aliases", "_get_param_model"),
         *("request_params_to_args", "request_body_to_args", "_validate_value_with_model_field"),
+        "contextmanager_in_threadpool",
         *("_request_param_model_to_args", "_is_json_field", "_should_embed_body_fields", "_get_form_models"),
     ),
     "fastapi._compat": ("Undefined", "ModelField"),
@@ -104,6 +106,7 @@ _PARAMETERS = {
         "dependency_overrides_provider=None, dependency_cache=None, async_exit_stack, embed_body_fields, "
         "_uses_scopes_cache=None)"
     ),
+    "contextmanager_in_threadpool": "(cm)",
     "_solve_generator": "(*, dependant, stack, sub_values, request)",
     "_get_param_aliases": "(field, *, convert_underscores=False)",
     "_get_param_model": "(field)",

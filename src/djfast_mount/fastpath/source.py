@@ -66,93 +66,29 @@ refused, and the results.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from operator import itemgetter
 from typing import Any
 
-from fastapi import BackgroundTasks, routing
-from fastapi.dependencies import utils
-from fastapi.encoders import jsonable_encoder
-from fastapi.exceptions import FastAPIError
-from fastapi.security.oauth2 import SecurityScopes
-from pydantic_core import ValidationError
-from starlette.datastructures import Headers, QueryParams
-from starlette.responses import Response
-
-from djfast_mount.fastpath import answer, body, errors, jobs, parameters
+from djfast_mount.fastpath import answer
 from djfast_mount.fastpath.dependencies import Call, Tree
 from djfast_mount.fastpath.eligibility import Facts, dependants_of
 from djfast_mount.fastpath.lines import Lines, Objects
-from djfast_mount.fastpath.private_names import private
-from djfast_mount.offload.current import KEY
 
 __all__ = ["write"]
 
-# FastAPI looks these up with each call, and tools put others in their places.
-_LOOKED_UP = ("run_endpoint_function", "serialize_response", "solve_dependencies", "run_in_threadpool")
-_READING = ("request_params_to_args", "request_body_to_args")
 _REQUEST = {"request_param_name", "http_connection_param_name"}
 _ENDED = ("reply", "content", "fields")
 
 
 def write(facts: Facts) -> tuple[str, list[str], dict[str, Any]]:
     """Returns the source of `serve(place, scope, receive, send)` and of `holds()` for a route, what the latter asks,
-    and the objects that both name.
+    and the objects that both name, besides those that every source may name.
 
     Raises: NotPlanned.
     """
     objects = Objects()
     route = _Route(facts, objects, Tree(facts, objects))
     asked = route.asked()
-    return route.text(asked), asked, {**objects.by_name, **_globals(facts)}
-
-
-def _globals(facts: Facts) -> dict[str, Any]:
-    return {
-        "APP": facts.app,
-        "AsyncExitStack": AsyncExitStack,
-        "BackgroundTasks": BackgroundTasks,
-        "EFFECTIVE": facts.effective,
-        "FACTS": facts,
-        "FastAPIError": FastAPIError,
-        "FOUND": tuple(getattr(private, name) for name in _LOOKED_UP),
-        "GLOBALS": vars(routing),
-        "Headers": Headers,
-        "JSON": (b"content-type", b"application/json"),
-        "LOOKED_UP": itemgetter(*_LOOKED_UP),
-        "NOT_AWAITED": private.not_awaited,
-        "NOT_CALLED": errors.NOT_CALLED,
-        "READERS": tuple(getattr(private, name) for name in _READING),
-        "READING": itemgetter(*_READING),
-        "REQUEST": KEY,
-        "Response": Response,
-        "SOLVING": vars(utils),
-        "SecurityScopes": SecurityScopes,
-        "Undefined": private.Undefined,
-        "ValidationError": ValidationError,
-        "Watched": errors.Watched,
-        "body": private.Undefined,  # where a route reads no body; so it is with raw, response and tasks
-        "build_reply": answer.build_reply,
-        "cookies_of": parameters.cookies_of,
-        "encoded": answer.encoded,
-        "jsonable_encoder": jsonable_encoder,
-        "injected_response": answer.injected_response,
-        "PROVIDER": facts.cells["dependency_overrides_provider"],
-        "QueryParams": QueryParams,
-        "ROUTE": vars(facts.route),
-        "pairs_of": parameters.pairs_of,
-        "raw": None,
-        "read_model": private._request_param_model_to_args,
-        "receive_json": body.receive_json,
-        "refuse": errors.refuse,
-        "request_for": errors.request_for,
-        "response": None,
-        "run_in_thread": private.run_in_threadpool,
-        "run_last": jobs.run_last,
-        "solve_generator": private._solve_generator,
-        "tasks": None,
-        "unanswerable": errors.unanswerable,
-    }
+    return route.text(asked), asked, objects.by_name
 
 
 class _Route:
@@ -201,6 +137,8 @@ class _Route:
         asked = ["EFFECTIVE.app is APP", "'handle' not in ROUTE", "LOOKED_UP(GLOBALS) == FOUND"]
         if any(call.reads.names() for call in self._tree.calls):
             asked.append("READING(SOLVING) == READERS")
+        if any(call.kind == "context" for call in self._tree.calls):
+            asked.append("SOLVING['contextmanager_in_threadpool'] is ENTERING")
         if len(dependants) > 1 and self._facts.cells["dependency_overrides_provider"]:
             asked.append("not PROVIDER.dependency_overrides")
         for each in dependants:
@@ -295,7 +233,7 @@ class _Route:
 
     def _write_group(self, lines: Lines, calls: list[Call]) -> None:
         is_last = calls[-1] is self._tree.calls[-1]
-        if calls[0].kind == "plain":
+        if calls[0].is_job:
             self._write_job(lines, calls, is_last)
         else:
             for call in calls:
@@ -310,6 +248,9 @@ class _Route:
 
     def _write_job(self, lines: Lines, calls: list[Call], is_last: bool) -> None:
         """Writes plain calls as a function for the request thread, and its call."""
+        for call in calls:
+            if call.kind == "context":
+                self._write_entry(lines, call)
         # Responses of a project's own class are made where FastAPI makes them: on the loop.
         answers = is_last and answer.is_known_class(self._facts)
         ends = () if not is_last else _ENDED if answers else ("result",)
@@ -332,6 +273,15 @@ class _Route:
         if is_last and not answers:
             answer.write_reply(lines, "break")
             answer.write_content(lines, self._objects, self._facts, "break", self._injects)
+
+    def _write_entry(self, lines: Lines, call: Call) -> None:
+        """Writes what leaves a dependency with `yield` that the next job enters."""
+        generators = [each for each in self._tree.calls if each.kind in ("context", "generator")]
+        stack = _stack_of(call)
+        # It is left last, and after the answer was sent: no sync call of the route comes after it.
+        ends = call is generators[0] and stack == "request_stack" and all(each.kind == "context" for each in generators)
+        self._bind(lines, f"entry_{call.target}", f"Entry({'place.is_last' if ends else 'False'})")
+        lines.add(f"{stack}.push_async_exit(entry_{call.target})")
 
     def _job(self, calls: list[Call], results: list[str], ends: tuple[str, ...], success: str) -> Lines:
         """Returns the body of a job, up to where it is refused."""
@@ -359,12 +309,15 @@ class _Route:
     def _call(self, call: Call) -> str:
         """Returns the expression for one call, without the `await`."""
         if call.kind == "generator":
-            stack = "function_stack" if call.dependant.scope == "function" else "request_stack"
             values = ", ".join(f"{name!r}: {variable}" for name, variable in call.arguments)
             dependant = self._objects.add(call.dependant, "dependant")
-            return f"solve_generator(dependant={dependant}, stack={stack}, sub_values={{{values}}}, request=request)"
+            given = f"dependant={dependant}, stack={_stack_of(call)}, sub_values={{{values}}}, request=request"
+            return f"solve_generator({given})"
         arguments = ", ".join(f"{name}={variable}" for name, variable in call.arguments)
-        return f"{self._objects.add(call.dependant.call, 'call')}({arguments})"
+        function = self._objects.add(call.dependant.call, "call")
+        if call.kind == "context":
+            return f"entry_{call.target}.enter(contextmanager({function})({arguments}))"
+        return f"{function}({arguments})"
 
     def _write_sending(self, lines: Lines) -> None:
         """Writes how the answer is sent, by the messages that Starlette's Response sends."""
@@ -389,11 +342,15 @@ class _Route:
             yield "await tasks()"
 
 
+def _stack_of(call: Call) -> str:
+    return "function_stack" if call.dependant.scope == "function" else "request_stack"
+
+
 def _together(calls: list[Call]) -> list[list[Call]]:
-    """Returns `calls` in groups: what stands together and is plain, and what stands together and is not."""
+    """Returns `calls` in groups: what stands together and is for the thread, and what stands together and is not."""
     groups: list[list[Call]] = []
     for call in calls:
-        if groups and (groups[-1][-1].kind == "plain") == (call.kind == "plain"):
+        if groups and groups[-1][-1].is_job == call.is_job:
             groups[-1].append(call)
         else:
             groups.append([call])
