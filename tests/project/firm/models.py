@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from typing import Any, Self
+from uuid import uuid4
 
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
@@ -305,3 +308,94 @@ class Secret(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+# Models whose keys somebody chooses, and whose manager hides rows -----------------------------------------------------
+
+
+class Afloat(models.Manager[Any]):
+    """As a manager of one tenant's rows would: the others are there, and are not seen."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(sunk=False)
+
+
+class Vessel(models.Model):
+    code = models.CharField(max_length=10, primary_key=True)
+    name = models.CharField(max_length=20, blank=True)
+    sunk = models.BooleanField(default=False)
+
+    objects = Afloat()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Ferry(Vessel):
+    """Inherits the table of a model with a key that is chosen."""
+
+    decks = models.IntegerField(default=1)
+
+
+class Hull(models.Model):
+    name = models.CharField(max_length=20, blank=True)
+    sunk = models.BooleanField(default=False)
+
+    objects = Afloat()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tug(Hull):
+    """Inherits a table by a link of its own, which clients may send."""
+
+    hull = models.OneToOneField(Hull, models.CASCADE, parent_link=True, primary_key=True)
+    power = models.IntegerField(default=1)
+
+
+class Buoy(models.Model):
+    """Its `save` hands no arguments on."""
+
+    code = models.CharField(max_length=10, primary_key=True)
+    name = models.CharField(max_length=20, blank=True)
+    saves = models.IntegerField(default=0, editable=False)
+    sunk = models.BooleanField(default=False)
+
+    objects = Afloat()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.saves += 1
+        super().save()
+
+
+class Voyage(models.Model):
+    """Its key has a default, and its `save` saves twice."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    name = models.CharField(max_length=20)
+    slug = models.SlugField(editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        self.slug = f"{self.name}-{str(self.pk)[:4]}"
+        super().save(*args, **kwargs)
+
+
+class Remark(models.Model):
+    """Belongs to a row of any model, by a key that is chosen as well."""
+
+    code = models.CharField(max_length=10, primary_key=True)
+    text = models.CharField(max_length=20)
+    kind = models.ForeignKey(ContentType, models.CASCADE)
+    key = models.CharField(max_length=10)
+    about = GenericForeignKey("kind", "key")
+
+    def __str__(self) -> str:
+        return self.text

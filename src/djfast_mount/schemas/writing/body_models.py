@@ -14,6 +14,7 @@ from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.schemas.declaring.django_types import constraints
 from djfast_mount.schemas.declaring.mapping import is_forward, orm_of
 from djfast_mount.schemas.declaring.type_registry import field_type
+from djfast_mount.schemas.writing.rows import key_fields
 from djfast_mount.schemas.writing.slots import BodyPlan, Purpose, Slot, keep_plan, may_be_left_out, slots_of
 
 __all__ = ["body_model"]
@@ -29,7 +30,7 @@ def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose,
     if purpose != "create":
         # A row whose key is changed would be another row, for the parts of a composite key too.
         # `save()` with another key inserts a second row (django.db.models.Model.save).
-        key = declared(schema).model._meta.pk_fields
+        key = key_fields(declared(schema).model)
         slots = {name: slot for name, slot in slots.items() if slot.field is None or slot.field not in key}
     required = {n for n, slot in slots.items() if n not in options.optional and not may_be_left_out(slot)}
     made = {

@@ -6,11 +6,11 @@ as changed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from django.db import models
+from django.db import IntegrityError, models
 from django.db.models import Model
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields.files import FieldFile
@@ -18,7 +18,17 @@ from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.mapping import is_forward
 
-__all__ = ["Snapshot", "changed", "plain", "refresh", "refresh_all", "save_changes", "unsent"]
+__all__ = [
+    "Snapshot",
+    "changed",
+    "insert",
+    "key_fields",
+    "plain",
+    "refresh",
+    "refresh_all",
+    "save_changes",
+    "unsent",
+]
 
 _ABSENT: Any = object()
 
@@ -69,6 +79,53 @@ def _comparable(value: Any) -> Any:
 def unsent(row: Model, sent: Collection[str]) -> set[str]:
     """Returns the names of the fields that `full_clean` is to leave out: all but those that were `sent`."""
     return {field.name for field in row._meta.get_fields() if is_forward(field) and field.name not in sent}
+
+
+def key_fields(model: type[Model]) -> set[Any]:
+    """Returns the fields of the primary keys of `model`, and of the models whose tables it inherits."""
+    return {field for each in (model, *model._meta.get_parent_list()) for field in each._meta.pk_fields}
+
+
+def insert(row: Model, using: str, given: Collection[str]) -> None:
+    """Saves a new row by INSERT alone.
+
+    `save()` of a row whose key is set begins with an UPDATE, by the base manager: it would write over a row that the
+    caller may not see, or that another request has made just now. `QuerySet.create()` forces the INSERT, too.
+
+    Args:
+        given: The names that the server has set itself. A link to a row of an inherited table is taken from it alone.
+
+    Raises: django.db.IntegrityError, when there is a row of that key.
+    """
+    tables = [type(row), *type(row)._meta.get_parent_list()]
+    chosen = [model for model in tables if _is_key_chosen(row, model)]
+    if not chosen:
+        row.save(using=using)
+        return
+    if type(row).save is not Model.save and _is_stored(row, chosen, using):
+        # An override that hands no arguments on would save by UPDATE.
+        raise IntegrityError(f"There is a {row._meta.verbose_name} of that key already.")
+    links = {name for model in tables for link in model._meta.parents.values() if link for name in _names(link)}
+    # A tuple forces the INSERT into inherited tables as well; True does not (Model.save, "force_insert").
+    every = len(tables) > 1 and links.isdisjoint(given)
+    row.save(using=using, force_insert=(Model,) if every else True)
+
+
+def _names(field: Any) -> tuple[str, str]:
+    return field.name, field.attname
+
+
+def _is_key_chosen(row: Model, model: type[Model]) -> bool:
+    """Whether the key of `row` in the table of `model` is set, and is none that Django inserts by itself."""
+    key = model._meta.pk_fields
+    # With a default there is no UPDATE, and a `save` of a project's own that saves twice goes on to work.
+    inserts = all(field.has_default() or field.has_db_default() for field in key)
+    return not inserts and all(getattr(row, field.attname) is not None for field in key)
+
+
+def _is_stored(row: Model, tables: Iterable[type[Model]], using: str) -> bool:
+    keys = [({field.attname: getattr(row, field.attname) for field in each._meta.pk_fields}, each) for each in tables]
+    return any(model._base_manager.using(using).filter(**key).exists() for key, model in keys)
 
 
 def save_changes(row: Model, fields: Collection[Any]) -> None:

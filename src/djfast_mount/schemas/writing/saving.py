@@ -23,7 +23,7 @@ from djfast_mount.schemas.queryset_door import forget
 from djfast_mount.schemas.writing import keys
 from djfast_mount.schemas.writing.invalid import InvalidRow, Path, told
 from djfast_mount.schemas.writing.matching import match_items, unique_fields
-from djfast_mount.schemas.writing.rows import Snapshot, plain, refresh, save_changes, unsent
+from djfast_mount.schemas.writing.rows import Snapshot, insert, key_fields, plain, refresh, save_changes, unsent
 from djfast_mount.schemas.writing.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
@@ -101,7 +101,7 @@ class Writing:
         if len(self.errors) > known:
             return False
         if adding:
-            row.save(using=self.using)
+            insert(row, self.using, values)
             refresh(row)
         else:
             save_changes(row, before.changed(row))
@@ -123,7 +123,11 @@ class Writing:
             if not _is_many_to_many(row, name):
                 setattr(row, name, value)
                 sent |= _field_names(row, name)
-        sent |= {field.name for field in before.changed(row)} if not row._state.adding else set()
+        changed = set() if row._state.adding else set(before.changed(row))
+        for field in changed & key_fields(type(row)):
+            # Saved under another key, it would write over the row that has it.
+            self.refuse(ValidationError({field.name: "The key of a row cannot be changed."}), plan, path)
+        sent |= {field.name for field in changed}
         self._validate(plan, row, sent, path)
         return sent
 
