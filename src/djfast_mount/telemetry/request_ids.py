@@ -41,11 +41,12 @@ class _NewIDs:
         self._coming = map(os.urandom(11).hex().encode().__add__, _LAST)
 
     def __call__(self) -> bytes:
-        try:
-            return next(self._coming)
-        except StopIteration:
+        # A default takes less than `try`, and ids are never empty.
+        made = next(self._coming, None)
+        if made is None:
             self.begin()
-            return next(self._coming)
+            made = next(self._coming)
+        return made
 
 
 _new_id = _NewIDs()
