@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from djfast_mount.schemas.model_schema import Create, Update
 from djfast_mount.schemas.writing.body_models import body_model
+from djfast_mount.schemas.writing.saving import reset_slots
 from djfast_mount.schemas.writing.slots import plan_of
 
 __all__ = ["bodies_of", "create_body", "defaults_of", "replace_body", "update_body"]
@@ -53,11 +54,9 @@ def replace_body(update: type[BaseModel], create: type[BaseModel]) -> type[BaseM
 
 def defaults_of(body: BaseModel) -> dict[str, Any]:
     """Returns what PUT sets that was not sent: the defaults of the columns. What a function makes stays as it is: it
-    would be another each time, and PUT is idempotent."""
+    would be another each time, and PUT is idempotent. So does what the caller may not see or set."""
     found = {}
-    for name, slot in plan_of(type(body)).slots.items():
-        if slot.kind != "column" or getattr(body, name) is not MISSING:
-            continue
+    for slot in reset_slots(body):
         # A `default=uuid4` would give the row another value with every PUT, which is to be idempotent (RFC 9110,
         # section 9.2.2).
         made = slot.field.has_default() and callable(slot.field.default)

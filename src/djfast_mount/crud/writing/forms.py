@@ -40,7 +40,7 @@ def _file_slots(schema: Any) -> list[Slot]:
         field, _ = model_field(declaration.model, source_of(declaration.model, name, info)) or (None, False)
         if isinstance(field, models.FileField) and field.editable:
             key = info.alias if isinstance(info.alias, str) else name
-            found.append(Slot(name, key, "column", field.attname, field, info=info))
+            found.append(Slot(name, key, "column", field.attname, field, info=info, orm=orm_of(info)))
     return found
 
 

@@ -13,7 +13,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Caller", "Orm", "as_caller", "is_forward", "may_write", "orm_of"]
+__all__ = ["Caller", "Orm", "as_caller", "is_forward", "is_mask", "may_read", "may_write", "orm_of"]
 
 
 class Caller(Protocol):
@@ -82,6 +82,11 @@ class Orm:
         self.write_scopes = tuple(write_scopes)
         self.critical = critical
 
+    @property
+    def guards_writes(self) -> bool:
+        """Whether some callers may not send it."""
+        return bool(self.write_scopes or self.critical)
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
         if not self.read_scopes:
@@ -92,12 +97,19 @@ class Orm:
 
 def _masked(scopes: Sequence[str], value: Any) -> Any:
     """Returns `value`, or for who may not see it a text of dots, zero, False or None in its place."""
-    if may(scopes):
-        return value
+    return value if may(scopes) else _mask(value)
+
+
+def _mask(value: Any) -> Any:
     if isinstance(value, str):
         # Always three: dots that are as many as the letters would tell the length.
         return "\u2022" * 3
     return type(value)() if isinstance(value, int | float) else None
+
+
+def is_mask(value: Any) -> bool:
+    """Whether `value` is what is shown to who may not see a field."""
+    return value is None or (isinstance(value, str | int | float) and value == _mask(value))
 
 
 def _name_of(attribute: Any) -> str:
@@ -116,6 +128,11 @@ def _name_of(attribute: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"Orm() got {attribute!r}. Give an attribute of the model, or its name.")
     return name
+
+
+def may_read(orm: Orm) -> bool:
+    """Whether the caller sees the field as it is."""
+    return may(orm.read_scopes)
 
 
 def may_write(orm: Orm) -> bool:

@@ -17,7 +17,7 @@ from django.db.models import Model, QuerySet
 from pydantic import MISSING, BaseModel
 
 from djfast_mount.schemas.declaring.declaration import declared, model_field
-from djfast_mount.schemas.declaring.mapping import is_forward, may_write
+from djfast_mount.schemas.declaring.mapping import is_forward, is_mask, may_read, may_write
 from djfast_mount.schemas.declaring.options import has_attribute
 from djfast_mount.schemas.queryset_door import forget
 from djfast_mount.schemas.writing import keys
@@ -27,7 +27,7 @@ from djfast_mount.schemas.writing.rows import Snapshot, insert, key_fields, plai
 from djfast_mount.schemas.writing.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["Writing", "check_values", "create", "replace", "update"]
+__all__ = ["Writing", "check_values", "create", "replace", "reset_slots", "update"]
 
 
 def create(body: BaseModel, values: Mapping[str, Any]) -> Model:
@@ -46,10 +46,19 @@ def update(body: BaseModel, row: Model, values: Mapping[str, Any]) -> Model:
 
 def replace(body: BaseModel, row: Model, values: Mapping[str, Any]) -> Model:
     """Returns `row`, changed to what a new row of `body` would be; lists that were not sent stay."""
-    plan = plan_of(type(body))
-    unsent_slots = [slot for name, slot in plan.slots.items() if slot.kind == "column" and not is_sent(body, name)]
-    defaults = {slot.field.name: slot.field.get_default() for slot in unsent_slots}
+    defaults = {slot.field.name: slot.field.get_default() for slot in reset_slots(body)}
     return update(body, row, {**defaults, **values})
+
+
+def reset_slots(body: BaseModel) -> list[Slot]:
+    """Returns the columns that a replacement by `body` sets to their defaults: those that were not sent.
+
+    What the caller may not see or set stays as it is: it could not be sent.
+    """
+    columns = [
+        slot for name, slot in plan_of(type(body)).slots.items() if slot.kind == "column" and not is_sent(body, name)
+    ]
+    return [slot for slot in columns if may_write(slot.orm) and may_read(slot.orm)]
 
 
 def _write(body: BaseModel, plan: BodyPlan, row: Model, values: Mapping[str, Any]) -> Model:
@@ -118,6 +127,8 @@ class Writing:
         # Checked before anything is assigned: a body with one field that the caller may not write changes nothing.
         slots = sent_slots(body, plan)
         _check_access(slots, path)
+        if not row._state.adding:
+            _check_masks(body, slots, path)
         sent = self._assign(body, row, slots, path)
         for name, value in values.items():
             if not _is_many_to_many(row, name):
@@ -260,6 +271,14 @@ def _check_access(slots: Sequence[Slot], path: Path) -> None:
             place = ".".join(map(str, (*path, slot.key)))
             # Refused, not ignored: a client would take its 200 for a write.
             raise PermissionDenied(f"{place} may not be written by this caller.")
+
+
+def _check_masks(body: BaseModel, slots: Sequence[Slot], path: Path) -> None:
+    # Whatever the column has: to be let pass where nothing would change would tell what it has.
+    for slot in slots:
+        if not may_read(slot.orm) and is_mask(plain(getattr(body, slot.name))):
+            place = ".".join(map(str, (*path, slot.key)))
+            raise PermissionDenied(f"{place} has what is shown to a caller who may not see it. Leave it out.")
 
 
 def _key_name(body: BaseModel) -> str:

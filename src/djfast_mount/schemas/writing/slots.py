@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from django.db import models
@@ -25,6 +25,7 @@ from djfast_mount.schemas.declaring.type_registry import field_type
 __all__ = ["BodyPlan", "Purpose", "Slot", "has_plan", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
 
 Kind = Literal["column", "keys", "one", "many", "attribute", "method"]
+_UNGUARDED = Orm()
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Slot:
         field: The model field or relation; None for an attribute or a method.
         nested: The schema of a nested body.
         info: The field of the schema that it comes from; None for the key of a relation that is read nested.
+        orm: What the annotation in the schema says of its place on the model, and of who may see and set it.
     """
 
     name: str
@@ -49,11 +51,8 @@ class Slot:
     field: Any = None
     nested: type[BaseModel] | None = None
     info: FieldInfo | None = None
-
-    @property
-    def orm(self) -> Orm:
-        """What its annotation says of its place on the model."""
-        return Orm() if self.info is None else orm_of(self.info)
+    # Not by way of `info`: the key of a relation that is read nested is guarded as the relation is.
+    orm: Orm = _UNGUARDED
 
 
 Purpose = Literal["create", "update", "item"]
@@ -118,8 +117,12 @@ def slots_of(schema: type[BaseModel]) -> list[Slot]:
         if name in declaration.options.read_only or orm_of(info).skipped:
             continue
         slot = _slot(schema, declaration.model, name, info)
-        if slot is not None:
-            found.setdefault(slot.name, slot)
+        if slot is None or slot.name in declaration.options.read_only:
+            continue
+        first = found.setdefault(slot.name, slot)
+        if not first.orm.guards_writes:
+            # `company_id` beside a nested `company` is one value, and guarded if either of them is.
+            found[slot.name] = replace(first, orm=slot.orm)
     return list(found.values())
 
 
@@ -138,16 +141,18 @@ def _slot(schema: type[BaseModel], model: type[models.Model], name: str, info: F
     key = info.alias if isinstance(info.alias, str) else name
     source, orm = source_of(model, name, info), orm_of(info)
     if orm.write_method is not None:
-        return Slot(name, key, "method", orm.write_method, info=info) if _takes_value(model, orm.write_method) else None
+        made = Slot(name, key, "method", orm.write_method, info=info, orm=orm)
+        return made if _takes_value(model, orm.write_method) else None
     found = model_field(model, source)
     if found is None:
         settable = isinstance(attribute := inspect.getattr_static(model, source, None), property) and attribute.fset
-        return Slot(name, key, "attribute", source, info=info) if settable else None
-    field, _ = found
+        return Slot(name, key, "attribute", source, info=info, orm=orm) if settable else None
+    column, _ = found
     nested, _ = nested_schema(info.annotation)
-    if not field.is_relation:
-        return Slot(name, key, "column", field.attname, field, info=info) if is_written(field) else None
-    return _relation(schema, Slot(name, key, "column", source, field, nested, info))
+    if not column.is_relation:
+        made = Slot(name, key, "column", column.attname, column, info=info, orm=orm)
+        return made if is_written(column) else None
+    return _relation(schema, Slot(name, key, "column", source, column, nested, info, orm))
 
 
 def _takes_value(model: type[models.Model], method: str) -> bool:
@@ -177,17 +182,17 @@ def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:
         kind: Kind = "many" if field.one_to_many or field.many_to_many else "one"
         if nested is None or (field.many_to_many and slot.name not in declared(schema).options.nested):
             return None
-        return Slot(slot.name, slot.key, kind, slot.target, field, nested, slot.info)
+        return replace(slot, kind=kind)
     if not is_written(field):
         return None
     if nested is not None and slot.name in declared(schema).options.nested:
-        return Slot(slot.name, slot.key, "many" if field.many_to_many else "one", field.name, field, nested, slot.info)
+        return replace(slot, kind="many" if field.many_to_many else "one", target=field.name)
     if field.many_to_many:
-        return Slot(slot.name, slot.key, "keys", field.name, field, info=None if nested else slot.info)
+        return replace(slot, kind="keys", target=field.name, nested=None, info=None if nested else slot.info)
     if nested is None:
-        return Slot(slot.name, slot.key, "column", field.attname, field, info=slot.info)
+        return replace(slot, target=field.attname)
     # Shown as an object, written by key: `company` is read, and `company_id` sent.
-    return Slot(field.attname, field.attname, "column", field.attname, field)
+    return Slot(field.attname, field.attname, "column", field.attname, field, orm=slot.orm)
 
 
 def may_be_left_out(slot: Slot) -> bool:
