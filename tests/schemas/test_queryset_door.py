@@ -12,8 +12,8 @@ from django.db.models import Prefetch, QuerySet
 from django.db.models.sql import Query
 
 from djfast_mount.schemas import queryset_door
-from project.firm.models import Company, Department
-from schemas.firm_schemas import CompanySchema
+from project.firm.models import Company, Department, Person
+from schemas.firm_schemas import CompanySchema, DepartmentWithCompany
 
 pytestmark = pytest.mark.django_db
 
@@ -91,3 +91,19 @@ def test_deferred_columns(firm: None, django_assert_num_queries: Any) -> None:
     rows = list(Company.objects.only("id"))
     with django_assert_num_queries(3):
         assert [company.name for company in CompanySchema.read(rows)] == ["Acme", "Bare", "Void"]
+
+
+def test_a_prefetch_of_one_row_with_a_queryset_is_not_joined(firm: None) -> None:
+    """A relation to one row that the caller prefetches has the rows of the caller's queryset, and None for others."""
+    Department.objects.filter(code="s").update(head=Person.objects.create(email="head@x.org", name="head"))
+    nobody = Prefetch("head", queryset=Person.objects.exclude(name="head"))
+    rows = Department.objects.filter(code="s")
+    assert [item.head.name for item in DepartmentWithCompany.read(rows)] == ["head"]  # type: ignore[union-attr]
+    assert [item.head for item in DepartmentWithCompany.read(rows.prefetch_related(nobody))] == [None]
+
+
+def test_the_names_of_prefetches_are_those_of_joins() -> None:
+    """A prefetch names the attribute of a relation, and a join its query name: they are one relation."""
+    rows = Person.objects.prefetch_related(Prefetch("badge", Person.badge.related.related_model.objects.all()))
+    assert queryset_door.own_prefetches(rows) == {"badge"}
+    assert queryset_door.own_prefetches(Company.objects.prefetch_related("departments")) == set()

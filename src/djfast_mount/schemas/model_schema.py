@@ -132,15 +132,24 @@ class ModelSchema(BaseModel, Generic[M]):
         return instances.values_of(cls, value) if isinstance(value, Model) else value
 
     @classmethod
-    def read(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> list[Self]:
+    def read(
+        cls,
+        rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M],
+        *,
+        chosen: instances.Chosen = instances.every_row,
+    ) -> list[Self]:
         """Returns a schema for each of `rows`, in their order. Call it on the thread of the ORM, as a plain ``def`` is.
 
         It takes one query, and one more for each relation to many rows, at every depth. What the queryset says (its
         filters, order, slice, annotations, database and prefetches) is honoured.
 
+        Args:
+            chosen: Says of a relation, a field of the model or the other side of one, which of its rows are shown: a
+                queryset, or None for all. It is asked at every depth.
+
         Raises: TypeError, when `rows` are of another model or no rows at all; django.db.Error.
         """
-        return cast("list[Self]", ways.read(cls, rows))
+        return cast("list[Self]", ways.read(cls, rows, chosen))
 
     @classmethod
     async def aread(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> list[Self]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.db.models.query import ModelIterable
 
 from djfast_mount.schemas.declaring.mapping import is_forward
@@ -24,7 +24,9 @@ __all__ = [
     "has_prefetches",
     "is_plain",
     "overridden",
+    "own_prefetches",
     "parents_known",
+    "prefetches",
 ]
 
 _GONE: Any = object()
@@ -68,10 +70,35 @@ def has_prefetches(rows: QuerySet[Any]) -> bool:
     return bool(getattr(rows, "_prefetch_related_lookups", ()))
 
 
+def prefetches(rows: QuerySet[Any]) -> tuple[str | Prefetch[Any], ...]:
+    """Returns what the caller has asked to be fetched with the rows."""
+    return tuple(getattr(rows, "_prefetch_related_lookups", ()))
+
+
 def has_own_prefetches(rows: QuerySet[Any]) -> bool:
     """Whether one of the caller's prefetches is more than the name of a relation."""
-    lookups: Any = getattr(rows, "_prefetch_related_lookups", ())
-    return any(not isinstance(lookup, str) for lookup in lookups)
+    return any(not isinstance(lookup, str) for lookup in prefetches(rows))
+
+
+def own_prefetches(rows: QuerySet[Any]) -> set[str]:
+    """Returns the relations, as lookups, that the caller's own querysets are to fetch."""
+    return {
+        _query_name(rows.model, lookup.prefetch_through.split("__"))
+        for lookup in prefetches(rows)
+        if not isinstance(lookup, str) and lookup.queryset is not None and not lookup.to_attr
+    }
+
+
+def _query_name(model: Any, names: list[str]) -> str:
+    """The path of a prefetch, which names attributes, as one of `select_related`, which names relations."""
+    found: list[str] = []
+    for name in names:
+        relations = [] if model is None else model._meta.get_fields()
+        named = {getattr(each, "get_accessor_name", lambda: None)(): each for each in relations if each.is_relation}
+        relation = named.get(name) or next((each for each in relations if each.name == name), None)
+        found.append(name if relation is None else relation.name)
+        model = None if relation is None else relation.related_model
+    return "__".join(found)
 
 
 def has_filtered_relations(rows: QuerySet[Any]) -> bool:

@@ -9,11 +9,10 @@ from typing import Any
 from django.db.models import Model, QuerySet
 from fastapi import HTTPException, Request
 
-from djfast_mount.crud.access.rows_in_answers import visible_relations
+from djfast_mount.crud.access.rows_in_answers import items_of
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource
-from djfast_mount.schemas.declaring.declaration import shape_of
 
 __all__ = ["Call", "not_found"]
 
@@ -58,8 +57,7 @@ class Call:
 
     def items(self, rows: QuerySet[Any]) -> list[Any]:
         """Returns the schemas of `rows`, with no related row that the caller may not see."""
-        prefetches = list(visible_relations(shape_of(self.resource.schema), self.visibility))
-        return self.resource.schema.read(rows.prefetch_related(*prefetches) if prefetches else rows)  # type: ignore[no-any-return]
+        return items_of(self.resource.schema, rows, self.visibility)
 
     def written(self) -> QuerySet[Any]:
         """Every row that the caller may see, deleted ones and those of other parents too: for what was written."""

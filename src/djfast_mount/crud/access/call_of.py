@@ -81,7 +81,8 @@ class CallOf:
                 # A child whose parent is hidden is hidden by any other way that leads to it, too: by a filter, a nested
                 # list or a key in a body. The default ordering would be sorted in the subquery for nothing.
                 parents = visibility.rows(resource.parent.model).order_by().values("pk")
-                visibility.add_below(resource.model, Q((f"{resource.parent_key.name}__in", parents)))
+                key = resource.parent_key
+                visibility.add_below(resource.model, key, Q((f"{key.name}__in", parents)))
         return visibility
 
     def _parameters(self) -> Any:

@@ -29,7 +29,7 @@ class Visibility:
     def __init__(self, using: str | None = None) -> None:
         self._rules: dict[type[Model], Q] = {}
         self._gone: dict[type[Model], Q] = {}
-        self._below: dict[type[Model], Q] = {}
+        self._below: list[tuple[type[Model], Any, Q]] = []
         self.using = using
 
     def add(self, model: type[Model], rule: Q) -> None:
@@ -37,39 +37,62 @@ class Visibility:
         # Never in place: `Q` objects of rules may be module constants that all calls share.
         self._rules[model] = self._rules.get(model, Q()) & rule
 
-    def add_below(self, model: type[Model], rule: Q) -> None:
-        """Does the same with a rule that says only that the row above must be visible."""
-        self._below[model] = self._below.get(model, Q()) & rule
+    def add_below(self, model: type[Model], key: Any, rule: Q) -> None:
+        """Does the same with a rule that says only that the row above must be visible, to which `key` leads."""
+        self._below.append((model, key, rule))
 
     def add_gone(self, model: type[Model], gone: Q) -> None:
         """Has rows of `model` that pass `gone` count as deleted."""
         self._gone[model] = self._gone.get(model, Q()) | gone
 
-    def restricts(self, model: type[Model]) -> bool:
-        """Whether some rows of `model` may not be seen."""
-        # Two questions, as the second one decides whether a prefetch needs a query: below a row that is visible, rows
-        # hidden by their parent alone cannot be met.
-        return self.hides(model) or bool(_for(self._below, model))
+    @property
+    def has_rules(self) -> bool:
+        """Whether rows of any model may not be seen."""
+        return any(self._rules.values()) or any(self._gone.values()) or bool(self._below)
 
-    def hides(self, model: type[Model]) -> bool:
-        """Whether some rows of `model` may not be seen though the rows that they belong to may."""
-        return bool(_for(self._rules, model) or _for(self._gone, model))
+    def restricts(self, model: type[Model], *, below: Any = None) -> bool:
+        """Whether some rows of `model` may not be seen.
 
-    def rows(self, model: type[Model], rows: QuerySet[Any] | None = None, *, gone: bool = False) -> QuerySet[Any]:
+        Args:
+            below: The foreign key to a row that is visible: that the row is below it hides none.
+        """
+        return bool(_for(self._rules, model) or _for(self._gone, model) or self._rules_below(model, below))
+
+    def nested(self, found: Any, rows: QuerySet[Any] | None = None) -> QuerySet[Any] | None:
+        """The rows that the relation `found` of a visible row may show; None for all that it leads to.
+
+        Args:
+            rows: As in `rows`.
+        """
+        # Where a row and the one above it meet, each is visible because the other is: no query is needed to say so.
+        if is_forward(found) and any(key is found and issubclass(found.model, each) for each, key, _ in self._below):
+            return None
+        below = None if is_forward(found) else found.field
+        if not self.restricts(found.related_model, below=below):
+            return None
+        return self.rows(found.related_model, rows, below=below)
+
+    def rows(
+        self, model: type[Model], rows: QuerySet[Any] | None = None, *, gone: bool = False, below: Any = None
+    ) -> QuerySet[Any]:
         """Every row of `model` that may be seen.
 
         Args:
             rows: The rows that are asked; None for those of the model's default manager.
             gone: Whether those that count as deleted are among them.
+            below: As in `restricts`.
         """
         # The default manager is what Django shows of a model in the admin and over reverse relations; a project that
         # hides rows there hides them here.
         found: QuerySet[Any] = model._default_manager.using(self.using).all() if rows is None else rows
-        for rule in [*_for(self._rules, model), *_for(self._below, model)]:
+        for rule in [*_for(self._rules, model), *self._rules_below(model, below)]:
             found = narrowed(found, rule)
         for rule in [] if gone else _for(self._gone, model):
             found = narrowed(found, ~rule)
         return found
+
+    def _rules_below(self, model: type[Model], below: Any) -> list[Q]:
+        return [rule for each, key, rule in self._below if issubclass(model, each) and key is not below]
 
     def behind(self, model: type[Model], name: str, condition: Q | None = None) -> Exists:
         """A condition for rows of `model`: some row that the relation `name` leads to is visible, and passes

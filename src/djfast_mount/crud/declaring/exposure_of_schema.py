@@ -35,7 +35,8 @@ def _of_shape(shape: Shape) -> Exposure:
         # Callers who are shown a related object may ask for the rows that have it.
         if member.kind == "column" or (member.kind == "one" and is_forward(found)):
             fields[member.key] = found
-        if member.shape is not None:
+        # What is computed nested is no relation that a query could follow.
+        if member.shape is not None and member.kind != "computed":
             related[member.source] = _of_shape(member.shape)
         elif member.kind == "keys":
             key = found.related_model._meta.pk

@@ -1,12 +1,14 @@
 """The way through model instances: what a schema takes is fetched beforehand, and read from their attributes.
 
 It serves whatever the caller has: evaluated querysets, single rows, raw queries, prefetches with their own querysets.
+
+A relation of which only some rows may be shown is never joined. What others have fetched of one row is looked at again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -17,11 +19,25 @@ from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward
-from djfast_mount.schemas.queryset_door import has_prefetches, parents_known
+from djfast_mount.schemas.queryset_door import has_prefetches, own_prefetches, parents_known
 
-__all__ = ["complete", "fetched", "values_of"]
+__all__ = ["Chosen", "complete", "every_row", "fetched", "is_narrowed", "values_of"]
 
 Values = dict[str, Any]
+Chosen = Callable[[Any], models.QuerySet[Any] | None]
+"""Says of a relation which of its rows are shown; None for all of them."""
+
+
+def every_row(relation: Any) -> models.QuerySet[Any] | None:
+    """Has all rows of every relation shown."""
+    return None
+
+
+def is_narrowed(shape: Shape, chosen: Chosen) -> bool:
+    """Whether `chosen` may leave out rows of a relation in `shape`, at any depth."""
+    nested = (member.shape for member in shape.members if member.shape is not None)
+    own = any(chosen(member.field) is not None for member in shape.relations())
+    return own or any(is_narrowed(inner, chosen) for inner in nested)
 
 
 def values_of(schema: type[BaseModel], row: models.Model) -> Values:
@@ -86,33 +102,37 @@ def _url(file: Any) -> str | None:
     return file.url if file else None
 
 
-def fetched(shape: Shape, rows: models.QuerySet[Any]) -> list[models.Model]:
-    """Returns the instances of `rows`, with all that `shape` takes: one query, and one for each relation to many."""
+def fetched(shape: Shape, rows: models.QuerySet[Any], chosen: Chosen = every_row) -> list[models.Model]:
+    """Returns the instances of `rows`, with all that `shape` takes: one query, and one for each relation to many.
+
+    A relation that `chosen` narrows takes one, too. A row that it leaves out is None, or not in the list.
+    """
     # Django joins nothing to a union, and what is joined to locked rows would be locked too.
     if rows.query.combinator:
-        return complete(shape, list(rows))
+        return complete(shape, list(rows), chosen)
     # `FOR UPDATE` locks the rows of every joined table, and PostgreSQL refuses it on the side of an outer join that may
     # be null.
     if rows.query.select_for_update:
-        return complete(shape, list(rows.defer(None)))
+        return complete(shape, list(rows.defer(None)), chosen)
     known = parents_known(rows)
-    joined = _but_for(known, _joined(shape))
+    # Django passes over a prefetch whose relation is joined: its queryset, which may leave rows out, would not count.
+    joined = _but_for(known | own_prefetches(rows), _joined(shape, chosen))
     found = rows.defer(None)
     if joined and not rows.query.is_empty():
         found = found.select_related(*joined)
     instances = list(found)
-    _complete(shape, instances, as_stored=not known and not has_prefetches(rows))
+    _complete(shape, instances, chosen, as_stored=not known and not has_prefetches(rows))
     return instances
 
 
-def complete(shape: Shape, rows: Iterable[models.Model]) -> list[models.Model]:
+def complete(shape: Shape, rows: Iterable[models.Model], chosen: Chosen = every_row) -> list[models.Model]:
     """Returns `rows`, after fetching what they lack of `shape`: a query for each relation, at most."""
     found = list(rows)
-    _complete(shape, found, as_stored=False)
+    _complete(shape, found, chosen, as_stored=False)
     return found
 
 
-def _complete(shape: Shape, rows: list[models.Model], *, as_stored: bool) -> None:
+def _complete(shape: Shape, rows: list[models.Model], chosen: Chosen, *, as_stored: bool) -> None:
     """Fetches what some of `rows` lack, level by level: Django's own nested lookups stop at what others have fetched.
 
     Args:
@@ -123,24 +143,40 @@ def _complete(shape: Shape, rows: list[models.Model], *, as_stored: bool) -> Non
     _load_deferred(shape, rows)
     for member in shape.members:
         if member.kind in ("one", "many", "keys"):
+            shown = chosen(member.field)
+            if member.kind == "one" and shown is not None:
+                _hide_others(rows, member.field, shown)
             # Django passes over what is fetched already, so prefetches of the caller's own stay as they are.
-            prefetch_related_objects(rows, _lookup(member, as_stored=as_stored))
+            prefetch_related_objects(rows, _lookup(member, shown, chosen, as_stored=as_stored))
         if member.shape is not None:
             nested = [each for row in rows for each in _nested(member, row)]
-            _complete(member.shape, nested, as_stored=as_stored and member.kind != "computed")
+            _complete(member.shape, nested, chosen, as_stored=as_stored and member.kind != "computed")
 
 
-def _lookup(member: Member, *, as_stored: bool) -> str | Prefetch[Any]:
+def _hide_others(rows: list[models.Model], relation: Any, shown: models.QuerySet[Any]) -> None:
+    """Has `rows` hold None in the place of the one row that others have fetched, where it is not among the `shown`."""
+    held = [(row, relation.get_cached_value(row)) for row in rows if relation.is_cached(row)]
+    keys = {value.pk for _, value in held if value is not None}
+    found = set(shown.filter(pk__in=keys).values_list("pk", flat=True)) if keys else set()
+    for row, value in held:
+        if value is not None and value.pk not in found:
+            relation.set_cached_value(row, None)
+
+
+def _lookup(
+    member: Member, shown: models.QuerySet[Any] | None, chosen: Chosen, *, as_stored: bool
+) -> str | Prefetch[Any]:
     """What `prefetch_related` is to fetch: rows with the relations to one row of theirs joined to them."""
     name = str(member.source if is_forward(member.field) else member.field.get_accessor_name())
-    if member.kind != "many" or member.shape is None:
+    if shown is None and (member.kind != "many" or member.shape is None):
         return name
     # Fetched rows get the very instance that they belong to, which may differ from its row: it is not joined then.
     known = set() if as_stored or not member.field.one_to_many else {member.field.field.name}
-    joined = _but_for(known, _joined(member.shape))
-    # The manager that Django itself would take.
-    found: models.QuerySet[Any] = member.field.related_model._default_manager.all()
-    return Prefetch(name, found.select_related(*joined)) if joined else name
+    joined = [] if member.shape is None else _but_for(known, _joined(member.shape, chosen))
+    if shown is None:
+        # The manager that Django itself would take.
+        shown = member.field.related_model._default_manager.all() if joined else None
+    return name if shown is None else Prefetch(name, shown.select_related(*joined) if joined else shown)
 
 
 def _nested(member: Member, row: models.Model) -> Iterable[models.Model]:
@@ -152,17 +188,18 @@ def _nested(member: Member, row: models.Model) -> Iterable[models.Model]:
     return [] if value is None else value if member.many else [value]
 
 
-def _joined(shape: Shape, prefix: str = "") -> Iterator[str]:
+def _joined(shape: Shape, chosen: Chosen, prefix: str = "") -> Iterator[str]:
     """The relations to one row that can be joined to the query of `shape`."""
     for member in shape.members:
-        if member.kind == "one" and member.shape is not None and may_join(member):
+        if member.kind == "one" and member.shape is not None and may_join(member) and chosen(member.field) is None:
             path = prefix + str(member.field.name)
             yield path
-            yield from _joined(member.shape, path + "__")
+            yield from _joined(member.shape, chosen, path + "__")
 
 
-def _but_for(known: Container[str], paths: Iterable[str]) -> list[str]:
-    return [path for path in paths if path.split("__")[0] not in known]
+def _but_for(known: Collection[str], paths: Iterable[str]) -> list[str]:
+    """Returns the `paths` that lead neither to one of the `known` relations nor over it."""
+    return [path for path in paths if not any(path == name or path.startswith(f"{name}__") for name in known)]
 
 
 def may_join(member: Member) -> bool:

@@ -15,25 +15,29 @@ from djfast_mount.schemas.declaring.declaration import Member, Shape, declared, 
 from djfast_mount.schemas.queryset_door import gives_instances, is_plain
 from djfast_mount.schemas.reading.bare_schemas import lists_of
 from djfast_mount.schemas.reading.database_json import check_database, json_of, object_of
-from djfast_mount.schemas.reading.instances import complete, fetched, values_of
+from djfast_mount.schemas.reading.instances import Chosen, complete, every_row, fetched, is_narrowed, values_of
 from djfast_mount.schemas.reading.plan import Plan, plan_of_schema
 from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["explain", "of", "read", "read_json"]
 
 
-def read(schema: type[BaseModel], rows: Any) -> list[BaseModel]:
-    """Returns a schema for each of `rows`."""
-    return lists_of(schema).validate_python(_values(schema, _rows_of(schema, rows)))
+def read(schema: type[BaseModel], rows: Any, chosen: Chosen = every_row) -> list[BaseModel]:
+    """Returns a schema for each of `rows`, with the rows of each relation that are `chosen`."""
+    return lists_of(schema).validate_python(_values(schema, _rows_of(schema, rows), chosen))
 
 
-def _values(schema: type[BaseModel], rows: QuerySet[Any] | list[Model]) -> list[dict[str, Any]]:
+def _values(
+    schema: type[BaseModel], rows: QuerySet[Any] | list[Model], chosen: Chosen = every_row
+) -> list[dict[str, Any]]:
     """What `schema` takes of `rows`: by the plan where that is what the instances have."""
     shape = shape_of(schema)
-    if isinstance(rows, QuerySet) and declared(schema).options.way != "instances":
+    # A plan asks for all rows of a relation.
+    plain = declared(schema).options.way != "instances" and not is_narrowed(shape, chosen)
+    if isinstance(rows, QuerySet) and plain:
         with suppress(NoPlan):
             return plan_for(schema, rows).read(rows)
-    instances = fetched(shape, rows) if isinstance(rows, QuerySet) else complete(shape, rows)
+    instances = fetched(shape, rows, chosen) if isinstance(rows, QuerySet) else complete(shape, rows, chosen)
     return [values_of(schema, row) for row in instances]
 
 
