@@ -90,6 +90,7 @@ class Figures:
 
     def add(self, record: RequestRecord) -> None:
         """Counts a request that has ended."""
+        # By id: the record is the very object that a view has named, and nothing is kept alive by a number.
         if self._left_out and id(record) in self._left_out:
             self._left_out.discard(id(record))
             return

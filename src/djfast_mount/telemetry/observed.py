@@ -295,12 +295,14 @@ def observing(app: ASGIApp, watching: Watching, *, alone: bool) -> ASGIApp:
 
 def led_to(app: ASGIApp, part: Part, watching: Watching) -> ASGIApp:
     """Returns `app`, so that the record of each request says who has answered."""
+    # These two are served within RequestThreads.http(), which puts the request's thread into the scope.
     on_thread = part.owner in ("api", "django")
     unheard = None if watching.id_header is None else watching
 
     def noted(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         observed: Any = current.get()
         if observed is None:
+            # Nobody hears of the request. Its thread gives the response the id; where there is none, `send` does.
             if on_thread:
                 scope[KEY].unheard = unheard
             else:

@@ -93,6 +93,7 @@ class ObservedRequestThread(RequestThread):
 
     def send(self, message: Message, *, changed: bool = False) -> Awaitable[None]:
         if self.unheard is not None and not changed and message["type"] == "http.response.start":
+            # Not by `headers`, as below: Django spells names in its own way, and each would have to be lowered there.
             message = with_header(self.unheard, self, message)
         return super().send(message, changed=changed)
 

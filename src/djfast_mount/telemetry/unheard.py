@@ -26,6 +26,7 @@ class UnheardRequest:
     """As of a request that has ended, nothing is noted."""
 
     def __init__(self, watching: Watching, scope: Scope) -> None:
+        # Not the scope, which leads to the request: a task that outlives it may keep this.
         self._watching = watching
         self._method = scope["method"]
         self._headers: Headers = scope["headers"]
