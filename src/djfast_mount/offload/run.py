@@ -24,7 +24,7 @@ import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -37,10 +37,11 @@ from starlette.concurrency import iterate_in_threadpool
 from djfast_mount.offload.current import Source
 from djfast_mount.offload.current import source as _source
 from djfast_mount.offload.drawing import Drawing
+from djfast_mount.offload.executor_call import ExecutorCall
 from djfast_mount.offload.function_kinds import Kind, kind_of, owner_of
 from djfast_mount.offload.loop_call import LoopCall, SharedContext
 from djfast_mount.offload.private_names import check_doors, executors, set_running_loop
-from djfast_mount.threads.calls import Call, FutureCall, perform
+from djfast_mount.threads.calls import Call, perform
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["draw", "enter", "install", "leave", "run", "waiting_thread"]
@@ -126,7 +127,7 @@ class _LeaseExecutor(Executor):
     """Hands each call to the lease of the request that makes it."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        call = FutureCall(fn, args, kwargs)
+        call = ExecutorCall(fn, args, kwargs)
         lease = _lease_on(_source.get())
         if lease.context is None:
             lease.context = contextvars.copy_context()
@@ -134,7 +135,7 @@ class _LeaseExecutor(Executor):
             _run_here(call)
         else:
             lease.submit(call)
-        return call.future
+        return cast("Future[Any]", call.future)  # For run_in_executor(), which takes one of its loop as it is.
 
 
 _context = ThreadSensitiveContext()
