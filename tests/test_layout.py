@@ -6,9 +6,11 @@ import ast
 import importlib
 import re
 import sys
+import tokenize
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -450,6 +452,16 @@ def test_one_module_puts_layers_around_one_another() -> None:
 def test_files_are_short() -> None:
     """No file has more than 400 lines."""
     assert wrong(lambda room: len(FILES[room].read_text().splitlines()) > 400) == {}
+
+
+def test_comments_are_neither_few_nor_many() -> None:
+    """Of all lines, 4 to 10 % have a comment."""
+    comments = lines = 0
+    for path in FILES.values():
+        text = path.read_text()
+        lines += len(text.splitlines())
+        comments += sum(token.type == tokenize.COMMENT for token in tokenize.generate_tokens(StringIO(text).readline))
+    assert 0.04 <= comments / lines <= 0.1
 
 
 def test_functions_are_short() -> None:
