@@ -8,7 +8,6 @@ Nothing of Python's runs on the values, so it is for schemas alone of which Pyda
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +17,12 @@ from django.db import connections, models, router
 from django.db.models import Case, Expression, F, Func, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
+from pydantic import BaseModel
 
-from djfast_mount.schemas.declaring.declaration import Member, Shape
+from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.bare_schemas import reason_to_validate, written_name
-from djfast_mount.schemas.reading.kept_sql import is_made_by_django, names_one_table
+from djfast_mount.schemas.reading.kept_sql import Asked, asked, is_made_by_django, may_keep
 from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["check_database", "json_of", "object_of"]
@@ -62,8 +62,9 @@ class _Array(Subquery):
     output_field = models.JSONField()
 
 
-# Of one schema: a list is asked for in few orders and slices.
-_KNOWN = 8
+Statement = tuple[str, tuple[Any, ...]]
+# Of all schemas: a list is asked for in few orders, and its first pages more often than others.
+_KNOWN = 1024
 
 _SECONDS = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
 _MICROSECONDS = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
@@ -126,90 +127,57 @@ def object_of(shape: Shape) -> Expression:
 
 def json_of(shape: Shape, rows: QuerySet[Any]) -> bytes:
     """Returns the JSON array of `rows`. Raises: NoPlan, with what the database cannot make."""
-    check_database(shape, rows.db)
+    # Asked once: a router may choose another replica each time.
+    using = rows.db
+    check_database(shape, using)
     if rows.query.distinct:
         raise NoPlan("it is distinct, and rows may be alike in what is shown of them")
     try:
-        sql, parameters = _statement(shape, rows)
+        sql, parameters = _statement(shape, rows, using)
     except EmptyResultSet:
         return b"[]"
-    with connections[rows.db].cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute(f"SELECT array_to_json(ARRAY({sql}))::text", parameters)
         [(text,)] = cursor.fetchall()
     return str(text).encode()
 
 
-def _statement(shape: Shape, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
+def _statement(shape: Shape, rows: QuerySet[Any], using: str) -> Statement:
     """The SQL that gives the objects of `rows`, one a row, with its parameters."""
-    keeps = _is_root_alone(shape, rows) and is_made_by_django(rows)
-    found = _compiled(shape, rows.db) if keeps else None
-    if found is None:
-        return _sql_of(rows.values_list(object_of(shape)))
-    query: Any = rows.query
-    if (
-        query.where
-        or query.annotations
-        or not all(isinstance(name, str) for name in query.order_by or shape.model._meta.ordering or ())
-    ):
-        return _sql_of(rows.values_list(RawSQL(*found)))
-    known = _known_statements(shape, rows.db)
-    state = vars(query)
-    for before, statement in known:
-        if before == state:
-            return statement
-    asked = rows.values_list(RawSQL(*found))
-    statement = _sql_of(asked)
-    if not names_one_table(asked.query):
-        return statement
-    # Of a clone, since the caller may go on to change what the query holds.
-    known.append(({name: value for name, value in vars(query.clone()).items() if name in state}, statement))
-    return statement
+    keeps = may_keep(shape.schema) and rows.model is shape.model and is_made_by_django(rows, using)
+    if not keeps:
+        return _sql_of(rows.values_list(object_of(shape)), using)
+    if (found := asked(rows)) is not None:
+        return _known_statement(shape.schema, using, found)
+    # The kept SQL names the table, and not another name that a query may have for it.
+    if rows.query.get_initial_alias() != shape.model._meta.db_table:
+        return _sql_of(rows.values_list(object_of(shape)), using)
+    return _sql_of(rows.values_list(RawSQL(*_compiled(shape.schema, using))), using)
 
 
-@functools.cache
-def _known_statements(shape: Shape, using: str) -> deque[tuple[dict[str, Any], tuple[str, tuple[Any, ...]]]]:
-    """Statements of queries without conditions, each with all that the query said: no two that are equal differ in SQL.
-
-    Where the database makes the JSON, most of what is left to Python is to make the SQL.
-    """
-    return deque(maxlen=_KNOWN)
-
-
-def _sql_of(rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
-    sql, parameters = rows.query.get_compiler(rows.db).as_sql()
+def _sql_of(rows: QuerySet[Any], using: str) -> Statement:
+    sql, parameters = rows.query.get_compiler(using).as_sql()
     return sql, tuple(parameters)
 
 
-def _is_root_alone(shape: Shape, rows: QuerySet[Any]) -> bool:
-    """Whether the SQL of a row names no table but that of the rows, under its own name."""
-    return rows.model is shape.model and rows.query.get_initial_alias() == shape.model._meta.db_table
+# Where the database makes the JSON, most of what is left to Python is to make the SQL.
+@functools.lru_cache(maxsize=_KNOWN)
+def _known_statement(schema: type[BaseModel], using: str, found: Asked) -> Statement:
+    """The statement of a list that nobody says more of than `found`. It is made of this, and of no caller's query."""
+    rows: QuerySet[Any] = QuerySet(shape_of(schema).model, using=using).order_by(*found.order)
+    rows = rows if found.forwards else rows.reverse()
+    return _sql_of(rows[found.low : found.high].values_list(RawSQL(*_compiled(schema, using))), using)
 
 
 @functools.cache
-def _compiled(shape: Shape, using: str) -> tuple[str, tuple[Any, ...]] | None:
-    """The SQL of a row, which is the same for all querysets; None where joins or a manager may make it another.
-
-    Most of what Django does for such a statement is to make this SQL.
-    """
-    # A manager may ask for the current tenant: its SQL belongs to one caller, and must not be kept for the next.
-    if not _has_plain_managers(shape):
-        return None
-    rows = shape.model._base_manager.using(using).order_by().values_list(object_of(shape))
-    compiler = rows.query.get_compiler(using)
-    compiler.pre_sql_setup()
-    [(_, (sql, parameters), _)] = compiler.select
-    # A second table would have an alias that depends on the queryset around.
-    return (sql, tuple(parameters)) if names_one_table(rows.query) else None
-
-
-def _has_plain_managers(shape: Shape) -> bool:
-    """Whether the nested rows are those of Django's own manager, at any time and for any caller."""
-    nested = [member for member in shape.members if member.shape is not None]
-    return all(
-        type(member.field.related_model._default_manager) is models.Manager and _has_plain_managers(member.shape)
-        for member in nested
-        if member.shape is not None
-    )
+def _compiled(schema: type[BaseModel], using: str) -> Statement:
+    """The SQL of an object, which is the same for all querysets."""
+    shape = shape_of(schema)
+    rows: QuerySet[Any] = QuerySet(shape.model, using=using).order_by()
+    made = rows.values_list(object_of(shape)).query.get_compiler(using)
+    made.pre_sql_setup()
+    [(_, (sql, parameters), _)] = made.select
+    return sql, tuple(parameters)
 
 
 def _object(shape: Shape, prefix: str) -> Expression:
