@@ -190,6 +190,18 @@ def test_a_middleware_of_the_root_has_the_record(path: str) -> None:
     assert len(seen) == (2 if path == "/api/seen" else 1)
 
 
+def test_a_refusal_of_the_root_has_an_id_if_somebody_hears() -> None:
+    """A request for a wrong host is refused without an id, of which no log would know; a listener's record has one."""
+    stranger = [(b"host", b"stranger.example")]
+    with site() as root:
+        unheard = ask(root, "/api/hello", headers=stranger)
+        with records() as found:
+            heard = ask(root, "/api/hello", headers=stranger)
+    assert (unheard.status, unheard.header("x-request-id")) == (400, None)
+    assert [record.request_id for record in found] == [heard.header("x-request-id")]
+    assert heard.header("x-request-id")
+
+
 @pytest.mark.parametrize("inner_path", ["/api/seen", "/healthz"])
 def test_a_root_within_a_root_has_ids_of_its_own(inner_path: str) -> None:
     """Neither request has the other's id, though both are served in one task."""
