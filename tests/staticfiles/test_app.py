@@ -370,7 +370,7 @@ def test_autorefresh_sees_every_change(build: Build, folder: Path) -> None:
         assert ask(static, "/static/new.txt").body == content
     new.unlink()
     assert from_behind(ask(static, "/static/new.txt"))
-    assert static._table._memory.used == 0
+    assert static._table._known_files.memory.used == 0
 
 
 def test_the_disk_is_not_asked_for_an_unknown_path(build: Build, mode: str, root_path: str, folder: Path) -> None:

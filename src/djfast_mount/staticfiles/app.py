@@ -54,16 +54,17 @@ class StaticFiles:
     ) -> None:
         self.app = app
         self._guard = guard or _unguarded
-        self._secured = secured_files(django_prefix) or _unguarded
+        secured = secured_files(django_prefix)
+        self._secured = secured or _unguarded
         with urls_left_open():
             self._table = FileTable(FileMemory(memory), packaged, alone=alone, django_prefix=django_prefix)
-        self.files: Mapping[str, ASGIApp] = {path: self._secured(file) for path, file in self._table.files.items()}
+        files: Mapping[str, ASGIApp] = self._table.files
+        self.files = files if secured is None else {path: secured(file) for path, file in files.items()}
         """What answers each path that was known at the start. It raises StaleFile, sending nothing, for a file that is
         no longer the one described.
         """
         self.knows_all = not self._table.autorefresh
         """Whether no other path can be a file's."""
-        self._known: dict[str, ASGIApp] = {path: self._guard(file) for path, file in self.files.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A coroutine function, for by that uvicorn knows an ASGI 3 app.
@@ -74,12 +75,13 @@ class StaticFiles:
         path = scope["path"]
         root_path = scope.get("root_path")
         inside = path[len(root_path) :] if root_path else path
-        response = self._known.get(inside)
+        response = self.files.get(inside)
         if response is None and root_path:
             # An absolute STATIC_URL holds the outer prefix itself, though the proxy takes it off.
-            response = self._known.get(path)
+            response = self.files.get(path)
         if response is not None:
-            return self._answer(response, (inside, path), scope, receive, send)
+            # Guarded here: a guard for each file would be kept for all of a large project that are never asked for.
+            return self._answer(self._guard(response), (inside, path), scope, receive, send)
         if self._table.autorefresh and (self._table.could_find(inside) or self._table.could_find(path)):
             return self._ask_disk((inside, path), scope, receive, send)
         return self.app(scope, receive, send)
@@ -87,7 +89,7 @@ class StaticFiles:
     def could_answer(self, outer: str, path: str) -> bool:
         """Whether `path`, inside of the prefix `outer`, may be a file's; with autorefresh the disk is to be asked."""
         paths = (path, outer + path) if outer else (path,)
-        if any(candidate in self._known for candidate in paths):
+        if any(candidate in self.files for candidate in paths):
             return True
         return self._table.autorefresh and any(map(self._table.could_find, paths))
 

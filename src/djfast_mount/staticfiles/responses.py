@@ -7,6 +7,7 @@ client holds one block and no thread.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import anyio
@@ -21,12 +22,25 @@ from djfast_mount.staticfiles.negotiation import (
     range_still_holds,
 )
 
-__all__ = ["FileResponse", "RedirectResponse"]
+__all__ = ["FileResponse", "Files", "RedirectResponse"]
 
 BLOCK = 256 * 1024  # the most bytes that are read, or handed to the server, at once
 
 _ALLOW = (b"allow", b"GET, HEAD")
 _NO_BODY = (b"content-length", b"0")
+
+
+class Files(NamedTuple):
+    """What the answers of many files have in common."""
+
+    variants: Callable[[str, Any], Iterable[Variant]]
+    """Makes the representations of the file at a path, in the order of preference, of its material. One of them has the
+    coding ``identity``.
+    """
+    memory: FileMemory
+    """Where small bodies are kept."""
+    always: Sequence[tuple[bytes, bytes]] = ()
+    """Header fields of the answers that are no variant's, such as a 405. The variants' own hold them already."""
 
 
 class FileResponse:
@@ -36,44 +50,36 @@ class FileResponse:
 
     Args:
         path: Where the file lies.
-        variants: Makes its representations, in the order of preference, with the first request: of most files of a
-            large project there is none. One has the coding ``identity``.
-        memory: Where small bodies are kept.
-        always: Header fields of the answers that are no variant's, such as a 405. The variants' own hold them already.
+        material: What its representations are made of, with the first request: of most files of a large project there
+            is none.
+        files: What it has in common with others. A large project has a hundred thousand.
     """
 
-    __slots__ = ("_always", "_codings", "_identity", "_make", "_memory", "_variants", "path")
+    __slots__ = ("_codings", "_files", "_identity", "_material", "_variants", "path")
     _identity: Variant
     _variants: tuple[Variant, ...]
 
-    def __init__(
-        self,
-        path: str,
-        variants: Callable[[], Iterable[Variant]],
-        memory: FileMemory,
-        always: Sequence[tuple[bytes, bytes]] = (),
-    ) -> None:
+    def __init__(self, path: str, material: Any, files: Files) -> None:
         self.path = path
-        self._always = always
-        self._make: Callable[[], Iterable[Variant]] | None = variants
-        self._memory = memory
+        self._material = material
+        self._files = files
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         method = scope["method"]
         # RFC 9110, section 15.5.6: 405 has Allow. WhiteNoise answers so, too.
         if method != "GET" and method != "HEAD":
-            return _send_empty(send, 405, [_ALLOW, *self._always, _NO_BODY])
-        if self._make is not None:
-            self._make_variants(self._make)
+            return _send_empty(send, 405, [_ALLOW, *self._files.always, _NO_BODY])
+        if self._material is not None:
+            self._make_variants()
         asked = asked_of(scope["headers"])
         variant = self._chosen(asked.pop(b"accept-encoding", None)) if asked else self._identity
         # RFC 9110, section 15.5.7. A client that refuses even `identity` is rare, and is not sent what it has refused.
         if variant is None:
-            return _send_empty(send, 406, [(b"vary", b"Accept-Encoding"), *self._always, _NO_BODY])
+            return _send_empty(send, 406, [(b"vary", b"Accept-Encoding"), *self._files.always, _NO_BODY])
         if asked:
             status = failed_condition(asked, variant.etag, variant.last_modified, variant.modified)
             if status is not None:
-                headers = variant.not_modified.copy() if status == 304 else [*self._always, _NO_BODY]
+                headers = variant.not_modified.copy() if status == 304 else [*self._files.always, _NO_BODY]
                 return _send_empty(send, status, headers)
             part = _part(asked, variant) if method == "GET" else None
             if part is not None:
@@ -86,11 +92,11 @@ class FileResponse:
         variant.recent = True
         return _send_body(start, body if method == "GET" else b"", send)
 
-    def _make_variants(self, make: Callable[[], Iterable[Variant]]) -> None:
-        self._variants = tuple(make())
+    def _make_variants(self) -> None:
+        self._variants = tuple(self._files.variants(self.path, self._material))
         self._codings = tuple(variant.coding for variant in self._variants)
         self._identity = self._variants[self._codings.index("identity")]
-        self._make = None  # The function holds the whole content that the variants were made of.
+        self._material = None  # The variants hold all that is needed of it.
 
     def _chosen(self, accept_encoding: bytes | None) -> Variant | None:
         if accept_encoding is None:
@@ -99,7 +105,7 @@ class FileResponse:
         return None if place is None else self._variants[place]
 
     async def _send_unread(self, variant: Variant, start: Message, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await self._memory.body(variant)
+        body = await self._files.memory.body(variant)
         if scope["method"] == "HEAD":
             if body is None:
                 await _check(variant)
@@ -117,9 +123,9 @@ class FileResponse:
     async def _send_part(self, variant: Variant, part: range, receive: Receive, send: Send) -> None:
         if not part:
             whole = (b"content-range", b"bytes */%d" % variant.size)
-            await _send_empty(send, 416, [whole, *self._always, _NO_BODY])
+            await _send_empty(send, 416, [whole, *self._files.always, _NO_BODY])
             return
-        body = await self._memory.body(variant)
+        body = await self._files.memory.body(variant)
         headers = [
             *variant.headers[:-1],
             (b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, variant.size)),

@@ -19,7 +19,6 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.header import Header
-from functools import partial
 from urllib.parse import urlparse
 
 from django.conf import STATICFILES_STORAGE_ALIAS, UserSettingsHolder, settings
@@ -37,7 +36,7 @@ from whitenoise.responders import (  # type: ignore[import-untyped]
 from djfast_mount.headers import missing_headers
 from djfast_mount.security.djangos_middleware import file_headers
 from djfast_mount.staticfiles.contents import FileMemory, RawHeaders, Variant
-from djfast_mount.staticfiles.responses import FileResponse, RedirectResponse
+from djfast_mount.staticfiles.responses import FileResponse, Files, RedirectResponse
 
 __all__ = ["FileTable", "static_storage", "urls_left_open"]
 
@@ -74,9 +73,9 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
     def __init__(
         self, memory: FileMemory, packaged: str | None = None, *, alone: bool = False, django_prefix: str = ""
     ) -> None:
-        self._memory = memory
         self._secured = file_headers(is_secure=False)
         self._always = tuple(self._secured.items())
+        self._known_files = Files(self._variants, memory, self._always)
         self._storage = static_storage()
         self._roots: tuple[str, ...] = ()
         self._prefixes: tuple[str, ...] = ()
@@ -164,13 +163,12 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         found = super().get_static_file(path, url, stat_cache)
         if not self._is_inside(path):
             raise MissingFileError(path)
-        places = [place for _, place, _ in found.alternatives]
         if stat_cache is not None:
-            times = [stat_cache[place].st_mtime_ns for place in places]
-            return FileResponse(path, partial(self._variants, path, found, times), self._memory, self._always)
-        made = list(self._variants(path, found, [_modified_ns(place) for place in places]))
+            times = tuple(stat_cache[place].st_mtime_ns for _, place, _ in found.alternatives)
+            return FileResponse(path, (found, times), self._known_files)
+        made = list(self._variants(path, (found, [_modified_ns(place) for _, place, _ in found.alternatives])))
         # Nobody has noted the times of the files, so they may change at any moment: nothing is kept in memory.
-        return FileResponse(path, partial(iter, made), FileMemory(0), self._always)
+        return FileResponse(path, made, Files(lambda _, material: material, FileMemory(0), self._always))
 
     def redirect(self, from_url: str, to_url: str) -> RedirectResponse:
         """As WhiteNoise's, made an ASGI app."""
@@ -204,12 +202,13 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         # may take long.
         return _real(_folders(storage for finder in finders.get_finders() for _, storage in finder.list(None)))
 
-    def _variants(self, path: str, found: StaticFile, times: Sequence[int]) -> Iterator[Variant]:
+    def _variants(self, path: str, material: tuple[StaticFile, Sequence[int]]) -> Iterator[Variant]:
         """The representations of a file, the smallest first, to the file itself. Larger ones are of no use.
 
         Args:
-            times: When each was modified.
+            material: The file, as WhiteNoise has found it, and when each of its alternatives was modified.
         """
+        found, times = material
         not_modified, of_security = _raw(found.not_modified_response.headers), file_headers(is_secure=True)
         for (_, place, headers), modified_ns in zip(found.alternatives, times, strict=True):
             if not self._is_inside(place):
