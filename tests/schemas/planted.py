@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from djfast_mount.schemas.reading import assembler, instances, plan, reasons
+from djfast_mount.schemas.reading import assembler, database_json, instances, plan, reasons
 
 
 class Fault(NamedTuple):
@@ -46,6 +46,72 @@ OF_THE_PLAN = [
 OF_THE_CHOICE = [
     Fault("from_db is passed by", reasons, "is not models.Model.from_db.__func__", "is None"),
     Fault("a many-to-many points to primary keys", reasons, "key.target_field.primary_key for", "True for"),
+    Fault(
+        "a field's own descriptor is passed by",
+        reasons,
+        'return f"{model.__name__}.{field.name} has a descriptor of its own"',
+        "return None",
+    ),
+    Fault(
+        "a row that the database does not vouch for is joined",
+        reasons,
+        "if is_forward(field) and not field.null",
+        "if 0",
+    ),
+]
+OF_THE_INSTANCES = [
+    Fault("what a row lacks is asked for", instances, "if hasattr(row, source)", "if source"),
+    Fault("a file that is not there is asked for its URL", instances, "file.url if file else None", "file.url"),
+    Fault(
+        "keys come in the order of their numbers",
+        instances,
+        "[each.pk for each in getattr(row, member.source).all()]",
+        "sorted(each.pk for each in getattr(row, member.source).all())",
+    ),
+    Fault("a union is joined", instances, "if rows.query.combinator:", "if 0:"),
+    Fault(
+        "the parent in memory is read anew",
+        instances,
+        "_but_for(known | own_prefetches(rows), _joined(shape, chosen))",
+        "[*_joined(shape, chosen)]",
+    ),
+    Fault("a row is joined to what it is known to belong to", instances, "set() if as_stored or", "set() if True or"),
+    Fault("an inner join loses rows", instances, "return not is_forward(field) or field.null or", "return True or"),
+    Fault(
+        "a manager that hides rows is passed by",
+        instances,
+        "related_model._default_manager",
+        "related_model._base_manager",
+    ),
+    Fault("columns that were left out are asked for one by one", instances, "    _load_deferred(shape, rows)\n", ""),
+    Fault("keys are asked for row by row", instances, '("one", "many", "keys")', '("one", "many")'),
+]
+# PostgreSQL alone can do it.
+OF_THE_DATABASE = [
+    Fault("rows that look alike are one", database_json, "if rows.query.distinct:", "if 0:"),
+    Fault(
+        "microseconds are written where there are none",
+        database_json,
+        "then=text(_SECONDS)",
+        "then=text(_MICROSECONDS)",
+    ),
+    Fault("microseconds are lost", database_json, "default=text(_MICROSECONDS)", "default=text(_SECONDS)"),
+    Fault("a decimal is a number", database_json, "Cast(value, models.TextField())", "value"),
+    Fault("nested rows have no order", database_json, "chosen = rows.filter(", "chosen = rows.order_by().filter("),
+    Fault("a manager that hides rows is passed by", database_json, "target._default_manager", "target._base_manager"),
+    Fault(
+        "a known statement is that of any order",
+        database_json,
+        "_known_statement(shape.schema, using, found)",
+        "_known_statement(shape.schema, using, found._replace(order=('pk',)))",
+    ),
+    Fault("a known statement has no slice", database_json, "rows[found.low : found.high]", "rows"),
+    Fault(
+        "a row that is not there has nulls",
+        database_json,
+        'Case(When(**{f"{key}__isnull": False}, then=_object(member.shape, path)), default=Value(None))',
+        "_object(member.shape, path)",
+    ),
 ]
 
 
@@ -86,7 +152,7 @@ def planted(fault: Fault) -> Iterator[None]:
 
 def forget_all() -> None:
     """Has plans and readers made anew."""
-    for module in (instances, plan):
+    for module in (database_json, instances, plan):
         for each in vars(module).values():
             if hasattr(each, "cache_clear") and each.__module__ == module.__name__:
                 each.cache_clear()

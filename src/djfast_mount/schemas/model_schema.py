@@ -89,6 +89,11 @@ class ModelSchema(BaseModel, Generic[M]):
                 f"{place_of(cls)} is declared while Django is still loading the models, whose relations nobody knows "
                 "yet. Declare it in a module that no models.py imports, such as schemas.py."
             )
+        if model._meta.swapped:
+            raise ConfigurationError(
+                f"{place_of(cls)}: settings.{model._meta.swappable} has put {model._meta.swapped} in the place of "
+                f"{model.__name__}, which has no table. Write ModelSchema[{model._meta.swapped.rpartition('.')[2]}]."
+            )
         above = [declared(each).options for each in cls.__mro__[1:] if is_declared(each)]
         options = inherited(read_options(cls, getattr(cls, "Meta", None)), above, cls)
         declaration = Declaration(cls, model, options, ModelSchema)

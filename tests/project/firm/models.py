@@ -7,7 +7,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from django.contrib.auth.models import User
-from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -399,3 +399,44 @@ class Remark(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Notice(models.Model):
+    """Points to a row of any model."""
+
+    text = models.CharField(max_length=30)
+    kind = models.ForeignKey(ContentType, models.CASCADE)
+    row_id = models.PositiveIntegerField()
+    about = GenericForeignKey("kind", "row_id")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Depot(models.Model):
+    name = models.CharField(max_length=30)
+    remarks = GenericRelation(Notice, content_type_field="kind", object_id_field="row_id")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Bay(models.Model):
+    """Has a foreign key in its composite primary key."""
+
+    pk = models.CompositePrimaryKey("depot_id", "number")
+    depot = models.ForeignKey(Depot, models.CASCADE, related_name="bays")
+    number = models.IntegerField()
+    label = models.CharField(max_length=30)
+
+    class Meta:
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return self.label

@@ -14,7 +14,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from djfast_mount.crud.declaring.exposure import is_to_many, relation
-from djfast_mount.schemas.declaring.mapping import is_forward
+from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 
 __all__ = ["Visibility", "leads_to_many", "narrowed"]
 
@@ -67,7 +67,7 @@ class Visibility:
         # Where a row and the one above it meet, each is visible because the other is: no query is needed to say so.
         if is_forward(found) and any(key is found and issubclass(found.model, each) for each, key, _ in self._below):
             return None
-        below = None if is_forward(found) else found.field
+        below = None if is_forward(found) or is_generic(found) else found.field
         if not self.restricts(found.related_model, below=below):
             return None
         return self.rows(found.related_model, rows, below=below)

@@ -9,7 +9,7 @@ from django.db import models
 
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.schemas.declaring.declaration import Shape, shape_of
-from djfast_mount.schemas.declaring.mapping import is_forward, orm_of
+from djfast_mount.schemas.declaring.mapping import is_forward, is_generic, orm_of
 
 __all__ = ["exposure_of", "masked_fields"]
 
@@ -35,6 +35,8 @@ def _of_shape(shape: Shape) -> Exposure:
         # Callers who are shown a related object may ask for the rows that have it.
         if member.kind == "column" or (member.kind == "one" and is_forward(found)):
             fields[member.key] = found
+        if is_generic(found):
+            continue  # No filter leads over it: its rows are found by two columns.
         # What is computed nested is no relation that a query could follow.
         if member.shape is not None and member.kind != "computed":
             related[member.source] = _of_shape(member.shape)

@@ -262,6 +262,7 @@ def _member(
     field, by_key = found
     if nested is None or not field.is_relation or by_key:
         return Member(name, key, source, _kind(schema, name, field), field, required=info.is_required())
+    _check_target(schema, name, nested, field.related_model)
     to_many = bool(field.many_to_many or field.one_to_many)
     if to_many is not many:
         wanted = f"list[{nested.__name__}]" if to_many else nested.__name__
@@ -269,7 +270,6 @@ def _member(
             f"{place_of(schema)}: {model.__name__}.{source} leads to {'many rows' if to_many else 'one row'}, "
             f"and {name} is annotated otherwise. Write {name}: {wanted}."
         )
-    _check_target(schema, name, nested, field.related_model)
     inner = _shape(nested, field.related_model, above)
     return Member(name, key, source, "many" if many else "one", field, inner, many, info.is_required())
 
@@ -287,8 +287,16 @@ def _kind(schema: type[BaseModel], name: str, field: Any) -> Kind:
     )
 
 
-def _check_target(schema: type[BaseModel], name: str, nested: type[BaseModel], target: type[models.Model]) -> None:
+def _check_target(
+    schema: type[BaseModel], name: str, nested: type[BaseModel], target: type[models.Model] | None
+) -> None:
     model = declared(nested).model
+    if target is None:
+        raise ConfigurationError(
+            f"{place_of(schema)}: {name} is a GenericForeignKey, which leads to rows of any model, and "
+            f"{nested.__name__} is a schema of {model.__name__}. Name the columns that it is made of, its content type "
+            "and the key of the row."
+        )
     # A schema of a parent model reads its children; the other way round, columns would be missing.
     if not issubclass(target, model):
         raise ConfigurationError(

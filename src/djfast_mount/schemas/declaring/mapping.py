@@ -8,12 +8,13 @@ from contextvars import ContextVar
 from functools import cached_property, partial
 from typing import Any, Protocol
 
+from django.db.models import ForeignObject
 from django.db.models.query_utils import DeferredAttribute
 from pydantic import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Caller", "Orm", "as_caller", "is_forward", "is_mask", "may_read", "may_write", "orm_of"]
+__all__ = ["Caller", "Orm", "as_caller", "is_forward", "is_generic", "is_mask", "may_read", "may_write", "orm_of"]
 
 
 class Caller(Protocol):
@@ -155,3 +156,10 @@ def is_forward(field: Any) -> bool:
     `concrete` told a many-to-many from the relations of other models before Django 6.1, and no longer does.
     """
     return bool(field.concrete or (field.many_to_many and not field.auto_created))
+
+
+def is_generic(field: Any) -> bool:
+    """Whether `field` is a GenericRelation: rows that name in columns of their own the row, of any model, they belong
+    to."""
+    # By its kind, since django.contrib.contenttypes cannot be imported where it is not installed.
+    return isinstance(field, ForeignObject) and bool(field.one_to_many)

@@ -54,6 +54,10 @@ class Assembler:
         self.functions.append(function)
         return f"f{len(self.functions) - 1}({name})"
 
+    def together(self, lookups: Sequence[str]) -> str:
+        """Returns the code of a tuple of columns."""
+        return f"({''.join(f'c{self.column(lookup)}, ' for lookup in lookups)})"
+
     def branch(self, key: str) -> str:
         """Returns the code of the list that another query has for the value of the column `key`."""
         code = f"(m{self.branches}(c{self.column(key)}) or [])"

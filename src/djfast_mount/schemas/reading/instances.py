@@ -18,7 +18,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
-from djfast_mount.schemas.declaring.mapping import is_forward
+from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 from djfast_mount.schemas.queryset_door import has_prefetches, own_prefetches, parents_known
 
 __all__ = ["Chosen", "complete", "every_row", "fetched", "is_narrowed", "values_of"]
@@ -167,16 +167,21 @@ def _lookup(
     member: Member, shown: models.QuerySet[Any] | None, chosen: Chosen, *, as_stored: bool
 ) -> str | Prefetch[Any]:
     """What `prefetch_related` is to fetch: rows with the relations to one row of theirs joined to them."""
-    name = str(member.source if is_forward(member.field) else member.field.get_accessor_name())
+    name = member.source
     if shown is None and (member.kind != "many" or member.shape is None):
         return name
     # Fetched rows get the very instance that they belong to, which may differ from its row: it is not joined then.
-    known = set() if as_stored or not member.field.one_to_many else {member.field.field.name}
+    known = set() if as_stored or _is_apart(member.field) else {member.field.field.name}
     joined = [] if member.shape is None else _but_for(known, _joined(member.shape, chosen))
     if shown is None:
         # The manager that Django itself would take.
         shown = member.field.related_model._default_manager.all() if joined else None
     return name if shown is None else Prefetch(name, shown.select_related(*joined) if joined else shown)
+
+
+def _is_apart(field: Any) -> bool:
+    """Whether the rows that `field` leads to do not have the row that they were reached from."""
+    return not field.one_to_many or is_generic(field)
 
 
 def _nested(member: Member, row: models.Model) -> Iterable[models.Model]:
@@ -237,5 +242,7 @@ def _columns(member: Member) -> Iterator[str]:
         return
     if is_forward(field):
         yield field.attname
+    elif is_generic(field):
+        yield field.model._meta.pk.attname
     else:
         yield from (pointed.attname for pointed in field.field.foreign_related_fields)

@@ -133,8 +133,9 @@ def plan_of_schema(
 def _plan(shape: Shape, model: type[models.Model], annotations: frozenset[str]) -> Plan:
     making = _Making(annotations)
     item = making.item(shape, model, "")
-    key = model._meta.pk
-    making.assembler.column("pk" if isinstance(key, models.CompositePrimaryKey) else key.attname)
+    parts: Any = model._meta.pk_fields
+    for part in parts:
+        making.assembler.column(part.attname)
     code = making.assembler.compile(item, shape.schema.__name__)
     columns, branches = tuple(making.assembler.columns), tuple(making.branches)
     return Plan(model, tuple(making.models), columns, frozenset(making.joined), branches, code)
@@ -166,8 +167,12 @@ class _Making:
         if member.kind in ("column", "file"):
             if (reason := reasons.of_field(model, field)) is not None:
                 raise NoPlan(reason)
-            name = "pk" if isinstance(field, models.CompositePrimaryKey) else field.attname
-            return self.assembler.value(prefix + name, _url_of(field) if member.kind == "file" else None)
+            if isinstance(field, models.CompositePrimaryKey):
+                # Column by column. Django orders by the places of what is selected, and counts the key as one of them
+                # where it is several.
+                parts: Any = field.fields
+                return self.assembler.together([prefix + part.attname for part in parts])
+            return self.assembler.value(prefix + field.attname, _url_of(field) if member.kind == "file" else None)
         if (reason := reasons.of_relation(field)) is not None:
             raise NoPlan(reason)
         return self._one(member, prefix) if member.kind == "one" else self._many(member, model, prefix)

@@ -27,10 +27,11 @@ def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose,
     """Returns the class of a body of `schema`, a subclass of `base`. Raises: ConfigurationError."""
     options = declared(schema).options
     slots = {slot.name: slot for slot in slots_of(schema) if parent is None or slot.field is not parent}
-    if purpose != "create":
+    key, is_composite = key_fields(declared(schema).model), len(declared(schema).model._meta.pk_fields) > 1
+    # A new item of a list needs the parts of its composite key that do not come from its parent.
+    if purpose == "update" or (purpose == "item" and not is_composite):
         # A row whose key is changed would be another row, for the parts of a composite key too.
         # `save()` with another key inserts a second row (django.db.models.Model.save).
-        key = key_fields(declared(schema).model)
         slots = {name: slot for name, slot in slots.items() if slot.field is None or slot.field not in key}
     required = {n for n, slot in slots.items() if n not in options.optional and not may_be_left_out(slot)}
     made = {

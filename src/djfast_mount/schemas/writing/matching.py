@@ -93,6 +93,8 @@ def unique_fields(model: type[models.Model], parent: Any) -> tuple[str, ...]:
         for constraint in meta.constraints
         if isinstance(constraint, models.UniqueConstraint) and constraint.fields and constraint.condition is None
     }
+    if isinstance(meta.pk, models.CompositePrimaryKey):
+        found.add(tuple(field.name for field in meta.pk_fields))
     parent_name = None if parent is None else parent.name
     told_apart = {tuple(name for name in names if name != parent_name) for names in found} - {()}
     return told_apart.pop() if len(told_apart) == 1 else ()

@@ -19,7 +19,7 @@ from djfast_mount.schemas.declaring.declaration import (
     shape_of,
     source_of,
 )
-from djfast_mount.schemas.declaring.mapping import Orm, is_forward, orm_of
+from djfast_mount.schemas.declaring.mapping import Orm, is_forward, is_generic, orm_of
 from djfast_mount.schemas.declaring.type_registry import field_type
 
 __all__ = ["BodyPlan", "Purpose", "Slot", "has_plan", "is_made", "keep_plan", "may_be_left_out", "plan_of", "slots_of"]
@@ -178,6 +178,7 @@ def is_written(field: Any) -> bool:
 
 def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:
     field, nested = slot.field, slot.nested
+    _check_not_generic(schema, slot)
     if not is_forward(field):  # These rows belong to the one that is written.
         kind: Kind = "many" if field.one_to_many or field.many_to_many else "one"
         if nested is None or (field.many_to_many and slot.name not in declared(schema).options.nested):
@@ -193,6 +194,14 @@ def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:
         return replace(slot, target=field.attname)
     # Shown as an object, written by key: `company` is read, and `company_id` sent.
     return Slot(field.attname, field.attname, "column", field.attname, field, orm=slot.orm)
+
+
+def _check_not_generic(schema: type[BaseModel], slot: Slot) -> None:
+    if is_generic(slot.field):
+        raise ConfigurationError(
+            f"{place_of(schema)}: {slot.name} is a GenericRelation, whose rows no body writes. Put {slot.name!r} into "
+            "Meta.read_only, and give its rows a schema of their own."
+        )
 
 
 def may_be_left_out(slot: Slot) -> bool:
