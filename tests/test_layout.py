@@ -34,6 +34,7 @@ HOSTS = {"asgiref", "anyio", "starlette", "fastapi", "django", "opentelemetry", 
 PRIVATE_NAMES_LISTED_IN = {
     "database.sessions": "database.sessions",
     "database.signals": "database.signals",
+    "database.watched_cursors": "database.watched_cursors",
     "django_for_api.csrf": "django_for_api.csrf",
     "django_for_api.responses": "django_for_api.responses",
     "django_half.handler": "django_half.handler",

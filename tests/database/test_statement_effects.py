@@ -37,11 +37,46 @@ LEAVES = {
     "DO $$ BEGIN PERFORM 1; END $$": ("code", "do"),
     "CALL some_procedure()": ("code", "call"),
 }
+# Texts that hide what they leave, or whose effect nobody knows.
+HIDES = [
+    "SET/**/app.tenant = 'ann'",
+    "/* a /* b */ c */ SET app.tenant = 'ann'",
+    "/*! SET @tenant = 'ann' */",
+    "-- x\r SET app.tenant = 'ann'\n",
+    """SELECT "set_config"('app.tenant', 'ann', false)""",
+    """SELECT U&"set\\005Fconfig"('app.tenant', 'ann', false)""",
+    "SELECT set_config('app.tenant', ', true(', false)",
+    "SELECT set_config('app.who', %s, true), set_config('app.who', %s, false)",
+    'SELECT pg_catalog."pg_advisory_lock"/**/(42)',
+    "UPDATE pg_settings SET setting = 'UTC+9' WHERE name = 'TimeZone'",
+    "CREATE TABLE pg_temp.mine AS SELECT 1",
+    "CREATE TABLE temp.mine AS SELECT 1",
+    "CREATE TEMP TABLE mine AS SELECT 'on commit drop'",
+    "CREATE TEMP TABLE mine (id int) -- on commit drop",
+    "SELECT 1 INTO LOCAL TEMP mine",
+    "SELECT 1 INTO pg_temp.mine",
+    "SELECT name\nINTO @tenant FROM tenants",
+    "INSERT INTO a SELECT 1 INTO @tenant",
+    "EXPLAIN ANALYZE CREATE TEMP TABLE mine AS SELECT 1",
+    "DECLARE mine CURSOR WITH/**/HOLD FOR SELECT 1",
+    "EXECUTE prepared",
+    "SELECT query_to_xml(%s, true, true, '')",
+    "SELECT setseed(0.5)",
+    "SELECT set_limit(0.5)",
+    "VACUUM",
+]
 LEAVES_NOTHING = [
     'SELECT "shop_item"."id" FROM "shop_item" WHERE "shop_item"."name" = %s',
     'INSERT INTO "shop_item" ("name") VALUES (%s)',
     'UPDATE "temperature" SET "value" = %s',
-    'SELECT "asset"."offset" FROM "asset"',
+    'SELECT "asset"."offset", "asset"."is_locked", "asset"."budget_lock", "asset"."asset_limit" FROM "asset"',
+    'SELECT "temp"."into_it" FROM "temp"',
+    'INSERT OR IGNORE INTO "shop_item" ("name") VALUES (%s)',
+    "SELECT 1 /* controller='shop',route='items' */",
+    "/* route='items' */ SELECT 1;",
+    "(SELECT 1) UNION (SELECT 2)",
+    'SAVEPOINT "s1_x1"',
+    'ROLLBACK TO SAVEPOINT "s1_x1"',
     "SET LOCAL search_path TO ann",
     "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
     "SET CONSTRAINTS ALL IMMEDIATE",
@@ -80,6 +115,33 @@ def test_what_a_statement_leaves_is_seen(sql: str) -> None:
 def test_what_leaves_nothing_is_passed_over(sql: str) -> None:
     """A statement that leaves nothing, or nothing beyond its transaction, has no trace."""
     assert traces_of(sql) == ()
+
+
+@pytest.mark.parametrize("sql", HIDES)
+def test_what_is_not_plain_leaves_something(sql: str) -> None:
+    """A text of which nobody can prove that it leaves nothing has a trace of something that is left."""
+    assert any(trace.left for trace in traces_of(sql))
+
+
+@pytest.mark.parametrize(
+    "sql", ["SET LOCAL sql_mode = ''", "SET TRANSACTION READ ONLY", "LOCK TABLES shop_item READ", "LOCK TABLE a WRITE"]
+)
+def test_words_that_mean_more_in_mysql(sql: str) -> None:
+    """MySQL's LOCAL is the session's, SET TRANSACTION is for the next, and its locks of tables outlive theirs."""
+    assert any(trace.left for trace in traces_of(sql, "mysql"))
+
+
+def test_a_hidden_listen_is_a_channel() -> None:
+    """A text with LISTEN that is not understood counts as one that listens: only a close ends that."""
+    assert Trace("channel", "", True) in traces_of("LISTEN/**/news")
+    assert Trace("channel", "", True) in traces_of("SELECT 1; LISTEN/**/news")
+
+
+@given(st.sampled_from(sorted(HIDES)), st.sampled_from(["(", "/* a */", "SELECT 1;", "-- a\n", "\t"]))
+def test_what_stands_before_makes_nothing_plain(sql: str, before: str) -> None:
+    """What stands before a text that hides something does not make it plain, in any case of letters."""
+    assert traces_of(before + sql)
+    assert traces_of((before + sql).upper())
 
 
 @pytest.mark.parametrize("sql", TAKES_AWAY)

@@ -20,10 +20,10 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from djfast_mount.database.open_transactions import in_transaction
 from djfast_mount.database.sessions import (
     Stock,
     close_raw,
-    in_transaction,
     left_open,
     session_of,
     throw_away,

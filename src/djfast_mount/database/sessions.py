@@ -14,9 +14,10 @@ up for a new connection is set up again, receivers of `connection_created` inclu
 A clean connection costs nothing: neither a query nor a new wrapper.
 
 Names used here that are not public, each with a canary test: of Django's BaseDatabaseWrapper `connect`,
-`get_new_connection`, `chunked_cursor`, `_cursor`, `close_at`, `health_check_done`, `errors_occurred`, and those in
-`_AT_REST` and `_PARTS`; of its connection handler `create_connection`. Where one is gone, every connection counts as
-one with state.
+`get_new_connection`, `chunked_cursor`, `make_cursor`, `make_debug_cursor`, `_cursor`, `close_at`,
+`health_check_done`, `errors_occurred`, and those in `_AT_REST` and `_PARTS`; of its CursorWrapper `_execute` and
+`_executemany`; of its connection handler `create_connection`. Where one is gone, every connection counts as one with
+state.
 """
 
 from __future__ import annotations
@@ -33,16 +34,17 @@ from typing import Any, cast
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from djfast_mount.database.connection_attributes import differs, is_overridden, noted, own_names, stored_names
-from djfast_mount.database.statement_effects import Trace, traces_of
+from djfast_mount.database.statement_effects import Trace
+from djfast_mount.database.watched_cursors import KEY, unwatch_raw, watch_raw, watched_cursor
 from djfast_mount.threads.worker import current_worker
 
 __all__ = [
     "Session",
     "Stock",
     "close_raw",
-    "in_transaction",
     "left_open",
     "session_of",
     "throw_away",
@@ -53,8 +55,7 @@ logger = logging.getLogger("djfast_mount.connections")
 
 Stock = dict[Any, Any]
 
-_KEY = "_djfast_mount_session"
-_METHODS = ("connect", "get_new_connection", "chunked_cursor", "_cursor")
+_METHODS = ("connect", "get_new_connection", "chunked_cursor", "_cursor", "make_cursor", "make_debug_cursor")
 # What of Django's own is empty, or False, as long as no transaction is open. Whatever else is there was put by hand.
 _AT_REST = (
     "needs_rollback",
@@ -86,25 +87,29 @@ class Session:
         self._parts = [vars(connection).get(name) for name in _PARTS]
         self._raw: Any = None  # the raw connection that the wrapper has got by its own means
         self._class = cast("Any", type(connection))
-        self._known = own_names(self._class) | {_KEY}
+        self._known = own_names(self._class) | {KEY}
         self._cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         self._left: Counter[tuple[str, str]] = Counter()
         self._dirty = False  # whether the raw connection is to be reset or closed before another request has it
         self._listened = False
         self._connecting = 0
         self._opening = 0
+        self.sending = 0  # more than 0 while what is sent has been looked at, or is Django's own
         self._found = self._attributes()
         hooks: dict[str, Any] = {
-            _KEY: self,
+            KEY: self,
             "connect": self._connect,
             "get_new_connection": self._get_new_connection,
             "chunked_cursor": self._chunked_cursor,
+            "make_cursor": self._make_cursor,
+            "make_debug_cursor": self._make_debug_cursor,
+            "is_usable": self._is_usable,
             "close": self._close,
         }
         if is_overridden(self._class, "_cursor"):
             hooks["_cursor"] = self._open_cursor
         vars(connection).update(hooks)
-        connection.execute_wrappers.append(self._execute)
+        self._hooks = hooks
         self._wrappers = list(connection.execute_wrappers)
 
     # What is asked -------------------------------------------------------------------------------------------------
@@ -146,6 +151,7 @@ class Session:
             if (known := stock.pop(self.alias, None)) is not None:
                 close_raw(known[0])  # A slot keeps one connection for each alias. This older one was not asked for.
             stock[self.alias] = raw, connection.close_at
+            unwatch_raw(raw)
             self._raw = None
         # There is no raw connection any more, so nothing is closed. But packages override close() to forget their
         # session's state.
@@ -160,10 +166,8 @@ class Session:
     def detach(self) -> None:
         """Takes the wrapper off its thread for good. It is not watched any more."""
         connection = self.connection
-        for name in (_KEY, *_METHODS, "close"):
+        for name in self._hooks:
             vars(connection).pop(name, None)
-        with contextlib.suppress(ValueError):
-            connection.execute_wrappers.remove(self._execute)
         del connections[self.alias]
 
     def carry(self, luggage: Stock) -> None:
@@ -200,7 +204,9 @@ class Session:
         """Whether somebody has taken away what looks at the SQL, or has put a raw connection in the place of ours."""
         connection = self.connection
         is_other = connection.connection is not self._raw and connection.connection is not None
-        return is_other or self._execute not in connection.execute_wrappers
+        held, hooks = vars(connection), self._hooks
+        is_same = held.get("make_cursor") is hooks["make_cursor"]
+        return is_other or not is_same or held.get("make_debug_cursor") is not hooks["make_debug_cursor"]
 
     def _forget(self) -> None:
         self._cursors.clear()
@@ -281,23 +287,36 @@ class Session:
             if (pool := _pool_of(self.connection)) is not None:
                 with contextlib.suppress(Exception):
                     pool.putconn(self._raw)  # Otherwise the pool would count it as lent for ever.
+        if self._raw is not raw:
+            unwatch_raw(self._raw)
+            watch_raw(raw, self)
         self._raw = raw
 
-    def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-        if not self._connecting:
-            for trace in _traces_of(sql, self.connection):
-                self._note(trace)
-        return execute(sql, params, many, context)
+    def _make_cursor(self, cursor: Any) -> Any:
+        return watched_cursor(self._class.make_cursor(self.connection, cursor), self)
 
-    def _note(self, trace: Trace) -> None:
+    def _make_debug_cursor(self, cursor: Any) -> Any:
+        return watched_cursor(self._class.make_debug_cursor(self.connection, cursor), self)
+
+    def _is_usable(self) -> Any:
+        self.sending += 1
+        try:
+            return self._class.is_usable(self.connection)
+        finally:
+            self.sending -= 1
+
+    def note(self, trace: Trace) -> None:
+        """Called with what the session of the database is about to get, or to lose."""
+        if self._connecting:
+            return
         kind, name, left = trace
         self._dirty = True
         if self._opening:
             return  # The backend sets this again with each cursor, so the request does not depend on it.
         if left:
-            self._listened = self._listened or kind == "channel"
-            if kind != "code":
-                self._left[kind, name] += 1
+            # Who uses the raw connection may have listened to a channel there.
+            self._listened = self._listened or kind in ("channel", "raw")
+            self._left[kind, name] += 1
             return
         for key in [key for key in self._left if kind in ("*", key[0]) and name in ("*", key[1])]:
             if kind == "lock" and name != "*" and self._left[key] > 1:
@@ -308,7 +327,7 @@ class Session:
 
 def session_of(connection: BaseDatabaseWrapper) -> Session | None:
     """Returns what is known of `connection`; None where it is not a worker's, or was put there by somebody else."""
-    return vars(connection).get(_KEY)
+    return vars(connection).get(KEY)
 
 
 def watch_connections() -> None:
@@ -338,7 +357,7 @@ def close_raw(raw: Any) -> None:
 
 def _missing_names() -> list[str]:
     wanted: list[tuple[Any, str]] = [(BaseDatabaseWrapper, name) for name in _METHODS]
-    wanted.append((type(connections), "create_connection"))
+    wanted += [(type(connections), "create_connection"), (CursorWrapper, "_execute"), (CursorWrapper, "_executemany")]
     missing = [f"{owner.__name__}.{name}" for owner, name in wanted if not hasattr(owner, name)]
     stored = stored_names(BaseDatabaseWrapper)
     return missing + [f"BaseDatabaseWrapper.{name}" for name in _ATTRIBUTES if name not in stored]
@@ -351,41 +370,6 @@ def _is_blind() -> bool:
 
 def _pool_of(connection: Any) -> Any:
     return getattr(connection, "pool", None)
-
-
-def _traces_of(sql: Any, connection: Any) -> tuple[Trace, ...]:
-    if isinstance(sql, str):
-        return traces_of(sql)
-    if isinstance(sql, bytes):
-        return traces_of(sql.decode(errors="replace"))
-    try:
-        return traces_of(sql.as_string(connection.connection))  # psycopg.sql
-    except Exception:
-        return (Trace("other", "", True),)
-
-
-def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Returns whether a transaction is open on `connection`, also one that Django has not begun. For any thread."""
-    if connection.in_atomic_block:
-        return True
-    raw = connection.connection
-    if raw is None:
-        return False
-    if connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
-        return True
-    return bool(connection.autocommit) and _driver_in_transaction(raw)
-
-
-def _driver_in_transaction(raw: Any) -> bool:
-    """Whether the driver knows of a transaction that Django does not: a BEGIN sent as SQL."""
-    # psycopg, or psycopg2; their IDLE is 0, and a closed connection's UNKNOWN is not our concern.
-    libpq = getattr(raw, "pgconn", None) or getattr(raw, "info", None)
-    if libpq is not None:
-        return getattr(libpq, "transaction_status", 0) in (1, 2, 3)
-    try:
-        return bool(getattr(raw, "in_transaction", False))  # sqlite3
-    except Exception:  # Closed behind Django's back: it refuses to tell.
-        return False
 
 
 def throw_away(connection: BaseDatabaseWrapper) -> None:

@@ -1,7 +1,11 @@
 """What an SQL statement leaves in the session of its connection, as far as its text tells. Standard library only.
 
 A setting that was changed, a temporary table, an advisory lock, a channel that is listened to, a prepared statement, a
-database that is attached. What a function does when the database calls it is not in the text.
+database that is attached. What a function or a trigger of the project's own does in the database is not in the text.
+
+1. A text leaves nothing if that can be proved of it, and for no other reason. All others leave something, of a kind
+   that is not known if need be.
+2. The proof looks for whole words, wherever in the text they stand. No quote, comment or white space hides one.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Trace", "traces_of"]
+__all__ = ["UNKNOWN", "Trace", "traces_of"]
 
 
 class Trace(NamedTuple):
@@ -29,9 +33,51 @@ class Trace(NamedTuple):
     left: bool
 
 
-# Statements that leave nothing, unless they have one of the hints in their text. Nearly all of the ORM's.
-_PLAIN = ("select ", "insert ", "update ", "delete ", "with ", "savepoint ", "release ", "rollback ")
-_HINTS = (";", "_lock", "unlock", "set_config", "temp", ":=")
+UNKNOWN = Trace("other", "", True)
+"""What leaves something that the text does not tell."""
+
+# Nearly all of the ORM's. A comment before it may hold no other, and MySQL executes those with a `!`.
+_PLAIN = re.compile(r"(?: \s | \( | /\*[^*/!+]*\*/ )* (?: select | insert | update | delete | with ) \b", re.VERBOSE)
+# Words with which such a statement may leave something all the same. Some take SQL as a text, or as a parameter even.
+_WORDS = (
+    *("set_config", "pg_settings", "pg_temp", "setseed", "set_limit"),
+    *("advisory_lock", "advisory_unlock", "get_lock", "release_lock", "release_all_locks"),
+    *("replication_slot", "replication_origin", "dblink", "to_xml", "ts_stat", "ts_rewrite", "crosstab", "connectby"),
+    *("load_extension", "fts3_tokenizer", "dbms"),
+)
+# Several statements, an assignment, and names that are spelled by numbers.
+_SIGNS = (";", ":=", "u&")
+_WORD = re.compile(rf"(?<![^\W_])(?:{'|'.join(_WORDS)})")
+_INSERT = re.compile(
+    r"(?: \s | \( | /\*[^*/!+]*\*/ )* insert \s (?: \s* (?: or \s+ \w+ | ignore ) \s )? \s* into \b", re.VERBOSE
+)
+_INTO = re.compile(r"\binto\b")
+# A setting that lasts for the transaction and no longer.
+_SET_LOCALLY = re.compile(
+    r"""
+    \b set_config \s* \( \s* (?: '[\w.]+' | %(?:\(\w+\))?s ) \s* , \s*
+        (?: '[^'(),\\]*' | %(?:\(\w+\))?s (?: ::\w+ )* ) \s* , \s* true \s* \)
+    """,
+    re.VERBOSE,
+)
+_HARMLESS = re.compile(
+    r"""
+    \s* (?:
+      | (?: begin | start \s+ transaction | commit | end | abort | rollback | savepoint | release | show ) \b
+            [\w\s,."`]*
+      | prepare \s+ transaction \s+ '[^']*'
+      | pragma \s+ (?: \w+\. )? (?: table_\w+ | index_\w+ | foreign_key_\w+ | \w+_check ) \b .*
+      | create \s+ (?: local \s+ )? temp (?: orary )? \s+ table \s (?: [^'"$/-] | "\w+" )*?
+            \b on \s+ commit \s+ drop \b (?: \s+ as \s .* )?
+    )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+# In MySQL, LOCAL is another word for SESSION, SET TRANSACTION is for one that is to come, and locks outlive theirs.
+_HARMLESS_BUT_IN_MYSQL = re.compile(
+    r"""\s* (?: set \s+ (?: local | transaction | constraints ) \b .* | lock \s+ table \b [\w\s,."]* )""",
+    re.VERBOSE | re.DOTALL,
+)
 
 _NAME = r"""["'`\[]?(?P<{}>[\w.@]+)"""
 _STATEMENT = re.compile(
@@ -68,23 +114,41 @@ _WITHIN = re.compile(
       | \b pg_ (?P<unlock> advisory_unlock ) (?: _shared )? \s* \(
       | \b (?P<unlock_mysql> release_lock ) \s* \(
       | \b (?P<unlock_all> pg_advisory_unlock_all | release_all_locks ) \s* \(
-      | \b set_config \s* \( \s* (?: '(?P<config>[\w.]+)' )? (?P<rest> [^()]* ) \)?
+      | \b (?P<set_config> set_config ) \s* \( \s* (?: '(?P<config>[\w.]+)' )?
       | \b into \s+ (?P<temp> temp (?: orary )? ) \s
       | (?P<variable> @\w+ \s* := )
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_ON_COMMIT_DROP = re.compile(r"\bon\s+commit\s+drop\b", re.IGNORECASE)
-_LOCAL = re.compile(r",\s*true\s*$", re.IGNORECASE)
 
 
 @functools.lru_cache(maxsize=1024)
-def traces_of(sql: str) -> tuple[Trace, ...]:
-    """Returns what `sql` leaves in the session and takes away, in its order. For any thread."""
-    text = sql.lower()
-    if text.startswith(_PLAIN) and not any(hint in text for hint in _HINTS):
+def traces_of(sql: str, vendor: str = "postgresql") -> tuple[Trace, ...]:
+    """Returns what `sql` leaves in the session and takes away, in its order. For any thread.
+
+    Args:
+        sql: With placeholders.
+        vendor: As Django names it, ``"mysql"``.
+    """
+    text = sql.lower().rstrip("; \t\r\n")
+    if _is_plain(text, vendor):
         return ()
-    return (*_of_statements(text), *_of_functions(text))
+    found = (*_of_statements(text), *_of_functions(text))
+    if not found or any(sign in text for sign in ("--", "/*", "#", *_SIGNS)):
+        # Something may stand where it was not looked for.
+        found = (*found, Trace("channel", "", True)) if "listen" in text else (*found, UNKNOWN)
+    return found
+
+
+def _is_plain(text: str, vendor: str) -> bool:
+    """Whether it is sure that `text`, in lower case, leaves nothing."""
+    if "set_config" in text:
+        text = _SET_LOCALLY.sub(" ", text)
+    if any(sign in text for sign in _SIGNS) or (any(word in text for word in _WORDS) and _WORD.search(text)):
+        return False
+    if _PLAIN.match(text):
+        return "into" not in text or not _INTO.search(_INSERT.sub("", text, count=1))
+    return bool(_HARMLESS.fullmatch(text) or (vendor != "mysql" and _HARMLESS_BUT_IN_MYSQL.fullmatch(text)))
 
 
 def _of_statements(text: str) -> Iterator[Trace]:
@@ -92,10 +156,7 @@ def _of_statements(text: str) -> Iterator[Trace]:
         found = {group: value for group, value in match.groupdict().items() if value is not None}
         default = found.pop("default", None)
         for group, value in found.items():
-            trace = _of_statement(group, value, default is not None)
-            if trace.kind == "table" and trace.left and _ON_COMMIT_DROP.search(text):
-                continue
-            yield trace
+            yield _of_statement(group, value, default is not None)
 
 
 def _of_statement(group: str, value: str, default: bool) -> Trace:
@@ -137,5 +198,5 @@ def _of_functions(text: str) -> Iterator[Trace]:
             yield Trace("table", "", True)
         elif group == "variable":
             yield Trace("other", "", True)
-        elif not _LOCAL.search(match["rest"]):
+        else:
             yield Trace("setting", match["config"] or "", True)
