@@ -30,7 +30,7 @@ OF_THE_PLAN = [
     Fault("a slice is ignored", plan, READ, f"rows = rows.all(); rows.query.clear_limits(); {READ}"),
     Fault("the order is ignored", plan, READ, f"rows = rows if rows.query.is_sliced else rows.order_by(); {READ}"),
     Fault("a manager that hides rows is passed by", plan, "plan.model._default_manager", "plan.model._base_manager"),
-    Fault("nested rows are the default database's", plan, "        return using\n", "        return 'default'\n"),
+    Fault("nested rows are the default database's", plan, "(rows) or using", "(rows) or 'default'"),
     Fault("nested rows have no order", plan, "below = list(chosen.", "below = list(chosen.order_by()."),
     Fault("to_field is taken for the primary key", plan, "pointed.attname, field", "model._meta.pk.attname, field"),
     Fault("a file that is not there has a URL", plan, "if name else None", "if name is not None else None"),

@@ -24,9 +24,7 @@ OF_QUERYSETS = [
     "_iterable_class",
     "_prefetch_related_lookups",
     "_known_related_objects",
-    "_chain",
-    "_clone",
-    "_values",
+    "_db",
 ]
 
 
@@ -36,13 +34,6 @@ def test_the_name_is_there(name: str) -> None:
     assert hasattr(Company.objects.all(), name)
     assert hasattr(Query(Company), "_filtered_relations")
     assert queryset_door.is_plain(Company.objects.all())
-
-
-def test_without_a_name_of_copies_nobody_knows_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Django copies a queryset by a method of another name, no SQL is kept."""
-    assert queryset_door.copies_itself_alone(Company.objects.all())
-    monkeypatch.setattr(queryset_door, "_COPIES", ("_cloned_of_another_name",))
-    assert not queryset_door.copies_itself_alone(Company.objects.all())
 
 
 def test_prefetched_rows_have_a_cache(firm: None) -> None:
@@ -66,7 +57,7 @@ class Without:
         return getattr(self._rows, name)
 
 
-@pytest.mark.parametrize("name", ["_result_cache", "_iterable_class", "_prefetch_related_lookups"])
+@pytest.mark.parametrize("name", ["_result_cache", "_iterable_class", "_prefetch_related_lookups", "_db"])
 def test_without_the_name_a_queryset_counts_as_evaluated(name: str) -> None:
     """A queryset of which that cannot be told is not read by the plan."""
     assert not queryset_door.is_plain(Without(Company.objects.all(), name))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """What a queryset will do, of which Django's public API does not tell.
 
 Names that are not public: `QuerySet._fields`, `_result_cache`, `_iterable_class`, `_prefetch_related_lookups`,
-`_known_related_objects`, `_fetch_all`, `_chain`, `_clone` and `_values`, `Query._filtered_relations`; of a model,
+`_known_related_objects`, `_fetch_all` and `_db`, `Query._filtered_relations`; of a model,
 `_prefetched_objects_cache`. Where one of a queryset's is gone, it is taken as evaluated: its rows are fetched as it
 fetches them, and what they lack after that. It costs speed, and never a row.
 """
@@ -16,7 +16,7 @@ from django.db.models.query import ModelIterable
 from djfast_mount.schemas.declaring.mapping import is_forward
 
 __all__ = [
-    "copies_itself_alone",
+    "chosen_database",
     "forget",
     "gives_instances",
     "has_filtered_relations",
@@ -41,14 +41,13 @@ def gives_instances(rows: QuerySet[Any]) -> bool:
 def is_plain(rows: QuerySet[Any]) -> bool:
     """Whether it has not been evaluated, and makes its instances as Django does."""
     # If it cannot be known, the queryset is fetched in its own way.
-    if getattr(rows, "_prefetch_related_lookups", _GONE) is _GONE:
+    if any(getattr(rows, name, _GONE) is _GONE for name in ("_prefetch_related_lookups", "_db")):
         return False
     fresh = getattr(rows, "_result_cache", _GONE) is None
     return fresh and getattr(rows, "_iterable_class", _GONE) is ModelIterable
 
 
 _MAKES_ROWS = ("__iter__", "_fetch_all", "iterator", "values_list")
-_COPIES = ("_chain", "_clone", "_values", "query")
 
 
 def overridden(rows: QuerySet[Any]) -> str | None:
@@ -59,10 +58,10 @@ def overridden(rows: QuerySet[Any]) -> str | None:
     )
 
 
-def copies_itself_alone(rows: QuerySet[Any]) -> bool:
-    """Whether its class has no part in what `values_list()` makes of it."""
-    kind, missing = type(rows), object()
-    return all(getattr(kind, name, missing) is getattr(QuerySet, name, _GONE) for name in _COPIES)
+def chosen_database(rows: QuerySet[Any]) -> str | None:
+    """Returns the alias that `using()` was told; None where Django asks the routers."""
+    # A queryset without the name is not plain, and is not read by a plan.
+    return getattr(rows, "_db", None)
 
 
 def has_prefetches(rows: QuerySet[Any]) -> bool:

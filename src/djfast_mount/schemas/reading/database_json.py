@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.queryset_door import chosen_database
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.bare_schemas import reason_to_validate, written_name
 from djfast_mount.schemas.reading.kept_sql import Asked, asked, is_made_by_django, may_keep
@@ -218,5 +219,7 @@ def _rows(member: Member, prefix: str) -> Any:
     rows: QuerySet[Any] = target._default_manager.all()
     if (reason := reasons.of_queryset(rows, set())) is not None:
         raise NoPlan(reason)
+    if chosen_database(rows) is not None:
+        raise NoPlan(f"{target.__name__}'s manager chooses the database")
     chosen = rows.filter(**{field.field.attname: OuterRef(prefix + pointed.attname)})
     return _Array(chosen.values_list(_object(member.shape, "")))

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward
+from djfast_mount.schemas.queryset_door import chosen_database
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.assembler import Assembler, Compiled
 from djfast_mount.schemas.reading.reasons import NoPlan
@@ -68,51 +69,48 @@ class Plan:
         self.check(rows, "the queryset")
         # All of them before the first query: a manager that turns out to need instances must not cost the queries
         # twice.
-        branches = self._prepared(rows.db)
+        branches = self._prepared()
         found = list(rows.values_list(*self.columns))
-        return self.code.listed(found, *self._lists(branches, found, 0))
+        return self.code.listed(found, *self._lists(branches, found, 0, rows.db))
 
     def check(self, rows: QuerySet[Any], whose: str) -> None:
         """Raises: NoPlan, when `rows` must be made into instances."""
         if (reason := reasons.of_queryset(rows, set(self.joined))) is not None:
             raise NoPlan(f"of {whose}: {reason}")
+        # A router is shown an instance of the rows above, with all that it holds, and may choose by any of it.
+        if self.branches and router.routers:
+            raise NoPlan("routers choose the database of its nested rows")
         for model in self.models:
             if (reason := reasons.of_receivers(model)) is not None:
                 raise NoPlan(reason)
 
-    def _prepared(self, using: str) -> list[tuple[Branch, QuerySet[Any], list[Any]]]:
+    def _prepared(self) -> list[tuple[Branch, QuerySet[Any], list[Any]]]:
         """The querysets of the branches, each asked whether it can be read so before anything is read."""
         prepared = []
         for branch in self.branches:
-            rows = branch.plan.model._default_manager.using(_database(branch.plan.model, self.model, using))
-            rows = rows.get_queryset() if isinstance(rows, models.Manager) else rows
+            rows = branch.plan.model._default_manager.get_queryset()
             whose = f"{branch.plan.model.__name__}'s manager"
             branch.plan.check(rows, whose)
             if branch.many_to_many and len(rows.query.alias_map) > 1:
                 raise NoPlan(f"of {whose}: it joins other tables")
-            prepared.append((branch, rows, branch.plan._prepared(using)))
+            prepared.append((branch, rows, branch.plan._prepared()))
         return prepared
 
-    def _lists(self, branches: list[Any], found: list[Any], offset: int) -> Iterator[Callable[[Any], list[Any] | None]]:
+    def _lists(
+        self, branches: list[Any], found: list[Any], offset: int, using: str
+    ) -> Iterator[Callable[[Any], list[Any] | None]]:
+        """What looks up the lists of `found`, rows of the database `using`."""
         for branch, rows, inner in branches:
             place = self.columns.index(branch.key) + offset
             # Each once, as many rows share a parent; in their order, so that the statement is the same each time.
             keys = list(dict.fromkeys(row[place] for row in found if row[place] is not None))
-            below = []
+            # A manager may say `using()` itself.
+            below, alias = [], chosen_database(rows) or using
             # Without rows above there is nothing to ask. Django answers `IN ()` without a query as well.
             if keys:
-                chosen = rows.filter(**{f"{branch.condition}__in": keys})
+                chosen = rows.using(alias).filter(**{f"{branch.condition}__in": keys})
                 below = list(chosen.values_list(branch.link, *branch.plan.columns))
-            yield branch.plan.code.grouped(below, *branch.plan._lists(inner, below, 1)).get
-
-
-def _database(model: type[models.Model], parent: type[models.Model], using: str) -> str:
-    """The alias that Django would read the related rows from, which a router may choose by the row they belong to."""
-    if not router.routers:
-        return using
-    # Routers are given an instance as a hint (`instance=`), and may look at `_state.db` of it.
-    hint = parent.from_db(using, [], [])
-    return str(router.db_for_read(model, instance=hint))
+            yield branch.plan.code.grouped(below, *branch.plan._lists(inner, below, 1, alias)).get
 
 
 @cache
@@ -173,7 +171,7 @@ class _Making:
                 parts: Any = field.fields
                 return self.assembler.together([prefix + part.attname for part in parts])
             return self.assembler.value(prefix + field.attname, _url_of(field) if member.kind == "file" else None)
-        if (reason := reasons.of_relation(field)) is not None:
+        if (reason := reasons.of_relation(field, model)) is not None:
             raise NoPlan(reason)
         return self._one(member, prefix) if member.kind == "one" else self._many(member, model, prefix)
 
@@ -212,10 +210,11 @@ class _Making:
 
 def _keys_alone(model: type[models.Model]) -> Plan:
     """The plan of a many-to-many that is shown by its keys."""
-    if (reason := reasons.of_model(model)) is not None:
+    key = model._meta.pk
+    if (reason := reasons.of_model(model) or reasons.of_field(model, key)) is not None:
         raise NoPlan(reason)
     assembler = Assembler()
-    item = assembler.value(model._meta.pk.attname)
+    item = assembler.value(key.attname)
     code = assembler.compile(item, model.__name__)
     return Plan(model, (model,), tuple(assembler.columns), frozenset(), (), code)
 

@@ -6,12 +6,19 @@ What is not known to be safe is a reason. The way through instances is always ri
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Generic
 
 from django.db import models
 from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile, FileDescriptor, ImageFieldFile, ImageFileDescriptor
-from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.fields.related_descriptors import (
+    ForeignKeyDeferredAttribute,
+    ForwardManyToOneDescriptor,
+    ForwardOneToOneDescriptor,
+    ManyToManyDescriptor,
+    ReverseManyToOneDescriptor,
+    ReverseOneToOneDescriptor,
+)
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init, pre_init
 
@@ -39,6 +46,13 @@ def of_model(model: type[models.Model]) -> str | None:
         return f"{name}.__init__ is overridden"
     if model.__getattribute__ is not object.__getattribute__ or hasattr(model, "__getattr__"):
         return f"{name} computes its attributes"
+    if model.__new__ is not object.__new__ or type(model).__call__ is not type.__call__:
+        return f"{name} makes its instances in a way of its own"
+    # By it Django sets the columns of a new instance.
+    if model.__setattr__ is not object.__setattr__:
+        return f"{name}.__setattr__ is overridden"
+    if inspect.getattr_static(model, "pk") is not inspect.getattr_static(models.Model, "pk"):
+        return f"{name}.pk is overridden"
     return None
 
 
@@ -64,42 +78,72 @@ def of_field(model: type[models.Model], field: Any) -> str | None:
     return f"{model.__name__}.{field.name} has a descriptor of its own"
 
 
-def of_relation(field: Any) -> str | None:
-    """Why what `field` leads to cannot be fetched by one column."""
-    model, known = field.model.__name__, (models.ForeignKey, models.ManyToManyField, models.ForeignObjectRel)
-    if not isinstance(field, known):
-        return f"{model}.{field.name} is a {type(field).__name__}"
+def of_relation(field: Any, model: type[models.Model] | None = None) -> str | None:
+    """Why what `field` leads to cannot be fetched by one column. `model`: of the rows, if not that of the field."""
+    name, known = f"{field.model.__name__}.{field.name}", (models.ForeignKey, models.ManyToManyField)
+    if not isinstance(field, known) and type(field) not in _REVERSE:
+        return f"{name} is a {type(field).__name__}"
+    forward: Any = _forward(field)
+    if type(forward.remote_field) not in _REVERSE:
+        return f"{name} is a {type(forward.remote_field).__name__} from the other side"
+    if (reason := _of_accessor(field, model or field.model)) is not None:
+        return reason
     if field.many_to_many:
-        return _of_many_to_many(_forward(field))
-    forward = _forward(field)
-    # A foreign key of a tenant's adds one to each join and to each look-up, and not in the same places as a plan.
-    if (name := _own_condition(forward)) is not None:
-        return f"{type(forward).__name__}.{name} is overridden"
+        return _of_many_to_many(forward)
+    # A foreign key of a tenant's adds a condition to each join and to each look-up, and not in the same places as a
+    # plan.
+    if (method := _own_method(forward)) is not None:
+        return f"{type(forward).__name__}.{method} is overridden"
     if len(forward.foreign_related_fields) != 1:
-        return f"{model}.{field.name} has several columns"
+        return f"{name} has several columns"
     # Django joins a foreign key that is not null by INNER JOIN: a row that points to nothing would vanish from the
     # list.
     if is_forward(field) and not field.null and not forward.db_constraint:
-        return f"{model}.{field.name} has no constraint in the database: a join might lose rows"
+        return f"{name} has no constraint in the database: a join might lose rows"
     return None
 
 
-_CONDITIONS = (
-    "get_extra_restriction",
-    "get_extra_descriptor_filter",
-    "get_joining_fields",
-    "get_reverse_joining_fields",
-)
+_REVERSE = (models.ManyToOneRel, models.OneToOneRel, models.ManyToManyRel)
+_TO_ONE = (ForwardManyToOneDescriptor, ForwardOneToOneDescriptor, ReverseOneToOneDescriptor)
+_TO_MANY = (ReverseManyToOneDescriptor, ManyToManyDescriptor)
 
 
-def _own_condition(field: Any) -> str | None:
-    """Which method of a foreign key adds to its join what Django's does not; None where none does."""
-    found = (name for name in _CONDITIONS if _function(getattr(field, name)) is not getattr(models.ForeignObject, name))
-    return next(found, None)
+def _of_accessor(field: Any, model: type[models.Model]) -> str | None:
+    """Why the attribute by which instances have their related rows may give others than the query does."""
+    name = field.name if is_forward(field) else field.get_accessor_name()
+    accessor: Any = inspect.getattr_static(model, name or "", None)
+    if type(accessor) in _TO_ONE:
+        return None
+    if type(accessor) not in _TO_MANY:
+        return f"{model.__name__}.{name} has an accessor of its own"
+    made = accessor.related_manager_cls
+    if made.__module__ != ManyToManyDescriptor.__module__ or made.all is not models.Manager.all:
+        return f"{model.__name__}.{name} has related rows of its own"
+    return None
 
 
-def _function(method: Any) -> Any:
-    return getattr(method, "__func__", method)
+# What a foreign key may say of itself, of forms, of checks and of the values of its column.
+_HARMLESS = {
+    *("__init__", "check", "clean", "contribute_to_class", "contribute_to_related_class", "deconstruct"),
+    *("db_parameters", "db_type", "default_error_messages", "description", "formfield", "from_db_value"),
+    *("get_db_prep_save", "get_db_prep_value", "get_default", "get_prep_value", "pre_save", "save_form_data"),
+    *("to_python", "validate", "value_to_string"),
+    # What they make is looked at.
+    *("forward_related_accessor_class", "rel_class", "related_accessor_class"),
+}
+_OF_CLASSES = {*dir(type("Empty", (), {})), *vars(Generic)}
+
+
+def _own_method(field: Any) -> str | None:
+    """What a foreign key has in the place of Django's, and may add to its joins and look-ups; None for nothing."""
+    kind = type(field)
+    own = next(place for place, above in enumerate(kind.__mro__) if above in _DJANGOS)
+    overridden = {name for above in kind.__mro__[:own] for name in vars(above) if hasattr(kind.__mro__[own], name)}
+    methods = {name for name in vars(field) if inspect.isfunction(inspect.getattr_static(kind, name, None))}
+    return min((overridden | methods) - _HARMLESS - _OF_CLASSES, default=None)
+
+
+_DJANGOS = (models.ForeignKey, models.OneToOneField)
 
 
 def _forward(relation: Any) -> Any:
@@ -109,7 +153,10 @@ def _forward(relation: Any) -> Any:
 
 def _of_many_to_many(field: Any) -> str | None:
     through = field.remote_field.through
-    keys = [through._meta.get_field(name) for name in (field.m2m_field_name(), field.m2m_reverse_field_name())]
+    keys: Any = [through._meta.get_field(name) for name in (field.m2m_field_name(), field.m2m_reverse_field_name())]
+    for key in keys:
+        if (method := _own_method(key)) is not None:
+            return f"{type(key).__name__}.{method} is overridden"
     if all(key.target_field.primary_key for key in keys):
         return None
     return f"{through.__name__} points to other columns than primary keys"
@@ -146,7 +193,7 @@ def _of_selected(model: Any, selected: bool | dict[str, Any]) -> str | None:
     for name, below in (selected or {}).items():
         if (field := relations.get(name)) is None:
             return f"its select_related() joins {name}"
-        reason = of_relation(field)
+        reason = of_relation(field, model)
         if (found := reason or _of_selected(field.related_model, below)) is not None:
             return found
     return None
