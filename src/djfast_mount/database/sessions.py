@@ -130,7 +130,7 @@ class Session:
         if connection.execute_wrappers != self._wrappers or connection.force_debug_cursor:
             return True
         held = vars(connection)
-        if any(held.get(name) for name in _AT_REST) or any(map(is_not, map(held.get, _PARTS), self._parts)):
+        if any(map(held.get, _AT_REST)) or any(map(is_not, map(held.get, _PARTS), self._parts)):
             return True
         found = self._found
         names = held.keys() - self._known
