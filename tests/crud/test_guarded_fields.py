@@ -5,6 +5,7 @@ Holds `schemas/writing/slots.py`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -194,8 +195,9 @@ def test_what_is_shown_in_place_of_a_field_is_not_written(
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-def test_a_guarded_file_stays(method: str, asynchronous: bool) -> None:
-    """A form without the guarded file leaves it, and one with it, or that takes it away, is 403."""
+def test_a_guarded_file_stays(method: str, asynchronous: bool, settings: Any, tmp_path: Path) -> None:
+    """A form without the guarded file leaves it, and one that takes it away is 403."""
+    settings.MEDIA_ROOT = tmp_path
     document = Document.objects.create(title="t")
     document.file.save("a.txt", ContentFile(b"a"))
     Document.objects.update(cover="covers/a.png")

@@ -21,11 +21,23 @@ class Exposure:
     Args:
         fields: Each concrete field by the name that the API gives it.
         related: What it shows of the rows that a relation leads to, by the relation's name on the model.
+        kept_back: The names of those that answers lack for some callers, or that the schema may change on the way.
     """
 
     model: type[models.Model]
     fields: Mapping[str, models.Field[Any, Any]]
     related: Mapping[str, Exposure] = field(default_factory=dict)
+    kept_back: frozenset[str] = frozenset()
+
+    def why_hidden(self, argument: str, name: str) -> str | None:
+        """Returns what is wrong with an `argument` of the router that names `name`, of a value that is kept back."""
+        if name.partition("__")[0] not in self.kept_back:
+            return None
+        return (
+            f"{argument} names {name!r}, and the schema keeps that value back, or changes it by a validator or a "
+            "serializer. A filter, an order and a cursor would tell it. Take it out. If everybody may know it, declare "
+            "it plainly in the schema, or filter by filters=FilterSetFilters(...)."
+        )
 
     # Models often point at one another: without an end the parameters of a resource would be endless. Their number
     # grows with each further relation.

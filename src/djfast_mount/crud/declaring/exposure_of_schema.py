@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db import models
 
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.schemas.declaring.declaration import Shape, shape_of
+from djfast_mount.schemas.declaring.kept_back import kept_back
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic, orm_of
 
 __all__ = ["exposure_of", "masked_fields"]
 
 
 def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> Exposure:
-    """Returns what `schema` shows. What it shows to some callers alone is left out: a filter would tell it to all.
+    """Returns what `schema` shows. What it keeps back, or may change on the way, is left out: a filter would tell it.
 
     Args:
         children: What the children of the resource show, by the relation that leads to them.
     """
     found = _of_shape(shape_of(schema))
-    return Exposure(found.model, found.fields, {**(children or {}), **found.related})
+    return replace(found, related={**(children or {}), **found.related})
 
 
 def _of_shape(shape: Shape) -> Exposure:
     fields: dict[str, models.Field[Any, Any]] = {}
     related: dict[str, Exposure] = {}
+    # Left out for all callers, those with a scope too: parameters are one list for everybody, and are in OpenAPI.
+    hidden = kept_back(shape.schema)
     for member in shape.members:
-        # Left out for all callers, those with the scope too: parameters are one list for everybody, and are in OpenAPI.
-        if orm_of(shape.schema.model_fields[member.name]).read_scopes:
+        if member.name in hidden:
             continue
         found = member.field
         # Callers who are shown a related object may ask for the rows that have it.
@@ -43,7 +46,7 @@ def _of_shape(shape: Shape) -> Exposure:
         elif member.kind == "keys":
             key = found.related_model._meta.pk
             related[member.source] = Exposure(found.related_model, {key.name: key})
-    return Exposure(shape.model, fields, related)
+    return Exposure(shape.model, fields, related, frozenset(each.key for each in shape.members if each.name in hidden))
 
 
 def masked_fields(schema: Any) -> set[str]:

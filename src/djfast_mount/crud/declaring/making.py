@@ -112,7 +112,7 @@ def resource_of(
         keys=keys_of(model, name, options.get("lookup")),
         filters=Filters(exposure, options.get("filters", "default"), reserved=RESERVED, skip=skip),
         ordering=Ordering(exposure, options.get("order_by")),
-        paging=options.get("page") or Cursor(),
+        paging=_paging(options, exposure),
         search=search,
         deletion=deletion,
         deletes=bool(options.get("delete", False)),
@@ -133,6 +133,16 @@ def resource_of(
         parent_key=parent_key,
         prefix=prefix,
     )
+
+
+def _paging(options: RouterOptions, exposure: Exposure) -> Any:
+    found = options.get("page") or Cursor()
+    # The key ends every order, and cursors have it in the clear. Without `lookup` paths have it anyway.
+    if isinstance(found, Cursor) and options.get("lookup"):
+        for field in exposure.model._meta.pk_fields:
+            if told := exposure.why_hidden("page=Cursor()", field.name):
+                raise ConfigurationError(told)
+    return found
 
 
 def _scopes(own: ActionScopes | None, parent: Resource | None) -> ActionScopes:

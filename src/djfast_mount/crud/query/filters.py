@@ -99,7 +99,8 @@ def _chosen(
         if name not in every:
             known = did_you_mean(name, every, f"There are {', '.join(every)}.")
             raise ConfigurationError(
-                f"filters= names {name!r}, and {exposure.model.__name__} has no such filter. {known}"
+                exposure.why_hidden("filters=", name)
+                or f"filters= names {name!r}, and {exposure.model.__name__} has no such filter. {known}"
             )
     return [every[name] for name in choice]
 

@@ -40,7 +40,8 @@ class Ordering:
             if name.removeprefix("-") not in self._terms:
                 known = did_you_mean(name, self._terms, f"There are {', '.join(self._terms)}.")
                 raise ConfigurationError(
-                    f"order_by= names {name!r}, by which a {exposure.model.__name__} cannot be ordered. {known}"
+                    exposure.why_hidden("order_by=", name.removeprefix("-"))
+                    or f"order_by= names {name!r}, by which a {exposure.model.__name__} cannot be ordered. {known}"
                 )
         self.default = list(_of_model(exposure.model, self._terms) if default is None else default)
         self._key = list(_key(exposure.model))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property, partial
-from typing import Any, Protocol
+from types import UnionType
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 from django.db.models import ForeignObject
 from django.db.models.query_utils import DeferredAttribute
@@ -14,7 +15,18 @@ from pydantic import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Caller", "Orm", "as_caller", "is_forward", "is_generic", "is_mask", "may_read", "may_write", "orm_of"]
+__all__ = [
+    "Caller",
+    "Orm",
+    "as_caller",
+    "is_forward",
+    "is_generic",
+    "is_mask",
+    "masks",
+    "may_read",
+    "may_write",
+    "orm_of",
+]
 
 
 class Caller(Protocol):
@@ -108,6 +120,11 @@ def _mask(value: Any) -> Any:
     return type(value)() if isinstance(value, int | float) else None
 
 
+def masks(function: Any) -> bool:
+    """Whether `function`, of a core schema, is the one that hides values from who may not see them."""
+    return function is _masked
+
+
 def is_mask(value: Any) -> bool:
     """Whether `value` is what is shown to who may not see a field."""
     return value is None or (isinstance(value, str | int | float) and value == _mask(value))
@@ -147,7 +164,17 @@ _PLAIN = Orm()
 
 def orm_of(info: FieldInfo) -> Orm:
     """Returns what the annotation of a field says of its place on the model."""
-    return next((item for item in info.metadata if isinstance(item, Orm)), _PLAIN)
+    found = next((item for item in info.metadata if isinstance(item, Orm)), None)
+    return found or _inside(info.annotation) or _PLAIN
+
+
+def _inside(annotation: Any) -> Orm | None:
+    """What is said inside of a union: ``Annotated[int, Orm(...)] | None`` hides and guards as the whole would."""
+    if get_origin(annotation) is Annotated:
+        return next((item for item in get_args(annotation)[1:] if isinstance(item, Orm)), None)
+    if get_origin(annotation) in (Union, UnionType):
+        return next(filter(None, map(_inside, get_args(annotation))), None)
+    return None
 
 
 def is_forward(field: Any) -> bool:
