@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from django.db.models import Model
-from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import MISSING, BaseModel
 
@@ -17,9 +16,9 @@ from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
-from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
+from djfast_mount.schemas.writing.slots import Slot, plan_of
 
-__all__ = ["check_named", "check_rules", "check_visible", "keep_hidden"]
+__all__ = ["check_named", "check_rules"]
 
 Place = tuple[str | int, ...]
 # What a body names: the model, the column of the value, the value, where it stands, and the field that it is for.
@@ -45,58 +44,6 @@ def check_named(bodies: Sequence[tuple[Place, BaseModel]], visibility: Visibilit
         errors += [_refused(named) for named in found if named[2] not in known]
     if errors:
         raise RequestValidationError(errors)
-
-
-def keep_hidden(row: Model, body: BaseModel, visibility: Visibility) -> BaseModel:
-    """Returns `body` with the related rows of `row` that the caller may not see kept in its lists of keys.
-
-    A list that is sent is the whole list: what it lacks is deleted, or unlinked. Raises: HTTPException 409, where a
-    nested list would delete rows that the caller may not see.
-    """
-    kept: dict[str, list[Any]] = {}
-    for name, slot in plan_of(type(body)).slots.items():
-        value = getattr(body, name)
-        if value is MISSING or value is None or slot.kind not in ("keys", "many"):
-            continue
-        model = slot.field.related_model
-        if slot.kind == "keys":
-            linked = getattr(row, slot.target).using(row._state.db)
-            # Django's `set()` unlinks whatever the list lacks. A client that cannot see a link would cut it by sending
-            # back the list that it was shown.
-            kept[name] = [
-                *value,
-                *linked.exclude(pk__in=visibility.rows(model).values("pk")).values_list("pk", flat=True),
-            ]
-        else:
-            _check_list(row, slot, visibility)
-    return body.model_copy(update=kept) if kept else body
-
-
-def _check_list(row: Model, slot: Slot, visibility: Visibility) -> None:
-    back = slot.field.field.name if not is_forward(slot.field) else slot.field.related_query_name()
-    for lookup, model in _below(slot.nested, back, slot.field.related_model):
-        # The base manager: a default manager that leaves rows out would leave out the very rows that must not be
-        # deleted unseen.
-        hidden = model._base_manager.filter(**{lookup: row}).exclude(pk__in=visibility.rows(model).values("pk"))
-        if visibility.restricts(model) and hidden.exists():
-            told = f"{slot.key} has rows that are not shown: change the others one by one, at their own paths."
-            raise HTTPException(409, told)
-
-
-def _below(schema: Any, lookup: str, model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
-    """The models of the rows that a nested list owns, at every depth, and how each leads back to the outer row."""
-    yield lookup, model
-    for inner in slots_of(schema):
-        if inner.kind == "many" and not inner.field.many_to_many:
-            yield from _below(inner.nested, f"{inner.field.field.name}__{lookup}", inner.field.related_model)
-
-
-def check_visible(row: Model, visibility: Visibility) -> None:
-    """Raises HTTPException 403 where a write has moved `row` out of the rows that the caller may see."""
-    # Asked of the database after the write, in its transaction: a trigger, a generated column or `save()` may have
-    # changed what the rule reads. The error rolls the write back.
-    if not visibility.rows(type(row), gone=True).filter(pk=row.pk).exists():
-        raise HTTPException(403, "Forbidden: you may not write a row that you could not see.")
 
 
 def check_rules(root: Resource) -> None:

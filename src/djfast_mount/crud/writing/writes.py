@@ -4,8 +4,10 @@ Call them inside `transaction_of(call)`, and read there what is answered: outsid
 row already.
 
 1. Whatever a body names must be visible before anything is written.
-2. What was written must be visible afterwards, or it is undone: 403. So is what the caller may not do beside it.
-3. Several rows are written all or not at all.
+2. A row that the caller may not see is not written, deleted or unlinked by way of another row: `RowsInWrites`.
+3. What was written must be visible afterwards, nested rows too, or it is undone: 403. So is what the caller may not do
+   beside it.
+4. Several rows are written all or not at all.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from djfast_mount.crud.access.call import Call, not_found
-from djfast_mount.crud.access.rows_in_bodies import check_named, check_visible, keep_hidden
+from djfast_mount.crud.access.rows_in_bodies import check_named
+from djfast_mount.crud.access.rows_in_writes import RowsInWrites
 from djfast_mount.crud.access.scopes import has_permission
 from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, etag_of
 from djfast_mount.crud.writing.side_effects import SideEffects
+from djfast_mount.schemas.writing.row_rules import ruled_by
 
 __all__ = ["change", "change_many", "check_row_permission", "create", "delete", "locked", "transaction_of"]
 
@@ -49,9 +53,10 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
     rows = []
     for place, body in places:
         effects = SideEffects(call.resource, call.action, call.access, body, None)
-        with _at(place):
+        related = RowsInWrites(call.visibility)
+        with _at(place), ruled_by(related):
             rows.append(call.resource.hooks.create_row(call, body))
-        check_visible(rows[-1], call.visibility)
+        related.check(rows[-1])
         effects.check(rows[-1])
     return rows
 
@@ -130,9 +135,10 @@ def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whol
     hook = call.resource.hooks.replace_row if whole else call.resource.hooks.update_row
     for place, row, body in items:
         effects = SideEffects(call.resource, call.action, call.access, body, row)
-        with _at(place):
-            hook(call, row, keep_hidden(row, body, call.visibility))
-        check_visible(row, call.visibility)
+        related = RowsInWrites(call.visibility)
+        with _at(place), ruled_by(related):
+            hook(call, row, related.kept(row, body, whole=whole))
+        related.check(row)
         effects.check(row)
 
 

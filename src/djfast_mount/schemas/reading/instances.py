@@ -157,7 +157,7 @@ def _hide_others(rows: list[models.Model], relation: Any, shown: models.QuerySet
     """Has `rows` hold None in the place of the one row that others have fetched, where it is not among the `shown`."""
     held = [(row, relation.get_cached_value(row)) for row in rows if relation.is_cached(row)]
     keys = {value.pk for _, value in held if value is not None}
-    found = set(shown.filter(pk__in=keys).values_list("pk", flat=True)) if keys else set()
+    found = set(shown.filter(pk__in=list(keys)).values_list("pk", flat=True)) if keys else set()
     for row, value in held:
         if value is not None and value.pk not in found:
             relation.set_cached_value(row, None)

@@ -13,8 +13,10 @@ from djfast_mount.schemas.writing.invalid import Path
 __all__ = ["set_rows"]
 
 
-def set_rows(row: Model, field: Any, wanted: Sequence[Any], path: Path) -> list[dict[str, Any]]:
-    """Has the relation lead to the rows of the `wanted` keys, and to no other. Returns what is wrong with them.
+def set_rows(
+    row: Model, field: Any, wanted: Sequence[Any], path: Path, kept: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
+    """Has the relation lead to the rows of the `wanted` and `kept` keys, and to no other. Returns what is wrong.
 
     As a ModelMultipleChoiceField does, it takes the rows that the default manager knows and `limit_choices_to` allows.
     """
@@ -28,10 +30,10 @@ def set_rows(row: Model, field: Any, wanted: Sequence[Any], path: Path) -> list[
             "msg": f"There is no {field.related_model._meta.verbose_name} {key!r}.",
         }
         for place, key in enumerate(wanted)
-        if key not in known
+        if key not in known and key not in kept
     ]
     if not errors:
-        getattr(row, field.name).set(known)
+        getattr(row, field.name).set({*known, *kept})
     return errors
 
 

@@ -23,6 +23,7 @@ from djfast_mount.schemas.queryset_door import forget
 from djfast_mount.schemas.writing import keys
 from djfast_mount.schemas.writing.invalid import InvalidRow, Path, told
 from djfast_mount.schemas.writing.matching import match_items, unique_fields
+from djfast_mount.schemas.writing.row_rules import row_rules
 from djfast_mount.schemas.writing.rows import Snapshot, insert, key_fields, plain, refresh, save_changes, unsent
 from djfast_mount.schemas.writing.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
@@ -177,7 +178,7 @@ class Writing:
         for slot in slots:
             value, place = getattr(body, slot.name), (*path, slot.key)
             if slot.kind == "keys":
-                self.errors += keys.set_rows(row, slot.field, value, place)
+                self.errors += keys.set_rows(row, slot.field, value, place, row_rules().kept_keys(row, slot))
             elif slot.kind == "many":
                 self._write_rows(body, row, slot, value, place)
             elif slot.kind == "one" and not is_forward(slot.field):
@@ -190,6 +191,8 @@ class Writing:
 
     def _write_target(self, row: Model, slot: Slot, body: BaseModel | None, path: Path) -> None:
         """Writes the row that a foreign key leads to: the one that it has, or a new one."""
+        if row_rules().passes_over(row, body, slot):
+            return
         if body is None:
             setattr(row, slot.target, None)
             return
@@ -201,6 +204,8 @@ class Writing:
 
     def _write_owned(self, row: Model, slot: Slot, body: BaseModel | None, path: Path) -> None:
         """Writes the one row that leads back to `row` by a one-to-one relation, or deletes it."""
+        if row_rules().passes_over(row, body, slot):
+            return
         current: Model | None = self._owned(row, slot).first()
         if body is None:
             if current is not None:
@@ -218,6 +223,7 @@ class Writing:
 
     def _write_rows(self, body: BaseModel, row: Model, slot: Slot, items: Sequence[BaseModel], path: Path) -> None:
         """Makes the rows of the relation those of the list."""
+        row_rules().check_list(row, slot)
         owned = not slot.field.many_to_many
         parent = slot.field.field if owned else None
         names = self._matching_names(body, slot, parent)
@@ -262,7 +268,10 @@ class Writing:
             if missing:
                 return None
             row = plan.model()
-        return row if self.write(body, plan, row, path, values) else None
+        if not self.write(body, plan, row, path, values):
+            return None
+        row_rules().wrote(row, plan.parent)
+        return row
 
 
 def _check_access(slots: Sequence[Slot], path: Path) -> None:
