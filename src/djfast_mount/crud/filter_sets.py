@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -27,10 +27,16 @@ class FilterSetFilters(OwnFilters):
     """The filters of a FilterSet: ``filters=FilterSetFilters(CompanyFilterSet)``.
 
     Its parameters are texts in OpenAPI. It has no ``request``.
+
+    Args:
+        checked: The filters that have a ``method=`` or a class of your own, and methods of the FilterSet, of which you
+            know that they find no row by related ones that callers may not see. Where rows have rules, the app starts
+            only if all are named.
     """
 
-    def __init__(self, filter_set: type[FilterSet]) -> None:
+    def __init__(self, filter_set: type[FilterSet], *, checked: Sequence[str] = ()) -> None:
         self._filter_set = filter_set
+        self._checked = frozenset(checked)
         self._parameters = dict(_parameters(filter_set))
 
     def check(self, model: type[Model]) -> None:
@@ -59,6 +65,20 @@ class FilterSetFilters(OwnFilters):
     def models(self, model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
         for name, each in self._filter_set.base_filters.items():
             yield from ((name, reached) for reached in _reached(model, (each.field_name or "").split("__")))
+
+    def unchecked(self) -> Iterator[str]:
+        for name, each in self._filter_set.base_filters.items():
+            if name not in self._checked and (each.method is not None or _is_own(type(each).filter)):
+                yield name
+        for name in ("filter_queryset", "qs"):
+            if name not in self._checked and _is_own(getattr(self._filter_set, name, None)):
+                yield name
+
+
+def _is_own(function: Any) -> bool:
+    """Whether `function`, of a filter or a FilterSet, is a project's and not django-filter's."""
+    function = getattr(function, "fget", function)
+    return function is not None and not str(function.__module__).startswith("django_filters.")
 
 
 def _parameters(filter_set: type[FilterSet]) -> Iterator[tuple[str, tuple[Any, str]]]:

@@ -72,14 +72,21 @@ def check_rules(root: Resource) -> None:
 def _check_filters(root: Resource, ruled: set[type[Model]]) -> None:
     for resource in root.walk():
         own = resource.filters.own
+        if own is None:
+            continue
         # The queries of a FilterSet are its own: no rule can be put inside of them, so a filter over a ruled model
         # could find out what is in hidden rows.
-        for name, model in own.models(resource.model) if own is not None else ():
+        for name, model in own.models(resource.model):
             if any(issubclass(model, each) for each in ruled):
                 raise ConfigurationError(
                     f"The filter {name!r} of {resource.label} asks for rows of {model.__name__}, of which a caller may "
                     "not see all. Take it out, or name filters of the schema, which ask for visible rows alone."
                 )
+        for name in own.unchecked():
+            raise ConfigurationError(
+                f"{name} of {resource.label} runs code of its own, and could find rows by related ones that are hidden "
+                f"from the caller. If it does not, say so: FilterSetFilters(..., checked=[{name!r}])."
+            )
 
 
 def _named_in(root: Resource) -> Iterator[tuple[Resource, str, str, type[Model]]]:
