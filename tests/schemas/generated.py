@@ -8,12 +8,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Count, F, FilteredRelation, Model, Prefetch, Q, QuerySet
+from django.db.models import Count, F, FileField, FilteredRelation, Model, Prefetch, Q, QuerySet
 from django.db.models.functions import Upper
 from hypothesis import strategies as st
 
 from djfast_mount.schemas import ModelSchema
-from djfast_mount.schemas.declaring.declaration import Shape, declared, shape_of
+from djfast_mount.schemas.declaring.declaration import Shape, declared, model_field, shape_of
 from project.firm.models import (
     Badge,
     Branch,
@@ -128,9 +128,15 @@ def declare(model: type[Model], names: list[str], relations: dict[str, Any], way
     return type(f"{model.__name__}Schema", (ModelSchema[model],), body)  # type: ignore[valid-type]
 
 
-def _relations(model: type[Model], above: type[Model] | None) -> st.SearchStrategy[set[str]]:
+def _by_database(model: type[Model], name: str) -> bool:
+    """Whether the database can make the JSON of it: of most drawn schemas it could not."""
+    found = model_field(model, name)
+    return found is not None and not found[0].many_to_many and not isinstance(found[0], FileField)
+
+
+def _relations(model: type[Model], above: type[Model] | None, way: str) -> st.SearchStrategy[set[str]]:
     """Names of relations: two at most, for one that no plan takes leaves the plan of the others untried."""
-    known = [*RELATIONS[model]]
+    known = [name for name in RELATIONS[model] if way == "plan" or _by_database(model, name)]
     back = [name for name in known if above is not None and RELATIONS[model][name][:2] == (above, False)]
     drawn = st.sets(st.sampled_from(known), min_size=above is None, max_size=2) if known else st.just(set[str]())
     return drawn | st.just(set(back)) if back else drawn
@@ -138,19 +144,24 @@ def _relations(model: type[Model], above: type[Model] | None) -> st.SearchStrate
 
 @st.composite
 def schemas(
-    draw: st.DrawFn, model: type[Model] | None = None, depth: int = 4, above: type[Model] | None = None
+    draw: st.DrawFn,
+    model: type[Model] | None = None,
+    depth: int = 4,
+    above: type[Model] | None = None,
+    way: str | None = None,
 ) -> type[ModelSchema[Any]]:
     """A schema of `model`, with relations down to `depth`; often with the one that leads back to the model `above`."""
-    top = model is None
+    top, way = model is None, draw(st.sampled_from(["plan", "database"])) if way is None else way
     model = draw(st.sampled_from([*COLUMNS])) if model is None else model
     known = [*COLUMNS[model], *ANNOTATIONS] if top else COLUMNS[model]
+    known = [name for name in known if way == "plan" or _by_database(model, name)]
     names = draw(st.lists(st.sampled_from(known), unique=True, min_size=1, max_size=5))
     relations: dict[str, Any] = {}
-    for name in sorted(draw(_relations(model, above)) if depth else ()):
+    for name in sorted(draw(_relations(model, above, way)) if depth else ()):
         target, many, optional = RELATIONS[model][name]
-        nested: Any = draw(schemas(target, depth - 1, model))
+        nested: Any = draw(schemas(target, depth - 1, model, way))
         relations[name] = list[nested] if many else nested | None if optional else nested
-    return declare(model, names, relations, draw(st.sampled_from(["plan", "database"])) if top else "plan")
+    return declare(model, names, relations, way if top else "plan")
 
 
 @dataclass(frozen=True)

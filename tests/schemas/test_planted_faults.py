@@ -15,7 +15,7 @@ from schemas.planted import OF_THE_CHOICE, OF_THE_DATABASE, OF_THE_INSTANCES, OF
 
 pytestmark = [pytest.mark.long, pytest.mark.django_db(databases=["default", "other"])]
 
-CASES, TOGETHER = 300, 5
+CASES, TOGETHER = 600, 5
 Case = tuple[Any, Asked, bytes]
 
 
