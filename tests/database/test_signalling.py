@@ -352,6 +352,8 @@ def test_a_receiver_that_exits(heard: list[Heard]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+# Other tests leave threads. The child uses none of them.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_signals_of_its_own(heard: list[Heard]) -> None:
     """A job of a process that was forked within a block has its two signals, and the block ends in both processes."""
     reads, writes = os.pipe()
