@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import jwt
@@ -268,6 +268,53 @@ def test_an_issuer_that_has_gone(issuer: Any) -> None:
     for _ in range(3):
         assert refused(text, remote)
     assert issuer["asked"] == 2
+
+
+def test_a_made_up_key_stalls_nobody(issuer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an unknown key is asked for, tokens of known keys are verified, and on the event loop."""
+    key = rsa.generate_private_key(65537, 2048)
+    issuer["keys"] = {"1": key}
+    remote = JWT(jwks_url=issuer["url"], algorithms=["RS256"], audience="companies", refresh=0)
+    text = token(key, "RS256", {"kid": "1"})
+    assert not refused(text, remote)
+    asked, answers = Event(), Event()
+    fetch = remote._keys._client.get_signing_keys
+
+    def slowly() -> Any:
+        asked.set()
+        assert answers.wait(30)
+        return fetch()
+
+    monkeypatch.setattr(remote._keys._client, "get_signing_keys", slowly)
+    stranger = Thread(target=refused, args=(token(key, "RS256", {"kid": "made up"}), remote))
+    stranger.start()
+    assert asked.wait(30)
+    called_meanwhile = Thread(target=refused, args=(text, remote))
+    called_meanwhile.start()
+    called_meanwhile.join(20)
+    was_stalled = called_meanwhile.is_alive()
+    answers.set()
+    stranger.join()
+    called_meanwhile.join()
+    assert not was_stalled
+    assert remote._keys.knows(text)
+    assert not remote._keys.knows(token(key, "RS256", {"kid": "another"}))
+
+
+def test_an_issuer_that_fails_prolongs_no_key(issuer: Any) -> None:
+    """A fetch that failed, for a made-up key, neither takes the known ones away nor lets them live longer."""
+    key = rsa.generate_private_key(65537, 2048)
+    issuer["keys"] = {"1": key}
+    remote = JWT(jwks_url=issuer["url"], algorithms=["RS256"], audience="companies", refresh=0, lifespan=1.5)
+    text = token(key, "RS256", {"kid": "1"})
+    assert not refused(text, remote)
+    issuer["gone"] = True
+    assert refused(token(key, "RS256", {"kid": "made up"}), remote)
+    assert not refused(text, remote)
+    time.sleep(0.8)
+    assert refused(token(key, "RS256", {"kid": "made up"}), remote)
+    time.sleep(0.8)
+    assert refused(text, remote)
 
 
 def test_an_issuer_that_does_not_answer() -> None:

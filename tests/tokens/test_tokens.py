@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from django.test import Client as DjangoClient
 from django.test import override_settings
@@ -97,8 +97,7 @@ def test_how_it_ends(client: Client, ada: User, end: str) -> None:
         token.renew()
         token.save()
     answers = [client.get("/api/access", **bearer(each)) for each in (text, short)]
-    # A transaction token belongs to the token, whatever the text of that is.
-    assert [answer.status_code for answer in answers] == [401, 200 if end == "renewed" else 401]
+    assert [answer.status_code for answer in answers] == [401, 401]
     assert answers[0].headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
@@ -155,6 +154,28 @@ def test_a_transaction_token_ends(ada: User, monkeypatch: pytest.MonkeyPatch) ->
     assert access_of(short) is None
 
 
+def test_a_transaction_token_ends_with_the_text_of_its_token(ada: User) -> None:
+    """What was made of a token is worth nothing once that has another text."""
+    token, text = APIToken.objects.issue(ada, "script", ["a"])
+    access = access_of(text)
+    assert access is not None
+    short = transaction_text(access)
+    assert access_of(short) is not None
+    token.renew()
+    token.save()
+    assert access_of(short) is None
+
+
+def test_a_narrow_transaction_token_is_not_its_owner(client: Client, ada: User) -> None:
+    """A transaction token logs the owner in if its token does and has no scope that it lacks; otherwise it is 403."""
+    _, text = APIToken.objects.issue(ada, "script", ["a", "b"], as_owner=True)
+    access = access_of(text)
+    assert access is not None
+    assert client.get("/api/me", **bearer(transaction_text(access))).json() == "ada"
+    for narrow in ([], ["a"]):
+        assert client.get("/api/me", **bearer(transaction_text(access, narrow))).status_code == 403
+
+
 def test_it_cannot_be_signed_by_others(ada: User) -> None:
     """A transaction token of another secret key, or changed, is none."""
     _, text = APIToken.objects.issue(ada, "script", ["a"])
@@ -200,3 +221,28 @@ def test_the_admin_shows_it_once(admin_client: DjangoClient, ada: User) -> None:
     assert access_of(text) is not None
     admin_client.post(url, {"action": "revoke", "_selected_action": [token.pk]})
     assert access_of(text) is None
+
+
+@pytest.mark.parametrize("right", ["as_owner", "critical"])
+def test_staff_get_no_rights_of_another_by_the_admin(ada: User, right: str) -> None:
+    """Who may make and change tokens has only tokens of their own act as the owner; a superuser has any."""
+    clerk, boss = User.objects.create_user("clerk", is_staff=True), User.objects.create_superuser("boss")
+    clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="djfast_mount_tokens"))
+    url = "/admin/djfast_mount_tokens/apitoken/"
+    client = DjangoClient()
+    client.force_login(clerk)
+    sent = {"name": "script", "scopes": ""}
+
+    refused = client.post(f"{url}add/", {**sent, "owner": boss.pk, right: "on"})
+    assert "Only a superuser" in refused.content.decode()
+    assert not APIToken.objects.exists()
+    assert client.post(f"{url}add/", {**sent, "owner": boss.pk}).status_code == 302
+    assert client.post(f"{url}add/", {**sent, "owner": clerk.pk, right: "on"}).status_code == 302
+    of_boss, own = APIToken.objects.get(owner=boss), APIToken.objects.get(owner=clerk)
+
+    assert client.post(f"{url}{of_boss.pk}/change/", {**sent, "owner": boss.pk, right: "on"}).status_code == 200
+    assert client.post(f"{url}{own.pk}/change/", {**sent, "owner": boss.pk, right: "on"}).status_code == 200
+    assert not APIToken.objects.filter(owner=boss, **{right: True}).exists()
+    client.force_login(boss)
+    assert client.post(f"{url}add/", {**sent, "owner": ada.pk, right: "on"}).status_code == 302
+    assert APIToken.objects.filter(owner=ada, **{right: True}).exists()

@@ -173,21 +173,41 @@ class _KeySet:
         self._client = jwt.PyJWKClient(url, cache_keys=False, cache_jwk_set=False, timeout=5)
         self._refresh = refresh
         self._lifespan = lifespan
-        self._lock = threading.Lock()
-        self._asked = -math.inf  # guarded by _lock, as the keys are
-        self._keys: dict[str | None, Any] = {}
+        self._fetching = threading.Lock()
+        # The keys, and when they came. Replaced as a whole, so that no call with a known key waits for a fetch that a
+        # made-up name has begun.
+        self._found: tuple[dict[str | None, Any], float] = ({}, -math.inf)
+        self._asked = -math.inf
+
+    def knows(self, text: str) -> bool:
+        """Whether `key()` answers at once for the token `text`."""
+        try:
+            return not self._is_stale(jwt.get_unverified_header(text).get("kid"))
+        except (jwt.PyJWTError, ValueError, TypeError):
+            return True  # It is refused for what it is.
 
     def key(self, kid: str | None) -> Any:
-        with self._lock:
-            age = time.monotonic() - self._asked
-            # We do not ask the issuer each time if a client makes up names of keys, or if the issuer does not answer.
-            if (self._keys and age >= self._lifespan) or (kid not in self._keys and age >= self._refresh):
-                # Where the issuer does not answer, nobody knows which of the old keys are good.
-                self._asked, self._keys = time.monotonic(), {}
-                self._keys = {key.key_id: key.key for key in self._client.get_signing_keys()}
-            if kid not in self._keys:
-                raise jwt.InvalidKeyError(f"The issuer has no key {kid!r}.")
-            return self._keys[kid]
+        if self._is_stale(kid):
+            with self._fetching:
+                if self._is_stale(kid):
+                    self._fetch()
+        keys, _ = self._found
+        if kid not in keys:
+            raise jwt.InvalidKeyError(f"The issuer has no key {kid!r}.")
+        return keys[kid]
+
+    def _is_stale(self, kid: str | None) -> bool:
+        keys, came = self._found
+        now = time.monotonic()
+        # Neither a client that makes up names of keys nor an issuer that does not answer has us ask each time.
+        return bool(keys and now - came >= self._lifespan) or (kid not in keys and now - self._asked >= self._refresh)
+
+    def _fetch(self) -> None:
+        now = self._asked = time.monotonic()
+        if now - self._found[1] >= self._lifespan:
+            # Where the issuer does not answer, nobody knows which of the old keys are good.
+            self._found = {}, now
+        self._found = {key.key_id: key.key for key in self._client.get_signing_keys()}, now
 
 
 def _check(key: Any, algorithms: Sequence[str], jwks_url: str | None) -> None:

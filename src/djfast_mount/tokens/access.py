@@ -1,6 +1,7 @@
 """What a token allows, and the short-lived tokens that are made of it.
 
-1. A transaction token never allows more than the token that it was made of, and ends with it.
+1. A transaction token never allows more than the token that it was made of, and ends with it, or when that gets another
+   text. With fewer scopes than the token has, it does not act as the owner, whatever the token may.
 2. It is signed, and stands in no table.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core import signing
+from django.utils.crypto import constant_time_compare
 
 from djfast_mount.tokens.models import APIToken
 from djfast_mount.tokens.texts import TOKEN, TRANSACTION
@@ -22,6 +24,7 @@ LIFETIME = 300
 """The seconds that a transaction token is valid."""
 
 _SALT = "djfast_mount.tokens.transaction"
+_TOLD = 16
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class TokenAccess:
     scopes: frozenset[str]
     critical: bool = False
     transaction: bool = False
+
+    @property
+    def as_owner(self) -> bool:
+        """Whether it logs its owner in: the token may, and nothing was taken from it on the way here."""
+        return self.token.as_owner and self.scopes >= frozenset(self.token.scopes.split())
 
     def has_scope(self, scope: str) -> bool:
         """Whether `scope` is among the token's."""
@@ -81,20 +89,22 @@ def transaction_text(
         raise ValueError(f"The token has no scope {' '.join(sorted(missing))!r} to hand on.")
     if critical and not access.token.critical:
         raise ValueError("The token does not allow critical writes.")
-    # The key, not the text: a transaction token that leaks must not give the API token away.
-    content = [access.token.pk, sorted(wanted), critical, int(time.time()) + lifetime]
+    # The key, not the text: a transaction token that leaks must not give the API token away. Of the hash as much as
+    # tells one text from the next.
+    token = access.token
+    content = [token.pk, token.digest[:_TOLD], sorted(wanted), critical, int(time.time()) + lifetime]
     return TRANSACTION + signing.dumps(content, salt=_SALT)
 
 
 def _of_transaction(text: str) -> TokenAccess | None:
     try:
-        key, scopes, critical, expires = signing.loads(text.removeprefix(TRANSACTION), salt=_SALT)
+        key, digest, scopes, critical, expires = signing.loads(text.removeprefix(TRANSACTION), salt=_SALT)
     # A text of another shape, signed with the same key by an older version, is no token either.
     except (signing.BadSignature, ValueError, TypeError):
         return None
     # Asked of the table with each call: a revoked token takes all that was made of it along.
     token = APIToken.objects.of_key(key) if time.time() < expires else None
-    if token is None:
+    if token is None or not constant_time_compare(token.digest[:_TOLD], digest):
         return None
     # Scopes that were taken from the API token since then are not granted by what was made of it.
     allowed = frozenset(scopes) & frozenset(token.scopes.split())

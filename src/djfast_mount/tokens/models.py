@@ -113,7 +113,10 @@ class APIToken(models.Model):
         return f"{self.name} ({self.shown_part}…)"
 
     def renew(self) -> str:
-        """Gives it a new text, which is returned, and not saved. The one before is worth nothing then."""
+        """Gives it a new text, which is returned, and not saved.
+
+        Once it is saved, the text before is worth nothing, and neither are transaction tokens that were made of it.
+        """
         text = new_text()
         self.digest, self.shown_part = digest_of(text), shown_part(text)
         return text

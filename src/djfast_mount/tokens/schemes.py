@@ -51,7 +51,7 @@ class APITokenScheme(Scheme):
         access = await self.access(credential)
         if access is None:
             raise HTTPException(401, "Invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        if not access.token.as_owner:
+        if not access.as_owner:
             raise HTTPException(403, "Forbidden")
         return access.user
 
