@@ -10,7 +10,7 @@ from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, iter_route_contexts
 
-__all__ = ["add_dependency", "calls_in"]
+__all__ = ["add_dependency", "called_by", "calls_in"]
 
 
 def add_dependency(api: FastAPI | APIRouter, depends: Depends) -> None:
@@ -48,10 +48,11 @@ def calls_in(api: FastAPI) -> Iterator[object]:
     for context in iter_route_contexts(api.routes):
         dependant = getattr(context, "dependant", None)
         if dependant is not None:
-            yield from _called(dependant)
+            yield from called_by(dependant)
 
 
-def _called(dependant: Dependant) -> Iterator[object]:
+def called_by(dependant: Dependant) -> Iterator[object]:
+    """Yields what the dependencies below `dependant` call, at every depth."""
     for below in dependant.dependencies:
         yield below.call
-        yield from _called(below)
+        yield from called_by(below)

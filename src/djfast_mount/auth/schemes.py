@@ -44,6 +44,7 @@ __all__ = [
     "authenticated",
     "bearer",
     "challenges",
+    "check_cookie",
     "check_schemes",
     "check_sender",
     "chosen_schemes",
@@ -98,7 +99,7 @@ class Scheme(SecurityBase):
     async def user_of(self, connection: HTTPConnection, credential: str) -> Any:
         """Returns what `user` does. Raises CSRFRefused where the credential is a cookie, or may be made of one."""
         if self.ambient:
-            await _check_by_thread(connection)
+            await check_cookie(connection)
         else:
             # A page of another site cannot make a browser send this header. But a middleware may have made it of a
             # cookie.
@@ -124,10 +125,11 @@ async def check_sender(connection: HTTPConnection, names: Sequence[str]) -> None
     if call is None or call.sent.header("cookie") is None:
         return
     if any(call.sent.header(name) != _joined(connection, name) for name in names):
-        await _check_by_thread(connection)
+        await check_cookie(connection)
 
 
-async def _check_by_thread(connection: HTTPConnection) -> None:
+async def check_cookie(connection: HTTPConnection) -> None:
+    """Runs the CSRF check, for a credential that a browser sends by itself. Raises: CSRFRefused."""
     await get_request(connection)
     await run_in_threadpool(_check, connection)
 

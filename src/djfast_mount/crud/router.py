@@ -11,19 +11,21 @@ from typing import Any, Unpack
 from asgiref.sync import async_to_sync
 from django.db.models import Model, Q, QuerySet
 from fastapi import APIRouter, Depends
+from fastapi.dependencies.models import Dependant
 from fastapi.params import Depends as DependsMarker
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.callers import check_callers, warn_of_open
+from djfast_mount.crud.access.cookies import cookie_check
 from djfast_mount.crud.access.rows_in_bodies import check_rules
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.making import check_creation, resource_of, whole_exposure
 from djfast_mount.crud.declaring.options import RouterOptions, check_options, check_place
 from djfast_mount.crud.declaring.resource import Resource, label_of
-from djfast_mount.crud.routes.dependencies import CallLater, ListingOf, RowOf
+from djfast_mount.crud.routes.dependencies import CallerLater, CallLater, ListingOf, RowOf
 from djfast_mount.crud.routes.specs import routes_of
 from djfast_mount.crud.writing.bodies import bodies_of, defaults_of
 from djfast_mount.exceptions import ConfigurationError
@@ -97,6 +99,7 @@ class ModelRouter(APIRouter):
         self._options = options
         self._children = list(children)
         self._written: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
+        self._sockets: list[tuple[str, Callable[..., Any], str | None, Any]] = []
         self._routes: list[BaseRoute] = []
         self._made: list[Any] = []
         self._building = False
@@ -180,6 +183,26 @@ class ModelRouter(APIRouter):
         # `sort()` is stable: routes of one kind stay in the order in which they were written.
         self._routes.sort(key=_place)
 
+    def add_api_websocket_route(
+        self, path: str, endpoint: Callable[..., Any], name: str | None = None, *, dependencies: Any = None
+    ) -> None:
+        """Adds a WebSocket. Its handshake asks for the caller, and for the scopes and permissions of reading.
+
+        Raises: ConfigurationError, when the routes are made: `security` needs a request, which a WebSocket has not.
+        """
+        self._sockets.append((path, endpoint, name, dependencies))
+        if not self._is_built:
+            return
+        asked = [Depends(CallerLater(lambda: self.resource)), *(dependencies or ())]
+        super().add_api_websocket_route(path, endpoint, name, dependencies=asked)
+        route: Any = self._routes[-1]
+        if _needs_request(route.dependant):
+            raise ConfigurationError(
+                f"{self.resource.label}: the WebSocket {path!r} depends on something that takes a Request, and a "
+                "WebSocket has none. Have it take an HTTPConnection of starlette.requests instead, in security= too."
+            )
+        self._made.append(route)
+
     # How it is put together ------------------------------------------------------------------------------------------
 
     def exposure(self, *, permissions: bool = False) -> Exposure:
@@ -219,7 +242,7 @@ class ModelRouter(APIRouter):
             make_bodies = partial(bodies_of, self.schema, self._options)
             shown = self.exposure(permissions=parent is not None and bool(parent.permissions))
             self.resource = resource_of(
-                self.schema, self._options, shown, make_bodies, _Hooks(self), self.prefix, parent
+                self.schema, self._options, shown, make_bodies, _Hooks(self), self.prefix, parent, cookie_check
             )
         except ConfigurationError as error:
             # A project has dozens of routers, and the traceback of a declaration ends in the library.
@@ -243,6 +266,9 @@ class ModelRouter(APIRouter):
         self._add_routes()
         for path, endpoint, options in written:
             self.add_api_route(path, endpoint, **options)
+        sockets, self._sockets = self._sockets, []
+        for path, endpoint, name, dependencies in sockets:
+            self.add_api_websocket_route(path, endpoint, name, dependencies=dependencies)
         for child in self._children:
             self.include_router(child, prefix="".join(f"/{{{key.parameter}}}" for key in self.resource.keys))
             self._made.append(self._routes[-1])
@@ -311,6 +337,10 @@ class _Hooks:
         # On the server's loop, while this thread waits: transactions are bound to the thread, so the write itself
         # cannot be a coroutine.
         return async_to_sync(hook) if inspect.iscoroutinefunction(hook) else hook
+
+
+def _needs_request(dependant: Dependant) -> bool:
+    return dependant.request_param_name is not None or any(map(_needs_request, dependant.dependencies))
 
 
 def _is_at(route: Any, path: str, methods: set[str]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, runtime_checkable
 
 from fastapi import Depends, HTTPException
@@ -21,6 +22,7 @@ __all__ = [
     "Access",
     "Action",
     "ActionScopes",
+    "CheckOf",
     "caller_of",
     "check_permission",
     "check_scopes",
@@ -132,27 +134,46 @@ def check_permission(user: Any, permission: str) -> None:
         raise HTTPException(403, "Forbidden")
 
 
-def caller_of(security: Any) -> Callable[..., Any]:
-    """Returns a dependency: what `security` returns; HTTPException 401 where that is nobody.
+CheckOf = Callable[[Callable[..., Any]], Callable[..., Any] | None]
+
+
+def caller_of(security: Any, check_of: CheckOf = lambda _: None) -> Callable[..., Any]:
+    """Returns a dependency: what `security` returns; HTTPException 401 where that is nobody, or false in any way.
 
     Args:
         security: A scheme of FastAPI's, a dependency, ``Depends()`` of one, or an annotated one such as `CurrentUser`.
+        check_of: Returns what is asked besides for a dependency, itself one; None where nothing is.
 
     Raises:
         ConfigurationError: It is none of these.
     """
-    dependency = _dependency(security)
+    return _Caller(_dependency(security), check_of)
 
-    def caller(access: Any) -> Any:
-        # AnonymousUser is nobody too.
-        # Only `False` itself: an object of a project's own may lack the attribute, or have a method of that name.
-        if access is None or getattr(access, "is_authenticated", True) is False:
+
+class _Caller:
+    """A dependency: what `security` returns, which is somebody."""
+
+    def __init__(self, security: DependsMarker, check_of: CheckOf) -> None:
+        self._security = security
+        self._check_of = check_of
+
+    # Asked when a route is made of it: by then all that it names is there.
+    @cached_property
+    def __signature__(self) -> inspect.Signature:
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        found = [inspect.Parameter("access", keyword, annotation=Annotated[Any, self._security])]
+        called = self._security.dependency
+        if called is not None and (check := self._check_of(called)) is not None:
+            found.insert(0, inspect.Parameter("checked", keyword, annotation=Annotated[None, Depends(check)]))
+        return inspect.Signature(found)
+
+    def __call__(self, access: Any, checked: None = None) -> Any:
+        # A dependency that returns `token in TOKENS` has said no by False, and one that returns an empty row or text
+        # has found nobody. AnonymousUser is nobody too. Of that attribute only False itself counts: an object of a
+        # project's own may have a method of that name.
+        if not access or getattr(access, "is_authenticated", True) is False:
             raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
         return access
-
-    parameter = inspect.Parameter("access", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, dependency])
-    caller.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
-    return caller
 
 
 def _dependency(security: Any) -> DependsMarker:

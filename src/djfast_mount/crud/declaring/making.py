@@ -10,7 +10,7 @@ from django.db.models import NOT_PROVIDED, Model
 from django.db.models.signals import pre_save
 from pydantic import BaseModel
 
-from djfast_mount.crud.access.scopes import ActionScopes, caller_of
+from djfast_mount.crud.access.scopes import ActionScopes, CheckOf, caller_of
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.exposure_of_schema import exposure_of, masked_fields
 from djfast_mount.crud.declaring.keys import foreign_key, keys_of, singular_of
@@ -87,11 +87,13 @@ def resource_of(
     hooks: Any,
     prefix: str,
     parent: Resource | None,
+    check_of: CheckOf,
 ) -> Resource:
     """Returns the resource that the arguments of a `ModelRouter` come to below `parent`. Raises: ConfigurationError.
 
     Args:
         make_bodies: Makes the bodies by action, without the foreign key that it is given.
+        check_of: What is asked besides `security`, as `caller_of` takes it.
     """
     model = declared(schema).model
     plural = prefix.strip("/").rpartition("/")[2].replace("-", "_")
@@ -102,7 +104,6 @@ def resource_of(
     # The tenant is decided by the rules, and the parent by the path: as filters they could only contradict them.
     skip = {"tenant_id"} if parent_key is None else {"tenant_id", parent_key.name, parent_key.attname}
     own_rows = options.get("rows")
-    security = options.get("security")
     return Resource(
         schema=schema,
         model=model,
@@ -120,8 +121,7 @@ def resource_of(
         hooks=hooks,
         rows={**options.get("related_rows", {}), **({} if own_rows is None else {model: own_rows})},
         server_values=options.get("server_values"),
-        # Children take the caller over: a child that forgot `security=` must not be an open door below a closed one.
-        caller=caller_of(security) if security is not None else (parent.caller if parent is not None else None),
+        caller=_caller(options, parent, check_of),
         scopes=_scopes(options.get("scopes"), parent),
         takes_scopes_over=parent is not None and options.get("scopes") is None,
         permissions=options.get("permissions") or (parent.permissions if parent is not None else None),
@@ -143,6 +143,13 @@ def _paging(options: RouterOptions, exposure: Exposure) -> Any:
             if told := exposure.why_hidden("page=Cursor()", field.name):
                 raise ConfigurationError(told)
     return found
+
+
+def _caller(options: RouterOptions, parent: Resource | None, check_of: CheckOf) -> Callable[..., Any] | None:
+    if (security := options.get("security")) is not None:
+        return caller_of(security, check_of)
+    # Children take the caller over: a child that forgot `security=` must not be an open door below a closed one.
+    return parent.caller if parent is not None else None
 
 
 def _scopes(own: ActionScopes | None, parent: Resource | None) -> ActionScopes:

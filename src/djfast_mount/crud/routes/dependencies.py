@@ -13,13 +13,14 @@ from fastapi import Depends
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.call_of import CallOf
-from djfast_mount.crud.access.scopes import Action
+from djfast_mount.crud.access.callers import check_callers
+from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
 from djfast_mount.crud.writing.writes import check_row_permission
 
-__all__ = ["CallLater", "ListingOf", "RowOf"]
+__all__ = ["CallLater", "CallerLater", "ListingOf", "RowOf"]
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -51,6 +52,29 @@ class CallLater:
 
     def __call__(self, **values: Any) -> Call:
         return self._call_of()(**values)
+
+
+class CallerLater:
+    """A dependency of WebSockets: the caller, who may read; else the handshake is refused, with 401 or 403."""
+
+    def __init__(self, resource: Callable[[], Resource]) -> None:
+        self._resource = resource
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        resource = self._resource()
+        check_callers(resource)
+        if resource.caller is None:
+            return inspect.Signature()
+        access = Annotated[Any, Depends(resource.caller)]
+        return inspect.Signature([inspect.Parameter("access", _KEYWORD, annotation=access)])
+
+    def __call__(self, access: Any = None) -> None:
+        resource = self._resource()
+        if resource.caller is not None:
+            check_scopes(access, resource.scopes.of("read"))
+        if resource.permissions is not None:
+            check_permission(access, resource.permission("read"))
 
 
 class RowOf:
