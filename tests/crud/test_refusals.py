@@ -30,6 +30,9 @@ SENT = {"country": "x", "year": 1, "percent": 1}
 class Nobody:
     """Empty, as a token without scopes might be."""
 
+    def __repr__(self) -> str:
+        return "nobody"
+
     def __len__(self) -> int:
         return 0
 
