@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import dis
 import functools
+import sys
+from collections import deque
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-__all__ = ["differs", "is_overridden", "noted", "own_names", "stored_names"]
+__all__ = ["added", "differ", "differs", "is_overridden", "noted", "own_names", "stored_names"]
+
+
+# How deep what an attribute holds is looked into, and how many objects of one attribute at most.
+_DEEPEST = 4
+_MOST = 500
+# Objects of these packages change by themselves, or lead to half of the process.
+_NOT_LOOKED_INTO = {
+    *sys.stdlib_module_names,
+    "django",
+    "djfast_mount",
+    "MySQLdb",
+    "psycopg",
+    "psycopg_pool",
+    "psycopg2",
+}
 
 
 def noted(value: Any) -> tuple[Any, Any]:
-    """Returns `value`, and a copy where it is of a kind that is changed in place."""
-    return value, value.copy() if isinstance(value, dict | list | set) else value
+    """Returns `value`, and an image of it as it is now, for `differs`."""
+    return value, _image(value, _DEEPEST, [_MOST])
 
 
 def differs(value: Any, before: tuple[Any, Any] | None) -> bool:
@@ -21,9 +38,54 @@ def differs(value: Any, before: tuple[Any, Any] | None) -> bool:
     if before is None:
         # None and False are no state: instrumentation sets such flags on every connection.
         return not (value is None or value is False)
-    if value is not before[0]:
-        return True
-    return isinstance(value, dict | list | set) and bool(value != before[1])
+    return value is not before[0] or bool(_image(value, _DEEPEST, [_MOST]) != before[1])
+
+
+def differ(now: dict[str, Any], before: dict[str, tuple[Any, Any]]) -> bool:
+    """Whether attributes have come, gone or changed since they were noted."""
+    return any(differs(value, before.get(name)) for name, value in now.items()) or not now.keys() >= before.keys()
+
+
+def added(part: Any) -> dict[str, Any]:
+    """Returns the attributes of `part`, such as a connection's `ops`, that Django has not given to it."""
+    kind: type = type(part)
+    # The alias and the settings are parts as well.
+    held: dict[str, Any] = vars(part) if kind.__dictoffset__ else {}
+    return {name: held[name] for name in held.keys() - own_names(kind)}
+
+
+class _Same:
+    """An object that equals itself alone. To compare any other way might run code of the object's own."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._value is self._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
+
+
+def _image(value: Any, depth: int, left: list[int]) -> Any:
+    """What can be compared with a later image: containers and objects by what they hold, anything else by identity."""
+    left[0] -= 1
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return value
+    if depth == 0 or left[0] < 0:
+        return _Same(value)
+    if isinstance(value, dict):
+        return _Same(value), {key: _image(each, depth - 1, left) for key, each in value.items()}
+    if isinstance(value, list | deque | tuple):
+        return _Same(value), [_image(each, depth - 1, left) for each in value]
+    if isinstance(value, set):
+        return _Same(value), set(value)
+    kind = type(value)
+    if issubclass(kind, type | FunctionType) or kind.__module__.partition(".")[0] in _NOT_LOOKED_INTO:
+        return _Same(value)
+    # Not by getattr(): a proxy would ask what it stands for.
+    held = object.__getattribute__(value, "__dict__") if kind.__dictoffset__ else {}
+    return _Same(value), {name: _image(each, depth - 1, left) for name, each in held.items()}
 
 
 @functools.cache

@@ -36,7 +36,15 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from djfast_mount.database.connection_attributes import differs, is_overridden, noted, own_names, stored_names
+from djfast_mount.database.connection_attributes import (
+    added,
+    differ,
+    differs,
+    is_overridden,
+    noted,
+    own_names,
+    stored_names,
+)
 from djfast_mount.database.statement_effects import Trace
 from djfast_mount.database.watched_cursors import KEY, unwatch_raw, watch_raw, watched_cursor
 from djfast_mount.threads.worker import current_worker
@@ -96,6 +104,7 @@ class Session:
         self._opening = 0
         self.sending = 0  # more than 0 while what is sent has been looked at, or is Django's own
         self._found = self._attributes()
+        self._found_in_parts = self._attributes_of_parts()
         hooks: dict[str, Any] = {
             KEY: self,
             "connect": self._connect,
@@ -132,9 +141,9 @@ class Session:
         held = vars(connection)
         if any(map(held.get, _AT_REST)) or any(map(is_not, map(held.get, _PARTS), self._parts)):
             return True
-        found = self._found
-        names = held.keys() - self._known
-        return any(differs(held[name], found.get(name)) for name in names) or not names >= found.keys()
+        return differ(self._attributes_now(), self._found) or any(
+            differ(added(part), found) for part, found in zip(self._parts, self._found_in_parts, strict=True)
+        )
 
     # What is done --------------------------------------------------------------------------------------------------
 
@@ -214,8 +223,14 @@ class Session:
         self._dirty = self._listened = False
 
     def _attributes(self) -> dict[str, Any]:
+        return {name: noted(value) for name, value in self._attributes_now().items()}
+
+    def _attributes_now(self) -> dict[str, Any]:
         held = vars(self.connection)
-        return {name: noted(held[name]) for name in held.keys() - self._known}
+        return {name: held[name] for name in held.keys() - self._known}
+
+    def _attributes_of_parts(self) -> list[dict[str, Any]]:
+        return [{name: noted(value) for name, value in added(part).items()} for part in self._parts]
 
     # In the place of the wrapper's methods; what they are given is Django's affair. ----------------------------------
 
@@ -231,6 +246,7 @@ class Session:
             for name, now in self._attributes().items():
                 if name not in before or differs(now[0], before[name]):
                     self._found[name] = now
+            self._found_in_parts = self._attributes_of_parts()
             self._wrappers = list(self.connection.execute_wrappers)
             self._note_raw(self.connection.connection)
 
