@@ -53,6 +53,12 @@ def client(root_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiClien
         connection.ensure_connection()
         WAYS[way][0](connection)
 
+    @api.get("/early/{way}")
+    def set_early(way: str) -> None:
+        connection.close()
+        WAYS[way][0](connection)
+        connection.ensure_connection()
+
     @api.get("/see/{way}")
     def see(way: str) -> Any:
         connection.ensure_connection()

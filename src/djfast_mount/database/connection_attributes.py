@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-__all__ = ["added", "differ", "differs", "is_overridden", "noted", "own_names", "stored_names"]
+__all__ = ["Attributes", "Noted", "differs", "is_overridden", "noted", "own_names", "stored_names"]
 
 
 # How deep what an attribute holds is looked into, and how many objects of one attribute at most.
@@ -41,17 +41,47 @@ def differs(value: Any, before: tuple[Any, Any] | None) -> bool:
     return value is not before[0] or bool(_image(value, _DEEPEST, [_MOST]) != before[1])
 
 
-def differ(now: dict[str, Any], before: dict[str, tuple[Any, Any]]) -> bool:
-    """Whether attributes have come, gone or changed since they were noted."""
-    return any(differs(value, before.get(name)) for name, value in now.items()) or not now.keys() >= before.keys()
+Noted = dict[str, tuple[Any, Any]]
 
 
-def added(part: Any) -> dict[str, Any]:
-    """Returns the attributes of `part`, such as a connection's `ops`, that Django has not given to it."""
-    kind: type = type(part)
-    # The alias and the settings are parts as well.
-    held: dict[str, Any] = vars(part) if kind.__dictoffset__ else {}
-    return {name: held[name] for name in held.keys() - own_names(kind)}
+class Attributes:
+    """The attributes of an object of Django's that others have given to it.
+
+    Args:
+        holder: The object: a connection, or a part of one, such as its `ops`.
+        known: Further names that are no news.
+    """
+
+    def __init__(self, holder: Any, known: frozenset[str] = frozenset()) -> None:
+        kind: type = type(holder)
+        # The alias and the settings of a connection are parts as well.
+        self._held: dict[str, Any] = vars(holder) if kind.__dictoffset__ else {}
+        self._known = own_names(kind) | known
+        self._found = self.noted()
+
+    def noted(self) -> Noted:
+        """Returns them as they are now."""
+        return {name: noted(value) for name, value in self._now().items()}
+
+    def take_in(self, before: Noted) -> None:
+        """Counts what has come or changed since `before` among what was found."""
+        for name, now in self.noted().items():
+            if name not in before or differs(now[0], before[name]):
+                self._found[name] = now
+
+    def have_changed(self) -> bool:
+        """Whether one has come, gone or changed since it was found."""
+        # Asked at the end of each spell. Most connections have none.
+        if not self._found and self._held.keys() <= self._known:
+            return False
+        now = self._now()
+        return any(differs(value, self._found.get(name)) for name, value in now.items()) or not now.keys() >= (
+            self._found.keys()
+        )
+
+    def _now(self) -> dict[str, Any]:
+        held = self._held
+        return {name: held[name] for name in held.keys() - self._known}
 
 
 class _Same:

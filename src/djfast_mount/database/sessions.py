@@ -36,15 +36,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from djfast_mount.database.connection_attributes import (
-    added,
-    differ,
-    differs,
-    is_overridden,
-    noted,
-    own_names,
-    stored_names,
-)
+from djfast_mount.database.connection_attributes import Attributes, is_overridden, stored_names
 from djfast_mount.database.statement_effects import Trace
 from djfast_mount.database.watched_cursors import KEY, unwatch_raw, watch_raw, watched_cursor
 from djfast_mount.threads.worker import current_worker
@@ -95,7 +87,6 @@ class Session:
         self._parts = [vars(connection).get(name) for name in _PARTS]
         self._raw: Any = None  # the raw connection that the wrapper has got by its own means
         self._class = cast("Any", type(connection))
-        self._known = own_names(self._class) | {KEY}
         self._cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         self._left: Counter[tuple[str, str]] = Counter()
         self._dirty = False  # whether the raw connection is to be reset or closed before another request has it
@@ -103,8 +94,7 @@ class Session:
         self._connecting = 0
         self._opening = 0
         self.sending = 0  # more than 0 while what is sent has been looked at, or is Django's own
-        self._found = self._attributes()
-        self._found_in_parts = self._attributes_of_parts()
+        self._attributes = [Attributes(connection, frozenset({KEY})), *map(Attributes, self._parts)]
         hooks: dict[str, Any] = {
             KEY: self,
             "connect": self._connect,
@@ -141,9 +131,7 @@ class Session:
         held = vars(connection)
         if any(map(held.get, _AT_REST)) or any(map(is_not, map(held.get, _PARTS), self._parts)):
             return True
-        return differ(self._attributes_now(), self._found) or any(
-            differ(added(part), found) for part, found in zip(self._parts, self._found_in_parts, strict=True)
-        )
+        return any(map(Attributes.have_changed, self._attributes))
 
     # What is done --------------------------------------------------------------------------------------------------
 
@@ -222,31 +210,19 @@ class Session:
         self._left.clear()
         self._dirty = self._listened = False
 
-    def _attributes(self) -> dict[str, Any]:
-        return {name: noted(value) for name, value in self._attributes_now().items()}
-
-    def _attributes_now(self) -> dict[str, Any]:
-        held = vars(self.connection)
-        return {name: held[name] for name in held.keys() - self._known}
-
-    def _attributes_of_parts(self) -> list[dict[str, Any]]:
-        return [{name: noted(value) for name, value in added(part).items()} for part in self._parts]
-
     # In the place of the wrapper's methods; what they are given is Django's affair. ----------------------------------
 
     def _connect(self, *args: Any, **kwargs: Any) -> None:
         self._forget()
         self._connecting += 1
-        before = self._attributes()
+        before = [each.noted() for each in self._attributes]
         try:
             self._class.connect(self.connection, *args, **kwargs)
         finally:
             self._connecting -= 1
             # A backend, or a receiver of connection_created, sets this on every connection: it is not the request's.
-            for name, now in self._attributes().items():
-                if name not in before or differs(now[0], before[name]):
-                    self._found[name] = now
-            self._found_in_parts = self._attributes_of_parts()
+            for each, then in zip(self._attributes, before, strict=True):
+                each.take_in(then)
             self._wrappers = list(self.connection.execute_wrappers)
             self._note_raw(self.connection.connection)
 
