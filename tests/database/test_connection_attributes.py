@@ -77,6 +77,13 @@ def test_what_a_request_has_set_is_not_seen_by_the_next(client: ApiClient, way: 
     assert client.get(f"/api/see/{way}").json() in (None, [])
 
 
+@pytest.mark.parametrize("way", ["attribute", "ops", "features"])
+def test_what_was_set_before_it_was_connected_is_not_seen_by_the_next(client: ApiClient, way: str) -> None:
+    """What is there when a connection is made is not taken for what every connection has."""
+    assert client.get(f"/api/early/{way}").status_code == 200
+    assert client.get(f"/api/see/{way}").json() is None
+
+
 @pytest.mark.parametrize(
     "value", [{"a": [1]}, [{1}], Box(), 1, "text", ("a", [1]), connection], ids=lambda v: type(v).__name__
 )
