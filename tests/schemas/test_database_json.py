@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.db.models.lookups import Exact
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
@@ -171,6 +171,12 @@ def test_a_foreign_key_with_a_condition_of_its_own_is_no_plans(name: str, monkey
     monkeypatch.setattr(field, name, lambda *args: None)
     assert of_relation(field) == f"ForeignKey.{name} is overridden"
     assert of_relation(field.remote_field) == f"ForeignKey.{name} is overridden"
+
+
+def test_a_queryset_that_counts() -> None:
+    """It is read by the plan: the database cannot group rows by their JSON."""
+    rows = Company.objects.annotate(many=Count("departments")).order_by("-many", "name")
+    assert names(rows) == [item.name for item in ByDatabase.read(rows)]
 
 
 def test_rows_that_look_alike_stay_apart() -> None:

@@ -133,6 +133,9 @@ def json_of(shape: Shape, rows: QuerySet[Any]) -> bytes:
     check_database(shape, using)
     if rows.query.distinct:
         raise NoPlan("it is distinct, and rows may be alike in what is shown of them")
+    # PostgreSQL cannot group by JSON, which has no equality.
+    if rows.query.group_by is not None:
+        raise NoPlan("it counts or sums, and its rows would be grouped by their JSON")
     try:
         sql, parameters = _statement(shape, rows, using)
     except EmptyResultSet:

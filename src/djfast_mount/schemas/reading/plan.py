@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward
-from djfast_mount.schemas.queryset_door import chosen_database
+from djfast_mount.schemas.queryset_door import chosen_database, parents_known
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.assembler import Assembler, Compiled
 from djfast_mount.schemas.reading.reasons import NoPlan
@@ -77,12 +77,23 @@ class Plan:
         """Raises: NoPlan, when `rows` must be made into instances."""
         if (reason := reasons.of_queryset(rows, set(self.joined))) is not None:
             raise NoPlan(f"of {whose}: {reason}")
+        # Met again below, a row would have the row that it belongs to as the database has it, and not as it is known.
+        if parents_known(rows) and any(map(self._is_own, self._models_below())):
+            raise NoPlan(f"of {whose}: its rows know the row that they belong to, and may be met again below")
         # A router is shown an instance of the rows above, with all that it holds, and may choose by any of it.
         if self.branches and router.routers:
             raise NoPlan("routers choose the database of its nested rows")
         for model in self.models:
             if (reason := reasons.of_receivers(model)) is not None:
                 raise NoPlan(reason)
+
+    def _models_below(self) -> Iterator[type]:
+        for branch in self.branches:
+            yield from branch.plan.models
+            yield from branch.plan._models_below()
+
+    def _is_own(self, model: type) -> bool:
+        return issubclass(model, self.model) or issubclass(self.model, model)
 
     def _prepared(self) -> list[tuple[Branch, QuerySet[Any], list[Any]]]:
         """The querysets of the branches, each asked whether it can be read so before anything is read."""
