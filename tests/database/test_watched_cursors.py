@@ -235,7 +235,8 @@ def test_all_that_the_orm_sends_is_plain(texts: set[str]) -> None:
     list(Item.objects.annotate(row=Window(RowNumber(), order_by="name"), at=Now()))
     list(Item.objects.filter(pk__in=Item.objects.filter(Q(name="a") | ~Q(name="b"))).union(Item.objects.filter(pk=1)))
     users = User.objects.annotate(day=TruncDay("date_joined"), year=ExtractYear("date_joined"))
-    list(users.filter(Exists(Group.objects.filter(user=OuterRef("pk")))).select_related().prefetch_related("groups"))
+    list(users.filter(Exists(Group.objects.filter(user=OuterRef("pk")))).prefetch_related("groups"))
+    list(Permission.objects.select_related("content_type"))
     list(users.values(named=Coalesce("first_name", Value(""))).distinct())
     list(User.objects.iterator(chunk_size=1))
     with transaction.atomic(), transaction.atomic():

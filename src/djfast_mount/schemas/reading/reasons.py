@@ -131,7 +131,15 @@ _HARMLESS = {
     # What they make is looked at.
     *("forward_related_accessor_class", "rel_class", "related_accessor_class"),
 }
-_OF_CLASSES = {*dir(type("Empty", (), {})), *vars(Generic)}
+
+
+class _Empty:
+    """What Python itself puts into a class."""
+
+    annotated: int
+
+
+_OF_CLASSES = {*dir(_Empty), *vars(Generic)}
 
 
 def _own_method(field: Any) -> str | None:
