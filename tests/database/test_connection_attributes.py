@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.db.backends.base.features import BaseDatabaseFeatures
 from django.db.backends.signals import connection_created
+from django.utils.functional import cached_property
 from fastapi import FastAPI
 
 from api_client import ApiClient
 from djfast_mount import mount
-from djfast_mount.database.connection_attributes import differs, noted
+from djfast_mount.database.connection_attributes import Attributes, differs, noted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,6 +92,26 @@ def test_what_was_set_before_it_was_connected_is_not_seen_by_the_next(client: Ap
 def test_what_nobody_has_changed_is_the_same(value: object) -> None:
     """A look alone marks no connection as changed: it would be closed with each request."""
     assert not differs(value, noted(value))
+
+
+class FeaturesOfABackend(BaseDatabaseFeatures):
+    """As those of a backend that asks the server what it can."""
+
+    tenant: str | None = None
+
+    @cached_property
+    def knows_vectors(self) -> bool:
+        return True
+
+
+def test_what_a_backend_has_computed_is_not_the_requests() -> None:
+    """A cached property that a request has asked for marks no connection as changed. An assignment does."""
+    features = FeaturesOfABackend(connection)
+    attributes = Attributes(features)
+    assert features.knows_vectors
+    assert not attributes.have_changed()
+    features.tenant = "ann"
+    assert attributes.have_changed()
 
 
 def test_a_circle_and_a_large_object_are_looked_at_in_part() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
+from django.utils.functional import cached_property
+
 __all__ = ["Attributes", "Noted", "differs", "is_overridden", "noted", "own_names", "stored_names"]
 
 
@@ -19,12 +21,7 @@ _MOST = 500
 # Objects of these packages change by themselves, or lead to half of the process.
 _NOT_LOOKED_INTO = {
     *sys.stdlib_module_names,
-    "django",
-    "djfast_mount",
-    "MySQLdb",
-    "psycopg",
-    "psycopg_pool",
-    "psycopg2",
+    *("django", "djfast_mount", "MySQLdb", "psycopg", "psycopg_pool", "psycopg2"),
 }
 
 
@@ -56,7 +53,7 @@ class Attributes:
         kind: type = type(holder)
         # The alias and the settings of a connection are parts as well.
         self._held: dict[str, Any] = vars(holder) if kind.__dictoffset__ else {}
-        self._known = own_names(kind) | known
+        self._known = own_names(kind) | _computed_names(kind) | known
         self._found = self.noted()
 
     def noted(self) -> Noted:
@@ -105,7 +102,7 @@ def _image(value: Any, depth: int, left: list[int]) -> Any:
     if depth == 0 or left[0] < 0:
         return _Same(value)
     if isinstance(value, dict):
-        return _Same(value), {key: _image(each, depth - 1, left) for key, each in value.items()}
+        return _Same(value), {key: _image(each, depth - 1, left) for key, each in dict.items(value)}
     if isinstance(value, list | deque | tuple):
         return _Same(value), [_image(each, depth - 1, left) for each in value]
     if isinstance(value, set):
@@ -126,6 +123,13 @@ def own_names(kind: type) -> frozenset[str]:
     for each in djangos:
         names.update(vars(each), stored_names(each))
     return frozenset(names)
+
+
+@functools.cache
+def _computed_names(kind: type) -> frozenset[str]:
+    """Returns the cached properties of a class, a backend's own too: what they keep was computed, and not set."""
+    kinds = (functools.cached_property, cached_property)
+    return frozenset(name for each in kind.__mro__ for name, value in vars(each).items() if isinstance(value, kinds))
 
 
 def stored_names(kind: type) -> set[str]:
