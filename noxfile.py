@@ -26,7 +26,7 @@ MYSQL = [
     "tests/schemas/test_nested_writes.py",
     "tests/schemas/test_writing.py",
     "tests/schemas/test_zoo.py",
-    "tests/auth/test_users.py",
+    "tests/auth/test_user_dependencies.py",
     "tests/django_for_api/test_csrf.py",
     "tests/django_half/test_handler.py",
     "tests/laws/test_connection_state.py",

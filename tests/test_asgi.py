@@ -1,6 +1,6 @@
 """`mount()`: its arguments, several apps, an outer prefix in every style of proxy, root middleware.
 
-Holds `application.py` and `request_thread/making.py`.
+Holds `application.py` and `request_thread/from_options.py`.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ EDGES = {"testing", "pytest_plugin", "apps", "checks", "doctor", "management", "
 HOSTS = {"asgiref", "anyio", "starlette", "fastapi", "django", "opentelemetry", "whitenoise"}
 # Who uses names of other packages that are not public, and whose head lists them.
 PRIVATE_NAMES_LISTED_IN = {
-    "database.sessions": "database.sessions",
+    "database.session_state": "database.session_state",
     "database.signals": "database.signals",
     "database.watched_cursors": "database.watched_cursors",
     "django_for_api.csrf": "django_for_api.csrf",
@@ -45,7 +45,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "fastpath.body": "fastpath.private_names",
     "fastpath.dependencies": "fastpath.private_names",
     "fastpath.eligibility": "fastpath.private_names",
-    "fastpath.entries": "fastpath.private_names",
+    "fastpath.yield_dependencies": "fastpath.private_names",
     "fastpath.errors": "fastpath.private_names",
     "fastpath.front": "fastpath.private_names",
     "fastpath.parameters": "fastpath.private_names",

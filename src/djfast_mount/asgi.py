@@ -45,7 +45,7 @@ from djfast_mount.preparation import Preparation
 from djfast_mount.routing.fallthrough import fall_through
 from djfast_mount.security.hosts import HostCheck, bad_request
 from djfast_mount.staticfiles.app import StaticFiles
-from djfast_mount.telemetry.making import Unobserved, make_layers
+from djfast_mount.telemetry.from_options import Unobserved, make_layers
 from djfast_mount.transactions import honour_atomic_requests
 
 __all__ = ["MountedApplication", "mount"]

@@ -15,7 +15,7 @@ from django.shortcuts import aget_object_or_404
 from django.shortcuts import get_object_or_404 as djangos_get_object_or_404
 from fastapi import Depends
 
-from djfast_mount.auth.users import CurrentUser
+from djfast_mount.auth.user_dependencies import CurrentUser
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 

@@ -14,10 +14,10 @@ from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
-from djfast_mount.auth.permissions import audience_of, permissions_asked_by
+from djfast_mount.auth.permission_names import audience_of, permissions_asked_by
+from djfast_mount.routing.inner_app import unwrapped
 from djfast_mount.routing.prefixes import PrefixRouter, namespace_of
 from djfast_mount.routing.root_interface import Root
-from djfast_mount.routing.wrapping import unwrapped
 
 __all__ = ["Route", "route_table", "rows_elsewhere", "taking_prefix"]
 

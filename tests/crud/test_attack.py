@@ -4,7 +4,7 @@ The oracle is non-interference. What one tenant is answered may not depend on th
 made in two worlds, which differ in them alone, and is to be answered byte for byte the same. Nothing of theirs may be
 written.
 
-Holds `crud/access/rows_in_bodies.py`, `crud/access/rows_in_answers.py` and `crud/routes/taken.py`.
+Holds `crud/access/rows_in_bodies.py`, `crud/access/rows_in_answers.py` and `crud/routes/body_parameters.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the arguments of ModelRouter do: pages, keys, hooks, permissions, routes by hand, and mistakes.
 
-Holds `crud/declaring/exposure.py`, `crud/declaring/making.py`, `crud/declaring/options.py`, `crud/full_text.py`,
-`crud/pages/listing.py`, `crud/pages/paging.py`, `crud/query/searching.py`, `crud/registry.py` and
+Holds `crud/declaring/exposure.py`, `crud/declaring/from_arguments.py`, `crud/declaring/options.py`,
+`crud/full_text.py`, `crud/pages/listing.py`, `crud/pages/paging.py`, `crud/query/searching.py`, `crud/registry.py` and
 `crud/writing/deletion.py`.
 """
 

@@ -1,6 +1,6 @@
 """ModelRouter over HTTP: what each route answers.
 
-Holds `crud/access/call.py`, `crud/access/call_of.py`, `crud/access/scopes.py`, `crud/declaring/keys.py`,
+Holds `crud/access/call.py`, `crud/access/call_dependency.py`, `crud/access/scopes.py`, `crud/declaring/keys.py`,
 `crud/declaring/resource.py`, `crud/routes/dependencies.py`, `crud/routes/specs.py`, `crud/writing/writes.py`,
 `crud/writing/etags.py`, `crud/writing/bodies.py` and `crud/writing/changes.py`.
 """

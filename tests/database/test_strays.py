@@ -1,6 +1,6 @@
 """What the log tells of ORM work on a thread that is none of the request's.
 
-Holds `database/stray_places.py`, `database/open_transactions.py`.
+Holds `database/stray_places.py`, `database/transaction_status.py`.
 """
 
 from __future__ import annotations

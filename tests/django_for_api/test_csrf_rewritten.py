@@ -1,6 +1,6 @@
 """The CSRF check where middleware has another request than the client's for what is within it.
 
-Holds `django_for_api/sent.py`.
+Holds `django_for_api/sent_by_client.py`.
 """
 
 from __future__ import annotations

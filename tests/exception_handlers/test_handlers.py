@@ -1,6 +1,6 @@
 """Django's exceptions, raised in endpoints of a mounted FastAPI.
 
-Holds `exception_handlers/database_errors.py`, `exception_handlers/violations.py` and
+Holds `exception_handlers/database_errors.py`, `exception_handlers/integrity_errors.py` and
 `exception_handlers/unencodable.py`.
 """
 

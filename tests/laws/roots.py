@@ -25,7 +25,7 @@ from djfast_mount.database import connections
 from djfast_mount.database.connections import PoolThread
 from djfast_mount.offload import loop_call as loop_calls
 from djfast_mount.offload import run as offload
-from djfast_mount.request_thread import making
+from djfast_mount.request_thread import from_options
 from djfast_mount.request_thread import request as request_thread
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.request_thread.response import WatchedResponse
@@ -97,7 +97,7 @@ def scattered() -> contextlib.AbstractContextManager[MakeRoot]:
             with self.lock:
                 self._idle.sort(key=lambda idle: idle is not worker)
 
-    return _mounted_with((Lease, "_after_call", Lease._end_spell), (making, "Pool", ScatteredPool))
+    return _mounted_with((Lease, "_after_call", Lease._end_spell), (from_options, "Pool", ScatteredPool))
 
 
 def one_way() -> contextlib.AbstractContextManager[MakeRoot]:
@@ -223,7 +223,7 @@ def unfair() -> contextlib.AbstractContextManager[MakeRoot]:
             super().wait(claim)
             self._waiting.rotate(1)
 
-    return _mounted_with((making, "Pool", UnfairPool))
+    return _mounted_with((from_options, "Pool", UnfairPool))
 
 
 def dropping() -> contextlib.AbstractContextManager[MakeRoot]:

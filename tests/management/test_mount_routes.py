@@ -1,6 +1,6 @@
 """manage.py mount_routes: who answers what, and what nobody will ever see answered.
 
-Holds `management/commands/mount_routes.py`, `management/shadows.py` and `management/tables.py`.
+Holds `management/commands/mount_routes.py`, `management/unreachable_routes.py` and `management/tables.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """manage.py runserver: both halves, and all that Django's developers are used to.
 
-Holds `management/commands/runserver.py`, `management/reload.py`, `management/places.py` and
+Holds `management/commands/runserver.py`, `management/autoreload.py`, `management/startup_banner.py` and
 `management/find_application.py`.
 """
 

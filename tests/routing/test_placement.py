@@ -26,8 +26,8 @@ from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.auth import CurrentUser, get_request
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.management.places import places
-from djfast_mount.management.shadows import out_of_reach, shadowed
+from djfast_mount.management.startup_banner import places
+from djfast_mount.management.unreachable_routes import out_of_reach, shadowed
 from djfast_mount.url_names import names
 from djfast_mount.urls import reverse as reverse_both
 from djfast_mount.urls import route_table

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from djfast_mount.auth.schemes import authenticated, challenges
-from djfast_mount.django_for_api.request import call_of, get_request
+from djfast_mount.django_for_api.request_layer import call_of, get_request
 from djfast_mount.exception_handlers.reports import wants_html
 from djfast_mount.offload.current import current_response
 

@@ -18,11 +18,11 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from djfast_mount.auth.permissions import permissions_asked_by
+from djfast_mount.auth.permission_names import permissions_asked_by
 from djfast_mount.auth.schemes import Scheme, authenticated, chosen_schemes
-from djfast_mount.auth.users import current_user, staff_user, superuser
+from djfast_mount.auth.user_dependencies import current_user, staff_user, superuser
 from djfast_mount.conf import option
-from djfast_mount.django_for_api.request import get_request
+from djfast_mount.django_for_api.request_layer import get_request
 
 __all__ = ["add_error_responses"]
 

@@ -30,7 +30,7 @@ from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagg
 from djfast_mount.api_docs.routes import guard_routes
 from djfast_mount.apis.own_handlers import answer_to
 from djfast_mount.apis.tree import Found
-from djfast_mount.django_for_api.request import call_of, get_request
+from djfast_mount.django_for_api.request_layer import call_of, get_request
 from djfast_mount.security.djangos_middleware import security_headers
 
 __all__ = ["ApiDocs", "Link", "links"]

@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Router
 
-from djfast_mount.routing.wrapping import is_known, is_of
+from djfast_mount.routing.inner_app import is_known, is_of
 
 __all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "leads_to", "routers_in"]
 

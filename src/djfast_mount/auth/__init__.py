@@ -1,7 +1,7 @@
 """Who calls: Django's users in FastAPI's endpoints."""
 
 from djfast_mount.auth.login import router
-from djfast_mount.auth.users import (
+from djfast_mount.auth.user_dependencies import (
     CurrentUser,
     OptionalUser,
     Scheme,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from djfast_mount.auth.schemes import session
 from djfast_mount.django_for_api import csrf
-from djfast_mount.django_for_api.request import get_request
+from djfast_mount.django_for_api.request_layer import get_request
 
 __all__ = ["router"]
 

@@ -27,7 +27,7 @@ from starlette.requests import HTTPConnection
 from djfast_mount.apis.dependencies import calls_in
 from djfast_mount.apis.tree import fastapis_in
 from djfast_mount.conf import SETTING, option
-from djfast_mount.django_for_api.request import (
+from djfast_mount.django_for_api.request_layer import (
     call_of,
     get_request,
     http_request,

@@ -22,7 +22,7 @@ from djfast_mount.crud.access.cookies import cookie_check
 from djfast_mount.crud.access.rows_in_bodies import check_rules
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.exposure import Exposure
-from djfast_mount.crud.declaring.making import check_creation, resource_of, whole_exposure
+from djfast_mount.crud.declaring.from_arguments import check_creation, resource_of, whole_exposure
 from djfast_mount.crud.declaring.options import RouterOptions, check_options, check_place
 from djfast_mount.crud.declaring.resource import Resource, label_of
 from djfast_mount.crud.routes.dependencies import CallerLater, CallLater, ListingOf, RowOf

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from djfast_mount.dashboard.process import route_of
-from djfast_mount.database.sessions import left_open
+from djfast_mount.database.session_state import left_open
 from djfast_mount.database.stray_places import places
 from djfast_mount.threads.lease import Lease
 

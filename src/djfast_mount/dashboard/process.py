@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.urls import Resolver404, get_resolver
 
-from djfast_mount.database.open_transactions import in_transaction
+from djfast_mount.database.transaction_status import in_transaction
 from djfast_mount.routing.placement import placements
 from djfast_mount.threads.pool import Pool
 

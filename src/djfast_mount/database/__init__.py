@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from djfast_mount.database.kept_thread import keep_thread as keep_thread
-    from djfast_mount.database.signalling import request_signalling as request_signalling
+    from djfast_mount.database.outside_requests import request_signalling as request_signalling
 
 __all__ = ["keep_thread", "request_signalling"]
 
-_MODULES = {"keep_thread": "kept_thread", "request_signalling": "signalling"}
+_MODULES = {"keep_thread": "kept_thread", "request_signalling": "outside_requests"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,8 +6,8 @@
    `close()` and `del connections[alias]` together do.
 3. Otherwise Django's own rules decide on the connections: CONN_MAX_AGE and CONN_HEALTH_CHECKS.
 
-djfast_mount.database.sessions knows what a request has left in the session of a connection. A thread that the pool did
-not lend has rules of its own (djfast_mount.database.own_thread).
+djfast_mount.database.session_state knows what a request has left in the session of a connection. A thread that the pool
+did not lend has rules of its own (djfast_mount.database.borrowed_thread).
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from djfast_mount.database.open_transactions import in_transaction
-from djfast_mount.database.sessions import (
+from djfast_mount.database.session_state import (
     Stock,
     close_raw,
     left_open,
@@ -30,6 +29,7 @@ from djfast_mount.database.sessions import (
     watch_connections,
 )
 from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
+from djfast_mount.database.transaction_status import in_transaction
 from djfast_mount.offload.current import current_lease
 from djfast_mount.offload.way_back import settle
 from djfast_mount.routing.endpoints import endpoint_name

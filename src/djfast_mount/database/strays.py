@@ -18,9 +18,9 @@ from typing import NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.database.open_transactions import in_transaction
 from djfast_mount.database.signals import is_signalled
 from djfast_mount.database.stray_places import close_from_here, note_place, place
+from djfast_mount.database.transaction_status import in_transaction
 from djfast_mount.offload.current import Source, current_source, in_flight
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.calls import FutureCall

@@ -19,7 +19,7 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import Promise
 from pydantic_core import SchemaSerializer, core_schema
 
-from djfast_mount.django_for_api.request import current_call
+from djfast_mount.django_for_api.request_layer import current_call
 from djfast_mount.django_for_api.responses import send_django
 
 __all__ = ["install"]

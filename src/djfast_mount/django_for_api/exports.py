@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from djfast_mount.django_for_api.middleware import DjangoMiddleware
-from djfast_mount.django_for_api.request import DjangoRequests
+from djfast_mount.django_for_api.request_layer import DjangoRequests
 from djfast_mount.django_for_api.settings import with_django_settings
 from djfast_mount.django_for_api.view_hooks import call_view_hooks
 

@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.django_for_api.body import RequestBody
 from djfast_mount.django_for_api.middleware_chain import CALL, CHAIN, Chain, chosen_middleware
-from djfast_mount.django_for_api.request import call_of, http_request
+from djfast_mount.django_for_api.request_layer import call_of, http_request
 from djfast_mount.django_for_api.responses import APIResponse, Parts, Returned, send_django
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.offload.current import current_source

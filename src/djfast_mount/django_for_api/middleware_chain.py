@@ -35,7 +35,7 @@ from djfast_mount.apis.own_handlers import answer_to
 from djfast_mount.django_for_api.http_request import is_taken
 from djfast_mount.django_half.middleware_methods import Neighbours, has_methods_only
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing.wrapping import unwrapped
+from djfast_mount.routing.inner_app import unwrapped
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["CALL", "CHAIN", "Call", "Chain", "chosen_middleware"]

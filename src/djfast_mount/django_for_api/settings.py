@@ -13,7 +13,7 @@ from django.core.signals import setting_changed
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from djfast_mount.django_for_api.request import call_of
+from djfast_mount.django_for_api.request_layer import call_of
 from djfast_mount.offload.current import KEY
 from djfast_mount.routing.placement import outer_of
 from djfast_mount.security.djangos_middleware import (

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from djfast_mount.apis.dependencies import add_dependency
 from djfast_mount.django_for_api.middleware_chain import CHAIN, Chain
-from djfast_mount.django_for_api.request import http_request
+from djfast_mount.django_for_api.request_layer import http_request
 from djfast_mount.django_for_api.responses import DjangoResponse
 
 __all__ = ["call_view_hooks"]

@@ -43,8 +43,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from djfast_mount.apis.tree import fastapis_in
-from djfast_mount.django_for_api.request import APICall, call_of
+from djfast_mount.django_for_api.request_layer import APICall, call_of
 from djfast_mount.exception_handlers.database_errors import is_misfit, is_outage, misfit, refused_value
+from djfast_mount.exception_handlers.integrity_errors import violation
 from djfast_mount.exception_handlers.reports import (
     log,
     on_thread,
@@ -57,7 +58,6 @@ from djfast_mount.exception_handlers.reports import (
 )
 from djfast_mount.exception_handlers.secrets import HIDDEN, is_secret, secret_names_of, without_secrets
 from djfast_mount.exception_handlers.unencodable import fault_of, in_words, printable
-from djfast_mount.exception_handlers.violations import violation
 from djfast_mount.exceptions import client_has_left, original_of
 from djfast_mount.fastpath.answer import is_plain
 from djfast_mount.routing.endpoints import METHODS

@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
-from djfast_mount.django_for_api.request import call_of
+from djfast_mount.django_for_api.request_layer import call_of
 from djfast_mount.exceptions import PoolTimeout
 from djfast_mount.routing.endpoints import endpoint_name
 

@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from djfast_mount.fastpath import answer, body, errors, jobs, parameters
 from djfast_mount.fastpath.eligibility import Facts
-from djfast_mount.fastpath.entries import Entry
 from djfast_mount.fastpath.private_names import private
+from djfast_mount.fastpath.yield_dependencies import Entry
 from djfast_mount.offload.current import KEY
 
 __all__ = ["objects_for"]

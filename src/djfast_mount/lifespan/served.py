@@ -25,7 +25,7 @@ from djfast_mount.apis.tree import Found, apps_in, leads_to
 from djfast_mount.conf import option
 from djfast_mount.lifespan import garbage, urlconf
 from djfast_mount.lifespan.participants import Lifespans, Participant
-from djfast_mount.routing.wrapping import unwrapped
+from djfast_mount.routing.inner_app import unwrapped
 
 __all__ = ["ServedLifespans"]
 

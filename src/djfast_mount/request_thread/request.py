@@ -17,7 +17,7 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.exceptions import PoolTimeout, client_has_left, original_of
-from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.lifespan.grace import Grace
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.current import KEY, Source, in_flight
 from djfast_mount.offload.run import draw, enter, leave, run, waiting_thread

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope, Send
 
 from djfast_mount.headers import missing_headers
-from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.lifespan.grace import Grace
 from djfast_mount.offload.current import Attached
 from djfast_mount.request_thread.deadline import Deadline
 from djfast_mount.routing.endpoints import endpoint_name

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.django_views import has_view
 from djfast_mount.routing.fastapi_frontend import has_front_end
+from djfast_mount.routing.inner_app import unwrapped
 from djfast_mount.routing.prefixes import child_scope
-from djfast_mount.routing.wrapping import unwrapped
 
 __all__ = ["fall_through", "route_paths", "route_taking", "takes"]
 

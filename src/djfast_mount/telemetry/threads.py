@@ -10,8 +10,8 @@ from typing import Any
 
 from starlette.types import Message
 
+from djfast_mount.database.borrowed_thread import OwnThread
 from djfast_mount.database.connections import PoolThread
-from djfast_mount.database.own_thread import OwnThread
 from djfast_mount.request_thread.request import RequestThread
 from djfast_mount.telemetry.made_once import made_once
 from djfast_mount.telemetry.queries import count_statements_here

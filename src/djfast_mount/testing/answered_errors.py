@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from djfast_mount.django_for_api.csrf import ENFORCE_CSRF_CHECKS
-from djfast_mount.django_for_api.request import call_of
+from djfast_mount.django_for_api.request_layer import call_of
 from djfast_mount.testing.requests import KEY
 
 __all__ = ["note_answered_errors"]

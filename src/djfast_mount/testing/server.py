@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Scope
 from djfast_mount.apis.loading import load_app
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.lifespan.participants import Participant, Phase
-from djfast_mount.routing.wrapping import unwrapped
+from djfast_mount.routing.inner_app import unwrapped
 from djfast_mount.testing.conversation import Conversation
 from djfast_mount.testing.exchange import Draw, Exchange
 from djfast_mount.testing.requests import TestRequest, context_of

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from djfast_mount.auth.schemes import check_sender
-from djfast_mount.auth.users import Scheme
+from djfast_mount.auth.user_dependencies import Scheme
 from djfast_mount.tokens.access import TokenAccess, access_of
 from djfast_mount.tokens.texts import TOKEN, TRANSACTION
 

@@ -24,8 +24,8 @@ from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, compile_path
 
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.routing.inner_app import unwrapped
 from djfast_mount.routing.prefixes import namespace_of
-from djfast_mount.routing.wrapping import unwrapped
 from djfast_mount.url_names import names as url_names
 
 __all__ = ["register"]

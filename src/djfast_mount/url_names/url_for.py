@@ -7,7 +7,7 @@ from typing import Any
 from starlette.datastructures import URL, URLPath
 from starlette.routing import NoMatchFound
 
-from djfast_mount.routing.wrapping import unwrapped
+from djfast_mount.routing.inner_app import unwrapped
 from djfast_mount.url_names.reverse import reverse
 
 __all__ = ["CombinedRouter", "router_in_scope"]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends
 
 from djfast_mount.crud.access.call import Call
-from djfast_mount.crud.access.call_of import CallOf
+from djfast_mount.crud.access.call_dependency import CallOf
 from djfast_mount.crud.access.callers import check_callers
 from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
 from djfast_mount.crud.declaring.resource import Resource

@@ -18,16 +18,16 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from djfast_mount.crud.access.call import Call
-from djfast_mount.crud.access.call_of import CallOf
+from djfast_mount.crud.access.call_dependency import CallOf
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.options import RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.aggregation import Aggregation, Function
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
+from djfast_mount.crud.routes.body_parameters import body_of, bulk_body_of, receive, takes_several
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
-from djfast_mount.crud.routes.taken import body_of, bulk_body_of, receive, takes_several
 from djfast_mount.crud.writing import writes
 from djfast_mount.schemas.pages import Page
 

@@ -13,8 +13,8 @@ from starlette.routing import Mount
 
 from djfast_mount.fastpath.front import ways_of
 from djfast_mount.management.find_application import find_root
-from djfast_mount.management.shadows import out_of_reach, shadowed
 from djfast_mount.management.tables import written_as_table
+from djfast_mount.management.unreachable_routes import out_of_reach, shadowed
 from djfast_mount.urls import Route, route_table
 
 __all__ = ["Command"]

@@ -22,10 +22,10 @@ from django.utils import autoreload
 from django.utils.version import get_docs_version
 
 from djfast_mount.conf import SETTING
+from djfast_mount.management.autoreload import FATAL, RELOAD, is_serving_process, supervise, watch_packages
 from djfast_mount.management.find_application import Project, load_project
-from djfast_mount.management.places import places
-from djfast_mount.management.reload import FATAL, RELOAD, is_serving_process, supervise, watch_packages
 from djfast_mount.management.request_log import RequestLog, without_colours
+from djfast_mount.management.startup_banner import places
 
 try:
     import uvicorn

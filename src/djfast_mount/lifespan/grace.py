@@ -53,7 +53,7 @@ class Grace:
         self._previous: Any = None
         self._counting = False
         # Here, and not at import: a root without a grace has no use for it, and every new connection would pay.
-        connection_created.connect(_note, dispatch_uid="djfast_mount.lifespan.sigterm")
+        connection_created.connect(_note, dispatch_uid="djfast_mount.lifespan.grace")
 
     def install(self) -> None:
         """Puts its handler before the server's. Off the main thread, where Python takes no handlers, it does

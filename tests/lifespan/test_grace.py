@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.lifespan.grace import Grace
 
 pytestmark = pytest.mark.once
 

@@ -2,7 +2,7 @@
 
 Such texts are MySQL's, so they are written out here. What each database really says is asked in test_handlers.py.
 
-Holds `exception_handlers/violations.py`.
+Holds `exception_handlers/integrity_errors.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError, models
 from django.test.utils import isolate_apps
 
-from djfast_mount.exception_handlers import violations
+from djfast_mount.exception_handlers import integrity_errors
 
 pytestmark = pytest.mark.once
 
@@ -42,6 +42,6 @@ def test_fields_are_named_where_all_models_agree(
             class Meta:
                 app_label = "library"
 
-        monkeypatch.setattr(violations, "apps", isolated)
-        found = violations.violation(IntegrityError(1048, f"Column '{column}' cannot be null"))
+        monkeypatch.setattr(integrity_errors, "apps", isolated)
+        found = integrity_errors.violation(IntegrityError(1048, f"Column '{column}' cannot be null"))
     assert (found.kind, found.fields) == ("not_null", fields)

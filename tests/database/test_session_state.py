@@ -16,9 +16,9 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djfast_mount.database import sessions
+from djfast_mount.database import session_state
 from djfast_mount.database.connections import PoolThread
-from djfast_mount.database.sessions import Session, session_of, watch_connections
+from djfast_mount.database.session_state import Session, session_of, watch_connections
 from djfast_mount.threads.worker import Slot
 from project.shop.models import Item
 
@@ -31,7 +31,7 @@ IS_POSTGRES = of_the_test.vendor == "postgresql"
 def slot(monkeypatch: pytest.MonkeyPatch) -> Slot:
     """The calling thread is a worker's, with this slot."""
     slot = Slot()
-    monkeypatch.setattr(sessions, "current_worker", lambda: SimpleNamespace(slot=slot))
+    monkeypatch.setattr(session_state, "current_worker", lambda: SimpleNamespace(slot=slot))
     return slot
 
 
@@ -248,32 +248,32 @@ def test_where_a_name_has_moved_nothing_is_kept(
     monkeypatch.delitem(vars(connections), "create_connection", raising=False)
     hidden = getattr(BaseDatabaseWrapper, name)
     monkeypatch.delattr(BaseDatabaseWrapper, name)
-    sessions._is_blind.cache_clear()
+    session_state._is_blind.cache_clear()
     try:
         watch_connections()
         assert "create_connection" not in vars(connections)
         assert f"BaseDatabaseWrapper.{name}" in caplog.text
     finally:
         setattr(BaseDatabaseWrapper, name, hidden)
-        sessions._is_blind.cache_clear()
+        session_state._is_blind.cache_clear()
         monkeypatch.undo()
         watch_connections()
 
 
-@pytest.mark.parametrize("name", sessions._ATTRIBUTES)
+@pytest.mark.parametrize("name", session_state._ATTRIBUTES)
 def test_where_an_attribute_has_moved_nothing_is_kept(name: str, monkeypatch: pytest.MonkeyPatch, own: Any) -> None:
     """Each attribute that is read is Django's; where one is gone, no connection is fit for another request."""
-    assert sessions._missing_names() == []
-    stored = sessions.stored_names(BaseDatabaseWrapper)
-    monkeypatch.setattr(sessions, "stored_names", lambda kind: stored - {name})
-    assert sessions._missing_names() == [f"BaseDatabaseWrapper.{name}"]
-    sessions._is_blind.cache_clear()
+    assert session_state._missing_names() == []
+    stored = session_state.stored_names(BaseDatabaseWrapper)
+    monkeypatch.setattr(session_state, "stored_names", lambda kind: stored - {name})
+    assert session_state._missing_names() == [f"BaseDatabaseWrapper.{name}"]
+    session_state._is_blind.cache_clear()
     try:
         own.ensure_connection()
         assert session(own).keeps()
         assert not session(own)._is_fit(own.connection)
     finally:
-        sessions._is_blind.cache_clear()
+        session_state._is_blind.cache_clear()
 
 
 def test_an_unwatched_connection_is_closed_after_its_spell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ from djfast_mount.django_for_api.http_request import (
     varied,
     with_changes,
 )
-from djfast_mount.django_for_api.sent import SENT, Sent, sent_in
+from djfast_mount.django_for_api.sent_by_client import SENT, Sent, sent_in
 from djfast_mount.exceptions import MountError, original_of
 from djfast_mount.offload.current import KEY, Response, current_response
 from djfast_mount.security.djangos_middleware import headers_by_name

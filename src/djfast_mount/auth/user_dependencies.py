@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from django.conf import settings
 from fastapi import Depends, HTTPException
 
-from djfast_mount.auth.permissions import check_permission, check_spelling, note_asker, note_audience
+from djfast_mount.auth.permission_names import check_permission, check_spelling, note_asker, note_audience
 from djfast_mount.auth.schemes import Scheme, api_key, authenticated, bearer, challenges, session
-from djfast_mount.django_for_api.request import get_request
+from djfast_mount.django_for_api.request_layer import get_request
 from djfast_mount.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

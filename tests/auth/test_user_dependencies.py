@@ -1,6 +1,7 @@
 """Django's users in a mounted FastAPI: session, API key, bearer token; staff, superusers, permissions.
 
-Holds `auth/login.py`, `auth/permissions.py`, `django_for_api/request.py` and `django_for_api/http_request.py`.
+Holds `auth/login.py`, `auth/permission_names.py`, `django_for_api/request_layer.py` and
+`django_for_api/http_request.py`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from djfast_mount.auth import (
     router,
     session,
 )
-from djfast_mount.django_for_api.request import http_request
+from djfast_mount.django_for_api.request_layer import http_request
 from djfast_mount.exceptions import ConfigurationError, MountError
 from project.library.models import Author, Book, Key
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from djfast_mount.routing.wrapping import unwrapped
+from djfast_mount.routing.inner_app import unwrapped
 
 
 class Hidden:

@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from djfast_mount.database.connections import announce, tell_of_transaction
-from djfast_mount.database.sessions import Stock
+from djfast_mount.database.session_state import Stock
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.way_back import settle
 from djfast_mount.threads.lease import Lease

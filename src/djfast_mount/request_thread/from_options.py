@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from djfast_mount.conf import option
+from djfast_mount.database.borrowed_thread import OwnThread
 from djfast_mount.database.connections import PoolThread
-from djfast_mount.database.own_thread import OwnThread
 from djfast_mount.database.strays import close_strays, strays
 from djfast_mount.exceptions import PoolTimeout
-from djfast_mount.lifespan.sigterm import Grace
+from djfast_mount.lifespan.grace import Grace
 from djfast_mount.offload.run import install
 from djfast_mount.request_thread.request import RequestThread, RequestThreads
 from djfast_mount.request_thread.unavailable import unavailable

@@ -24,10 +24,10 @@ from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from djfast_mount.database.open_transactions import in_transaction
-from djfast_mount.database.own_thread import keep_open, may_close
-from djfast_mount.database.sessions import throw_away
+from djfast_mount.database.borrowed_thread import keep_open, may_close
+from djfast_mount.database.session_state import throw_away
 from djfast_mount.database.signals import blocks as _blocks
+from djfast_mount.database.transaction_status import in_transaction
 from djfast_mount.exceptions import MountError
 from djfast_mount.offload.cancellation import wait_shielded
 from djfast_mount.offload.current import current_source

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.request_thread.making import make_request_threads
+from djfast_mount.request_thread.from_options import make_request_threads
 from djfast_mount.telemetry.access_log import AccessLog
 from djfast_mount.telemetry.observation import Observation
 from djfast_mount.telemetry.request_ids import RequestIDs
