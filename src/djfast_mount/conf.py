@@ -17,9 +17,12 @@ from djfast_mount import options as kinds
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["OPTIONS", "SETTING", "Option", "option", "with_settings", "wrong_value"]
+__all__ = ["DEFAULT_THREADS", "OPTIONS", "SETTING", "Option", "option", "with_settings", "wrong_value"]
 
 SETTING = "DJFAST_MOUNT"
+
+DEFAULT_THREADS = 8
+"""How many threads a root has, and so connections to each database, where nobody says."""
 
 # Options of the first release. A later option names its own version.
 _FIRST = "0.1.0"
@@ -72,7 +75,7 @@ OPTIONS: dict[str, Option] = {
     "threads": Option(
         kinds.or_none(kinds.whole_number(1, "a whole number from 1 up")),
         None,
-        "The most threads that run, and so the most connections to each database. None means 8.",
+        f"The most threads that run, and so the most connections to each database. None means {DEFAULT_THREADS}.",
     ),
     "wait_timeout": Option(
         kinds.SECONDS, 10.0, "The time that a request waits for a thread before it gets 503.", "seconds"

@@ -16,7 +16,7 @@ from django.core.checks import CheckMessage
 
 from djfast_mount.checks.placements import check_placements, check_placements_of_application
 from djfast_mount.checks.schema_modules import check_schemas
-from djfast_mount.conf import OPTIONS, SETTING, wrong_value
+from djfast_mount.conf import DEFAULT_THREADS, OPTIONS, SETTING, wrong_value
 from djfast_mount.spelling import did_you_mean
 
 __all__ = ["pool_size", "register_checks"]
@@ -117,7 +117,7 @@ def _is_ours(name: str) -> bool:
 
 def check_databases(**_: object) -> Iterator[CheckMessage]:
     """W003, W004: connections that threads keep are looked at before they are used, and there are enough of them."""
-    threads = _options().get("threads") or 8
+    threads = _options().get("threads") or DEFAULT_THREADS
     for alias, database in settings.DATABASES.items():
         if not _is_server(database):
             continue

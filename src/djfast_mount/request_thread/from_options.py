@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from djfast_mount.conf import option
+from djfast_mount.conf import DEFAULT_THREADS, option
 from djfast_mount.database.borrowed_thread import OwnThread
 from djfast_mount.database.connections import PoolThread
 from djfast_mount.database.strays import close_strays, strays
@@ -16,8 +16,6 @@ from djfast_mount.request_thread.unavailable import unavailable
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["make_request_threads"]
-
-_THREADS = 8
 
 
 def make_request_threads(
@@ -42,7 +40,7 @@ def make_request_threads(
     """
     install()
     pool = Pool(
-        threads or _THREADS,
+        threads or DEFAULT_THREADS,
         hooks(sender),
         wait_timeout=wait_timeout,
         timeout_error=partial(PoolTimeout, wait_timeout),
