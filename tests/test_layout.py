@@ -59,7 +59,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "offload.run": "offload.private_names",
     "pytest_plugin": "pytest_plugin",
     "routing.fastapi_frontend": "routing.fastapi_frontend",
-    "schemas.queryset_door": "schemas.queryset_door",
+    "schemas.queryset_internals": "schemas.queryset_internals",
     "schemas.writing.rows": "schemas.writing.rows",
     "telemetry.routes": "telemetry.routes",
     "telemetry.sentry": "telemetry.sentry",

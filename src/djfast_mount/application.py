@@ -25,7 +25,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from djfast_mount.health.paths import Health
-from djfast_mount.lifespan.served import ServedLifespans
+from djfast_mount.lifespan.root_lifespan import ServedLifespans
 from djfast_mount.request_thread.request import RequestThreads
 from djfast_mount.routing.fallthrough import route_paths, route_taking, takes
 from djfast_mount.routing.mounted import Mounted, Usual
@@ -44,7 +44,7 @@ from djfast_mount.security.djangos_middleware import with_security_headers
 from djfast_mount.security.hosts import HostCheck, refused_call
 from djfast_mount.security.limits import BODY_HEADERS, within_limit
 from djfast_mount.staticfiles.app import StaleFile, StaticFiles
-from djfast_mount.telemetry.unobserved import Unobserved
+from djfast_mount.telemetry.observable_root import Unobserved
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["MountedApplication", "not_found"]

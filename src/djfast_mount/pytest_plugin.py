@@ -57,7 +57,7 @@ def async_api_client(asgi_application: Any, request: pytest.FixtureRequest) -> I
     from django.test import AsyncClient as DjangoAsyncClient  # noqa: PLC0415
 
     from djfast_mount.testing import AsyncClient, lent_connections  # noqa: PLC0415
-    from djfast_mount.testing.watch import close_strays  # noqa: PLC0415
+    from djfast_mount.testing.stray_connections import close_strays  # noqa: PLC0415
 
     other = _fixture_beside(request, "async_client")
     django_client = other if isinstance(other, DjangoAsyncClient) else None

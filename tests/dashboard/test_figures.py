@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from djfast_mount.dashboard.figures import ASIDE, ROUTES, SLOWEST, SUSPICIONS, Figures
-from djfast_mount.dashboard.window import SECONDS, SLOTS
+from djfast_mount.dashboard.time_window import SECONDS, SLOTS
 from djfast_mount.telemetry import Repeated, RequestRecord
 
 pytestmark = pytest.mark.once

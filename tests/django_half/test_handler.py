@@ -32,7 +32,7 @@ import handler_site
 from api_client import committed_rows
 from calls import Answer, call, http_scope
 from djfast_mount import mount
-from djfast_mount.offload import drawing
+from djfast_mount.offload import iterator_items
 from djfast_mount.threads.lease import Lease
 from handler_site import events
 from project.shop.models import Item
@@ -545,7 +545,7 @@ def test_an_async_stream(root_path: str) -> None:
 
 def test_a_sync_stream_waits_for_its_client(root_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a hop has made is taken before another hop; a client that leaves ends the iterator."""
-    monkeypatch.setattr(drawing, "_SECONDS", 0.0)  # One part with each hop.
+    monkeypatch.setattr(iterator_items, "_SECONDS", 0.0)  # One part with each hop.
     app = apps()["one hop"]
     seen: list[tuple[int, int]] = []
 

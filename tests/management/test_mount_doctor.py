@@ -1,6 +1,6 @@
 """manage.py mount_doctor: it finds each fault of a project that has it, and none in one that has none.
 
-Holds `management/commands/mount_doctor.py`, `doctor/databases.py`, `doctor/findings.py`,
+Holds `management/commands/mount_doctor.py`, `doctor/databases.py`, `doctor/probes.py`,
 `doctor/requests.py`, `doctor/server.py`, `doctor/static.py` and
 `doctor/target.py`.
 """

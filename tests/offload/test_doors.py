@@ -4,7 +4,7 @@ Each test fails on the day that such a name is moved or means something else, an
 the hosts alone: nothing of ours is imported.
 
 Holds `offload/current.py`, `offload/function_kinds.py`, `offload/loop_call.py`, `offload/private_names.py`,
-`offload/run.py`, `offload/waiting.py` and `offload/way_back.py`.
+`offload/run.py`, `offload/waiting.py` and `offload/back_to_loop.py`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from calls import call, connect, http_scope, request, websocket, websocket_scope
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.request_thread.request import RequestThreads
-from djfast_mount.telemetry.unobserved import Unobserved
+from djfast_mount.telemetry.observable_root import Unobserved
 from djfast_mount.threads.pool import Pool
 from harness import Server
 

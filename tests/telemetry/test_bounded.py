@@ -12,7 +12,7 @@ import pytest
 
 from calls import ask, call, http_scope
 from djfast_mount.telemetry.listeners import audience
-from djfast_mount.telemetry.observed import ObservedRequest
+from djfast_mount.telemetry.observed_request import ObservedRequest
 from telemetry_site import records, site
 
 pytestmark = pytest.mark.once

@@ -12,7 +12,7 @@ from opentelemetry import trace
 
 from calls import HOST, ask, call, http_scope
 from djfast_mount.telemetry import subscribe
-from djfast_mount.telemetry.watching import Watcher, Watching
+from djfast_mount.telemetry.watchers import Watcher, Watching
 from telemetry_site import records, site
 
 pytestmark = pytest.mark.once

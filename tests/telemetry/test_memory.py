@@ -22,7 +22,7 @@ from prometheus_client import REGISTRY
 import djfast_mount
 from calls import call, http_scope
 from djfast_mount.dashboard.figures import ROUTES, SLOWEST, SUSPICIONS, Figures
-from djfast_mount.dashboard.window import SECONDS, SLOTS
+from djfast_mount.dashboard.time_window import SECONDS, SLOTS
 from djfast_mount.telemetry import subscribe
 from telemetry_site import make_api, site
 

@@ -1,6 +1,6 @@
 """Telemetry that is off: nothing of it is in the way of a request.
 
-Holds `telemetry/unobserved.py` and `telemetry/from_options.py`.
+Holds `telemetry/observable_root.py` and `telemetry/from_options.py`.
 """
 
 from __future__ import annotations

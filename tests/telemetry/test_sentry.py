@@ -1,6 +1,6 @@
 """Sentry, with its real client and a transport that collects: with its integrations, and without.
 
-Holds `telemetry/watching.py`.
+Holds `telemetry/watchers.py`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from django.contrib.auth.middleware import auser, get_user
 from django.http import HttpRequest
 
 from calls import http_scope, nothing_to_receive
-from djfast_mount.telemetry.observed import ObservedRequest
-from djfast_mount.telemetry.watching import Watching
+from djfast_mount.telemetry.observed_request import ObservedRequest
+from djfast_mount.telemetry.watchers import Watching
 from harness import PYTHONPATH, TESTS
 
 pytest.importorskip("sentry_sdk")

@@ -16,7 +16,7 @@ from django.test import AsyncClient as DjangoAsyncClient
 from starlette.websockets import WebSocketDisconnect
 
 from djfast_mount.testing import AsyncClient, StrayConnectionWarning, WebSocketDenied, lent_connections
-from djfast_mount.testing.watch import close_strays
+from djfast_mount.testing.stray_connections import close_strays
 from project.shop.models import Item
 from testing_project.items_api import api, count_items, events, names, root
 

@@ -1,6 +1,6 @@
 """`djfast_mount.testing.Client`: API calls in the test's own thread, connection and transaction.
 
-Holds `database/borrowed_thread.py`, `testing/exchange.py`, `testing/loop_thread.py`, `testing/requests.py`,
+Holds `database/borrowed_thread.py`, `testing/http_exchange.py`, `testing/loop_thread.py`, `testing/requests.py`,
 `testing/scopes.py`, `testing/server.py` and `testing/answered_errors.py`.
 """
 

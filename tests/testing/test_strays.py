@@ -1,6 +1,6 @@
 """Connections that a request of a test opens outside of the test's thread.
 
-Holds `testing/watch.py`.
+Holds `testing/stray_connections.py`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 
 from djfast_mount import mount
 from djfast_mount.testing import AsyncClient, Client, StrayConnectionWarning, lent_connections
-from djfast_mount.testing.watch import close_strays
+from djfast_mount.testing.stray_connections import close_strays
 from project.shop.models import Item
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("pages")]

@@ -1,6 +1,6 @@
 """Websockets of `djfast_mount.testing.Client`.
 
-Holds `testing/conversation.py`.
+Holds `testing/websocket_messages.py`.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from djfast_mount.dashboard.tables import (
     thread_table,
     waiting_table,
 )
-from djfast_mount.dashboard.window import SECONDS
+from djfast_mount.dashboard.time_window import SECONDS
 from djfast_mount.routing.root_interface import Root
 
 __all__ = ["Contents", "as_data", "look"]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from djfast_mount.dashboard.durations import bucket_of
-from djfast_mount.dashboard.window import SECONDS, SLOTS, Window
+from djfast_mount.dashboard.time_window import SECONDS, SLOTS, Window
 from djfast_mount.telemetry import Repeated, RequestRecord, subscribe
 
 __all__ = ["Chart", "Figures", "RouteFigures", "Suspicion", "figures", "listen"]

@@ -17,7 +17,7 @@ from djfast_mount.api_docs.admin_index import link_docs
 from djfast_mount.dashboard import leaks, process, views
 from djfast_mount.dashboard.doctor import doctor
 from djfast_mount.dashboard.figures import listen
-from djfast_mount.doctor.findings import QUIET_PROBES, findings
+from djfast_mount.doctor.probes import QUIET_PROBES, findings
 from djfast_mount.doctor.target import Target
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.root_interface import Root

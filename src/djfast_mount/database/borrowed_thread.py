@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from djfast_mount.database.connections import announce, tell_of_transaction
 from djfast_mount.database.session_state import Stock
 from djfast_mount.exceptions import MountError
-from djfast_mount.offload.way_back import settle
+from djfast_mount.offload.back_to_loop import settle
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["OwnThread", "is_shared", "keep_open", "may_close"]

@@ -30,8 +30,8 @@ from djfast_mount.database.session_state import (
 )
 from djfast_mount.database.signals import close_old, finish, finished, initialized, start, started
 from djfast_mount.database.transaction_status import in_transaction
+from djfast_mount.offload.back_to_loop import settle
 from djfast_mount.offload.current import current_lease
-from djfast_mount.offload.way_back import settle
 from djfast_mount.routing.endpoints import endpoint_name
 from djfast_mount.threads.lease import Lease
 from djfast_mount.threads.worker import current_worker

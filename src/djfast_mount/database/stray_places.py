@@ -1,6 +1,7 @@
 """Connections opened off the request thread: the lines of the user's code that opened them, and how they are closed.
 
-What finds them, in a request (djfast_mount.database.strays) and in a test (djfast_mount.testing.watch), stands on this.
+What finds them stands on this: in a request djfast_mount.database.strays, and in a test
+djfast_mount.testing.stray_connections.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from djfast_mount.checks.schema_modules import load_schemas
 from djfast_mount.doctor.target import Target
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.drafts import all_schemas
 from djfast_mount.schemas.reading.ways import explain
+from djfast_mount.schemas.starting_schemas import all_schemas
 
 __all__ = ["probe_schemas"]
 

@@ -36,9 +36,9 @@ from starlette.concurrency import iterate_in_threadpool
 
 from djfast_mount.offload.current import Source
 from djfast_mount.offload.current import source as _source
-from djfast_mount.offload.drawing import Drawing
 from djfast_mount.offload.executor_call import ExecutorCall
 from djfast_mount.offload.function_kinds import Kind, kind_of, owner_of
+from djfast_mount.offload.iterator_items import Drawing
 from djfast_mount.offload.loop_call import LoopCall, SharedContext
 from djfast_mount.offload.private_names import check_doors, executors, set_running_loop
 from djfast_mount.threads.calls import Call, perform

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from djfast_mount.logs import JSONFormatter
 from djfast_mount.telemetry.record import RequestRecord
-from djfast_mount.telemetry.watching import Watcher
+from djfast_mount.telemetry.watchers import Watcher
 
 __all__ = ["AccessLog"]
 

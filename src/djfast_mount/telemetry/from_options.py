@@ -13,12 +13,12 @@ from djfast_mount.conf import SETTING, option
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.request_thread.from_options import make_request_threads
 from djfast_mount.telemetry.access_log import AccessLog
-from djfast_mount.telemetry.observation import Observation
+from djfast_mount.telemetry.observable_root import Unobserved
+from djfast_mount.telemetry.observed_root import Observation
 from djfast_mount.telemetry.request_ids import RequestIDs
 from djfast_mount.telemetry.server_timing import ServerTiming
 from djfast_mount.telemetry.threads import ObservedOwnThread, ObservedPoolThread, ObservedRequestThread
-from djfast_mount.telemetry.unobserved import Unobserved
-from djfast_mount.telemetry.watching import Watcher, Watching
+from djfast_mount.telemetry.watchers import Watcher, Watching
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["Unobserved", "make_layers"]

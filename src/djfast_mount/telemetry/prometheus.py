@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.types import Receive, Scope, Send
 
 from djfast_mount.telemetry.pools import count_pool, figures_of_pools
-from djfast_mount.telemetry.watching import Watcher
+from djfast_mount.telemetry.watchers import Watcher
 from djfast_mount.threads.pool import Pool
 
 __all__ = ["Metrics", "PrometheusWatcher"]

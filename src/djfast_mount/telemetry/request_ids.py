@@ -17,7 +17,7 @@ from opentelemetry import propagate
 
 from djfast_mount.conf import option
 from djfast_mount.telemetry.record import current, current_record
-from djfast_mount.telemetry.watching import Headers, Watcher, tell
+from djfast_mount.telemetry.watchers import Headers, Watcher, tell
 
 __all__ = ["RequestIDFilter", "RequestIDs", "outgoing_headers"]
 

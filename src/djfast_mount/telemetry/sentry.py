@@ -24,7 +24,7 @@ from djfast_mount.exception_handlers.reports import more_members
 from djfast_mount.offload.current import KEY
 from djfast_mount.telemetry.record import current
 from djfast_mount.telemetry.statement_texts import shown
-from djfast_mount.telemetry.watching import Headers, Watcher
+from djfast_mount.telemetry.watchers import Headers, Watcher
 
 __all__ = ["SentryWatcher", "user_of"]
 

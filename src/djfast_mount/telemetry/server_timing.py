@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from djfast_mount.telemetry.watching import Headers, Watcher
+from djfast_mount.telemetry.watchers import Headers, Watcher
 
 __all__ = ["ServerTiming"]
 

@@ -13,10 +13,10 @@ from starlette.types import Message
 from djfast_mount.database.borrowed_thread import OwnThread
 from djfast_mount.database.connections import PoolThread
 from djfast_mount.request_thread.request import RequestThread
+from djfast_mount.telemetry.ids_only import record_of, with_header
 from djfast_mount.telemetry.made_once import made_once
 from djfast_mount.telemetry.queries import count_statements_here
 from djfast_mount.telemetry.record import RequestRecord, current
-from djfast_mount.telemetry.unheard import record_of, with_header
 from djfast_mount.threads.lease import Lease
 
 __all__ = ["ObservedOwnThread", "ObservedPoolThread", "ObservedRequestThread"]

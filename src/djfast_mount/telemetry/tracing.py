@@ -25,7 +25,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from djfast_mount.telemetry.statement_texts import shown
-from djfast_mount.telemetry.watching import Watcher
+from djfast_mount.telemetry.watchers import Watcher
 
 __all__ = ["Tracing"]
 

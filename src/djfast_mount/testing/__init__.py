@@ -6,10 +6,10 @@ The live server needs uvicorn, and has a module of its own: `djfast_mount.testin
 from djfast_mount.testing.async_client import AsyncClient
 from djfast_mount.testing.cases import ApiMixin, ApiTestCase, ApiTransactionTestCase
 from djfast_mount.testing.client import Client
-from djfast_mount.testing.conversation import WebSocketDenied
 from djfast_mount.testing.lent_connections import lent_connections
 from djfast_mount.testing.server import default_application
-from djfast_mount.testing.watch import StrayConnectionWarning
+from djfast_mount.testing.stray_connections import StrayConnectionWarning
+from djfast_mount.testing.websocket_messages import WebSocketDenied
 
 __all__ = [
     "ApiMixin",

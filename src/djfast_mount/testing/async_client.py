@@ -18,9 +18,9 @@ from djfast_mount.offload.run import waiting_thread
 from djfast_mount.offload.waiting import offer
 from djfast_mount.testing.answered_errors import note_answered_errors
 from djfast_mount.testing.cookies import SharedCookies
-from djfast_mount.testing.exchange import Draw, Exchange
+from djfast_mount.testing.http_exchange import Draw, Exchange
 from djfast_mount.testing.server import Server
-from djfast_mount.testing.watch import close_strays
+from djfast_mount.testing.stray_connections import close_strays
 from djfast_mount.testing.websockets import AsyncWebSocketSession, opening_headers
 
 __all__ = ["AsyncClient"]

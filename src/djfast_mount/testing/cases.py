@@ -9,7 +9,7 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 from djfast_mount.testing.async_client import AsyncClient
 from djfast_mount.testing.client import Client
-from djfast_mount.testing.watch import close_strays
+from djfast_mount.testing.stray_connections import close_strays
 
 __all__ = ["ApiMixin", "ApiTestCase", "ApiTransactionTestCase"]
 

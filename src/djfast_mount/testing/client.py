@@ -16,10 +16,10 @@ from starlette.types import ASGIApp
 
 from djfast_mount.testing.answered_errors import note_answered_errors
 from djfast_mount.testing.cookies import SharedCookies
-from djfast_mount.testing.exchange import Draw, Exchange
+from djfast_mount.testing.http_exchange import Draw, Exchange
 from djfast_mount.testing.loop_thread import LoopThread
 from djfast_mount.testing.server import Server
-from djfast_mount.testing.watch import close_strays
+from djfast_mount.testing.stray_connections import close_strays
 from djfast_mount.testing.websockets import WebSocketSession, opening_headers
 
 __all__ = ["Client"]

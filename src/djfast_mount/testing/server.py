@@ -17,10 +17,10 @@ from djfast_mount.apis.loading import load_app
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.lifespan.participants import Participant, Phase
 from djfast_mount.routing.inner_app import unwrapped
-from djfast_mount.testing.conversation import Conversation
-from djfast_mount.testing.exchange import Draw, Exchange
+from djfast_mount.testing.http_exchange import Draw, Exchange
 from djfast_mount.testing.requests import TestRequest, context_of
 from djfast_mount.testing.scopes import ASGI, http_scope, of_test, websocket_scope
+from djfast_mount.testing.websocket_messages import Conversation
 
 __all__ = ["Server", "default_application", "load_application"]
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import httpx
 from starlette.types import Message
 
-from djfast_mount.testing.conversation import Conversation, Mode, json_message, json_of
+from djfast_mount.testing.websocket_messages import Conversation, Mode, json_message, json_of
 
 __all__ = ["AsyncWebSocketSession", "WebSocketSession", "opening_headers"]
 

@@ -14,7 +14,7 @@ from django.db.models import Model, Prefetch, QuerySet
 
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
-from djfast_mount.schemas.queryset_door import prefetches
+from djfast_mount.schemas.queryset_internals import prefetches
 
 __all__ = ["items_of"]
 

@@ -12,7 +12,7 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management.base import BaseCommand, CommandParser
 
-from djfast_mount.doctor.findings import PROBES, findings
+from djfast_mount.doctor.probes import PROBES, findings
 from djfast_mount.doctor.schemas import probe_schemas
 from djfast_mount.doctor.target import Target
 from djfast_mount.management.find_application import find_root

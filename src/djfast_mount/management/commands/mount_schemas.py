@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from djfast_mount.checks.schema_modules import load_schemas
 from djfast_mount.management.find_application import load_project
-from djfast_mount.schemas.drafts import all_schemas, draft, unsaid, unusable
 from djfast_mount.schemas.reading.ways import explain
+from djfast_mount.schemas.starting_schemas import all_schemas, draft, unsaid, unusable
 
 __all__ = ["Command"]
 

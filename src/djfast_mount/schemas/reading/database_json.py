@@ -20,7 +20,7 @@ from django.db.models.functions import Cast
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
-from djfast_mount.schemas.queryset_door import chosen_database
+from djfast_mount.schemas.queryset_internals import chosen_database
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.bare_schemas import reason_to_validate, written_name
 from djfast_mount.schemas.reading.kept_sql import Asked, asked, is_made_by_django, may_keep

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
-from djfast_mount.schemas.queryset_door import has_prefetches, own_prefetches, parents_known
+from djfast_mount.schemas.queryset_internals import has_prefetches, own_prefetches, parents_known
 
 __all__ = ["Chosen", "complete", "every_row", "fetched", "is_narrowed", "values_of"]
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward
-from djfast_mount.schemas.queryset_door import chosen_database, parents_known
+from djfast_mount.schemas.queryset_internals import chosen_database, parents_known
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.assembler import Assembler, Compiled
 from djfast_mount.schemas.reading.reasons import NoPlan

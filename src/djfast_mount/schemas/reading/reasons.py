@@ -22,7 +22,7 @@ from django.db.models.fields.related_descriptors import (
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init, pre_init
 
-from djfast_mount.schemas import queryset_door
+from djfast_mount.schemas import queryset_internals
 from djfast_mount.schemas.declaring.mapping import is_forward
 
 __all__ = ["NoPlan", "of_field", "of_model", "of_queryset", "of_receivers", "of_relation"]
@@ -173,22 +173,22 @@ def _of_many_to_many(field: Any) -> str | None:
 def of_queryset(rows: QuerySet[Any], relations: set[str]) -> str | None:
     """Why the rows of `rows` must be made into instances. `relations`: those to one row that would be joined."""
     query: Any = rows.query
-    if not queryset_door.is_plain(rows):
+    if not queryset_internals.is_plain(rows):
         return "it makes its instances in a way of its own"
-    if (name := queryset_door.overridden(rows)) is not None:
+    if (name := queryset_internals.overridden(rows)) is not None:
         return f"{type(rows).__name__}.{name} is overridden"
     if query.combinator:
         return "it is a union"
-    if query.extra or query.select_for_update or queryset_door.has_filtered_relations(rows):
+    if query.extra or query.select_for_update or queryset_internals.has_filtered_relations(rows):
         return "it has extra(), select_for_update() or a FilteredRelation"
     # The columns that are selected decide what is distinct, and a plan selects others.
     if query.distinct and query.annotations:
         return "it is distinct over annotations"
-    if queryset_door.has_own_prefetches(rows):
+    if queryset_internals.has_own_prefetches(rows):
         return "it has prefetches with querysets or attributes of their own"
     if (reason := _of_selected(rows.model, query.select_related)) is not None:
         return reason
-    if relations & queryset_door.parents_known(rows):
+    if relations & queryset_internals.parents_known(rows):
         return "its rows know the row that they belong to"
     return None
 

@@ -12,7 +12,7 @@ from django.db.models.query import RawQuerySet
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, declared, shape_of
-from djfast_mount.schemas.queryset_door import gives_instances, is_plain
+from djfast_mount.schemas.queryset_internals import gives_instances, is_plain
 from djfast_mount.schemas.reading.bare_schemas import lists_of
 from djfast_mount.schemas.reading.database_json import check_database, json_of, object_of
 from djfast_mount.schemas.reading.instances import Chosen, complete, every_row, fetched, is_narrowed, values_of

@@ -19,7 +19,7 @@ from pydantic import MISSING, BaseModel
 from djfast_mount.schemas.declaring.declaration import declared, model_field
 from djfast_mount.schemas.declaring.mapping import is_forward, is_mask, may_read, may_write
 from djfast_mount.schemas.declaring.options import has_attribute
-from djfast_mount.schemas.queryset_door import forget
+from djfast_mount.schemas.queryset_internals import forget
 from djfast_mount.schemas.writing import keys
 from djfast_mount.schemas.writing.invalid import InvalidRow, Path, told
 from djfast_mount.schemas.writing.matching import match_items, unique_fields

@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import models
 
 from djfast_mount.schemas import ModelSchema
-from djfast_mount.schemas.drafts import all_schemas, draft, unsaid
+from djfast_mount.schemas.starting_schemas import all_schemas, draft, unsaid
 from project.firm.models import Company, Secret
 from project.zoo.models import Animal, Ticket
 from schemas import zoo_schemas

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.telemetry.made_once import made_once
 from djfast_mount.telemetry.record import METHODS, RequestRecord, current
-from djfast_mount.telemetry.watching import Headers, Watching
+from djfast_mount.telemetry.watchers import Headers, Watching
 
 __all__ = ["UnheardRequest", "record_of", "tell", "with_header", "with_id"]
 

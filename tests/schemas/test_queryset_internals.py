@@ -11,7 +11,7 @@ import pytest
 from django.db.models import Prefetch, QuerySet
 from django.db.models.sql import Query
 
-from djfast_mount.schemas import queryset_door
+from djfast_mount.schemas import queryset_internals
 from project.firm.models import Company, Department, Person
 from schemas.firm_schemas import CompanySchema, DepartmentWithCompany
 
@@ -33,14 +33,14 @@ def test_the_name_is_there(name: str) -> None:
     """Django has it, so that the plan is taken at all."""
     assert hasattr(Company.objects.all(), name)
     assert hasattr(Query(Company), "_filtered_relations")
-    assert queryset_door.is_plain(Company.objects.all())
+    assert queryset_internals.is_plain(Company.objects.all())
 
 
 def test_prefetched_rows_have_a_cache(firm: None) -> None:
     """Django keeps prefetched rows where they are forgotten after a write."""
     found: Any = Company.objects.prefetch_related("departments")[0]
     assert "departments" in found._prefetched_objects_cache
-    queryset_door.forget(found, Company._meta.get_field("departments"))
+    queryset_internals.forget(found, Company._meta.get_field("departments"))
     assert found._prefetched_objects_cache == {}
 
 
@@ -60,7 +60,7 @@ class Without:
 @pytest.mark.parametrize("name", ["_result_cache", "_iterable_class", "_prefetch_related_lookups", "_db"])
 def test_without_the_name_a_queryset_counts_as_evaluated(name: str) -> None:
     """A queryset of which that cannot be told is not read by the plan."""
-    assert not queryset_door.is_plain(Without(Company.objects.all(), name))  # type: ignore[arg-type]
+    assert not queryset_internals.is_plain(Without(Company.objects.all(), name))  # type: ignore[arg-type]
 
 
 def test_rows_are_the_same_where_querysets_count_as_evaluated(firm: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,5 +96,5 @@ def test_a_prefetch_of_one_row_with_a_queryset_is_not_joined(firm: None) -> None
 def test_the_names_of_prefetches_are_those_of_joins() -> None:
     """A prefetch names the attribute of a relation, and a join its query name: they are one relation."""
     rows = Person.objects.prefetch_related(Prefetch("badge", Person.badge.related.related_model.objects.all()))
-    assert queryset_door.own_prefetches(rows) == {"badge"}
-    assert queryset_door.own_prefetches(Company.objects.prefetch_related("departments")) == set()
+    assert queryset_internals.own_prefetches(rows) == {"badge"}
+    assert queryset_internals.own_prefetches(Company.objects.prefetch_related("departments")) == set()

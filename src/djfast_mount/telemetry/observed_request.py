@@ -21,13 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from djfast_mount.exceptions import client_has_left
 from djfast_mount.offload.current import KEY
+from djfast_mount.telemetry.ids_only import UnheardRequest, with_id
+from djfast_mount.telemetry.ids_only import tell as tell_of_unheard
 from djfast_mount.telemetry.listeners import audience, publish
 from djfast_mount.telemetry.made_once import made_once
 from djfast_mount.telemetry.queries import Statements
 from djfast_mount.telemetry.record import METHODS, Owner, RequestRecord, current
-from djfast_mount.telemetry.unheard import UnheardRequest, with_id
-from djfast_mount.telemetry.unheard import tell as tell_of_unheard
-from djfast_mount.telemetry.watching import Watching, tell
+from djfast_mount.telemetry.watchers import Watching, tell
 
 __all__ = ["ObservedRequest", "ObservedSocket", "Part", "led_to", "observing"]
 

@@ -9,12 +9,12 @@ from typing import Any
 from django.core.signals import got_request_exception
 from starlette.types import ASGIApp
 
-from djfast_mount.telemetry.observed import Part, led_to, observing
+from djfast_mount.telemetry.observable_root import Unobserved
+from djfast_mount.telemetry.observed_request import Part, led_to, observing
 from djfast_mount.telemetry.queries import count_statements
 from djfast_mount.telemetry.record import Owner, current
 from djfast_mount.telemetry.routes import MountedRoutes, no_route, route_of_file, route_of_view
-from djfast_mount.telemetry.unobserved import Unobserved
-from djfast_mount.telemetry.watching import Watching
+from djfast_mount.telemetry.watchers import Watching
 
 __all__ = ["Observation"]
 

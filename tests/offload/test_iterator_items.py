@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from calls import call, http_scope
 from djfast_mount import mount
-from djfast_mount.offload import drawing
+from djfast_mount.offload import iterator_items
 from djfast_mount.offload.run import draw
 from djfast_mount.threads.lease import Lease
 
@@ -58,7 +58,7 @@ def hops(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_many_items_take_few_hops(root_path: str, hops: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As many items as 64 KiB hold come with one hop where they are made quickly; none is lost, all are in order."""
-    monkeypatch.setattr(drawing, "_SECONDS", 60.0)
+    monkeypatch.setattr(iterator_items, "_SECONDS", 60.0)
     made = [b"%0100d" % count for count in range(10_000)]
 
     async def action() -> None:
@@ -70,7 +70,7 @@ def test_many_items_take_few_hops(root_path: str, hops: list[str], monkeypatch: 
 
 def test_slow_items_take_a_hop_each(root_path: str, hops: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A hop ends when its time is over: the thread is free for others between."""
-    monkeypatch.setattr(drawing, "_SECONDS", 0.0)
+    monkeypatch.setattr(iterator_items, "_SECONDS", 0.0)
 
     async def action() -> None:
         assert [item async for item in draw(iter([b"a", b"b", b"c"]))] == [b"a", b"b", b"c"]
@@ -140,7 +140,7 @@ def test_an_error_comes_after_what_was_made_before(root_path: str) -> None:
 
 def test_all_items_are_made_in_one_context_on_one_thread(root_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an iterator sets is there for its next item, and for who takes them."""
-    monkeypatch.setattr(drawing, "_SECONDS", 0.0)
+    monkeypatch.setattr(iterator_items, "_SECONDS", 0.0)
     threads: set[int] = set()
 
     def items() -> Iterator[bytes]:
@@ -163,7 +163,7 @@ def test_who_stops_waits_for_the_item_that_is_being_made(
     root_path: str, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller that is cancelled, or that closes what it draws from, goes on when the thread has come back."""
-    monkeypatch.setattr(drawing, "_SECONDS", 60.0)  # Both items come with one hop, however busy the machine is.
+    monkeypatch.setattr(iterator_items, "_SECONDS", 60.0)  # Both items come with one hop, however busy the machine is.
     events: list[str] = []
     making = threading.Event()
     goes_on = threading.Event()
@@ -205,7 +205,7 @@ def test_who_stops_is_told_of_an_error(
     root_path: str, end: str, is_over: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An iterator that fails while its caller stops raises its error there, once; the event loop has none to report."""
-    monkeypatch.setattr(drawing, "_SECONDS", 60.0)
+    monkeypatch.setattr(iterator_items, "_SECONDS", 60.0)
     goes_on = threading.Event()
 
     def items() -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """What telemetry tells of a request, through the front door, on both halves.
 
-Holds `telemetry/made_once.py`, `telemetry/observation.py`, `telemetry/queries.py`, `telemetry/record.py` and
+Holds `telemetry/made_once.py`, `telemetry/observed_root.py`, `telemetry/queries.py`, `telemetry/record.py` and
 `telemetry/threads.py`.
 """
 

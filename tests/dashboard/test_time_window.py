@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from djfast_mount.dashboard.durations import bucket_of
-from djfast_mount.dashboard.window import SLOTS, Window
+from djfast_mount.dashboard.time_window import SLOTS, Window
 
 pytestmark = pytest.mark.once
 
