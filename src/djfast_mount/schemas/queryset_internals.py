@@ -13,8 +13,6 @@ from typing import Any
 from django.db.models import Model, Prefetch, QuerySet
 from django.db.models.query import ModelIterable
 
-from djfast_mount.schemas.declaring.mapping import is_forward
-
 __all__ = [
     "chosen_database",
     "forget",
@@ -93,11 +91,17 @@ def _query_name(model: Any, names: list[str]) -> str:
     found: list[str] = []
     for name in names:
         relations = [] if model is None else model._meta.get_fields()
-        named = {getattr(each, "get_accessor_name", lambda: None)(): each for each in relations if each.is_relation}
+        named = {_accessor_name(each): each for each in relations if each.is_relation}
         relation = named.get(name) or next((each for each in relations if each.name == name), None)
         found.append(name if relation is None else relation.name)
         model = None if relation is None else relation.related_model
     return "__".join(found)
+
+
+def _accessor_name(relation: Any) -> str | None:
+    """The attribute of a relation that another model has made; None for a field of the model's own."""
+    found: str | None = getattr(relation, "get_accessor_name", lambda: None)()
+    return found
 
 
 def has_filtered_relations(rows: QuerySet[Any]) -> bool:
@@ -116,7 +120,6 @@ def forget(row: Model, relation: Any) -> None:
     # Django clears it for writes through the manager, and not for rows that are saved one by one.
     fetched: dict[str, Any] = getattr(row, "_prefetched_objects_cache", {})
     fetched.pop(relation.name, None)
-    if not is_forward(relation):
-        fetched.pop(relation.get_accessor_name(), None)
+    fetched.pop(_accessor_name(relation) or relation.name, None)
     if relation.one_to_one and relation.is_cached(row):
         relation.delete_cached_value(row)

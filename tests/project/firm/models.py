@@ -440,3 +440,72 @@ class Bay(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+
+# Inherited tables, over several levels and by links of several kinds --------------------------------------------------
+
+
+class Town(models.Model):
+    name = models.CharField(max_length=30)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Place(models.Model):
+    name = models.CharField(max_length=30)
+    note = models.CharField(max_length=30, blank=True)
+    town = models.ForeignKey(Town, models.CASCADE, null=True, related_name="places")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Door(models.Model):
+    place = models.ForeignKey(Place, models.CASCADE, related_name="doors")
+    label = models.CharField(max_length=30)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Shop(Place):
+    trade = models.CharField(max_length=30)
+
+
+class Heated(models.Model):
+    degrees = models.IntegerField(default=20)
+
+    class Meta:
+        abstract = True
+
+
+class Bakery(Heated, Shop):
+    """Two levels below, with an abstract model between, and a link of its own name."""
+
+    outlet = models.OneToOneField(Shop, models.CASCADE, parent_link=True, primary_key=True)
+    bread = models.CharField(max_length=30)
+
+
+class CornerShop(Shop):
+    """Another face of an inherited table."""
+
+    class Meta:
+        proxy = True
+
+
+class LoudPlace(Place):
+    """Changes what it loads, where its parent does not."""
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+        found = super().from_db(db, field_names, values, **more)
+        if "name" in found.__dict__:
+            found.name = found.name.upper()
+        return found

@@ -7,7 +7,6 @@ A relation of which only some rows may be shown is never joined. What others hav
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from operator import attrgetter
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 from djfast_mount.schemas.queryset_internals import has_prefetches, own_prefetches, parents_known
+from djfast_mount.schemas.reading.in_memory import are_as_stored, known_parents, load_deferred, take
 
 __all__ = ["Chosen", "complete", "every_row", "fetched", "is_narrowed", "values_of"]
 
@@ -107,8 +107,9 @@ def fetched(shape: Shape, rows: models.QuerySet[Any], chosen: Chosen = every_row
 
     A relation that `chosen` narrows takes one, too. A row that it leaves out is None, or not in the list.
     """
-    # Django joins nothing to a union, and what is joined to locked rows would be locked too.
-    if rows.query.combinator:
+    # Django joins nothing to a union, and what is joined to locked rows would be locked too. What a caller left out may
+    # decide what a parent is made of.
+    if rows.query.combinator or _is_asked_for_parents(shape, rows):
         return complete(shape, list(rows), chosen)
     # `FOR UPDATE` locks the rows of every joined table, and PostgreSQL refuses it on the side of an outer join that may
     # be null.
@@ -116,13 +117,20 @@ def fetched(shape: Shape, rows: models.QuerySet[Any], chosen: Chosen = every_row
         return complete(shape, list(rows.defer(None)), chosen)
     known = parents_known(rows)
     # Django passes over a prefetch whose relation is joined: its queryset, which may leave rows out, would not count.
-    joined = _but_for(known | own_prefetches(rows), _joined(shape, chosen))
+    joined = _but_for(known | own_prefetches(rows), _joined(shape, rows.model, chosen))
     found = rows.defer(None)
     if joined and not rows.query.is_empty():
         found = found.select_related(*joined)
     instances = list(found)
     _complete(shape, instances, chosen, as_stored=not known and not has_prefetches(rows))
     return instances
+
+
+def _is_asked_for_parents(shape: Shape, rows: models.QuerySet[Any]) -> bool:
+    """Whether columns were left out of rows whose parents need not be as the database has them."""
+    left_out, _ = rows.query.deferred_loading
+    ones = (member.field for member in shape.members if member.kind == "one")
+    return bool(left_out) and not all(are_as_stored(field, rows.model) for field in ones)
 
 
 def complete(shape: Shape, rows: Iterable[models.Model], chosen: Chosen = every_row) -> list[models.Model]:
@@ -140,7 +148,9 @@ def _complete(shape: Shape, rows: list[models.Model], chosen: Chosen, *, as_stor
     """
     if not rows:
         return
-    _load_deferred(shape, rows)
+    known = known_parents(shape, rows)
+    load_deferred(shape, rows)
+    take(known)
     for member in shape.members:
         if member.kind in ("one", "many", "keys"):
             shown = chosen(member.field)
@@ -150,7 +160,8 @@ def _complete(shape: Shape, rows: list[models.Model], chosen: Chosen, *, as_stor
             prefetch_related_objects(rows, _lookup(member, shown, chosen, as_stored=as_stored))
         if member.shape is not None:
             nested = [each for row in rows for each in _nested(member, row)]
-            _complete(member.shape, nested, chosen, as_stored=as_stored and member.kind != "computed")
+            stored = as_stored and member.kind != "computed" and are_as_stored(member.field, type(rows[0]))
+            _complete(member.shape, nested, chosen, as_stored=stored)
 
 
 def _hide_others(rows: list[models.Model], relation: Any, shown: models.QuerySet[Any]) -> None:
@@ -172,7 +183,7 @@ def _lookup(
         return name
     # Fetched rows get the very instance that they belong to, which may differ from its row: it is not joined then.
     known = set() if as_stored or _is_apart(member.field) else {member.field.field.name}
-    joined = [] if member.shape is None else _but_for(known, _joined(member.shape, chosen))
+    joined = [] if member.shape is None else _but_for(known, _joined(member.shape, member.field.related_model, chosen))
     if shown is None:
         # The manager that Django itself would take.
         shown = member.field.related_model._default_manager.all() if joined else None
@@ -193,13 +204,17 @@ def _nested(member: Member, row: models.Model) -> Iterable[models.Model]:
     return [] if value is None else value if member.many else [value]
 
 
-def _joined(shape: Shape, chosen: Chosen, prefix: str = "") -> Iterator[str]:
-    """The relations to one row that can be joined to the query of `shape`."""
+def _joined(shape: Shape, model: type[models.Model], chosen: Chosen, prefix: str = "") -> Iterator[str]:
+    """The relations to one row that can be joined to the query of `shape`, which gives instances of `model`."""
     for member in shape.members:
-        if member.kind == "one" and member.shape is not None and may_join(member) and chosen(member.field) is None:
+        if member.kind == "one" and member.shape is not None and _is_joined(member, model, chosen):
             path = prefix + str(member.field.name)
             yield path
-            yield from _joined(member.shape, chosen, path + "__")
+            yield from _joined(member.shape, member.field.related_model, chosen, path + "__")
+
+
+def _is_joined(member: Member, model: type[models.Model], chosen: Chosen) -> bool:
+    return may_join(member) and are_as_stored(member.field, model) and chosen(member.field) is None
 
 
 def _but_for(known: Collection[str], paths: Iterable[str]) -> list[str]:
@@ -211,38 +226,3 @@ def may_join(member: Member) -> bool:
     """Whether a join loses no row: the database vouches that there is one, or the join is an outer one."""
     field = member.field
     return not is_forward(field) or field.null or getattr(field, "db_constraint", True)
-
-
-def _load_deferred(shape: Shape, rows: list[models.Model]) -> None:
-    """Loads the columns of `shape` that some of `rows` were fetched without: a query for each set of them."""
-    needed = {name for member in shape.members for name in _columns(member)}
-    lacking: defaultdict[tuple[str | None, frozenset[str]], list[models.Model]] = defaultdict(list)
-    for row in rows:
-        if missing := row.get_deferred_fields() & needed:
-            lacking[row._state.db, frozenset(missing)].append(row)
-    for (alias, names), group in lacking.items():
-        # One query for all, where Django's own deferred loading asks for each row and each column.
-        found = shape.model._base_manager.using(alias).only(*names).in_bulk([row.pk for row in group])
-        for row in group:
-            _copy(found.get(row.pk), row, names)
-
-
-def _copy(found: models.Model | None, row: models.Model, names: Iterable[str]) -> None:
-    """Gives `row` the columns that were `found`."""
-    # A row that is gone by now is left to Django, which says so.
-    if found is not None:
-        for name in names:
-            setattr(row, name, getattr(found, name))
-
-
-def _columns(member: Member) -> Iterator[str]:
-    """The columns that `member` is read from, or is found by."""
-    field = member.field
-    if field is None or member.source == "pk" or field.many_to_many:
-        return
-    if is_forward(field):
-        yield field.attname
-    elif is_generic(field):
-        yield field.model._meta.pk.attname
-    else:
-        yield from (pointed.attname for pointed in field.field.foreign_related_fields)

@@ -1,0 +1,188 @@
+"""Rows of inherited tables, whose parents Django makes of the child in memory.
+
+Holds `schemas/reading/in_memory.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection, models
+from django.test.utils import CaptureQueriesContext
+
+from djfast_mount.schemas import ModelSchema
+from djfast_mount.schemas.declaring.declaration import shape_of
+from project.firm.models import Bakery, CornerShop, Door, LoudPlace, Place, Shop, Town
+from schemas.generated import one_by_one
+
+pytestmark = pytest.mark.django_db
+
+
+class TownSchema(ModelSchema[Town]):
+    class Meta:
+        fields = ["name"]
+
+
+class PlaceName(ModelSchema[Place]):
+    class Meta:
+        fields = ["name"]
+
+
+class DoorSchema(ModelSchema[Door]):
+    place: PlaceName
+
+    class Meta:
+        fields = ["label"]
+
+
+class PlaceSchema(ModelSchema[Place]):
+    town: TownSchema | None
+    doors: list[DoorSchema]
+
+    class Meta:
+        fields = ["name", "note"]
+
+
+class ShopSchema(ModelSchema[Shop]):
+    place_ptr: PlaceSchema
+    town: TownSchema | None
+
+    class Meta:
+        fields = ["name", "trade"]
+
+
+class NoteFirst(ModelSchema[Shop]):
+    place_ptr: PlaceName
+
+    class Meta:
+        fields = ["note", "place_ptr"]
+
+
+class PlaceFirst(ModelSchema[Shop]):
+    place_ptr: PlaceName
+
+    class Meta:
+        fields = ["place_ptr", "note"]
+
+
+class BakerySchema(ModelSchema[Bakery]):
+    outlet: ShopSchema
+    place_ptr: PlaceSchema
+
+    class Meta:
+        fields = ["name", "degrees"]
+
+
+class LoudPlaceSchema(ModelSchema[LoudPlace]):
+    place_ptr: PlaceSchema
+
+    class Meta:
+        fields = ["name"]
+
+
+class BakeryName(ModelSchema[Bakery]):
+    class Meta:
+        fields = ["name", "bread"]
+
+
+class ShopOfPlace(ModelSchema[Shop]):
+    bakery: BakeryName | None
+    place_ptr: PlaceName
+
+    class Meta:
+        fields = ["name", "trade"]
+
+
+class PlaceWithShop(ModelSchema[Place]):
+    shop: ShopOfPlace | None
+
+    class Meta:
+        fields = ["name"]
+
+
+SCHEMAS: dict[type[models.Model], list[type[ModelSchema[Any]]]] = {
+    Bakery: [BakerySchema],
+    CornerShop: [ShopSchema, ShopOfPlace],
+    LoudPlace: [LoudPlaceSchema],
+    Place: [PlaceWithShop, PlaceSchema],
+    Shop: [ShopSchema, NoteFirst, PlaceFirst, ShopOfPlace],
+}
+KINDS = [(model, schema) for model, schemas in SCHEMAS.items() for schema in schemas]
+NAMES = [f"{model.__name__} {schema.__qualname__}" for model, schema in KINDS]
+COLUMNS: list[tuple[str, ...]] = [("name",), ("note",), ("name", "note"), ("name", "note", "town")]
+
+
+@pytest.fixture(autouse=True)
+def places() -> None:
+    """Of each kind two, with a door each."""
+    town = Town.objects.create(name="Oslo")
+    for number in (1, 2):
+        Bakery.objects.create(name=f"bakery {number}", trade="food", bread="rye", town=town)
+        Shop.objects.create(name=f"shop {number}", trade="shoes", town=town if number == 1 else None)
+        LoudPlace.objects.create(name=f"loud {number}", town=town)
+    for place in Place.objects.all():
+        Door.objects.create(place=place, label=f"door of {place.name}")
+
+
+def changed(rows: Any) -> list[models.Model]:
+    """Rows of which one column differs from the database's."""
+    found = list(rows)
+    for row in found:
+        row.name = f"{row.name} in memory"
+    return found
+
+
+def as_they_are(schema: type[ModelSchema[Any]], rows: Any) -> list[Any]:
+    """What the attributes of `rows` give, which are asked for one by one."""
+    return [schema.model_validate(one_by_one(shape_of(schema), row)).model_dump() for row in rows]
+
+
+@pytest.mark.parametrize(("model", "schema"), KINDS, ids=NAMES)
+def test_a_parent_is_made_of_the_child_in_memory(model: Any, schema: Any) -> None:
+    """What was changed and not saved is shown of the parent too, whatever columns were left out."""
+    for chosen in [model.objects.all(), *(model.objects.defer(*each) for each in COLUMNS)]:
+        expected = as_they_are(schema, changed(chosen.all()))
+        assert [item.model_dump() for item in schema.read(changed(chosen.all()))] == expected
+        assert [schema.of(row).model_dump() for row in changed(chosen.all())] == expected
+
+
+@pytest.mark.parametrize(("model", "schema"), KINDS, ids=NAMES)
+def test_a_queryset_of_children(model: Any, schema: Any) -> None:
+    """A queryset gives what its rows are, also where the child changes what it loads and the parent does not."""
+    for rows in (model.objects.all(), model.objects.only("name"), model.objects.prefetch_related("doors")):
+        assert [item.model_dump() for item in schema.read(rows)] == as_they_are(schema, rows.all())
+
+
+def test_a_parent_in_memory_takes_no_query() -> None:
+    """Rows that have all columns of their parent have the parent; those that lack one fetch them together."""
+    whole, lacking = changed(Shop.objects.all()), changed(Shop.objects.defer("note"))
+    with CaptureQueriesContext(connection) as queries:
+        assert [item.place_ptr.name for item in PlaceFirst.read(whole)] == [row.name for row in whole]
+    assert len(queries) == 0
+    stored = [place.name for place in Place.objects.filter(shop__isnull=False)]
+    with CaptureQueriesContext(connection) as queries:
+        assert [item.place_ptr.name for item in PlaceFirst.read(lacking)] == stored
+    assert len(queries) == 2
+
+
+def test_what_the_parent_holds_is_the_childs() -> None:
+    """A relation of the parent's is taken from the parent in memory, where the child has fetched it."""
+    [shop] = Shop.objects.filter(name="shop 1")
+    shop.place_ptr.town.name = "unsaved"
+    found = ShopSchema.of(shop)
+    assert (found.town, found.place_ptr.town) == (TownSchema(name="unsaved"), TownSchema(name="unsaved"))
+
+
+def test_a_receiver_that_changes_children() -> None:
+    """A parent is no longer joined, once somebody listens to the making of its children."""
+
+    def loud(sender: type, instance: Any, **_: Any) -> None:
+        instance.name = instance.name.upper()
+
+    assert PlaceFirst.read(Shop.objects.all())[0].place_ptr.name == "bakery 1"
+    models.signals.post_init.connect(loud, sender=Shop)
+    try:
+        assert PlaceFirst.read(Shop.objects.all())[0].place_ptr.name == "BAKERY 1"
+    finally:
+        models.signals.post_init.disconnect(loud, sender=Shop)
