@@ -119,13 +119,13 @@ def main() -> None:
     # So that what was started is stopped too when the run is.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))
     before = machine.load_average()
-    with tempfile.TemporaryDirectory() as folder, database() as found:
+    with tempfile.TemporaryDirectory() as folder, database() as found, machine.halt_polling() as cores:
         Path(folder).chmod(0o755)
         report = measure(prepare(Path(folder), found), options).text()
         about = machine.machine(found.version(), before)
     print(f"{report}\n\n{about}")
     if options.write:
-        options.write.write_text(machine.page(report, about))
+        options.write.write_text(machine.page(report, about, cores))
 
 
 if __name__ == "__main__":
