@@ -10,7 +10,8 @@ from crud.resources import CompanySchema, companies
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter
 from djfast_mount.exceptions import ConfigurationError
-from project.companies.models import Company, Employee
+from djfast_mount.schemas import ModelSchema
+from project.companies.models import Company, CompanyDepartment, Employee
 
 django_filters = pytest.importorskip("django_filters")
 FilterSetFilters: Any = pytest.importorskip("djfast_mount.crud.filter_sets").FilterSetFilters
@@ -89,6 +90,30 @@ def test_mistakes() -> None:
     app = served(companies(filters=FilterSetFilters(CompanyFilterSet)))
     told = r"The filter 'department' of ModelRouter\(.*\) asks for rows of CompanyDepartment"
     with pytest.raises(RuntimeError, match=told), Api(app):
+        pass
+
+
+def test_rows_that_are_deleted_softly_are_not_asked_for() -> None:
+    """Without rules too, a FilterSet over rows that count as deleted, or are below such, is refused at the start."""
+
+    class ByCompany(django_filters.FilterSet):  # type: ignore[misc,name-defined]
+        company = django_filters.CharFilter(field_name="company__name")
+
+    class DepartmentItem(ModelSchema[CompanyDepartment]):
+        class Meta:
+            fields = ["id", "name"]
+
+    open_to_all: dict[str, Any] = {"security": None, "scopes": None, "rows": None, "related_rows": {}}
+    open_to_all |= {"server_values": None, "children": [ModelRouter(DepartmentItem, prefix="/departments")]}
+    below = ModelRouter(DepartmentItem, prefix="/departments", filters=FilterSetFilters(ByCompany))
+    for router in (
+        companies(filters=FilterSetFilters(CompanyFilterSet), **open_to_all),
+        companies(**{**open_to_all, "children": [below]}),
+        companies(filters=FilterSetFilters(ByMethod), **open_to_all),
+    ):
+        with pytest.raises(RuntimeError, match=r"may not see all|runs code of its own"), Api(served(router)):
+            pass
+    with Api(served(companies(filters=FilterSetFilters(CompanyFilterSet), **open_to_all, delete=True))):
         pass
 
 

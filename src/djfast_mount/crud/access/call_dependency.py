@@ -74,15 +74,20 @@ class CallOf:
             visibility.add(model, _condition(values[f"rows_{number}"]))
         # The whole tree, and not the way to this resource alone: a filter, a body or a count may name rows of a
         # sibling.
-        for resource in self.resource.root().walk():
+        root = self.resource.root()
+        for resource in root.walk():
             if resource.deletion.gone:
                 visibility.add_gone(resource.model, resource.deletion.gone)
-            if resource.parent is not None and visibility.restricts(resource.parent.model):
-                # A child whose parent is hidden is hidden by any other way that leads to it, too: by a filter, a nested
-                # list or a key in a body. The default ordering would be sorted in the subquery for nothing.
-                parents = visibility.rows(resource.parent.model).order_by().values("pk")
-                key = resource.parent_key
-                visibility.add_below(resource.model, key, Q((f"{key.name}__in", parents)))
+        if not visibility.has_rules:
+            return visibility
+        for resource in root.walk():
+            for model, relation in resource.needed:
+                visibility.add_needed(model, relation)
+        for resource in root.walk():
+            # A child whose parent is hidden is hidden by any other way that leads to it, too: by a filter, a nested
+            # list or a key in a body. Rows of the outermost model are asked for without a parent.
+            if resource.parent is not None and not issubclass(resource.model, root.model):
+                visibility.add_place(resource.model, resource.parent_key, resource.parent.model)
         return visibility
 
     def _parameters(self) -> Any:

@@ -47,17 +47,26 @@ def check_named(bodies: Sequence[tuple[Place, BaseModel]], visibility: Visibilit
 
 
 def check_rules(root: Resource) -> None:
-    """Raises ConfigurationError where a body of the tree can name rows of a model that no rule speaks of.
+    """Raises ConfigurationError where the rules of the tree leave a way around them, or a row that cannot be shown.
 
     It says nothing where there are no rules at all: every row may be seen then.
     """
+    ruled = {model for resource in root.walk() for model in resource.rows}
+    hidden = ruled | {resource.model for resource in root.walk() if resource.deletion.gone}
+    if hidden:
+        _check_filters(root, _with_rows_below(root, hidden))
+        _check_circles(root)
     # Rules are all or nothing in a tree: once one model has a rule, a body that names rows of a model without one is an
     # open way around it.
-    ruled = {model for resource in root.walk() for model in resource.rows}
-    if not ruled:
-        return
-    # What is below a row that has a rule is ruled with it.
-    ruled |= {each.model for each in root.walk() if any(above.model in ruled for above in each.parents())}
+    if ruled:
+        _check_named_models(root, _with_rows_below(root, ruled))
+
+
+def _with_rows_below(root: Resource, models: set[type[Model]]) -> set[type[Model]]:
+    return models | {each.model for each in root.walk() if any(above.model in models for above in each.parents())}
+
+
+def _check_named_models(root: Resource, ruled: set[type[Model]]) -> None:
     for resource, action, place, model in _named_in(root):
         if not any(issubclass(model, each) for each in ruled):
             name = model.__name__
@@ -66,10 +75,25 @@ def check_rules(root: Resource) -> None:
                 f"says which of them a caller may see. Give related_rows={{{name}: ...}}: a dependency that returns a "
                 "Q, or every_row."
             )
-    _check_filters(root, ruled)
 
 
-def _check_filters(root: Resource, ruled: set[type[Model]]) -> None:
+def _check_circles(root: Resource) -> None:
+    """A row is hidden if one is without which it cannot be shown: in a circle that would have no end."""
+    needed = [each for resource in root.walk() for each in resource.needed]
+    for model, relation in needed:
+        reached = [relation.related_model]
+        for each in reached:
+            reached += [
+                found.related_model for below, found in needed if below is each and found.related_model not in reached
+            ]
+        if model in reached:
+            raise ConfigurationError(
+                f"{root.label}: a {model.__name__} is not shown without its {relation.name}, whose row may be hidden, "
+                f"and that leads back to a {model.__name__}. Annotate {relation.name} in the schema with | None."
+            )
+
+
+def _check_filters(root: Resource, hidden: set[type[Model]]) -> None:
     for resource in root.walk():
         own = resource.filters.own
         if own is None:
@@ -77,7 +101,7 @@ def _check_filters(root: Resource, ruled: set[type[Model]]) -> None:
         # The queries of a FilterSet are its own: no rule can be put inside of them, so a filter over a ruled model
         # could find out what is in hidden rows.
         for name, model in own.models(resource.model):
-            if any(issubclass(model, each) for each in ruled):
+            if any(issubclass(model, each) for each in hidden):
                 raise ConfigurationError(
                     f"The filter {name!r} of {resource.label} asks for rows of {model.__name__}, of which a caller may "
                     "not see all. Take it out, or name filters of the schema, which ask for visible rows alone."

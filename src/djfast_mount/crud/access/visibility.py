@@ -3,12 +3,16 @@
 1. A row that may not be seen is treated as if it did not exist, wherever it is named.
 2. Rules of the same model add up: a row must pass them all.
 3. A rule never repeats a row: one that leads over a relation to many is asked as a subquery.
+4. A row is hidden whose parent is hidden, and one that cannot be shown without a hidden row. Where a model has several
+   parents in a tree, no parent of a row may be hidden, and it has one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import or_
+from typing import Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
@@ -17,6 +21,15 @@ from djfast_mount.crud.declaring.exposure import is_to_many, relation
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 
 __all__ = ["Visibility", "leads_to_many", "narrowed"]
+
+
+class _Place(NamedTuple):
+    """Where rows of a model stand in a tree: the foreign key to the row above, and the rule that this one is visible;
+    None for one that all may see."""
+
+    model: type[Model]
+    key: Any
+    rule: Q | None
 
 
 class Visibility:
@@ -29,7 +42,8 @@ class Visibility:
     def __init__(self, using: str | None = None) -> None:
         self._rules: dict[type[Model], Q] = {}
         self._gone: dict[type[Model], Q] = {}
-        self._below: list[tuple[type[Model], Any, Q]] = []
+        self._places: list[_Place] = []
+        self._needed: list[tuple[type[Model], Any]] = []
         self.using = using
 
     def add(self, model: type[Model], rule: Q) -> None:
@@ -37,9 +51,21 @@ class Visibility:
         # Never in place: `Q` objects of rules may be module constants that all calls share.
         self._rules[model] = self._rules.get(model, Q()) & rule
 
-    def add_below(self, model: type[Model], key: Any, rule: Q) -> None:
-        """Does the same with a rule that says only that the row above must be visible, to which `key` leads."""
-        self._below.append((model, key, rule))
+    def add_place(self, model: type[Model], key: Any, parent: type[Model]) -> None:
+        """Has rows of `model` be visible as far as the row of `parent` is to which `key` leads, and no further.
+
+        Call it after the rules of the parent are there.
+        """
+        rule = None
+        if self.restricts(parent):
+            # The default ordering would be sorted in the subquery for nothing.
+            rows = self.rows(parent).order_by().values(key.target_field.attname)
+            rule = Q((f"{key.name}__in", rows))
+        self._places.append(_Place(model, key, rule))
+
+    def add_needed(self, model: type[Model], relation: Any) -> None:
+        """Has rows of `model` be hidden where `relation` leads to one row, and this is hidden."""
+        self._needed.append((model, relation))
 
     def add_gone(self, model: type[Model], gone: Q) -> None:
         """Has rows of `model` that pass `gone` count as deleted."""
@@ -48,7 +74,7 @@ class Visibility:
     @property
     def has_rules(self) -> bool:
         """Whether rows of any model may not be seen."""
-        return any(self._rules.values()) or any(self._gone.values()) or bool(self._below)
+        return any(self._rules.values()) or any(self._gone.values())
 
     def restricts(self, model: type[Model], *, below: Any = None) -> bool:
         """Whether some rows of `model` may not be seen.
@@ -56,7 +82,9 @@ class Visibility:
         Args:
             below: The foreign key to a row that is visible: that the row is below it hides none.
         """
-        return bool(_for(self._rules, model) or _for(self._gone, model) or self._rules_below(model, below))
+        if _for(self._rules, model) or _for(self._gone, model) or self._rules_below(model, below):
+            return True
+        return any(self.restricts(each.related_model) for each in self._needed_of(model, below))
 
     def nested(self, found: Any, rows: QuerySet[Any] | None = None) -> QuerySet[Any] | None:
         """The rows that the relation `found` of a visible row may show; None for all that it leads to.
@@ -65,7 +93,7 @@ class Visibility:
             rows: As in `rows`.
         """
         # Where a row and the one above it meet, each is visible because the other is: no query is needed to say so.
-        if is_forward(found) and any(key is found and issubclass(found.model, each) for each, key, _ in self._below):
+        if is_forward(found) and any(each.key is found for each in self._places_of(found.model)):
             return None
         below = None if is_forward(found) or is_generic(found) else found.field
         if not self.restricts(found.related_model, below=below):
@@ -85,14 +113,48 @@ class Visibility:
         # The default manager is what Django shows of a model in the admin and over reverse relations; a project that
         # hides rows there hides them here.
         found: QuerySet[Any] = model._default_manager.using(self.using).all() if rows is None else rows
-        for rule in [*_for(self._rules, model), *self._rules_below(model, below)]:
+        needed = (self._has_shown(each) for each in self._needed_of(model, below))
+        for rule in [*_for(self._rules, model), *self._rules_below(model, below), *needed]:
             found = narrowed(found, rule)
         for rule in [] if gone else _for(self._gone, model):
             found = narrowed(found, ~rule)
         return found
 
+    def _places_of(self, model: type[Model]) -> list[_Place]:
+        return [each for each in self._places if issubclass(model, each.model)]
+
     def _rules_below(self, model: type[Model], below: Any) -> list[Q]:
-        return [rule for each, key, rule in self._below if issubclass(model, each) and key is not below]
+        places = self._places_of(model)
+        if not any(each.rule for each in places):
+            return []
+        reached = any(each.key is below for each in places)
+        alone = len(places) == 1
+        # A row that has no parent of one kind is not hidden by it, if it has one of another kind.
+        rules = [
+            each.rule | Q((f"{each.key.name}__isnull", True)) if each.key.null and not alone else each.rule
+            for each in places
+            if each.rule and each.key is not below
+        ]
+        if not (reached or alone) and all(each.key.null for each in places):
+            rules.append(reduce(or_, (Q((f"{each.key.name}__isnull", False)) for each in places)))
+        return rules
+
+    def _needed_of(self, model: type[Model], below: Any) -> Iterator[Any]:
+        keys = [below, *(each.key for each in self._places_of(model))]
+        return (found for each, found in self._needed if issubclass(model, each) and found not in keys)
+
+    def _has_shown(self, found: Any) -> Q:
+        """The rule that the one row which `found` leads to is not hidden."""
+        shown = self.nested(found)
+        if shown is None:
+            return Q()
+        if is_forward(found):
+            rule = Q((f"{found.name}__in", shown.order_by().values(found.target_field.attname)))
+            return rule | Q((f"{found.name}__isnull", True)) if found.null else rule
+        back = found.field
+        rows = back.model._base_manager.using(self.using).filter(**{f"{back.name}__isnull": False})
+        hidden = rows.exclude(pk__in=shown.order_by().values("pk")).order_by().values(back.attname)
+        return ~Q((f"{back.target_field.attname}__in", hidden))
 
     def behind(self, model: type[Model], name: str, condition: Q | None = None) -> Exists:
         """A condition for rows of `model`: some row that the relation `name` leads to is visible, and passes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from django.db import models
 
@@ -13,7 +14,7 @@ from djfast_mount.schemas.declaring.declaration import Shape, shape_of
 from djfast_mount.schemas.declaring.kept_back import kept_back
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic, orm_of
 
-__all__ = ["exposure_of", "masked_fields"]
+__all__ = ["exposure_of", "masked_fields", "needed_relations"]
 
 
 def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> Exposure:
@@ -60,3 +61,25 @@ def _masked(shape: Shape, path: str) -> Iterator[str]:
             yield path + member.source
         elif member.shape is not None:
             yield from _masked(member.shape, f"{path}{member.source}__")
+
+
+def needed_relations(schema: Any) -> Iterator[tuple[type[models.Model], Any]]:
+    """Returns the relations to one row in `schema`, at every depth, whose annotations do not take None: each with its
+    model. A row cannot be shown where such a relation leads to a hidden one."""
+    return _needed(shape_of(schema))
+
+
+def _needed(shape: Shape) -> Iterator[tuple[type[models.Model], Any]]:
+    for member in shape.members:
+        if member.kind == "one" and not _takes_none(shape.schema.model_fields[member.name].annotation):
+            yield shape.model, member.field
+        if member.shape is not None:
+            yield from _needed(member.shape)
+
+
+def _takes_none(annotation: Any) -> bool:
+    if get_origin(annotation) is Annotated:
+        return _takes_none(get_args(annotation)[0])
+    return annotation in (None, type(None), Any) or any(
+        _takes_none(each) for each in get_args(annotation) if get_origin(annotation) in (Union, UnionType)
+    )

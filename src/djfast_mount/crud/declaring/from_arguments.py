@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from djfast_mount.crud.access.scopes import ActionScopes, CheckOf, caller_of
 from djfast_mount.crud.declaring.exposure import Exposure
-from djfast_mount.crud.declaring.exposure_of_schema import exposure_of, masked_fields
+from djfast_mount.crud.declaring.exposure_of_schema import exposure_of, masked_fields, needed_relations
 from djfast_mount.crud.declaring.keys import foreign_key, keys_of, singular_of
 from djfast_mount.crud.declaring.options import RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
@@ -74,7 +74,8 @@ def whole_exposure(schema: Any, children: Iterable[tuple[Any, str | None, Exposu
     related = {}
     for child, parent, shown in children:
         key = foreign_key(declared(child).model, declared(schema).model, parent)
-        if key.remote_field.name:
+        # With related_name="+" there is no way down for a filter to go.
+        if not key.remote_field.hidden:
             related[key.remote_field.get_accessor_name()] = shown
     return exposure_of(schema, related)
 
@@ -118,6 +119,7 @@ def resource_of(
         deletion=deletion,
         deletes=bool(options.get("delete", False)),
         make_bodies=partial(make_bodies, parent_key),
+        find_needed=partial(needed_relations, schema),
         hooks=hooks,
         rows={**options.get("related_rows", {}), **({} if own_rows is None else {model: own_rows})},
         server_values=options.get("server_values"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -29,6 +29,7 @@ class Resource:
 
     Args:
         make_bodies: Makes the class of each body, by action.
+        find_needed: Finds what `needed` is.
         rows: By model, the dependency that says which of its rows a call may see.
         server_values: A dependency that returns what the server sets on creation.
         hooks: Has the methods of `ModelRouter` that a project may override.
@@ -52,6 +53,7 @@ class Resource:
     deletion: Deletion
     deletes: bool
     make_bodies: Callable[[], Mapping[str, type[BaseModel]]]
+    find_needed: Callable[[], Iterable[tuple[type[Model], Any]]]
     hooks: Any
     rows: Mapping[type[Model], Callable[..., Any]]
     server_values: Callable[..., Any] | None = None
@@ -78,6 +80,11 @@ class Resource:
     def bodies(self) -> Mapping[str, type[BaseModel]]:
         """The class of each body, by action. They are made when they are asked for, since that takes a while."""
         return self.make_bodies()
+
+    @cached_property
+    def needed(self) -> Sequence[tuple[type[Model], Any]]:
+        """The relations to one row without which the schema shows no row, each with its model."""
+        return list(self.find_needed())
 
     def parents(self) -> list[Resource]:
         """The resources above it in the path, the outermost first."""
