@@ -1,4 +1,4 @@
-"""Requests to the API of examples/companies, made from its OpenAPI: ids and names in every position."""
+"""Requests to an API of the models of examples/companies, made from its OpenAPI: ids and names in every position."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ LISTS = {
     "teams": Team,
     "employees": Employee,
     "cost-centres": CostCentre,
+    "staff": Employee,
+    "squads": Team,
 }
-# The fields of bodies that name a row, by what they are called.
-NAMES_ROWS = {"cost_centre": CostCentre, "team": Team, "departments": Department, "teams": Team}
+# The fields of bodies that name a row, or hold one, by what they are called.
+TO_ONE = {"cost_centre": CostCentre, "team": Team, "department": Department, "company": Company}
+TO_ONE |= {f"{name}_id": model for name, model in TO_ONE.items()}
+TO_MANY = {"departments": Department, "teams": Team, "employees": Employee}
 MEASURED = ("*", "size", "departments", "employees", "founded", "budget", "teams", "salary")
 Rows = dict[type, Any]
 
@@ -48,12 +52,14 @@ class Requests:
     Args:
         own: Rows of the caller, by model.
         foreign: Rows of the other tenant.
+        linked: Rows of the caller that lead to rows of the other tenant.
     """
 
-    def __init__(self, openapi: dict[str, Any], own: Rows, foreign: Rows) -> None:
+    def __init__(self, openapi: dict[str, Any], own: Rows, foreign: Rows, linked: Rows | None = None) -> None:
         self._openapi = openapi
         self._own = own
         self._foreign = foreign
+        self._linked = linked or {}
         self._numbers = itertools.count()
 
     def names_foreign(self, sent: Sent) -> bool:
@@ -73,9 +79,10 @@ class Requests:
             return any(self._is_foreign(model, each) for each in value)
         if not isinstance(value, dict):
             return False
-        keys = {"id": model, "cost_centre": CostCentre, "team": Team}
+        keys = {"id": model, **TO_ONE}
         named = any(value.get(name) == self._foreign[each].pk for name, each in keys.items() if each is not None)
-        return named or any(self._is_foreign(LISTS[name], value[name]) for name in LISTS.keys() & value.keys())
+        inner = {**TO_ONE, **LISTS}
+        return named or any(self._is_foreign(inner[name], value[name]) for name in inner.keys() & value.keys())
 
     def all(self) -> Iterator[Sent]:
         for path, item in self._openapi["paths"].items():
@@ -97,25 +104,36 @@ class Requests:
             if parameter["in"] == "query" and name not in ("cursor", "limit"):
                 for value in self._values(name, parameter["schema"]):
                     yield Sent(method, path, {name: value})
+                    if name == "order_by":
+                        # The cursor of the next page holds the values of the order.
+                        yield Sent(method, path, {name: value, "limit": 1})
                     if name not in ("order_by", "group_by", "search", "total"):
                         yield Sent(method, path, {f"!{name}": value})
 
     def _paths(self, path: str) -> Iterator[tuple[str, Any]]:
         """The path with every choice of own, foreign and no ids, and the own key that its last part would have."""
         names = [name for name in MODELS if f"{{{name}}}" in path]
-        key = self._own[MODELS[names[-1]]].pk if names else self._own[Company].pk
-        for choice in itertools.product(("own", "foreign", "none"), repeat=len(names)):
+        model = MODELS[names[-1]] if names else LISTS.get(path.removeprefix("/v1").split("/")[1], Company)
+        kinds = [self._kinds(MODELS[name]) for name in names]
+        for choice in itertools.product(*kinds):
+            key = self._key(model, choice[-1] if choice and choice[-1] == "linked" else "own")
             made = path
             for name, kind in zip(names, choice, strict=True):
                 made = made.replace(f"{{{name}}}", str(self._key(MODELS[name], kind)))
             if "{function}" not in made:
                 yield made, key
                 continue
-            for function, column in itertools.product(("count", "sum", "max"), MEASURED):
+            functions = ("count",) if self._linked else ("count", "sum", "max")
+            for function, column in itertools.product(functions, MEASURED):
                 yield made.replace("{function}", function).replace("{field}", column), key
 
+    def _kinds(self, model: type) -> list[str]:
+        # Each kind more multiplies the paths: where there are such rows, the others are asked for in the other API.
+        return ["own", "foreign", "linked" if model in self._linked else "none"]
+
     def _key(self, model: type, kind: str) -> Any:
-        return 10**9 if kind == "none" else {"own": self._own, "foreign": self._foreign}[kind][model].pk
+        rows = {"own": self._own, "foreign": self._foreign, "linked": self._linked}
+        return 10**9 if kind == "none" else rows[kind][model].pk
 
     def _values(self, name: str, schema: dict[str, Any]) -> Iterator[Any]:
         kind = schema.get("items", schema)
@@ -150,17 +168,25 @@ class Requests:
                 yield {**self._plain(schema, key), name: value}
 
     def _foreign_values(self, name: str, schema: dict[str, Any], key: Any) -> Iterator[Any]:
-        target = NAMES_ROWS.get(name)
         if name == "id":
             yield from (row.pk for row in self._foreign.values())
-        elif schema.get("type") == "array" and target is not None:
-            plain = self._plain(schema["items"], None)
+        elif schema.get("type") == "array" and name in TO_MANY:
+            model, plain = TO_MANY[name], self._plain(schema["items"], None)
             yield []
-            for kind in ("own", "foreign", "none"):
-                yield [{**plain, "id": self._key(target, kind)}]
+            for kind in self._kinds(model):
+                yield [{**plain, "id": self._key(model, kind)}]
             yield from ([inner] for inner in self._objects(schema["items"], None) if inner != plain)
-        elif target is not None:
-            yield from (self._key(target, kind) for kind in ("own", "foreign", "none"))
+            for kind in ("linked",) if model in self._linked else ():
+                for inner in self._objects(schema["items"], None):
+                    yield [{**inner, "id": self._key(model, kind)}]
+        elif schema.get("type") == "object" and name in TO_ONE:
+            yield None
+            for kind in self._kinds(TO_ONE[name]):
+                yield {**self._plain(schema, None), "id": self._key(TO_ONE[name], kind)}
+            yield from self._objects(schema, None)
+        elif name in TO_ONE:
+            yield None
+            yield from (self._key(TO_ONE[name], kind) for kind in self._kinds(TO_ONE[name]))
         elif schema.get("type") == "string" and "enum" not in schema:
             yield "foreign@example.com" if schema.get("format") == "email" else "foreign"
 
@@ -173,11 +199,14 @@ class Requests:
         }
         if "id" in found.get("required", []):
             body["id"] = key
-        return body
+        # A key that is required is of a row of one's own.
+        return body | {name: self._key(TO_ONE[name], "own") for name in TO_ONE.keys() & body.keys() if body[name] == 1}
 
     def _some(self, schema: dict[str, Any], number: int) -> Any:
         if schema.get("type") == "array":
             return []
+        if schema.get("type") == "object":
+            return self._plain(schema, None)
         if schema.get("type") in ("integer", "number"):
             return 1
         return f"new{number}@example.com" if schema.get("format") == "email" else f"new{number}"
