@@ -6,6 +6,7 @@ Holds `schemas/declaring/annotations.py`, `schemas/declaring/declaration.py`, `s
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from typing import Annotated, Any
 
@@ -31,6 +32,20 @@ def companies() -> list[CompanySchema]:
 @api.get("/acompanies")
 async def acompanies() -> list[CompanySchema]:
     return await CompanySchema.aread(Company.objects.all())
+
+
+def some(relation: Any) -> Any:
+    return relation.related_model.objects.none() if relation.name == "departments" else None
+
+
+@api.get("/some")
+def some_departments() -> list[CompanySchema]:
+    return CompanySchema.read(Company.objects.all(), chosen=some)
+
+
+@api.get("/asome")
+async def asome_departments() -> list[CompanySchema]:
+    return await CompanySchema.aread(Company.objects.all(), chosen=some)
 
 
 @api.get("/page")
@@ -77,6 +92,27 @@ def test_rows_are_read(client: Client, django_assert_num_queries: Any, path: str
     [department] = bare["departments"]
     assert department["teams"] == []
     assert [team["name"] for team in found[0]["departments"][0]["teams"]] == ["two", "one"]
+
+
+@pytest.mark.parametrize("path", ["/some", "/asome"])
+def test_some_rows_of_a_relation_are_read(client: Client, path: str) -> None:
+    """What `chosen` leaves out is not shown, and the rest is."""
+    every, found = (client.get(f"/api{each}").json() for each in ("/companies", path))
+    assert any(item["departments"] for item in every)
+    assert found == [{**item, "departments": []} for item in every]
+
+
+def test_coroutines_take_what_functions_take() -> None:
+    """Each method that has a coroutine beside it has the same parameters and defaults."""
+    pairs = [
+        (getattr(each, name), getattr(each, f"a{name}"))
+        for each in (ModelSchema, Create, Update)
+        for name in vars(each)
+        if hasattr(each, f"a{name}")
+    ]
+    assert len(pairs) == 7
+    for function, coroutine in pairs:
+        assert inspect.signature(function).parameters == inspect.signature(coroutine).parameters
 
 
 def test_a_page_is_read(client: Client) -> None:

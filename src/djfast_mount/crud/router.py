@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Unpack
@@ -11,9 +11,7 @@ from typing import Any, Unpack
 from asgiref.sync import async_to_sync
 from django.db.models import Model, Q, QuerySet
 from fastapi import APIRouter, Depends
-from fastapi.dependencies.models import Dependant
 from fastapi.params import Depends as DependsMarker
-from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access.call import Call
@@ -25,7 +23,19 @@ from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.from_arguments import check_creation, resource_of, whole_exposure
 from djfast_mount.crud.declaring.options import RouterOptions, check_options, check_place
 from djfast_mount.crud.declaring.resource import Resource, label_of
-from djfast_mount.crud.routes.dependencies import CallerLater, CallLater, ListingOf, RowOf
+from djfast_mount.crud.routes.dependencies import (
+    CallerLater,
+    CallLater,
+    Guard,
+    ListingOf,
+    RowOf,
+    as_endpoint,
+    check_guarded,
+    has_fixed_paths,
+    is_at,
+    needs_request,
+    place_of,
+)
 from djfast_mount.crud.routes.specs import routes_of
 from djfast_mount.crud.writing.bodies import bodies_of, defaults_of
 from djfast_mount.exceptions import ConfigurationError
@@ -100,8 +110,11 @@ class ModelRouter(APIRouter):
         self._children = list(children)
         self._written: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
         self._sockets: list[tuple[str, Callable[..., Any], str | None, Any]] = []
+        self._included: list[tuple[APIRouter, Any, dict[str, Any]]] = []
         self._routes: list[BaseRoute] = []
         self._made: list[Any] = []
+        self._first: list[Any] = []
+        self._guarded_routes = 0
         self._building = False
         self._is_built = False
         for name, function in options.get("hooks", {}).items():
@@ -112,6 +125,7 @@ class ModelRouter(APIRouter):
         # The one hook that runs after all routers are included and before the first call.
         inherited["lifespan"] = self._lifespan(inherited.get("lifespan"))
         super().__init__(prefix=prefix, **inherited)
+        self._own_lifespan = self.lifespan_context
         self._place_below(None)
 
     # What a project may override -------------------------------------------------------------------------------------
@@ -172,7 +186,7 @@ class ModelRouter(APIRouter):
             if "GET" in methods:
                 # Each GET of ours has a HEAD beside it, which would go on to answer for the route that was replaced.
                 methods.add("HEAD")
-            self._drop(lambda route: _is_at(route, self.prefix + path, methods))
+            self._drop(lambda route: is_at(route, self.prefix + path, methods))
             options = {
                 **options,
                 "dependencies": [*self._access_to(path, options), *(options.get("dependencies") or ())],
@@ -181,7 +195,7 @@ class ModelRouter(APIRouter):
         self._made.append(self._routes[-1])
         # Fixed paths before those with a parameter, whenever they were added: /companies/export is no company.
         # `sort()` is stable: routes of one kind stay in the order in which they were written.
-        self._routes.sort(key=_place)
+        self._routes.sort(key=self._place)
 
     def add_api_websocket_route(
         self, path: str, endpoint: Callable[..., Any], name: str | None = None, *, dependencies: Any = None
@@ -196,12 +210,38 @@ class ModelRouter(APIRouter):
         asked = [Depends(CallerLater(lambda: self.resource)), *(dependencies or ())]
         super().add_api_websocket_route(path, endpoint, name, dependencies=asked)
         route: Any = self._routes[-1]
-        if _needs_request(route.dependant):
+        if needs_request(route.dependant):
             raise ConfigurationError(
                 f"{self.resource.label}: the WebSocket {path!r} depends on something that takes a Request, and a "
                 "WebSocket has none. Have it take an HTTPConnection of starlette.requests instead, in security= too."
             )
         self._made.append(route)
+
+    def add_route(
+        self,
+        path: str,
+        endpoint: Callable[[Any], Any],
+        methods: Collection[str] | None = None,
+        name: str | None = None,
+        include_in_schema: bool = True,
+    ) -> None:
+        """Adds a route of Starlette's, by a function of the request. It asks what one of `add_api_route` asks."""
+        made = as_endpoint(endpoint)
+        if made is None:
+            super().add_route(path, endpoint, methods, name, include_in_schema)
+            return
+        every = {"HEAD", *methods} if methods and "GET" in methods else methods or {"GET", "HEAD"}
+        self.add_api_route(path, made, methods=every, name=name, response_model=None, include_in_schema=False)
+
+    def include_router(self, router: APIRouter, *, dependencies: Any = None, **options: Any) -> None:
+        """Includes the routes of another router. GET asks for `read`, every other method for `update`; a row that the
+        path names by the parameters of this router is visible.
+
+        Raises: ConfigurationError, when the routes are made: one of them takes no dependencies, or is a WebSocket.
+        """
+        self._included.append((router, dependencies, options))
+        if self._is_built:
+            self._include(router, dependencies, options)
 
     # How it is put together ------------------------------------------------------------------------------------------
 
@@ -230,6 +270,10 @@ class ModelRouter(APIRouter):
             self._check()
             self._is_built = True
             self._build()
+        # Starlette's own methods, `mount()` say, append to this list.
+        if len(self._routes) != self._guarded_routes and not self._building:
+            self._guarded_routes = len(self._routes)
+            check_guarded(self.resource, [each for each in self._routes if each not in self._made])
         return self._routes
 
     @routes.setter
@@ -260,6 +304,7 @@ class ModelRouter(APIRouter):
 
     def _build(self) -> None:
         self._drop(lambda route: True)
+        self._first.clear()
         # The router's own routes first, then those written by hand: one of the same path replaces it, whichever was
         # declared first.
         written, self._written = self._written, []
@@ -269,9 +314,25 @@ class ModelRouter(APIRouter):
         sockets, self._sockets = self._sockets, []
         for path, endpoint, name, dependencies in sockets:
             self.add_api_websocket_route(path, endpoint, name, dependencies=dependencies)
+        # FastAPI joins it to that of every router that is included.
+        self.lifespan_context = self._own_lifespan
+        for router, dependencies, options in self._included:
+            self._include(router, dependencies, options)
         for child in self._children:
-            self.include_router(child, prefix="".join(f"/{{{key.parameter}}}" for key in self.resource.keys))
+            super().include_router(child, prefix="".join(f"/{{{key.parameter}}}" for key in self.resource.keys))
             self._made.append(self._routes[-1])
+
+    def _include(self, router: APIRouter, dependencies: Any, options: dict[str, Any]) -> None:
+        check_guarded(self.resource, router.routes)
+        guard = Depends(Guard(lambda: self.resource))
+        super().include_router(router, dependencies=[guard, *(dependencies or ())], **options)
+        self._made.append(self._routes[-1])
+        if has_fixed_paths(router, options.get("prefix", "")):
+            self._first.append(self._routes[-1])
+            self._routes.sort(key=self._place)
+
+    def _place(self, route: Any) -> tuple[int, ...]:
+        return (0,) if any(route is each for each in self._first) else place_of(route)
 
     def _add_routes(self) -> None:
         left_out = set(self._options.get("without", ()))
@@ -337,17 +398,3 @@ class _Hooks:
         # On the server's loop, while this thread waits: transactions are bound to the thread, so the write itself
         # cannot be a coroutine.
         return async_to_sync(hook) if inspect.iscoroutinefunction(hook) else hook
-
-
-def _needs_request(dependant: Dependant) -> bool:
-    return dependant.request_param_name is not None or any(map(_needs_request, dependant.dependencies))
-
-
-def _is_at(route: Any, path: str, methods: set[str]) -> bool:
-    return isinstance(route, APIRoute) and route.path == path and bool(methods & (route.methods or set()))
-
-
-def _place(route: Any) -> tuple[int, ...]:
-    path = getattr(route, "path", None)
-    # Included routers have none, and begin with the key of a row: they come last.
-    return (9,) if path is None else tuple(int(part.startswith("{")) for part in path.split("/"))

@@ -157,9 +157,14 @@ class ModelSchema(BaseModel, Generic[M]):
         return cast("list[Self]", ways.read(cls, rows, chosen))
 
     @classmethod
-    async def aread(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> list[Self]:
+    async def aread(
+        cls,
+        rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M],
+        *,
+        chosen: instances.Chosen = instances.every_row,
+    ) -> list[Self]:
         """Does the same for a coroutine: the queries run on the thread of the request."""
-        return await sync_to_async(cls.read)(rows)
+        return await sync_to_async(cls.read)(rows, chosen=chosen)
 
     @classmethod
     def read_json(cls, rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M]) -> bytes:

@@ -1,26 +1,49 @@
-"""Dependencies for routes that are written by hand: the row of the path, and the list that was asked for.
+"""What projects add to a router: dependencies for it, the order in which it is tried, and that it asks for the caller.
 
-They are bound to their resource when FastAPI reads their signature: by then a child knows its parents.
+Dependencies are bound to their resource when FastAPI reads their signature: by then a child knows its parents.
+
+FastAPI's routes take dependencies. An ASGI app, a plain route of Starlette's and its WebSocket take none: they are
+refused where the router asks for something.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import APIRouter, Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import TypeAdapter, ValidationError
+from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.call_dependency import CallOf
 from djfast_mount.crud.access.callers import check_callers
 from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
+from djfast_mount.crud.declaring.keys import Key
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
 from djfast_mount.crud.writing.writes import check_row_permission
+from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["CallLater", "CallerLater", "ListingOf", "RowOf"]
+__all__ = [
+    "CallLater",
+    "CallerLater",
+    "Guard",
+    "ListingOf",
+    "RowOf",
+    "as_endpoint",
+    "check_guarded",
+    "has_fixed_paths",
+    "is_at",
+    "needs_request",
+    "place_of",
+]
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -106,6 +129,42 @@ class RowOf:
         return row
 
 
+class Guard:
+    """A dependency of routes of other routers: the caller may read, or with other methods than GET update; the row that
+    the path names, if it does, is visible."""
+
+    def __init__(self, resource: Callable[[], Resource]) -> None:
+        self._resource = resource
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Guard) and self._resource() is other._resource()
+
+    def __hash__(self) -> int:
+        return hash((Guard, id(self._resource())))
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        # The same for both actions.
+        return CallOf(self._resource(), "update").__signature__
+
+    def __call__(self, request: Request, **values: Any) -> None:
+        resource = self._resource()
+        reads = request.method in ("GET", "HEAD")
+        # Whether the path names a row is known by now alone: one router is included at several places.
+        names_row = all(key.parameter in request.path_params for key in resource.keys)
+        call = CallOf(resource, ("read" if names_row else "list") if reads else "update")(request, **values)
+        if names_row:
+            check_row_permission(call, call.find({key.parameter: _value(request, key) for key in resource.keys}))
+
+
+def _value(request: Request, key: Key) -> Any:
+    try:
+        return TypeAdapter(key.type).validate_python(request.path_params[key.parameter])
+    except ValidationError as error:
+        told = [{**each, "loc": ("path", key.parameter)} for each in error.errors(include_url=False)]
+        raise RequestValidationError(told) from error
+
+
 class ListingOf:
     """A dependency: the `Listing` that a request asks for, with the filters, the order and the paging of the list."""
 
@@ -123,3 +182,63 @@ class ListingOf:
     def __call__(self, call: Call) -> Listing:
         assert self._query is not None, "FastAPI reads the signature first"
         return Listing(call, self._query.values(call.request))
+
+
+def is_at(route: Any, path: str, methods: set[str]) -> bool:
+    """Whether `route` answers one of `methods` at `path`."""
+    return isinstance(route, APIRoute) and route.path == path and bool(methods & (route.methods or set()))
+
+
+def place_of(route: Any) -> tuple[int, ...]:
+    """Returns by what the routes of a router are sorted: fixed paths before those with a parameter."""
+    path = getattr(route, "path", None)
+    # Included routers have none, and most begin with the key of a row: they come last.
+    return (9,) if path is None else tuple(int(part.startswith("{")) for part in path.split("/"))
+
+
+def has_fixed_paths(router: APIRouter, prefix: str) -> bool:
+    """Whether every path of `router`, included at `prefix`, begins with a fixed part."""
+    paths = [f"{prefix}{getattr(each, 'path', '')}" for each in iter_route_contexts(router.routes)]
+    return not any(path.startswith("/{") for path in paths)
+
+
+def needs_request(dependant: Dependant) -> bool:
+    """Whether a dependency, at any depth, takes a Request."""
+    return dependant.request_param_name is not None or any(map(needs_request, dependant.dependencies))
+
+
+def as_endpoint(function: Any) -> Callable[..., Any] | None:
+    """Returns the endpoint of FastAPI's that answers as `function`, one of Starlette's, does; None for an ASGI app."""
+    plain = function
+    while isinstance(plain, partial):
+        plain = plain.func
+    # Starlette takes whatever else is callable for an ASGI app.
+    if not inspect.isroutine(plain):
+        return None
+
+    def endpoint(request: Request) -> Any:
+        return function(request)
+
+    async def coroutine(request: Request) -> Any:
+        return await function(request)
+
+    made = coroutine if inspect.iscoroutinefunction(plain) else endpoint
+    made.__name__ = made.__qualname__ = plain.__name__
+    return made
+
+
+def check_guarded(resource: Resource, routes: Iterable[BaseRoute]) -> None:
+    """Raises ConfigurationError where one of the `routes` is none of FastAPI's, and so asks nothing of the caller.
+
+    It says nothing of a router that asks nothing either.
+    """
+    if resource.caller is None and not any(each.rows for each in resource.root().walk()):
+        return
+    for each in iter_route_contexts(list(routes)):
+        route: Any = each.original_route
+        if not isinstance(route, APIRoute):
+            raise ConfigurationError(
+                f"{resource.label}: the {type(route).__name__} at {getattr(route, 'path', '?')!r} would ask neither "
+                "for the caller nor for rows=. Add it to the app, or write it with @router.get() or "
+                "@router.websocket() of this router."
+            )
