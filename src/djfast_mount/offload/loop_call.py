@@ -49,10 +49,10 @@ class SharedContext:
         """Gives the context what the task holds, which is `seen`. Runs in the context."""
         if seen is not self.context:
             _carry(seen, self._below)
-            return
-        for variable, value in seen.items():
-            if type(value) is Storage:
-                variable.set(rehome(value))
+        elif Storage in map(type, seen.values()):
+            for variable, value in seen.items():
+                if type(value) is Storage:
+                    variable.set(rehome(value))
 
     def end(self) -> None:
         """Gives the task what the context holds. Runs in the task."""
@@ -68,14 +68,19 @@ def _carry(source: contextvars.Context, tokens: Tokens) -> None:
             if gone in here:
                 gone.reset(token)
     # As asgiref's _restore_context() does it, but for what is here already: that is nearly all, with each call.
-    thread = threading.get_ident()
     for variable, value in source.items():
         found = variable.get(_UNSET)
-        moved = rehome(value) if type(value) is Storage and value.thread_id != thread else value
-        if found is not moved:
-            token = variable.set(moved)
-            if found is _UNSET:
-                tokens[variable] = token
+        if type(value) is Storage:
+            # asgiref puts a new dict into a storage with each change, so the same dict holds the same.
+            if type(found) is Storage and found.data is value.data and found.thread_id == threading.get_ident():
+                continue
+            token = variable.set(rehome(value))
+        elif found is not value:
+            token = variable.set(value)
+        else:
+            continue
+        if found is _UNSET:
+            tokens[variable] = token
 
 
 def running_call() -> LoopCall | None:
@@ -90,6 +95,7 @@ class LoopCall:
         shared: Where the function runs.
         seen: What the caller's context holds now.
         task: The caller.
+        loop: On which it runs.
 
     A call that has begun is waited for, whatever cancels its caller; the caller meets the cancellation right after.
     One that has not begun is dropped, unless `droppable` was made false.
@@ -119,6 +125,7 @@ class LoopCall:
         shared: SharedContext,
         seen: contextvars.Context,
         task: asyncio.Task[Any] | None,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.function = function
         self.args = args
@@ -129,8 +136,8 @@ class LoopCall:
         self.cancelled = False  # while it ran; for the loop
         self.ran = False
         self.tasks: list[asyncio.Task[Any]] = []  # what asgiref's async_to_sync runs for the function
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
         self._ticket = [None]
         self._outcome: tuple[Any, BaseException | None] | None = None
         self._settled: tuple[Any, BaseException | None] | None = None

@@ -173,16 +173,22 @@ async def _on_lease(
         # The lease's own context may be in use by the code above us, and a context cannot be entered twice.
         call.shared = SharedContext(call.seen, None)
         _run_here(call)
-    elif not _offer(call):
+    elif executors.get(None) is None or not _offer(call):
         lease.submit(call)
     return await call.outcome()
 
 
 def _call(lease: Lease, function: Callable[..., Any], args: tuple[Any, ...]) -> LoopCall:
-    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task(loop)
     seen = contextvars.copy_context()
-    shared: SharedContext = lease.context_of(task, lambda: SharedContext(seen, lease.base))
-    return LoopCall(function, args, shared, seen, task)
+    if lease.owner is None:
+        # Most requests make one call. It is spared the function that the next ones need.
+        lease.shared = shared = SharedContext(seen, lease.base)
+        lease.owner, lease.context = task, shared.context
+    else:
+        shared = lease.context_of(task, lambda: SharedContext(seen, lease.base))
+    return LoopCall(function, args, shared, seen, task, loop)
 
 
 def _offer(call: LoopCall) -> bool:

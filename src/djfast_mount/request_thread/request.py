@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.exceptions import PoolTimeout, client_has_left, original_of
 from djfast_mount.lifespan.grace import Grace
-from djfast_mount.offload.cancellation import wait_shielded
+from djfast_mount.offload.cancellation import cancel_again, wait_shielded
 from djfast_mount.offload.current import KEY, Source, in_flight
 from djfast_mount.offload.run import draw, enter, leave, run, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
@@ -284,8 +284,14 @@ class RequestThread(WatchedResponse):
     async def give_back(self, lease: Lease) -> None:
         """Ends the spell of `lease`. Returns when the worker has been given back, whatever cancels the caller."""
         ended = lease.close()
-        if ended is not None:
-            await wait_shielded(ended)
+        if ended is None:
+            return
+        try:
+            await ended  # A shield would cost a second future and a turn of the loop, with each such request.
+        except asyncio.CancelledError as error:
+            if (again := lease.close_anew()) is not None:
+                await wait_shielded(again)
+            cancel_again(error)
 
 
 def _timeout_in(error: BaseException | None) -> PoolTimeout | None:

@@ -76,6 +76,7 @@ class Lease(Claim):
     _expired = False
     _turns = 0  # of the pool, when it began to wait
     _timer: asyncio.TimerHandle | None = None
+    _ended: asyncio.Future[None] | None = None  # what waits for its end
 
     def __init__(self, pool: Pool, scope: MutableMapping[str, Any], *, lingers: bool = True) -> None:
         self.pool = pool
@@ -88,11 +89,10 @@ class Lease(Claim):
         self.pins: dict[int, frozenset[int]] = {}
 
     def context_of(self, task: object, make: Callable[[], Shared]) -> Any:
-        """Returns where the calls of `task` run: all in one context, which is what `make` returns for the first."""
-        if self.owner is None:
-            shared = make()
-            self.owner, self.shared, self.context = task, shared, shared.context
-            return shared
+        """Returns where the calls of `task` run: all in one context, which is what `make` returns for the first.
+
+        The lease has an `owner`.
+        """
         if self.owner is task:
             return self.shared or make()
         if self.contexts is None:
@@ -159,10 +159,16 @@ class Lease(Claim):
         if self.worker is None or (not (self.iterators or self.open) and self.pool.dismiss(self)):
             self._let_go()
             return None
-        ended = self.loop.create_future()
+        ended = self._ended = self.loop.create_future()
         if self.pool.put(self, (Lease._end, self, ended)) is Placed.BEGINS_TO_WAIT:
             self.pool.watch(self.loop)
         return ended
+
+    def close_anew(self) -> asyncio.Future[None] | None:
+        """Returns what `close()` did, where that was cancelled while the end goes on. None: it is done meanwhile."""
+        if self._ended is not None:
+            self._ended = self.loop.create_future()
+        return self._ended
 
     def successor(self) -> Lease:
         """Returns a lease for one call that comes after this one has been closed."""
@@ -280,7 +286,13 @@ class Lease(Claim):
                 self.parking = False
                 self.pool.park(self)
 
-    def _end(self, ended: asyncio.Future[None]) -> None:
+    def _tell_ended(self) -> None:
+        """Runs on the event loop."""
+        ended, self._ended = self._ended, None
+        if ended is not None and not ended.done():
+            ended.set_result(None)
+
+    def _end(self, _: asyncio.Future[None]) -> None:
         try:
             if self.iterators:
                 self._begin_spell()
@@ -291,7 +303,7 @@ class Lease(Claim):
         finally:
             self._let_go()
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-                self.loop.call_soon_threadsafe(_set, ended)
+                self.loop.call_soon_threadsafe(self._tell_ended)
 
     def _begin_spell(self) -> None:
         if not self._begun:
@@ -352,11 +364,6 @@ def _close_abandoned(iterator: Any) -> None:
             close()
     except BaseException:
         logger.exception("Closing %r, which its request had abandoned, failed.", iterator)
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 class Shared(Protocol):

@@ -154,7 +154,10 @@ class Pool:
                 self.wait(claim)
                 claim.waits_again()
             if not self._returning:
-                self._hand_on(worker)
+                if self._waiting or self._closing:
+                    self._hand_on(worker)
+                else:
+                    self._idle.append(worker)
                 return
         self._pass_on(worker, None)
 
