@@ -43,7 +43,9 @@ def test_texts_of_mysql_are_hidden() -> None:
     assert shown("SELECT \"secret\" # it's\nWHERE `x` = 'secret'", "mysql") == "SELECT ? ?\nWHERE `x` = ?"
 
 
-@pytest.mark.parametrize("number", ["12", "1.5", "1.5e10", "1E-3", "0xDEADBEEF"])
+@pytest.mark.parametrize(
+    "number", ["12", "1.5", "1.5e10", "1E-3", "0xDEADBEEF", "1_500_000", "1_0.0_5e1_0", "0x_FF_FF", "0o17", "0b1010"]
+)
 def test_numbers_are_hidden(number: str) -> None:
     """All of a number is left out, however it is written; names and placeholders with digits stay."""
     assert shown(f'SELECT "a1", t2.b FROM t2 WHERE x = {number} AND y = %s', "sqlite").endswith("x = ? AND y = %s")

@@ -11,7 +11,8 @@ from typing import Any
 __all__ = ["shown", "without_values"]
 
 _SHOWN = 1000
-_NUMBER = r"\b(?:0[xX][\da-fA-F]+|\d+(?:\.\d+)*(?:[eE][+-]?\d+)?)\b"
+# PostgreSQL has underscores between digits, and numbers to the bases 2 and 8 (its documentation, section 4.1.2.6).
+_NUMBER = r"\b(?:0[xX][\da-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|\d[\d_]*(?:\.\d[\d_]*)*(?:[eE][+-]?[\d_]+)?)\b"
 # Quantifiers are possessive, and those without an end lazy: a text of megabytes is read once, and takes no memory.
 _PARTS = (
     r"'[^']*+(?:''[^']*+)*+(?:'|\Z)",
