@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
 from djfast_mount.schemas import Create, InvalidRow, ModelSchema, Update
+from djfast_mount.schemas.writing.matching import match_items
 from project.firm.models import Badge, Company, Department, Membership, Passport, Person, Tag, Team
 from schemas.firm_schemas import CompanySchema
 
@@ -204,6 +206,41 @@ def test_to_field_and_chosen_keys(firm: None) -> None:
     sent(Update[PersonFully], passports=[{"number": "P1"}, {"number": "P2"}]).update(ann)
     assert list(ann.passports.values_list("number", flat=True)) == ["P1", "P2"]
     assert ann.passports.get(number="P1").pk == kept.pk
+
+
+def test_a_column_that_is_pointed_to_changes_with_its_rows(firm: None) -> None:
+    """Rows that point to a column of their parent are found by what it was, and point to what it is now."""
+    ann = Person.objects.get(name="ann")
+    kept = ann.passports.get(number="P1")
+    with transaction.atomic():
+        sent(Update[PersonFully], email="new@example.com", passports=[{"number": "P1"}, {"number": "P2"}]).update(ann)
+    found = Passport.objects.filter(person__name="ann").order_by("number").values_list("pk", "number", "person_id")
+    assert [(pk == kept.pk, *rest) for pk, *rest in found] == [
+        (True, "P1", "new@example.com"),
+        (False, "P2", "new@example.com"),
+    ]
+
+
+def test_long_lists_take_no_longer_for_each_item(firm: None) -> None:
+    """Each item looks its row up, and does not go through all rows of its parent."""
+    compared = 0
+
+    class Number(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    rows = [Passport(pk=number, number=Number(number)) for number in range(500)]
+    items = [Update[PassportSchema].model_validate({"number": str(499 - number)}) for number in range(500)]
+    match = match_items(rows, items, {"number": "number"}, "id", ())
+    assert [(place, row.pk) for place, _, row in match.pairs if row] == [
+        (number, 499 - number) for number in range(500)
+    ]
+    assert compared < 5_000
 
 
 def test_a_foreign_key_is_written_through_where_meta_says_so(acme: Company) -> None:

@@ -1,4 +1,4 @@
-"""schemas/values.py: what JSON, pydantic and the databases do not agree on.
+"""What JSON, pydantic and the databases do not agree on.
 
 Holds `schemas/declaring/values.py`.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from djfast_mount import mount
-from djfast_mount.schemas import ModelSchema, Update
+from djfast_mount.schemas import Create, InvalidRow, ModelSchema, Update
 from djfast_mount.testing import Client
 from project.zoo.models import Animal
 
@@ -39,3 +40,23 @@ def test_what_cannot_be_written_as_json_is_not_stored(value: str, animal: Animal
     assert [error["loc"] for error in answer.json()["detail"]] == [["body", "notes"]]
     animal.refresh_from_db()
     assert animal.notes == {}
+
+
+class Priced(ModelSchema[Animal]):
+    class Meta:
+        fields = ["id", "small", "positive", "name", "price"]
+
+
+@pytest.mark.parametrize("price", ["-0", "-0.00", "0E+3", "1e3", "1.5", "-1.5"])
+def test_a_new_row_is_answered_as_it_is_read_later(price: str, db: None) -> None:
+    """A decimal number has the places of its column at once, and a zero no sign."""
+    body = Create[Priced].model_validate({"small": 1, "positive": 1, "name": "x", "price": price})
+    made = Priced.of(body.create()).model_dump_json()
+    assert f"[{made}]" == Priced.read_json(Animal.objects.all()).decode()
+
+
+@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-inf", "1e400", "99999.999"])
+def test_what_no_decimal_column_holds_is_refused(price: str, db: None) -> None:
+    """What is no number, or has more digits than the column, is refused before the database is asked."""
+    with pytest.raises((InvalidRow, ValidationError), match="price"):
+        Create[Priced].model_validate({"small": 1, "positive": 1, "name": "x", "price": price}).create()

@@ -63,7 +63,8 @@ def padded(places: int, value: Decimal) -> Decimal:
         longer = value.quantize(Decimal(1).scaleb(-places))
     except InvalidOperation:  # It has more digits than any column takes.
         return value
-    return longer if longer == value else value
+    # No column keeps the sign of a zero.
+    return value if longer != value else longer or abs(longer)
 
 
 EXACT_DECIMAL = BeforeValidator(exact_decimal)

@@ -5,7 +5,7 @@ Only rows that the parent already has are found: a key of another parent's row i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import models
@@ -61,21 +61,38 @@ def match_items(
         else:
             fault = {"type": "not_found", "loc": (*path, place, key), "msg": f"There is no such row here: {pk!r}."}
             found.faults.append(fault)
+    alike = _Alike(found.left, names.values())
     for place, item, pk in keyed:
         if pk is MISSING:
-            found.add(place, item, _alike(found.left.values(), item, names))
+            wanted = tuple(plain(getattr(item, name, MISSING)) for name in names)
+            found.add(place, item, None if MISSING in wanted else alike.take(wanted))
     found.pairs.sort(key=lambda pair: pair[0])
     return found
 
 
-def _alike(rows: Iterable[Model], item: BaseModel, names: Mapping[str, str]) -> Model | None:
-    """The row with the values that `item` has; None where it has not all of them, or there is no such row."""
-    wanted = {of_row: getattr(item, of_item, MISSING) for of_item, of_row in names.items()}
-    if not wanted or MISSING in wanted.values():
+class _Alike:
+    """The rows that are left, by the values that tell them apart: a list is as long as a client makes it."""
+
+    def __init__(self, left: Mapping[Any, Model], names: Collection[str]) -> None:
+        self._rows: dict[Hashable, list[tuple[tuple[Any, ...], Model]]] = {}
+        for row in left.values() if names else ():
+            values = tuple(getattr(row, name) for name in names)
+            self._rows.setdefault(_hashable(values), []).append((values, row))
+
+    def take(self, values: tuple[Any, ...]) -> Model | None:
+        """Returns the first row with these values that nobody has taken; None where there is none."""
+        rows = self._rows.get(_hashable(values), [])
+        place = next((place for place, (known, _) in enumerate(rows) if known == values), None)
+        return None if place is None else rows.pop(place)[1]
+
+
+def _hashable(values: tuple[Any, ...]) -> Hashable:
+    try:
+        hash(values)
+    except TypeError:
+        # Lists and dicts, as JSON has them, are compared one by one.
         return None
-    return next(
-        (row for row in rows if all(getattr(row, name) == plain(value) for name, value in wanted.items())), None
-    )
+    return values
 
 
 def unique_fields(model: type[models.Model], parent: Any) -> tuple[str, ...]:

@@ -52,6 +52,15 @@ class Snapshot:
     def __init__(self, row: Model) -> None:
         self._columns = {field: row.__dict__.get(field.attname, _ABSENT) for field in row._meta.concrete_fields}
 
+    def pointed(self, relation: Any, row: Model) -> dict[str, Any]:
+        """What the rows of `relation`, which points to `row`, have as their key: it may be another in `row` by now."""
+        pairs = zip(relation.local_related_fields, relation.foreign_related_fields, strict=True)
+        return {own.attname: self._stored(row, there) for own, there in pairs}
+
+    def _stored(self, row: Model, field: Any) -> Any:
+        was = self._columns.get(field, _ABSENT)
+        return getattr(row, field.attname) if was is _ABSENT else was
+
     def changed(self, row: Model) -> list[Any]:
         """Returns the fields whose values are others by now."""
         return [field for field, was in self._columns.items() if changed(was, row.__dict__.get(field.attname, _ABSENT))]

@@ -113,9 +113,10 @@ class Writing:
         if adding:
             insert(row, self.using, values)
             refresh(row)
+            before = Snapshot(row)
         else:
             save_changes(row, before.changed(row))
-        self._relate(body, row, sent_slots(body, plan), path, values)
+        self._relate(body, row, sent_slots(body, plan), path, values, before)
         return len(self.errors) == known
 
     def fill(
@@ -173,16 +174,24 @@ class Writing:
         names = {slot.field.name: slot.key for slot in plan.slots.values() if slot.field is not None}
         self.errors += told(error, path, lambda name: names.get(name, name))
 
-    def _relate(self, body: BaseModel, row: Model, slots: list[Slot], path: Path, values: Mapping[str, Any]) -> None:
+    def _relate(
+        self,
+        body: BaseModel,
+        row: Model,
+        slots: list[Slot],
+        path: Path,
+        values: Mapping[str, Any],
+        before: Snapshot,
+    ) -> None:
         """Writes what needs the key of `row`."""
         for slot in slots:
             value, place = getattr(body, slot.name), (*path, slot.key)
             if slot.kind == "keys":
                 self.errors += keys.set_rows(row, slot.field, value, place, row_rules().kept_keys(row, slot))
             elif slot.kind == "many":
-                self._write_rows(body, row, slot, value, place)
+                self._write_rows(body, row, slot, value, place, before)
             elif slot.kind == "one" and not is_forward(slot.field):
-                self._write_owned(row, slot, value, place)
+                self._write_owned(row, slot, value, place, before)
         for name, value in values.items():
             if _is_many_to_many(row, name):
                 getattr(row, name).set(value)
@@ -202,11 +211,11 @@ class Writing:
         found = self._write_nested(body, current, path, {})
         setattr(row, slot.target, found)
 
-    def _write_owned(self, row: Model, slot: Slot, body: BaseModel | None, path: Path) -> None:
+    def _write_owned(self, row: Model, slot: Slot, body: BaseModel | None, path: Path, before: Snapshot) -> None:
         """Writes the one row that leads back to `row` by a one-to-one relation, or deletes it."""
         if row_rules().passes_over(row, body, slot):
             return
-        current: Model | None = self._owned(row, slot).first()
+        current: Model | None = self._owned(row, slot, before).first()
         if body is None:
             if current is not None:
                 current.delete()
@@ -221,13 +230,15 @@ class Writing:
             self.errors.append({**fault, "loc": (*path, _key_name(body))})
         return bool(match.faults)
 
-    def _write_rows(self, body: BaseModel, row: Model, slot: Slot, items: Sequence[BaseModel], path: Path) -> None:
+    def _write_rows(
+        self, body: BaseModel, row: Model, slot: Slot, items: Sequence[BaseModel], path: Path, before: Snapshot
+    ) -> None:
         """Makes the rows of the relation those of the list."""
         row_rules().check_list(row, slot)
         owned = not slot.field.many_to_many
         parent = slot.field.field if owned else None
         names = self._matching_names(body, slot, parent)
-        rows = self._owned(row, slot) if owned else getattr(row, slot.target).using(self.using).all()
+        rows = self._owned(row, slot, before) if owned else getattr(row, slot.target).using(self.using).all()
         match = match_items(rows, items, names, _key_name(items[0]) if items else "", path)
         self.errors += match.faults
         for left in match.left.values():
@@ -243,10 +254,13 @@ class Writing:
                 getattr(row, slot.target).add(found)
         forget(row, slot.field)
 
-    def _owned(self, row: Model, slot: Slot) -> QuerySet[Any]:
+    def _owned(self, row: Model, slot: Slot, before: Snapshot) -> QuerySet[Any]:
+        """The rows that point to `row`, by the key that it had: only they themselves are given another one."""
         field = slot.field.field
-        found: QuerySet[Any] = field.model._default_manager.using(self.using).filter(**{field.name: row})
-        return found
+        found: QuerySet[Any] = field.model._default_manager.using(self.using)
+        pointed = before.pointed(field, row)
+        # A row without a key owns none, and not those that point nowhere.
+        return found.none() if None in pointed.values() else found.filter(**pointed)
 
     def _matching_names(self, body: BaseModel, slot: Slot, parent: Any) -> dict[str, str]:
         """The attributes of an item that tell its row, with those of the row."""
