@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Model, Value
@@ -10,21 +11,30 @@ from django.db.models.functions import Concat
 
 from project.firm.models import (
     Badge,
+    Bakery,
     Branch,
     Company,
     Department,
+    Door,
     Grade,
     Invoice,
+    Lodge,
+    LoudPlace,
     Membership,
     Passport,
     Person,
+    Place,
     Plate,
     Project,
     Sample,
+    Shop,
+    Sign,
     Skill,
     Tag,
     Tale,
     Team,
+    Town,
+    Warden,
 )
 
 
@@ -61,6 +71,8 @@ def add_oddities(using: str) -> None:
     for owner, total in ((branch.pk, "1.50"), (branch.pk, "20.00"), (999, "3.00")):
         Invoice.objects.using(using).create(company_id=owner, total=total)
     _add_projects(using, ann, bob, cid)
+    _add_places(using)
+    _add_lodges(using)
     for number in range(3):
         Sample.objects.using(using).create(department=research, label=f"sample {number}")
         plate = Plate.objects.using(using).create(department=research, text="")
@@ -71,6 +83,31 @@ def add_oddities(using: str) -> None:
         skill = Skill.objects.using(using).create(name=name)
         Grade.objects.using(using).create(person=ann, skill=skill)
         Grade.objects.using(using).create(person=cid, skill=skill)
+
+
+def _add_places(using: str) -> None:
+    """Of each inherited table two, one of them without a town and a door."""
+    town = Town.objects.using(using).create(name="Oslo")
+    kinds: tuple[tuple[type[Place], dict[str, Any]], ...] = (
+        (Bakery, {"trade": "food", "bread": "rye"}),
+        (LoudPlace, {}),
+        (Shop, {"trade": "shoes"}),
+    )
+    for model, values in kinds:
+        name = model.__name__.lower()
+        first = model._base_manager.using(using).create(name=f"{name} 1", town=town, **values)
+        model._base_manager.using(using).create(name=f"{name} 2", note="new", **values)
+        for label in ("front", "back"):
+            Door.objects.using(using).create(place=first, label=f"{label} of {name}")
+
+
+def _add_lodges(using: str) -> None:
+    """One warden and one sign are hidden."""
+    for number, hidden in enumerate((False, True)):
+        warden = Warden.objects.using(using).create(name=f"warden {number}", hidden=hidden)
+        lodge = Lodge.objects.using(using).create(name=f"lodge {number}", note="cold", warden=warden)
+        Sign.objects.using(using).create(lodge=lodge, text=f"sign {number}", hidden=not hidden)
+    Lodge.objects.using(using).create(name="lodge 2")
 
 
 def _people(using: str) -> tuple[Person, Person, Person]:

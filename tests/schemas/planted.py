@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from djfast_mount.schemas.reading import assembler, database_json, instances, plan, reasons
+from djfast_mount.schemas.reading import assembler, database_json, in_memory, instances, kept_sql, plan, reasons
 
 
 class Fault(NamedTuple):
@@ -68,12 +68,12 @@ OF_THE_INSTANCES = [
         "[each.pk for each in getattr(row, member.source).all()]",
         "sorted(each.pk for each in getattr(row, member.source).all())",
     ),
-    Fault("a union is joined", instances, "if rows.query.combinator:", "if 0:"),
+    Fault("a union is joined", instances, "if rows.query.combinator or", "if"),
     Fault(
         "the parent in memory is read anew",
         instances,
-        "_but_for(known | own_prefetches(rows), _joined(shape, chosen))",
-        "[*_joined(shape, chosen)]",
+        "_but_for(known | own_prefetches(rows), _joined(shape, rows.model, chosen))",
+        "[*_joined(shape, rows.model, chosen)]",
     ),
     Fault("a row is joined to what it is known to belong to", instances, "set() if as_stored or", "set() if True or"),
     Fault("an inner join loses rows", instances, "return not is_forward(field) or field.null or", "return True or"),
@@ -83,10 +83,15 @@ OF_THE_INSTANCES = [
         "related_model._default_manager",
         "related_model._base_manager",
     ),
-    Fault("columns that were left out are asked for one by one", instances, "    _load_deferred(shape, rows)\n", ""),
+    Fault("columns that were left out are asked for one by one", instances, "    load_deferred(shape, rows)\n", ""),
+    Fault("a parent in memory is fetched", instances, "    take(known)\n", ""),
+    Fault(
+        "a parent is made of a child that lacks its columns", in_memory, "    lacking -= {", "    lacking = set() and {"
+    ),
+    Fault("a parent is joined that the child makes otherwise", in_memory, "return not any(made)", "return True"),
     Fault("keys are asked for row by row", instances, '("one", "many", "keys")', '("one", "many")'),
 ]
-# PostgreSQL alone can do it. Not noticed among so few cases: what statements are kept by, decimals, alike rows.
+# PostgreSQL alone can do it.
 OF_THE_DATABASE = [
     Fault("microseconds are lost", database_json, "default=text(_MICROSECONDS)", "default=text(_SECONDS)"),
     Fault("nested rows have no order", database_json, "chosen = rows.filter(", "chosen = rows.order_by().filter("),
@@ -96,6 +101,24 @@ OF_THE_DATABASE = [
         database_json,
         'Case(When(**{f"{key}__isnull": False}, then=_object(member.shape, path)), default=Value(None))',
         "_object(member.shape, path)",
+    ),
+    Fault("decimals are numbers", database_json, "models.DecimalField: _text, ", ""),
+    Fault("the database writes points in time", database_json, ", models.DateTimeField: _utc", ""),
+    Fault("rows that look alike are one", database_json, "if rows.query.distinct:", "if 0:"),
+    Fault("rows are grouped by their JSON", database_json, "if rows.query.group_by is not None:", "if 0:"),
+    Fault("a query without rows is an error", database_json, 'return b"[]"', "raise"),
+    Fault("rows are the default database's", database_json, "using = rows.db", "using = 'default'"),
+    Fault(
+        "a kept slice begins with the first row", kept_sql, "query.low_mark, query.high_mark)", "0, query.high_mark)"
+    ),
+    Fault("a kept slice has no end", kept_sql, "query.low_mark, query.high_mark)", "query.low_mark, None)"),
+    Fault("a kept order is not reversed", database_json, "rows if found.forwards else rows.reverse()", "rows"),
+    Fault("a kept statement has no order", database_json, ".order_by(*found.order)", ".order_by()"),
+    Fault(
+        "a statement is kept of a query with conditions",
+        kept_sql,
+        "all(_is_said_by_nobody(name, said[name], fresh) for name in said.keys() - _ASKED)",
+        "True",
     ),
 ]
 
@@ -137,7 +160,7 @@ def planted(fault: Fault) -> Iterator[None]:
 
 def forget_all() -> None:
     """Has plans and readers made anew."""
-    for module in (database_json, instances, plan):
+    for module in (database_json, in_memory, instances, plan):
         for each in vars(module).values():
             if hasattr(each, "cache_clear") and each.__module__ == module.__name__:
                 each.cache_clear()

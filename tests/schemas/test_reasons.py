@@ -5,6 +5,7 @@ Holds `schemas/reading/plan.py` and `schemas/reading/reasons.py`.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.reading import plan
 from djfast_mount.schemas.reading.reasons import NoPlan, of_model, of_relation
 from djfast_mount.schemas.reading.ways import plan_for
-from project.firm.models import Company, Department, Person, Tag, Team
+from project.firm.models import Company, Department, Lodge, Person, Sign, Tag, Team, Warden
 from schemas.firm_schemas import PersonSchema
 
 pytestmark = [
@@ -356,3 +357,39 @@ def test_a_model_that_changes_its_values_is_made_into_instances(model: Any) -> N
     """What a model does while its instances are made, or with their keys, is shown."""
     assert of_model(model) is not None
     assert of_model(Company) is None
+
+
+class WardenName(ModelSchema[Warden]):
+    class Meta:
+        fields = ("name",)
+
+
+class SignText(ModelSchema[Sign]):
+    class Meta:
+        fields = ("text",)
+
+
+class LodgeOut(ModelSchema[Lodge]):
+    warden: WardenName | None
+    sign: SignText | None
+
+    class Meta:
+        fields = ("name",)
+
+
+class LodgeByDatabase(LodgeOut):
+    class Meta(LodgeOut.Meta):
+        way = "database"
+
+
+@pytest.mark.parametrize("schema", [LodgeOut, LodgeByDatabase])
+def test_what_a_base_manager_hides_is_not_joined(schema: type[LodgeOut]) -> None:
+    """One row that the base manager of its model hides is None, whichever way and side it is read from."""
+    for number, hidden in enumerate((False, True)):
+        warden = Warden._base_manager.create(name=f"{number}", hidden=hidden)
+        Sign._base_manager.create(lodge=Lodge.objects.create(warden=warden), text=f"{number}", hidden=not hidden)
+    for rows in (Lodge.objects.all(), list(Lodge.objects.all())):
+        read = [(each.warden and each.warden.name, each.sign and each.sign.text) for each in schema.read(rows)]
+        assert read == [("0", None), (None, "1")]
+    assert json.loads(schema.read_json(Lodge.objects.all()))[1]["warden"] is None
+    assert "Warden has a base manager of its own" in schema.explain()

@@ -509,3 +509,55 @@ class LoudPlace(Place):
         if "name" in found.__dict__:
             found.name = found.name.upper()
         return found
+
+
+class Shown(models.Manager[Any]):
+    """Hides rows."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(hidden=False)
+
+
+class Warden(models.Model):
+    """Its base manager hides rows, also of those that point to them."""
+
+    name = models.CharField(max_length=30)
+    hidden = models.BooleanField(default=False)
+
+    objects = Shown()
+
+    class Meta:
+        base_manager_name = "objects"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Lodge(models.Model):
+    """Points to rows that a base manager hides, and is pointed to by such rows."""
+
+    name = models.CharField(max_length=30)
+    note = models.CharField(max_length=30, blank=True)
+    warden = models.ForeignKey(Warden, models.CASCADE, null=True, related_name="lodges")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Sign(models.Model):
+    """A one-to-one relation whose rows the base manager hides."""
+
+    lodge = models.OneToOneField(Lodge, models.CASCADE, related_name="sign")
+    text = models.CharField(max_length=30)
+    hidden = models.BooleanField(default=False)
+
+    objects = Shown()
+
+    class Meta:
+        base_manager_name = "objects"
+
+    def __str__(self) -> str:
+        return self.text

@@ -18,7 +18,7 @@ from djfast_mount.schemas.declaring.declaration import Member, Shape
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 from djfast_mount.schemas.reading import reasons
 
-__all__ = ["are_as_stored", "known_parents", "load_deferred", "take"]
+__all__ = ["are_as_stored", "is_left_out", "known_parents", "load_deferred", "take"]
 
 Known = list[tuple[models.Model, str]]
 
@@ -61,10 +61,14 @@ def _is_known(shape: Shape, member: Member, row: models.Model) -> bool:
 
 
 def are_as_stored(field: Any, model: type[models.Model]) -> bool:
-    """Whether the row that `field` of `model` leads to is as the database has it, for fetched rows of `model`."""
-    if not getattr(field.remote_field, "parent_link", False) or not is_forward(field):
+    """Whether what `field` leads to, from fetched rows of `model`, is as the database has it.
+
+    A parent is made of the child. Rows that point to a parent's table lead back to the child, if they came from it.
+    """
+    forward = is_forward(field)
+    parent = field.related_model if forward else field.model
+    if parent is model or (forward and not getattr(field.remote_field, "parent_link", False)):
         return True
-    parent = field.related_model
     # Asked each time: receivers come and go.
     heard = reasons.of_receivers(model) or reasons.of_receivers(parent)
     return heard is None and _is_made_of_columns(model, parent)
@@ -76,6 +80,13 @@ def _is_made_of_columns(model: type[models.Model], parent: type[models.Model]) -
     columns = [(kind, each) for kind in (model, parent) for each in parent._meta.concrete_fields]
     made = [reasons.of_model(model), reasons.of_model(parent), *(reasons.of_field(*each) for each in columns)]
     return not any(made)
+
+
+def is_left_out(shape: Shape, rows: models.QuerySet[Any]) -> bool:
+    """Whether columns were left out of `rows` that decide what a parent is made of: to load all would make another."""
+    left_out, _ = rows.query.deferred_loading
+    ones = (member.field for member in shape.members if member.kind == "one")
+    return bool(left_out) and not all(are_as_stored(field, rows.model) for field in ones)
 
 
 def load_deferred(shape: Shape, rows: list[models.Model]) -> None:

@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 from djfast_mount.schemas.queryset_internals import has_prefetches, own_prefetches, parents_known
-from djfast_mount.schemas.reading.in_memory import are_as_stored, known_parents, load_deferred, take
+from djfast_mount.schemas.reading import reasons
+from djfast_mount.schemas.reading.in_memory import are_as_stored, is_left_out, known_parents, load_deferred, take
 
 __all__ = ["Chosen", "complete", "every_row", "fetched", "is_narrowed", "values_of"]
 
@@ -107,9 +108,8 @@ def fetched(shape: Shape, rows: models.QuerySet[Any], chosen: Chosen = every_row
 
     A relation that `chosen` narrows takes one, too. A row that it leaves out is None, or not in the list.
     """
-    # Django joins nothing to a union, and what is joined to locked rows would be locked too. What a caller left out may
-    # decide what a parent is made of.
-    if rows.query.combinator or _is_asked_for_parents(shape, rows):
+    # Django joins nothing to a union, and what is joined to locked rows would be locked too.
+    if rows.query.combinator or is_left_out(shape, rows):
         return complete(shape, list(rows), chosen)
     # `FOR UPDATE` locks the rows of every joined table, and PostgreSQL refuses it on the side of an outer join that may
     # be null.
@@ -124,13 +124,6 @@ def fetched(shape: Shape, rows: models.QuerySet[Any], chosen: Chosen = every_row
     instances = list(found)
     _complete(shape, instances, chosen, as_stored=not known and not has_prefetches(rows))
     return instances
-
-
-def _is_asked_for_parents(shape: Shape, rows: models.QuerySet[Any]) -> bool:
-    """Whether columns were left out of rows whose parents need not be as the database has them."""
-    left_out, _ = rows.query.deferred_loading
-    ones = (member.field for member in shape.members if member.kind == "one")
-    return bool(left_out) and not all(are_as_stored(field, rows.model) for field in ones)
 
 
 def complete(shape: Shape, rows: Iterable[models.Model], chosen: Chosen = every_row) -> list[models.Model]:
@@ -157,7 +150,8 @@ def _complete(shape: Shape, rows: list[models.Model], chosen: Chosen, *, as_stor
             if member.kind == "one" and shown is not None:
                 _hide_others(rows, member.field, shown)
             # Django passes over what is fetched already, so prefetches of the caller's own stay as they are.
-            prefetch_related_objects(rows, _lookup(member, shown, chosen, as_stored=as_stored))
+            stored = as_stored and are_as_stored(member.field, type(rows[0]))
+            prefetch_related_objects(rows, _lookup(member, shown, chosen, as_stored=stored))
         if member.shape is not None:
             nested = [each for row in rows for each in _nested(member, row)]
             stored = as_stored and member.kind != "computed" and are_as_stored(member.field, type(rows[0]))
@@ -223,6 +217,10 @@ def _but_for(known: Collection[str], paths: Iterable[str]) -> list[str]:
 
 
 def may_join(member: Member) -> bool:
-    """Whether a join loses no row: the database vouches that there is one, or the join is an outer one."""
+    """Whether a join loses no row, and gives none that the base manager hides.
+
+    The database vouches that there is one, or the join is an outer one.
+    """
     field = member.field
-    return not is_forward(field) or field.null or getattr(field, "db_constraint", True)
+    loses_none = not is_forward(field) or field.null or getattr(field, "db_constraint", True)
+    return loses_none and reasons.of_pointed(field.related_model) is None

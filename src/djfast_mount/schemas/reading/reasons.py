@@ -25,7 +25,15 @@ from django.db.models.signals import post_init, pre_init
 from djfast_mount.schemas import queryset_internals
 from djfast_mount.schemas.declaring.mapping import is_forward
 
-__all__ = ["NoPlan", "of_field", "of_model", "of_queryset", "of_receivers", "of_relation"]
+__all__ = [
+    "NoPlan",
+    "of_field",
+    "of_model",
+    "of_pointed",
+    "of_queryset",
+    "of_receivers",
+    "of_relation",
+]
 
 
 class NoPlan(Exception):
@@ -64,6 +72,14 @@ def of_receivers(model: type[models.Model]) -> str | None:
     return None
 
 
+def of_pointed(model: type[models.Model]) -> str | None:
+    """Why a join may give another row of `model` than the instances that point to it have."""
+    # They ask it for the row, and a join asks no manager.
+    if type(model._meta.base_manager) is not models.Manager:
+        return f"{model.__name__} has a base manager of its own"
+    return None
+
+
 def of_field(model: type[models.Model], field: Any) -> str | None:
     """Why the column of `field` is not what an instance has as its attribute."""
     attribute = inspect.getattr_static(model, field.attname, None)
@@ -90,6 +106,8 @@ def of_relation(field: Any, model: type[models.Model] | None = None) -> str | No
         return reason
     if field.many_to_many:
         return _of_many_to_many(forward)
+    if not field.one_to_many and (reason := of_pointed(field.related_model)) is not None:
+        return reason
     # A foreign key of a tenant's adds a condition to each join and to each look-up, and not in the same places as a
     # plan.
     if (method := _own_method(forward)) is not None:
