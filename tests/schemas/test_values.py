@@ -5,6 +5,8 @@ Holds `schemas/declaring/values.py`.
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
@@ -60,3 +62,19 @@ def test_what_no_decimal_column_holds_is_refused(price: str, db: None) -> None:
     """What is no number, or has more digits than the column, is refused before the database is asked."""
     with pytest.raises((InvalidRow, ValidationError), match="price"):
         Create[Priced].model_validate({"small": 1, "positive": 1, "name": "x", "price": price}).create()
+
+
+@pytest.mark.parametrize("days", [3605, -1])
+def test_a_duration_is_told_of_as_it_is_written(animal: Animal, days: int) -> None:
+    """Pydantic's text of a long or a negative duration is not of the format "duration": no answer claims that it is."""
+
+    class Napping(ModelSchema[Animal]):
+        class Meta:
+            fields = ["nap"]
+
+    Animal.objects.filter(pk=animal.pk).update(nap=datetime.timedelta(days=days))
+    [shown] = Napping.read(Animal.objects.all())
+    assert Napping.model_validate_json(shown.model_dump_json()).nap == datetime.timedelta(days=days)
+    told = Napping.model_json_schema(mode="serialization")["properties"]["nap"]
+    assert "duration" not in str(told)
+    assert "'format': 'duration'" in str(Update[Napping].model_json_schema()["properties"]["nap"])

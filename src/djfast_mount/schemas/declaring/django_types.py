@@ -93,10 +93,19 @@ for _field_class, _maker in {
     models.DateField: _simple(datetime.date),
     models.DateTimeField: _simple(datetime.datetime, AfterValidator(values.stored_datetime)),
     models.TimeField: _simple(datetime.time, AfterValidator(values.naive_time)),
-    models.DurationField: _simple(datetime.timedelta),
     models.UUIDField: _simple(uuid.UUID),
 }.items():
     makes(_field_class)(_maker)
+
+
+@makes(models.DurationField)
+def _duration(field: ModelField) -> FieldType:
+    # Pydantic writes "P9Y320D" for nine years and more, and a sign before what is negative. Neither is of the format
+    # "duration" (RFC 3339, appendix A), which it tells of all the same.
+    shown = WithJsonSchema({"type": "string"})
+    return FieldType(
+        Annotated[datetime.timedelta, shown], _annotated(datetime.timedelta, *constraints(field)), datetime.timedelta
+    )
 
 
 @makes(models.DecimalField)
