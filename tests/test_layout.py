@@ -42,6 +42,7 @@ PRIVATE_NAMES_LISTED_IN = {
     "django_half.private_names": "django_half.private_names",
     "django_half.view_guess": "django_half.view_guess",
     "fastpath.answer": "fastpath.private_names",
+    "fastpath.before_stack": "fastpath.private_names",
     "fastpath.body": "fastpath.private_names",
     "fastpath.dependencies": "fastpath.private_names",
     "fastpath.eligibility": "fastpath.private_names",
@@ -95,7 +96,7 @@ NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectRespon
 # What puts a layer around an app, or into a FastAPI. djfast_mount.asgi alone calls it.
 LAYERS = {
     *("DjangoMiddleware", "DjangoRequests", "with_django_settings", "call_view_hooks"),
-    *("before", "straighten", "leave_to_fastapi", "meeting_new_ones"),
+    *("before", "shortest_way", "straighten", "leave_to_fastapi", "meeting_new_ones"),
     *("add_exception_handlers", "honour_atomic_requests"),
     *("fall_through", "make_handler", "StaticFiles", "MountedApplication"),
 }

@@ -12,7 +12,7 @@ django_for_api.request              django_half.handler
 django_for_api.settings
 django_for_api.middleware
 preparation
-fastpath.front
+fastpath.before_stack, fastpath.front
 the app: its own middleware, api_docs.pages, exception_handlers, transactions, django_for_api.view_hooks, its routes
 """
 
@@ -40,7 +40,14 @@ from djfast_mount.django_for_api.exports import (
 )
 from djfast_mount.django_half.serving import make_handler, set_up_django
 from djfast_mount.exception_handlers import add_exception_handlers
-from djfast_mount.fastpath.front import before, leave_to_fastapi, straighten, tell_if_unknown
+from djfast_mount.fastpath.before_stack import (
+    Around,
+    before,
+    leave_to_fastapi,
+    shortest_way,
+    straighten,
+    tell_if_unknown,
+)
 from djfast_mount.preparation import Preparation
 from djfast_mount.routing.fallthrough import fall_through
 from djfast_mount.security.hosts import HostCheck, bad_request
@@ -135,7 +142,7 @@ def mount(
         django_prefix=django_prefix,
         fallthrough=fallthrough,
         scopes=preparation.scopes(),
-        usual={} if fallthrough or django_prefix else _usual(served, layers, apps),
+        usual={} if fallthrough or django_prefix else _usual(served, layers, apps, preparation),
     )
 
 
@@ -168,14 +175,23 @@ def _on_their_threads(app: ASGIApp, layers: Unobserved) -> ASGIApp:
 
 
 def _usual(
-    served: Mapping[str, DjangoRequests], layers: Unobserved, apps: Mapping[str, ASGIApp]
+    served: Mapping[str, DjangoRequests],
+    layers: Unobserved,
+    apps: Mapping[str, ASGIApp],
+    preparation: Preparation,
 ) -> Mapping[str, tuple[ASGIApp, Mapping[str, Any]]]:
     """Returns, by path, the shortest way to each app: see djfast_mount.routing.mounted.Usual."""
     return {
-        path: (_on_their_threads(each.usual, layers), {**each.usual_scope, "app": apps[path]})
+        path: (_on_their_threads(_shortest(app, each, preparation), layers), {**each.usual_scope, "app": app})
         for path, each in served.items()
-        if isinstance(apps[path], Starlette)  # It puts itself into the scope. Others must not find the root there.
+        if isinstance(app := apps[path], Starlette)  # It puts itself into the scope. Others must not find the root.
     }
+
+
+def _shortest(app: ASGIApp, served: DjangoRequests, preparation: Preparation) -> ASGIApp:
+    if not isinstance(app, FastAPI) or isinstance(served.app, DjangoMiddleware):
+        return served.usual
+    return shortest_way(app, Around(served.usual, preparation.lists, served.held_to, served.headers))
 
 
 def _before_apps(

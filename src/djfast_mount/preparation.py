@@ -69,6 +69,8 @@ class Preparation:
         # Weakly: an app that is made for one request, as some gateways do, must not be kept.
         self._known: WeakSet[FastAPI] = WeakSet()
         self._meeting = threading.Lock()
+        self.lists = RouteLists(())
+        """Where they have changed, something has been mounted that is still to be prepared."""
         install()
         encoding.install()
         self._prepare()
@@ -89,7 +91,7 @@ class Preparation:
 
         def serve(scope: Scope, receive: Receive, send: Send) -> Any:
             # A plain function that returns the awaitable: a coroutine of its own would slow every call.
-            lists = self._lists
+            lists = self.lists
             # Lists of routes are compared by their length and identity, which is what appending changes: a deep look
             # would cost more than the call.
             if lists.now != lists.then:
@@ -106,7 +108,7 @@ class Preparation:
             self._known.add(each.app)
         for app in self._apps.values():
             self._prepare_routers(app)
-        self._lists = RouteLists(self._apps.values())
+        self.lists.look_again(self._apps.values())
         register(self._apps, self._django_prefix)
 
     def _prepare_routers(self, app: ASGIApp) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -16,8 +16,8 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message
 
 from calls import call, http_scope
-from djfast_mount.fastpath import front
-from djfast_mount.fastpath.front import before, straighten
+from djfast_mount.fastpath.before_stack import before, straighten
+from djfast_mount.offload.current import KEY
 
 pytestmark = pytest.mark.once
 
@@ -39,28 +39,24 @@ async def late() -> str:
     return "late"
 
 
-def make_api() -> FastAPI:
+def make_api(path: str = "/first") -> FastAPI:
     api = FastAPI()
     included = APIRouter(prefix="/in")
     for router in (api.router, included):
-        router.add_api_route("/first", late, methods=["POST"])
-        router.add_api_route("/first", read, methods=["GET"])
+        router.add_api_route(path, late, methods=["POST"])
+        router.add_api_route(path, read, methods=["GET"])
     api.include_router(included)
     return api
 
 
 def route_of(api: FastAPI) -> Any:
-    """The route of GET /first."""
-    return next(
-        route
-        for route in api.routes
-        if getattr(route, "path", "") == "/first" and "GET" in getattr(route, "methods", ())
-    )
+    """The route of GET that is not in the included router."""
+    return next(route for route in api.routes if getattr(route, "endpoint", None) is read)
 
 
 def take_earlier_inside(api: FastAPI) -> None:
     (router,) = (route.original_router for route in api.routes if hasattr(route, "original_router"))
-    router.add_api_route("/first", late)
+    router.add_api_route(route_of(api).path, late)
     router.routes.insert(0, router.routes.pop())
 
 
@@ -69,7 +65,7 @@ def replace_regex(api: FastAPI) -> None:
 
 
 def take_earlier(api: FastAPI) -> None:
-    api.add_api_route("/first", late)
+    api.add_api_route(route_of(api).path, late)
     api.routes.insert(0, api.routes.pop())
 
 
@@ -101,12 +97,13 @@ def ask(app: ASGIApp, path: str, **scope: Any) -> list[Message]:
     return asyncio.run(call(app, http_scope(path, headers=headers, **scope))).messages
 
 
-@pytest.mark.parametrize("path", ["/first", "/in/first"])
-@pytest.mark.parametrize("root_path", ["", "/pre"])
+@pytest.mark.parametrize("path", ["/first", "/item/{name}", "/number/{number:int}", "/{any:path}"])
+@pytest.mark.parametrize(("outer", "root_path"), [("", ""), ("/in", "/pre")])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_seen(path: str, root_path: str, change: str) -> None:
+def test_a_change_is_seen(path: str, outer: str, root_path: str, change: str) -> None:
     """After any change the answer is that of FastAPI alone, though requests like it were served by a plan before."""
-    alone, planned = make_api(), make_api()
+    alone, planned = make_api(path), make_api(path)
+    path = outer + path.replace("{name}", "a b").replace("{number:int}", "3").replace("{any:path}", "x/y")
     straighten(planned)
     served = before(planned)
     for time in ("as it was", "once more", "changed", "changed still"):
@@ -128,16 +125,43 @@ def test_the_parameters_of_a_mount_around_it_are_merged_in() -> None:
     assert b'"params":{"tenant":"a"}' in sent[-1]["body"]
 
 
-def test_clients_who_choose_the_root_path_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more places are known than a fixed number, by however many root_paths a route is reached; all are answered."""
-    monkeypatch.setattr(front, "_MOST", 3)
+def test_two_ways_to_one_api_are_apart() -> None:
+    """An API that is mounted twice is served each time by what is around it there, whoever was first."""
+    api = make_api("/item/{name}")
+    straighten(api)
+    direct, other = before(api, is_direct=True), before(api)
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    class Sender:
+        change = None
+
+        async def send_start(self, start: Message) -> None:
+            sent.append("its own start")
+
+        async def send_body(self, body: bytes) -> None:
+            sent.append("its own body")
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    for _ in range(2):
+        for app in (direct, other):
+            asyncio.run(cast(Any, app({**http_scope("/item/3"), KEY: Sender()}, receive, send)))
+    assert sent == ["its own start", "its own body", "http.response.start", "http.response.body"] * 2
+
+
+def test_clients_who_choose_the_root_path_fill_no_memory() -> None:
+    """A route has one place, by however many root_paths it is reached, and all requests are answered."""
     alone, api = make_api(), make_api()
     straighten(api)
     served: Any = before(api)
     for number in range(10):
         scope = {"root_path": f"/{number}"}
         assert ask(served, f"/{number}/first", **scope) == ask(alone, f"/{number}/first", **scope)
-    assert len(served._known) == 3
+    assert len(served._known) == len(served._places) == 1
 
 
 def test_a_provider_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,26 @@ import logging
 import os
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from djfast_mount.fastpath import answer, body, dependencies, errors, front, parameters, plan, source
+from djfast_mount.fastpath import (
+    answer,
+    before_stack,
+    body,
+    dependencies,
+    errors,
+    front,
+    guard,
+    parameters,
+    plan,
+    route_index,
+    source,
+)
 from djfast_mount.fastpath.plan import Plan
 from oracle.comparing import Impossible, Pair, compare
 
@@ -87,8 +100,21 @@ def test_most_of_what_the_oracle_sends_is_served_by_plans(monkeypatch: pytest.Mo
         return plan
 
     scopes: list[Any] = []  # So that no other comes to be at the place of one.
+    own_entry = guard.entry_of
 
-    monkeypatch.setattr(front, "plan_now", noted)
+    def entry(*args: Any) -> Callable[..., bool]:
+        enter = own_entry(*args)
+
+        def entered(scope: Any, match: Any) -> bool:
+            scopes.append(scope)
+            found[id(scope)] = enter(scope, match)
+            return found[id(scope)]
+
+        return entered
+
+    monkeypatch.setattr(before_stack, "entry_of", entry)
+    for module in (before_stack, front):
+        monkeypatch.setattr(module, "plan_now", noted)
     for seed in range(40):
         assert not is_caught(seed)
     assert len(found) > 80
@@ -120,21 +146,29 @@ def a_kept_exception(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_stale_route(patch: pytest.MonkeyPatch) -> None:
-    own = front._InTheStack.find
+    own = route_index.RouteIndex.find
 
     def find(self: Any, scope: Any) -> Any:
-        index = self._index
-        if index is None:
-            return own(self, scope)
-        patch.setattr(index, "_versions", [])
-        patch.setattr(index, "_routes", self.router.routes)
-        return index.find(scope)
+        self.routes, self.versions = self._router.routes, []
+        return own(self, scope)
 
-    patch.setattr(front._InTheStack, "find", find)
+    patch.setattr(route_index.RouteIndex, "find", find)
+    patch.setattr(route_index.RouteIndex, "is_changed", staticmethod(lambda leaf: False))
+    patch.setattr(guard, "_of_the_stack", lambda *_: ["True"])
+    patch.setattr(guard, "_of_the_route", lambda *_: ["True"])
 
 
 def a_stale_call(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Plan, "holds", property(lambda self: lambda: True, lambda self, value: None), raising=False)
+    patch.setattr(source._Route, "asked", lambda self: ["True"])
+
+
+def a_stale_call_of_a_known_path(patch: pytest.MonkeyPatch) -> None:
+    own = guard.entry_of
+
+    def entry(leaf: Any, index: Any, plan: Any, *others: Any) -> Any:
+        return own(leaf, index, SimpleNamespace(asked=[], objects=plan.objects, facts=plan.facts), *others)
+
+    patch.setattr(before_stack, "entry_of", entry)
 
 
 def validation_as_of_json(patch: pytest.MonkeyPatch) -> None:
@@ -238,6 +272,7 @@ FAULTS = {
     a_kept_exception: 24,
     a_stale_route: 19,
     a_stale_call: 13,
+    a_stale_call_of_a_known_path: 13,
     validation_as_of_json: 168,
     a_validator_run_twice: 9,
     a_default_that_is_shared: 9,

@@ -1,6 +1,6 @@
 """The index before FastAPI's scan: whatever the routes and the path, the answer is the scan's.
 
-Holds `fastpath/front.py`.
+Holds `fastpath/before_stack.py` and `fastpath/front.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calls import call, http_scope, request
 from djfast_mount import mount
-from djfast_mount.fastpath.front import before, straighten
+from djfast_mount.fastpath.before_stack import before, straighten
 
 pytestmark = pytest.mark.once
 

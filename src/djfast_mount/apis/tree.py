@@ -81,6 +81,10 @@ class RouteLists:
     """
 
     def __init__(self, apps: Iterable[object]) -> None:
+        self.look_again(apps)
+
+    def look_again(self, apps: Iterable[object]) -> None:
+        """Takes the lists as they are now."""
         heads = (found.app for app in apps for found in _below(app, "", ()))
         lists = {id(routes): routes for head in heads for routes in _lists(head.routes)}
         self.now = list(lists.values())

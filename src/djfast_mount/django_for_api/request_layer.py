@@ -220,13 +220,16 @@ class DjangoRequests:
         held_to: What has Django's settings hold for `app`. None: no setting does.
     """
 
+    headers = staticmethod(headers_by_name)
+    """Makes the headers that the settings add, told whether the call is secure."""
+
     def __init__(
         self, app: ASGIApp, prefix: str, django_prefix: str = "", held_to: DjangoSettings | None = None
     ) -> None:
         self.app = app
         self.prefix = prefix
         self.django_prefix = django_prefix
-        self._held_to = held_to
+        self.held_to = held_to
 
     @property
     def usual_scope(self) -> Mapping[str, Any]:
@@ -248,14 +251,14 @@ class DjangoRequests:
 
     def usual(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI: serves a call whose scope is as `usual_scope` says."""
-        held_to = self._held_to
+        held_to = self.held_to
         if held_to is None:
             return self.app(scope, receive, send)
         if held_to.changes_calls:
             return held_to(scope, receive, send)
         # The usual case is decided here: a layer that has nothing but headers to add would slow every call.
         if held_to.adds_headers and (source := scope.get(KEY)) is not None:
-            source.headers = headers_by_name(scope.get("scheme") == "https")
+            source.headers = self.headers(scope.get("scheme") == "https")
         return self.app(scope, receive, send)
 
     def call_of(self, scope: Scope) -> APICall:

@@ -8,33 +8,42 @@ same way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI
-from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from djfast_mount.fastpath.errors import Failure, Raised, Watched, without_start
-from djfast_mount.fastpath.guard import guard_of
-from djfast_mount.fastpath.plan import Plan
+from djfast_mount.fastpath.errors import Failure, Watched, without_start
+from djfast_mount.fastpath.plan import Plan, plan_for
 from djfast_mount.fastpath.private_names import private, unknown
 from djfast_mount.fastpath.route_index import STALE, Found, Leaf, RouteIndex, Stale, finds_by_itself
-from djfast_mount.fastpath.telemetry import is_traced, question_of
+from djfast_mount.fastpath.telemetry import is_traced
 from djfast_mount.offload.current import current_response
 
-__all__ = ["Way", "before", "leave_to_fastapi", "straighten", "tell_if_unknown", "ways_of"]
+__all__ = [
+    "CHOSEN",
+    "MAX_BODY_SIZE",
+    "TELEMETRY",
+    "InTheStack",
+    "Inside",
+    "Way",
+    "leave_to_fastapi",
+    "plan_now",
+    "put_included",
+    "straighten",
+    "tell_if_unknown",
+    "ways_of",
+]
 
 logger = logging.getLogger("djfast_mount")
 
-_CHOSEN = "djfast_mount.fastpath"
+CHOSEN = "djfast_mount.fastpath"
 """The key in a scope of what is to be called where the router stands."""
-_TELEMETRY = "fastapi.telemetry"
-_MOST = 4096  # Places known by path: middleware may take root_path from a header, where a client puts anything.
-_MAX_BODY_SIZE = getattr(private, "MAX_BODY_SIZE_SCOPE_KEY", None)
+TELEMETRY = "fastapi.telemetry"
+MAX_BODY_SIZE = getattr(private, "MAX_BODY_SIZE_SCOPE_KEY", None)
 
 
 def tell_if_unknown() -> None:
@@ -58,23 +67,13 @@ def straighten(api: FastAPI, above: Sequence[FastAPI] = ()) -> None:
     """
     router = api.router
     if unknown is None and finds_by_itself(router) and router.middleware_stack == router.app:
-        router.middleware_stack = cast(Any, _InTheStack(router, (*above, api)))
+        router.middleware_stack = cast(Any, InTheStack(router, (*above, api)))
 
 
 def leave_to_fastapi(api: FastAPI) -> None:
     """Has `api` find and serve its routes itself, whatever a `mount()` before has done."""
-    if isinstance(api.router.middleware_stack, _InTheStack):
+    if isinstance(api.router.middleware_stack, InTheStack):
         api.router.middleware_stack = api.router.app
-
-
-def before(api: FastAPI, *, is_direct: bool = False) -> ASGIApp:
-    """Returns what is to be called in the place of `api`, so that plans need not pass its stack.
-
-    Args:
-        is_direct: Whether the `send` of its calls is that of the request which their scope names.
-    """
-    inside = api.router.middleware_stack
-    return _BeforeTheStack(api, inside, is_direct) if isinstance(inside, _InTheStack) else api
 
 
 def _has_calls_after(api: FastAPI) -> bool:
@@ -98,7 +97,7 @@ def ways_of(api: FastAPI, prefix: str = "") -> list[Way]:
     """Returns the way of each route of `api`, and of every FastAPI mounted in it, in order. The plans are made now."""
     if unknown is not None:
         return _without_plans(api, prefix, "this FastAPI is not known")
-    if not isinstance(api.router.middleware_stack, _InTheStack):
+    if not isinstance(api.router.middleware_stack, InTheStack):
         return _without_plans(api, prefix, "fast_path is off, or the router is one of its own")
     ways: list[Way] = []
     for leaf in RouteIndex(api.router).leaves:
@@ -106,7 +105,7 @@ def ways_of(api: FastAPI, prefix: str = "") -> list[Way]:
         if isinstance(judged, Mount) and isinstance(judged.app, FastAPI):
             ways += ways_of(judged.app, prefix + judged.path)
         else:
-            plan = leaf.plan or leaf.make_plan()
+            plan = plan_of(leaf)
             is_plan = isinstance(plan, Plan)
             ways.append(_way(judged, prefix, plan if is_plan else None, "" if is_plan else str(plan)))
     return ways
@@ -121,7 +120,7 @@ def _way(route: Any, prefix: str, plan: Any, reason: str) -> Way:
     return Way(prefix + path, tuple(sorted(getattr(route, "methods", None) or ())), plan, reason)
 
 
-class _InTheStack:
+class InTheStack:
     """ASGI: in the place of `router.app`."""
 
     def __init__(self, router: Any, apis: Sequence[FastAPI]) -> None:
@@ -134,9 +133,9 @@ class _InTheStack:
         # A plain function that returns the awaitable: a coroutine of its own would slow every call.
         if scope["type"] != "http":
             return cast(Awaitable[None], self.router.app(scope, receive, send))
-        chosen = scope.pop(_CHOSEN, None)
+        chosen = scope.pop(CHOSEN, None)
         if chosen is not None:
-            scope.pop(_TELEMETRY, None)  # _Before has put it there.
+            scope.pop(TELEMETRY, None)  # _Before has put it there.
             return cast(Awaitable[None], chosen(scope, receive, send))
         found = self.find(scope)
         if found is None:
@@ -145,11 +144,11 @@ class _InTheStack:
             return cast(Awaitable[None], (app or self.router.app)(scope, receive, send))
         leaf = found[0]
         # Without a source this is no request of ours: the API may be served by others besides.
-        is_ours = current_response() is not None and scope.get(_TELEMETRY) is None and not is_traced()
+        is_ours = current_response() is not None and scope.get(TELEMETRY) is None and not is_traced()
         plan = plan_now(leaf, scope) if is_ours else None
         if plan is not None and self.enter(scope, found):
             if leaf.inside is None:
-                leaf.inside = _Inside(leaf, self._is_last)
+                leaf.inside = Inside(leaf, self._is_last)
             return plan.serve(leaf.inside, scope, receive, send)
         scope.setdefault("router", self.router)
         return leaf.app(scope, receive, send)
@@ -180,11 +179,11 @@ class _InTheStack:
         scope["endpoint"] = leaf.judged.endpoint
         scope["route"] = leaf.original
         if leaf.included is not None:
-            _put_included(leaf, scope)
+            put_included(leaf, scope)
         return True
 
 
-def _put_included(leaf: Leaf, scope: Scope) -> None:
+def put_included(leaf: Leaf, scope: Scope) -> None:
     """Puts into the scope what FastAPI's router has there for a route that was included."""
     scope.setdefault(private._FASTAPI_SCOPE_KEY, {}).update(
         {
@@ -194,13 +193,21 @@ def _put_included(leaf: Leaf, scope: Scope) -> None:
     )
 
 
+def plan_of(leaf: Leaf) -> Plan | str:
+    """Returns the plan of a route, or in words why there is none. It is made now if it has not been made yet."""
+    if leaf.plan is None:
+        leaf.plan = plan_for(leaf.judged, leaf.original)
+    made: Plan | str = leaf.plan
+    return made
+
+
 def plan_now(leaf: Leaf, scope: Scope) -> Plan | None:
     """Returns the plan for a request, if there is one and nothing has changed since it was made."""
-    plan = leaf.plan or leaf.make_plan()
-    return plan if type(plan) is Plan and _MAX_BODY_SIZE not in scope and plan.holds() else None
+    plan = leaf.plan or plan_of(leaf)
+    return plan if type(plan) is Plan and MAX_BODY_SIZE not in scope and plan.holds() else None
 
 
-class _Inside:
+class Inside:
     """Where a plan stands that serves in the place of the router.
 
     Attributes:
@@ -231,170 +238,3 @@ class _Inside:
         """Raises the exception in `box` where FastAPI would."""
         failure = Failure(box, request, started)
         await failure(scope, receive, without_start(send, failure.start))
-
-
-class _BeforeTheStack:
-    """ASGI: before an API. Also where a plan stands that serves there."""
-
-    def __init__(self, api: FastAPI, inside: _InTheStack, is_direct: bool) -> None:
-        self.api = api
-        self._is_direct = is_direct
-        self._inside = inside
-        self._is_watched = question_of(api)
-        self._stack: Any = NotImplemented  # the one that was looked at last; NotImplemented: none yet
-        self._handlers: Any = None  # of its exceptions; None: the user has something in the stack
-        self._endings: tuple[str, ...] = ()  # of the paths at which a layer of the package's own may do something
-        self._index: Any = None  # of which the places here are
-        self._known: dict[tuple[Any, ...], _Before] = {}  # where the plans stand, by method, root_path and path
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http":
-            return self.api(scope, receive, send)
-        place = self._known.get((scope["method"], scope.get("root_path"), scope["path"]))
-        if place is None or not place.holds(scope):
-            return self._find(scope, receive, send)
-        # As the stack and the router put it there.
-        scope["app"], scope["starlette.exception_handlers"] = self.api, self._handlers
-        if "router" not in scope:
-            scope["router"] = self.api.router
-        leaf = place.leaf
-        scope["path_params"], scope["endpoint"], scope["route"] = {}, leaf.judged.endpoint, leaf.original
-        if leaf.included is not None:
-            _put_included(leaf, scope)
-        return place.serve(place, scope, receive, send)
-
-    def _find(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        api = self.api
-        # FastAPI's own way: for an app with a root_path, which it writes over the scope's, and for calls that its
-        # telemetry follows.
-        if api.root_path or _TELEMETRY in scope or self._is_watched():
-            return api(scope, receive, send)
-        if self._stack is not api.middleware_stack:
-            self._look_at_the_stack()
-        # A layer of ours does something at these paths: the docs are kept from those who may not see them.
-        if self._handlers is None or scope["path"].endswith(self._endings):
-            return api(scope, receive, send)
-        # Nothing in the stack of the API would do more than to hand the call on.
-        inside, outer = self._inside, "path_params" in scope  # Those of a Mount around it are merged in.
-        found = inside.find(scope)
-        if found is None or (plan := plan_now(found[0], scope)) is None or not inside.enter(scope, found):
-            return api(scope, receive, send)
-        scope["app"], scope["starlette.exception_handlers"] = api, self._handlers
-        place = found[0].before or self._place_of(found[0])
-        if not outer:
-            self._note(place, plan, scope)
-        return plan.serve(place, scope, receive, send)
-
-    def _place_of(self, leaf: Leaf) -> _Before:
-        place = leaf.before = _Before(leaf, self.api, self._is_direct)
-        return place
-
-    def _note(self, place: _Before, plan: Plan, scope: Scope) -> None:
-        """Has requests like this one find `place` at once, if it is found by method and path alone."""
-        index = self._inside.index
-        if index is not self._index:
-            self._index, self._known = index, {}
-        if index is None or len(self._known) >= _MOST or not index.knows_by_path(place.leaf, scope["method"]):
-            return
-        absent = _TELEMETRY, "path_params", str(_MAX_BODY_SIZE)
-        place.holds = guard_of(place.leaf, index, plan, self.api, self._is_watched, absent)
-        place.serve = plan.serve
-        self._known[scope["method"], scope.get("root_path"), scope["path"]] = place
-
-    def _look_at_the_stack(self) -> None:
-        """Makes the stack of the API if there is none yet, as Starlette does it, and notes what is in it."""
-        self._known = {}
-        api = self.api
-        # Starlette builds it with the first call, after which `add_middleware()` is refused. Here it is built in the
-        # same moment.
-        if api.middleware_stack is None:
-            api.middleware_stack = api.build_middleware_stack()
-        self._stack, self._endings = api.middleware_stack, ()
-        self._handlers = self._handlers_in(api.middleware_stack)
-
-    def _handlers_in(self, stack: Any) -> Any:
-        """Returns the exception handlers of a stack that the user has added nothing to; None for any other."""
-        # A subclass with a `__call__` of its own is to be called.
-        if type(self.api).__call__ is not FastAPI.__call__:
-            return None
-        handlers: Any = None
-        kinds: tuple[Any, ...] = (
-            ServerErrorMiddleware,
-            private.ExceptionTelemetryMiddleware,
-            private.AppBodyLimitMiddleware,
-            ExceptionMiddleware,
-            private.AsyncExitStackMiddleware,
-        )
-        for kind in kinds:
-            # Layers of ours say at which paths they do something, and are passed by at all others.
-            while type(stack).__module__.startswith("djfast_mount.") and hasattr(stack, "endings"):
-                self._endings += stack.endings
-                stack = stack.app
-            if type(stack) is not kind:
-                return None
-            if kind is ExceptionMiddleware:
-                # Starlette's `wrap_app_handling_exceptions` looks them up in the scope.
-                handlers = _handlers_of(stack)
-            stack = stack.app
-        is_ours = stack is self.api.router and stack.middleware_stack is self._inside
-        return handlers if is_ours else None
-
-
-def _handlers_of(middleware: Any) -> Any:
-    """Returns the exception handlers in the middleware for them; None, with a line in the log, where they are gone."""
-    held = vars(middleware)
-    if "_exception_handlers" in held and "_status_handlers" in held:
-        return held["_exception_handlers"], held["_status_handlers"]
-    logger.warning(
-        "Starlette's ExceptionMiddleware has no _exception_handlers or no _status_handlers any more: routes are served "
-        "within the API's stack, which is slower. Nothing else changes."
-    )
-    return None
-
-
-class _Before(_Inside):
-    """Where a plan stands that serves before the stack of an API.
-
-    Attributes:
-        holds: For a route without path parameters: whether a request with its method and path is still the plan's.
-        serve: That of the plan.
-    """
-
-    __slots__ = ("_api", "holds", "serve")
-    holds: Callable[[Scope], bool]
-    serve: Callable[..., Awaitable[None]]
-
-    def __init__(self, leaf: Leaf, api: FastAPI, is_direct: bool) -> None:
-        super().__init__(leaf, True, is_direct)
-        self._api = api
-
-    async def replay(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Has FastAPI serve the request."""
-        await self._go_inside(self.leaf.app, scope, receive, send)
-
-    async def fail(
-        self,
-        box: list[Exception],
-        request: Request,
-        started: Message | Watched | None,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        """Raises the exception in `box` where FastAPI would."""
-        # Most are answered by a handler, which stands innermost: the stack would do no more than to hand that on.
-        failure, unhandled = Failure(box, request, started), []
-        watched = Watched(without_start(send, failure.start))
-        try:
-            await failure(scope, receive, watched)
-        except Exception as error:
-            unhandled.append(error)
-        if unhandled:
-            raised = Raised(unhandled, watched.start)
-            await self._go_inside(raised, scope, receive, without_start(send, watched.start))
-
-    async def _go_inside(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Calls `app` where the router stands, through the stack of the API."""
-        scope[_CHOSEN] = app
-        scope[_TELEMETRY] = None  # Telemetry was looked at already, and FastAPI need not do it again.
-        await self._api(scope, receive, send)

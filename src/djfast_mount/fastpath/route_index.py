@@ -26,7 +26,6 @@ from starlette.convertors import PathConvertor, StringConvertor
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Scope
 
-from djfast_mount.fastpath.plan import Plan, plan_for
 from djfast_mount.fastpath.private_names import private
 from djfast_mount.routing.endpoints import METHODS
 
@@ -63,17 +62,18 @@ class Leaf:
 
     Attributes:
         app: The router as if this were its only route.
-        before, inside: Where its plan stands when it serves before the API's stack, and in the place of its router.
+        inside: Where its plan stands when it serves in the place of its router.
         original: The route itself.
         own, own_of_original: The attributes of what is judged, and of the route.
         plan: That of the route, or in words why there is none. None: it has not been made yet.
+        takes_texts: Whether its parameters are texts, which need no conversion.
         regex: The regular expression as it was.
         rivals: It, and the routes before it that may share a path with it, by their literal segments. None: not looked
             up yet.
     """
 
     __slots__ = (
-        *("plan", "_texts_only", "app", "before", "included", "inside", "judged", "literal", "order", "original"),
+        *("plan", "takes_texts", "app", "included", "inside", "judged", "literal", "order", "original"),
         *("own", "own_of_original", "regex", "rivals", "route", "whole"),
     )
 
@@ -85,20 +85,14 @@ class Leaf:
         self.literal, self.whole = ((), False) if judged is None else _literal_segments(judged)
         self.rivals: list[Leaf] | None = None
         self.included = included
-        self.before: Any = None
         self.inside: Any = None
         self.original = None if judged is None else _original(judged)
         self.own: dict[str, Any] = {"path_regex": None} if judged is None else vars(judged)
         self.own_of_original: dict[str, Any] = {} if judged is None else vars(self.original)
-        self.plan: Plan | str | None = None if isinstance(self.original, APIRoute) else "no APIRoute"
+        self.plan: Any = None if isinstance(self.original, APIRoute) else "no APIRoute"
         convertors = {} if judged is None else judged.param_convertors
-        self._texts_only = all(type(convertor) in _TEXTS for convertor in convertors.values())
+        self.takes_texts = all(type(convertor) in _TEXTS for convertor in convertors.values())
         self.app = _alone(router, route)
-
-    def make_plan(self) -> Plan | str:
-        """Makes the plan of the route. Returns it, or in words why there is none."""
-        self.plan = plan_for(self.judged, self.original)
-        return self.plan
 
     def takes(self, scope: Scope) -> bool:
         """Whether a route that decides in a way of its own takes a request."""
@@ -113,7 +107,7 @@ class Leaf:
         if match is None:
             return dict(outer) if outer else {}
         params: dict[str, Any] = match.groupdict()
-        if not self._texts_only:
+        if not self.takes_texts:
             convertors = self.judged.param_convertors
             params = {name: convertors[name].convert(value) for name, value in params.items()}
         return {**outer, **params} if outer else params
@@ -226,9 +220,14 @@ class RouteIndex:
             or (earlier and any(map(_allowing(method), earlier)))
         ):
             found = self._try(scope, path if path[:1] == "/" else _path_in(scope), method)
-        if found is not None and any(map(_is_changed, found[0].rivals or self.rivals_of(found[0]))):
+        if found is not None and any(map(self.is_changed, found[0].rivals or self.rivals_of(found[0]))):
             return STALE
         return found
+
+    @staticmethod
+    def is_changed(leaf: Leaf) -> bool:
+        """Whether a route is judged by something else than it was."""
+        return leaf.own["path_regex"] is not leaf.regex or "matches" in leaf.own_of_original
 
     def rivals_of(self, leaf: Leaf) -> list[Leaf]:
         """Returns the routes that decide whether `leaf` is found: see there."""
@@ -242,6 +241,23 @@ class RouteIndex:
         """Whether the path of `leaf`, which has no parameter then, leads there for certain, if the method is so."""
         found, _ = self._known.get((method, "/".join(leaf.literal)), _UNKNOWN)
         return leaf.whole and found is not None and found[0] is leaf
+
+    def match(self, scope: Scope) -> Found | None:
+        """Returns the route for this request, as `find` does, where paths alone decide.
+
+        Whether the routes have changed is not asked.
+        """
+        root_path, path = scope.get("root_path"), scope["path"]
+        inside = path.removeprefix(root_path) if root_path else path
+        if inside[:1] != "/" or "\n" in inside:
+            return None
+        method = scope["method"]
+        for leaf in self._candidates(inside):
+            if leaf.regex is None:
+                return None
+            if leaf.allows(method) and (match := leaf.regex.match(inside)) is not None:
+                return leaf, match
+        return None
 
     def _try(self, scope: Scope, path: str, method: str) -> Found | None:
         """Returns the first route that takes a request, of those that may."""
@@ -284,9 +300,10 @@ class RouteIndex:
                 break
             node = below
             if node.leaves:
-                found = [*found, *node.leaves]
+                found = [*found, *node.leaves] if found else node.leaves
         else:
-            found = [*found, *node.ending]
+            if node.ending:
+                found = [*found, *node.ending]
         return sorted(found, key=_order) if len(found) > 1 else found
 
     def _look_up(self, leaf: Leaf) -> None:
@@ -337,11 +354,6 @@ def _allowing(method: str) -> Callable[[Leaf], bool]:
 def _has_other_routes(router_and_version: tuple[Any, int]) -> bool:
     router, version = router_and_version
     return bool(router._routes_version != version)
-
-
-def _is_changed(leaf: Leaf) -> bool:
-    """Whether a route is judged by something else than it was."""
-    return leaf.own["path_regex"] is not leaf.regex or "matches" in leaf.own_of_original
 
 
 def _order(leaf: Leaf) -> int:
