@@ -137,6 +137,7 @@ def test_two_ways_to_one_api_are_apart() -> None:
 
     class Sender:
         change = None
+        may_be_passed = False
 
         async def send_start(self, start: Message) -> None:
             sent.append("its own start")

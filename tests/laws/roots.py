@@ -162,7 +162,7 @@ def unhurried() -> contextlib.AbstractContextManager[MakeRoot]:
     """Law 8's send limit off: a client may take as long as it likes."""
 
     async def send(request: WatchedResponse, lease: Lease, message: Message) -> None:
-        await request._send(message)
+        await request.forward(message)
 
     return _mounted_with((WatchedResponse, "_send_in_time", send))
 

@@ -27,10 +27,8 @@ For ``GET /items/{item_id}`` with ``async def read(item_id: int, user: Annotated
                 content = encoded(result)
                 fields = [(b'content-length', b'%d' % len(content)), JSON]
                 start = {'type': 'http.response.start', 'status': 200, 'headers': fields}
-                if place.is_direct:                     # the request itself sends it: nothing is between
-                    sender = scope[REQUEST]
-                    await sender.send_start(start)
-                    await sender.send_body(content)
+                if place.is_direct and ...:             # the request itself sends it: nothing is between
+                    ...
                 else:
                     await send(start)
                     await send({'type': 'http.response.body', 'body': content})
@@ -331,7 +329,17 @@ class _Route:
         """The lines that send `content` and `fields`."""
         status = answer.status_of(self._facts) or 200
         yield f"start = {{'type': 'http.response.start', 'status': {status}, 'headers': fields}}"
-        yield "if place.is_direct:"
+        if not self._injects:
+            # As the two methods below do it. A call of each would slow every answer.
+            yield "if place.is_direct and (sender := scope[REQUEST]).may_be_passed and sender.change is None:"
+            yield "    if sender.headers: fields += sender.headers.items()"
+            yield "    sender.started = True"
+            yield "    await sender.forward(start)"
+            yield "    if sender.change is None:"
+            yield "        sender.body_sent = True"
+            yield "        await sender.forward({'type': 'http.response.body', 'body': content})"
+            yield "    else: await sender.send_body(content)"
+        yield f"{'if' if self._injects else 'elif'} place.is_direct:"
         yield "    sender = scope[REQUEST]"
         yield "    await sender.send_start(start)"
         yield "    await sender.send_body(content)"

@@ -44,7 +44,7 @@ from djfast_mount.offload.private_names import check_doors, executors, set_runni
 from djfast_mount.threads.calls import Call, perform
 from djfast_mount.threads.lease import Lease
 
-__all__ = ["draw", "enter", "install", "leave", "run", "waiting_thread"]
+__all__ = ["SHARED_CONTEXT", "draw", "enter", "install", "leave", "offer_thread", "run", "waiting_thread"]
 
 Entered = tuple[
     Source, contextvars.Token[Source], contextvars.Token[ThreadSensitiveContext], CurrentThreadExecutor | None
@@ -59,14 +59,19 @@ def waiting_thread() -> CurrentThreadExecutor | None:
     return executor
 
 
+def offer_thread(executor: CurrentThreadExecutor | None) -> None:
+    """Has asgiref know of the thread that waits above the caller, or not. None: it knows of none."""
+    AsyncToSync.executors.current = executor
+
+
 def enter(source: Source, hidden: CurrentThreadExecutor | None = None) -> Entered:
     """Leads both doors to `source` in the current context. `leave()` must be given what this returns.
 
     `hidden` is the thread that waits above us, where there is one: asgiref would send its calls there past the lease.
     """
     if hidden is not None:
-        AsyncToSync.executors.current = None
-    entered = source, _source.set(source), SyncToAsync.thread_sensitive_context.set(_context), hidden
+        offer_thread(None)
+    entered = source, _source.set(source), SyncToAsync.thread_sensitive_context.set(SHARED_CONTEXT), hidden
     source.base = contextvars.copy_context()
     return entered
 
@@ -78,7 +83,7 @@ def leave(entered: Entered) -> None:
     _source.reset(token)
     SyncToAsync.thread_sensitive_context.reset(context)
     if hidden is not None:
-        AsyncToSync.executors.current = hidden
+        offer_thread(hidden)
 
 
 def install() -> None:
@@ -138,8 +143,9 @@ class _LeaseExecutor(Executor):
         return cast("Future[Any]", call.future)  # For run_in_executor(), which takes one of its loop as it is.
 
 
-_context = ThreadSensitiveContext()
-SyncToAsync.context_to_thread_executor[_context] = _LeaseExecutor()
+SHARED_CONTEXT = ThreadSensitiveContext()
+"""That of asgiref in which all requests are."""
+SyncToAsync.context_to_thread_executor[SHARED_CONTEXT] = _LeaseExecutor()
 
 
 # AnyIO's door ------------------------------------------------------------------------------------------------------

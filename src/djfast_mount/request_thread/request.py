@@ -14,13 +14,15 @@ from collections.abc import Callable, Sized
 from typing import Any
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
+from asgiref.sync import SyncToAsync
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from djfast_mount.exceptions import PoolTimeout, client_has_left, original_of
 from djfast_mount.lifespan.grace import Grace
 from djfast_mount.offload.cancellation import cancel_again, wait_shielded
-from djfast_mount.offload.current import KEY, Source, in_flight
-from djfast_mount.offload.run import draw, enter, leave, run, waiting_thread
+from djfast_mount.offload.current import KEY, Source, in_flight, source
+from djfast_mount.offload.private_names import executors
+from djfast_mount.offload.run import SHARED_CONTEXT, draw, enter, leave, offer_thread, run, waiting_thread
 from djfast_mount.request_thread.borrowed import BorrowedThread
 from djfast_mount.request_thread.overdue import Overdue
 from djfast_mount.request_thread.response import WatchedResponse
@@ -34,6 +36,8 @@ logger = logging.getLogger("djfast_mount.threads")
 
 # Seconds that the end of the lifespan waits for workers. Requests have ended by then, or the server has given them up.
 _LAST_WAIT = 2.0
+
+thread_sensitive_context = SyncToAsync.thread_sensitive_context
 
 
 class RequestThreads:
@@ -81,7 +85,6 @@ class RequestThreads:
         scope: Scope,
         receive: Receive,
         send: Send,
-        *,
         announces: bool = True,
         sender: object = None,
     ) -> None:
@@ -91,16 +94,19 @@ class RequestThreads:
             announces: Whether the lease sends Django's signals, or `app` does.
             sender: Their sender. None: that of the hooks.
         """
-        executor = waiting_thread()
         request = scope[KEY] = self._kind(self, scope, send)
-        if executor is not None:
-            request.executor = executor
         if not announces:
             request.announces = False
         if sender is not None:
             request.sender = sender
         failed: list[Exception] | None = None
-        entered = enter(request, executor)
+        # As enter() and leave() do it: a call of each would slow every request.
+        executor = None if executors.get(None) is None else waiting_thread()
+        if executor is not None:
+            request.executor = executor
+            offer_thread(None)
+        token, context = source.set(request), thread_sensitive_context.set(SHARED_CONTEXT)
+        request.base = contextvars.copy_context()
         in_flight.count += 1
         try:
             if self._grace is None:
@@ -114,7 +120,11 @@ class RequestThreads:
                 failed = [original_of(error)]
         finally:
             in_flight.count -= 1
-            leave(entered)
+            request.base = None  # It holds the context variable that holds the request.
+            source.reset(token)
+            thread_sensitive_context.reset(context)
+            if executor is not None:
+                offer_thread(executor)
             if self._left:
                 self._ended(request)
             request.over = True
@@ -123,8 +133,7 @@ class RequestThreads:
             if request.call is not None or request.held is not None:
                 await request.end()
         if failed is not None:
-            # Raised outside of the `except`: inside, the error that replaced it would become its `__context__`. It is
-            # popped from a list: a local name would make a cycle with the traceback.
+            # Outside of the `except`: inside, the error replaced would be its `__context__`. Popped: a name is a cycle.
             raise failed.pop()
 
     async def websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -60,6 +60,8 @@ class WatchedResponse:
     started = False
     told = False
     lingers = True
+    may_be_passed = True
+    """Whether an answer that is there as a whole may be handed to `forward` as `send_start` and `send_body` do it."""
     whole = False
     """Whether the response is there as a whole, though it may be sent in parts. Set before it is sent."""
     change: Callable[[Message], Awaitable[None]] | None = None
@@ -67,7 +69,8 @@ class WatchedResponse:
     headers: Mapping[bytes, bytes] = _NONE
     """What the response is to have, where it does not have headers of these names: in lower case."""
     _streams = False
-    _complete = False
+    body_sent = False
+    """Whether the last part of the body has been handed to the server."""
     _held_start: Message | None = None
     _flushing: asyncio.Task[None] | None = None
     _grace: tuple[Grace, asyncio.Task[Any]] | None = None
@@ -76,7 +79,7 @@ class WatchedResponse:
     def __init__(self, threads: Threads, scope: Scope, send: Send) -> None:
         self.scope = scope
         self.threads = threads
-        self._send = send
+        self.forward = send
 
     @property
     def pool(self) -> Pool:
@@ -95,8 +98,8 @@ class WatchedResponse:
         if self._streams:
             # Asked before all else: an async stream of thousands of parts passes here with each.
             if self.held is None and self._held_start is None and self._flushing is None:
-                self._complete = not message.get("more_body")
-                return self._send(message)  # Nothing is held: a part only passes.
+                self.body_sent = not message.get("more_body")
+                return self.forward(message)  # Nothing is held: a part only passes.
             return self._send_part(message)
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))  # It may be an iterator, which is gone once it has been read.
@@ -112,13 +115,13 @@ class WatchedResponse:
                 or any(name.lower() == b"content-length" for name in names)
             ):
                 self.started = True
-                return self._send(message)
+                return self.forward(message)
             return self._begin(message)
         if message.get("more_body"):
             self._become_stream()
             return self._send_part(message)
-        self._complete = True
-        return self._send(message)
+        self.body_sent = True
+        return self.forward(message)
 
     def send_start(self, start: Message) -> Awaitable[None]:
         """Sends the start of a response whose body comes as a whole, by `send_body`.
@@ -132,26 +135,26 @@ class WatchedResponse:
             headers = start["headers"]
             headers += more.items() if len(headers) == _OF_EVERY_BODY else missing_headers(dict(headers), more)
         self.started = True
-        return self._send(start)
+        return self.forward(start)
 
     def send_body(self, body: bytes) -> Awaitable[None]:
         """Sends the body of a response that `send_start` has begun."""
         message = {"type": "http.response.body", "body": body}
         if self.change is not None:
             return self.send(message)
-        self._complete = True
-        return self._send(message)
+        self.body_sent = True
+        return self.forward(message)
 
     @property
     def complete(self) -> bool:
         """Whether all of the response has been handed to the server."""
-        return self.started and self._complete
+        return self.started and self.body_sent
 
     def send_to_websocket(self, message: Message) -> Awaitable[None]:
         """ASGI: sends `message` of a websocket. One that holds a worker has to be among the few that may."""
         lease = self.held
         if lease is None or not lease.kept:
-            return self._send(message)
+            return self.forward(message)
         return self._send_holding(lease, message)
 
     def ends_with(self, grace: Grace, task: asyncio.Task[Any]) -> None:
@@ -161,7 +164,7 @@ class WatchedResponse:
     async def finish(self) -> None:
         """Ends an event stream as its app would have done."""
         await (self._flush() if self._flushing is None else asyncio.shield(self._flushing))
-        await self._send({"type": "http.response.body", "body": b""})
+        await self.forward({"type": "http.response.body", "body": b""})
 
     def forget_start(self) -> None:
         """Sends nothing of a start that is held: another answer takes its place."""
@@ -177,7 +180,7 @@ class WatchedResponse:
             loop.call_later(pool.wait_timeout + _AFTER_THE_WAIT, self._release)
         else:
             self.started = True
-            await self._send(message)
+            await self.forward(message)
         if self._grace is not None and _is_event_stream(message):
             grace, task = self._grace
             grace.streaming(task, self._tell)
@@ -192,7 +195,7 @@ class WatchedResponse:
     def _become_stream(self) -> None:
         self._streams = True
         lease = self.held
-        if self.over or self._complete:
+        if self.over or self.body_sent:
             return
         if lease is None or not (lease.iterators or lease.pool.streams.awaited_by(lease)):
             self._release()  # No sync iterator: nothing of this stream has to wait.
@@ -209,7 +212,7 @@ class WatchedResponse:
         held, self._held_start = self._held_start, None
         if held is not None:
             self.started = True
-            await self._send(held)
+            await self.forward(held)
 
     async def _send_part(self, message: Message) -> None:
         lease = self.held
@@ -217,20 +220,20 @@ class WatchedResponse:
         if lease is not None and pinned and not lease.pool.streams.holds(lease):
             await lease.pool.streams.enter(lease)
         # One message is no stream, though no Content-Length has told so: 204, or Django without its middleware.
-        self._complete = not message.get("more_body")
+        self.body_sent = not message.get("more_body")
         if self._flushing is not None:
             await asyncio.shield(self._flushing)  # Middleware may take its time over a start, and no part overtakes it.
         elif self._held_start is not None:
             await self._flush()
         # Only a client that holds a worker is hurried: nobody waits for the others.
         if lease is None or not pinned or lease.worker is None:
-            await self._send(message)
+            await self.forward(message)
         else:
             await self._send_in_time(lease, message)
 
     async def _send_holding(self, lease: Lease, message: Message) -> None:
         await lease.pool.streams.enter(lease)
-        await self._send(message)
+        await self.forward(message)
 
     async def _send_in_time(self, lease: Lease, message: Message) -> None:
         seconds = self.threads.send_timeout
@@ -239,7 +242,7 @@ class WatchedResponse:
         try:
             if self._deadline is None:
                 self._deadline = Deadline()
-            await self._deadline.limit(self._send(message), seconds)
+            await self._deadline.limit(self.forward(message), seconds)
         except TimeoutError:
             logger.warning(
                 "%s was cut off: its client took no data for %g s while the stream held a thread.",

@@ -65,6 +65,7 @@ _send_start = RequestThread.send_start
 class ObservedRequestThread(RequestThread):
     """The thread of one request, whose response is noted here if it comes as a whole: that takes least."""
 
+    may_be_passed = False
     asker: weakref.ref[asyncio.Task[Any]] | None = None
     """The task that has made the first sync call."""
 
@@ -111,12 +112,12 @@ class ObservedRequestThread(RequestThread):
             or observed.over
             or self.change is not None
             or not (watching := observed.watching).adds_no_more
-            or self._send != observed.send
+            or self.forward != observed.send
         ):
             return super().send_start(start)
         if (header := watching.id_header) is not None:
             self.headers = {**self.headers, header: observed.id_in_bytes}
-        self._send = observed.server_send
+        self.forward = observed.server_send
         observed.status = start["status"]
         observed.bytes_sent = int(start["headers"][0][1])  # The first is Content-Length.
         observed.passed_by = True
