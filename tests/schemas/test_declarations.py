@@ -18,7 +18,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import Auto, Create, ModelSchema, Orm, Update, register
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.type_registry import field_type
-from project.firm.models import Company, Department, Membership, Person, Secret, Status
+from project.firm.models import Branch, Company, Department, Membership, Parcel, Person, Secret, Status
 from project.zoo.models import Animal, MoneyField, Ticket
 from schemas.zoo_schemas import AnimalSchema, TicketSchema
 
@@ -260,6 +260,35 @@ def test_names_that_schemas_have_themselves() -> None:
     assert {"json_", "model_kind"} <= set(AnimalSchema.model_fields)
     assert "json" in AnimalSchema.model_json_schema(mode="serialization")["properties"]
     assert "json" in Create[AnimalSchema].model_json_schema()["properties"]
+
+
+def test_a_column_whose_name_begins_with_an_underscore() -> None:
+    """It has its own name outside, and an underscore at the end inside."""
+
+    class OrderedParcel(ModelSchema[Parcel]):
+        class Meta:
+            fields = ["label", "_order"]
+
+    row = OrderedParcel.of(Parcel(label="a", _order=3))
+    assert (row.order_, row.model_dump(by_alias=True)) == (3, {"label": "a", "_order": 3})  # type: ignore[attr-defined]
+
+
+def test_the_link_to_a_parents_table_is_not_written() -> None:
+    """Meta.nested with the link that Django makes is told, with the names that write the parent's columns."""
+
+    class CompanyName(ModelSchema[Company]):
+        class Meta:
+            fields = ["name"]
+
+    class BranchSchema(ModelSchema[Branch]):
+        company_ptr: CompanyName
+
+        class Meta:
+            fields = ["city"]
+            nested = ["company_ptr"]
+
+    with pytest.raises(ConfigurationError, match=r"names 'company_ptr', which no body writes.*by their own names"):
+        _ = Update[BranchSchema]
 
 
 def test_choices_by_an_enum_of_the_projects() -> None:

@@ -14,10 +14,14 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from fastapi import FastAPI
 from pydantic import MISSING, BaseModel, Field, SecretStr, field_validator
 
+from djfast_mount import mount
 from djfast_mount.schemas import Create, InvalidRow, ModelSchema, Orm, Update, as_caller
-from project.firm.models import Company, Department, Person, Saved
+from djfast_mount.testing import Client
+from djfast_mount.transactions import Atomic
+from project.firm.models import Company, Crate, Department, Parcel, Person, Saved, Strap
 from schemas.firm_schemas import CompanySchema
 
 pytestmark = pytest.mark.django_db
@@ -229,3 +233,57 @@ def test_json_values_of_one_python_value_are_told_apart() -> None:
     assert changed(1, 1.0)
     assert changed({"a": 1, "b": 2}, {"b": 2, "a": 1})
     assert not changed({"a": [1, None]}, {"a": [1, None]})
+
+
+class ParcelSchema(ModelSchema[Parcel]):
+    class Meta:
+        fields = "__all__"
+
+
+class StrapSchema(ModelSchema[Strap]):
+    class Meta:
+        fields = ["colour"]
+
+
+class CrateSchema(ModelSchema[Crate]):
+    parcels: list[ParcelSchema]
+    strap: StrapSchema | None
+
+    class Meta:
+        fields = ["id", "code"]
+
+
+def test_defaults_have_the_type_of_their_column(db: None) -> None:
+    """A new row is answered as it is read later, whatever type its model's defaults and the server's values have."""
+    for values in ({}, {"weight": 2}):
+        made = ParcelSchema.of(Create[ParcelSchema].model_validate({}).create(**values))
+        assert f"[{made.model_dump_json(by_alias=True)}]".encode() == ParcelSchema.read_json(Parcel.objects.all())
+        Parcel.objects.all().delete()
+
+
+def test_a_row_that_points_to_a_null(db: None) -> None:
+    """Nothing is made that would belong to no row, and rows that point nowhere are nobody's to change or delete."""
+    Parcel.objects.create(label="lost")
+    Strap.objects.create(colour="lost")
+    crate = Crate.objects.create()
+    for sent in ({"parcels": [{"label": "x"}]}, {"strap": {"colour": "x"}}):
+        with pytest.raises(InvalidRow, match="Nothing can belong to a row without code"):
+            Update[CrateSchema].model_validate(sent).update(crate)
+        with pytest.raises(InvalidRow, match="Nothing can belong to a row without code"):
+            Create[CrateSchema].model_validate(sent).create()
+    Update[CrateSchema].model_validate({"parcels": [], "strap": None}).update(crate)
+    assert (Parcel.objects.get().label, Strap.objects.get().colour) == ("lost", "lost")
+
+
+def test_a_row_that_another_request_has_deleted(db: None) -> None:
+    """A change of a row that is gone by now is 404, and makes no row."""
+    api = FastAPI()
+
+    @api.patch("/people")
+    def change(body: Update[PersonFlat], _: Atomic) -> PersonFlat:
+        person = Person.objects.create(name="ann", email="ann@example.com")
+        Person.objects.filter(pk=person.pk).delete()
+        return PersonFlat.of(body.update(person))
+
+    assert Client(mount("/api", api)).patch("/api/people", json={"name": "bob"}).status_code == 404
+    assert not Person.objects.exists()

@@ -561,3 +561,34 @@ class Sign(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Crate(models.Model):
+    """What is pointed to by a column that may be null."""
+
+    code = models.CharField(max_length=10, unique=True, null=True, blank=True)
+
+    def __str__(self) -> str:
+        return str(self.code)
+
+
+class Parcel(models.Model):
+    """Has an order that Django keeps, and defaults of other types than its columns'."""
+
+    crate = models.ForeignKey(Crate, models.CASCADE, to_field="code", null=True, blank=True, related_name="parcels")
+    weight = models.DecimalField(max_digits=6, decimal_places=2, default=1)
+    label = models.CharField(max_length=10, default=5)
+
+    class Meta:
+        order_with_respect_to = "crate"
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Strap(models.Model):
+    crate = models.OneToOneField(Crate, models.CASCADE, to_field="code", null=True, blank=True, related_name="strap")
+    colour = models.CharField(max_length=10)
+
+    def __str__(self) -> str:
+        return self.colour

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
 
@@ -145,6 +145,29 @@ class Feeding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.keeper} on {self.day}"
+
+
+class Berth(models.Model):
+    """Constraints with a condition, an expression, and nulls that are alike; columns that the database makes."""
+
+    code = models.CharField(max_length=10)
+    active = models.BooleanField(default=True)
+    slug = models.CharField(max_length=10)
+    pier = models.IntegerField()
+    place = models.IntegerField(null=True, blank=True)
+    depth = models.IntegerField(db_default=7)
+    double = models.GeneratedField(expression=F("pier") * 2, output_field=models.IntegerField(), db_persist=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["code"], condition=models.Q(active=True), name="one_active_berth"),
+            models.UniqueConstraint(Lower("slug"), name="one_slug", violation_error_message="The slug is taken."),
+            models.UniqueConstraint(fields=["pier", "place"], nulls_distinct=False, name="one_place"),
+            models.CheckConstraint(condition=models.Q(depth__gt=0), name="berth_has_water"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
 
 
 if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):

@@ -34,7 +34,12 @@ _METHODS = {
 
 
 def python_name(source: str) -> str:
-    """Returns the attribute for the model's `source`, with an underscore where schemas have a method of that name."""
+    """Returns the attribute for the model's `source`, with an underscore where schemas have a method of that name.
+
+    Pydantic has no fields whose names begin with an underscore, and models do: ``_order`` becomes ``order_``.
+    """
+    if source.startswith("_"):
+        return f"{source.lstrip('_')}_"
     return f"{source}_" if source in _METHODS or hasattr(BaseModel, source) else source
 
 

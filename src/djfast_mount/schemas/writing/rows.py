@@ -7,16 +7,20 @@ as changed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from django.db import IntegrityError, models
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, IntegrityError, models
 from django.db.models import Model
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields.files import FieldFile
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.mapping import is_forward
+from djfast_mount.schemas.declaring.values import padded
 
 __all__ = [
     "Snapshot",
@@ -27,6 +31,7 @@ __all__ = [
     "refresh",
     "refresh_all",
     "save_changes",
+    "take_stored_form",
     "unsent",
 ]
 
@@ -83,6 +88,26 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, memoryview):
         return bytes(value)
     return value.name if isinstance(value, FieldFile) else value
+
+
+def take_stored_form(row: Model, sent: Collection[str]) -> None:
+    """Gives `row` its values as the database will give them back: defaults of their column's type, all decimal places.
+
+    Args:
+        sent: The names of the fields that `full_clean` has brought into their type.
+    """
+    for field in row._meta.concrete_fields:
+        value = row.__dict__.get(field.attname, _ABSENT)
+        if value is _ABSENT or value is None or isinstance(value, BaseExpression):
+            continue
+        # A default is what the model says, as in `DecimalField(default=1)`.
+        if row._state.adding and field.has_default() and field.name not in sent:
+            with suppress(ValidationError):
+                value = field.to_python(value)
+        if isinstance(field, models.DecimalField) and isinstance(value, Decimal):
+            value = padded(field.decimal_places, value)
+        if value is not row.__dict__[field.attname]:
+            setattr(row, field.attname, value)
 
 
 def unsent(row: Model, sent: Collection[str]) -> set[str]:
@@ -148,8 +173,20 @@ def save_changes(row: Model, fields: Collection[Any]) -> None:
         row.save()
     else:
         names = {field.name for field in fields} | {field.name for field in _set_by_saving(row)}
-        row.save(update_fields=names)
+        try:
+            row.save(update_fields=names)
+        except DatabaseError as error:
+            if not _found_none(row, error):
+                raise
+            raise row.DoesNotExist(f"There is no such {row._meta.verbose_name} any more.") from error
     refresh(row, changed_by_update=True)
+
+
+def _found_none(row: Model, error: DatabaseError) -> bool:
+    """Whether `save()` says that it has found no row to change: another request has deleted it."""
+    # Django 6.0 has a class for it. The drivers' errors are subclasses of Django's, and never DatabaseError itself.
+    not_updated: type[Exception] | None = getattr(row, "NotUpdated", None)
+    return type(error) is DatabaseError if not_updated is None else isinstance(error, not_updated)
 
 
 def _set_by_saving(row: Model) -> list[Any]:

@@ -24,7 +24,16 @@ from djfast_mount.schemas.writing import keys
 from djfast_mount.schemas.writing.invalid import InvalidRow, Path, told
 from djfast_mount.schemas.writing.matching import match_items, unique_fields
 from djfast_mount.schemas.writing.row_rules import row_rules
-from djfast_mount.schemas.writing.rows import Snapshot, insert, key_fields, plain, refresh, save_changes, unsent
+from djfast_mount.schemas.writing.rows import (
+    Snapshot,
+    insert,
+    key_fields,
+    plain,
+    refresh,
+    save_changes,
+    take_stored_form,
+    unsent,
+)
 from djfast_mount.schemas.writing.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
@@ -142,6 +151,7 @@ class Writing:
             self.refuse(ValidationError({field.name: "The key of a row cannot be changed."}), plan, path)
         sent |= {field.name for field in changed}
         self._validate(plan, row, sent, path)
+        take_stored_form(row, sent)
         return sent
 
     def _assign(self, body: BaseModel, row: Model, slots: list[Slot], path: Path) -> set[str]:
@@ -219,7 +229,7 @@ class Writing:
         if body is None:
             if current is not None:
                 current.delete()
-        elif not self._is_other(body, current, path):
+        elif not self._is_pointless(row, slot, path) and not self._is_other(body, current, path):
             self._write_nested(body, current, path, {slot.field.field.name: row})
         forget(row, slot.field)
 
@@ -236,6 +246,8 @@ class Writing:
         """Makes the rows of the relation those of the list."""
         row_rules().check_list(row, slot)
         owned = not slot.field.many_to_many
+        if items and owned and self._is_pointless(row, slot, path):
+            return
         parent = slot.field.field if owned else None
         names = self._matching_names(body, slot, parent)
         rows = self._owned(row, slot, before) if owned else getattr(row, slot.target).using(self.using).all()
@@ -253,6 +265,14 @@ class Writing:
             if found is not None and current is None and not owned:
                 getattr(row, slot.target).add(found)
         forget(row, slot.field)
+
+    def _is_pointless(self, row: Model, slot: Slot, path: Path) -> bool:
+        """Notes, and says, that no row can point to `row`, whose column for it is null."""
+        empty = [each.name for each in slot.field.field.foreign_related_fields if getattr(row, each.attname) is None]
+        if empty:
+            text = f"Nothing can belong to a row without {', '.join(empty)}."
+            self.errors.append({"type": "null", "loc": path, "msg": text})
+        return bool(empty)
 
     def _owned(self, row: Model, slot: Slot, before: Snapshot) -> QuerySet[Any]:
         """The rows that point to `row`, by the key that it had: only they themselves are given another one."""

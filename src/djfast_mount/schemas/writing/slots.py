@@ -185,6 +185,7 @@ def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:
             return None
         return replace(slot, kind=kind)
     if not is_written(field):
+        _check_not_nested(schema, slot)
         return None
     if nested is not None and slot.name in declared(schema).options.nested:
         return replace(slot, kind="many" if field.many_to_many else "one", target=field.name)
@@ -194,6 +195,14 @@ def _relation(schema: type[BaseModel], slot: Slot) -> Slot | None:
         return replace(slot, target=field.attname)
     # Shown as an object, written by key: `company` is read, and `company_id` sent.
     return Slot(field.attname, field.attname, "column", field.attname, field, orm=slot.orm)
+
+
+def _check_not_nested(schema: type[BaseModel], slot: Slot) -> None:
+    if slot.name in declared(schema).options.nested:
+        raise ConfigurationError(
+            f"{place_of(schema)}: Meta.nested names {slot.name!r}, which no body writes: Django makes it, or it is not "
+            "editable. Take it out of Meta.nested. Columns of a parent's table are written by their own names."
+        )
 
 
 def _check_not_generic(schema: type[BaseModel], slot: Slot) -> None:
