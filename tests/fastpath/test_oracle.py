@@ -204,6 +204,7 @@ def a_default_that_is_shared(patch: pytest.MonkeyPatch) -> None:
 def the_first_value_of_a_query(patch: pytest.MonkeyPatch) -> None:
     own = parameters.pairs_of
     patch.setattr(parameters, "pairs_of", lambda query_string: own(query_string)[::-1])
+    patch.setattr(parameters, "query_of", lambda query_string: dict(own(query_string)[::-1]))
 
 
 def the_last_value_of_a_header(patch: pytest.MonkeyPatch) -> None:

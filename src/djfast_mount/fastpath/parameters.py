@@ -18,7 +18,7 @@ from pydantic_core import SchemaValidator
 from djfast_mount.fastpath.lines import Lines, Objects
 from djfast_mount.fastpath.private_names import private
 
-__all__ = ["Source", "cookies_of", "pairs_of", "write_default", "write_parameter", "write_validation"]
+__all__ = ["Source", "cookies_of", "pairs_of", "query_of", "write_default", "write_parameter", "write_validation"]
 
 Source = Literal["path", "query", "header", "cookie"]
 
@@ -133,6 +133,19 @@ def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True)
     # Four times as fast, and the same where nothing is quoted.
     return [(name, value) for part in text.split("&") if part for name, _, value in (part.partition("="),)]
+
+
+def query_of(query_string: bytes) -> dict[str, str]:
+    """Returns the last value of each name in a query string: `dict(pairs_of(query_string))`, with less work."""
+    text = query_string.decode("latin-1")
+    if "%" in text or "+" in text:
+        return dict(parse_qsl(text, keep_blank_values=True))
+    query = {}
+    for part in text.split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            query[name] = value
+    return query
 
 
 def cookies_of(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -166,18 +166,7 @@ class _Route:
         if shows_request:
             # FastAPI has parsed all of them before the first call, and keeps them.
             lines.add("request.headers, request.query_params, request.cookies")
-        pairs = "request.query_params.multi_items()" if shows_request else "pairs_of(scope['query_string'])"
-        # As Request.headers does it. Of a name that comes twice, the first counts.
-        headers = "scope['headers']" if shows_request else "scope['headers'] = list(scope['headers'])"
-        for name, value, users in (
-            ("pairs", pairs, {"query", "pairs", "query_params"}),
-            ("query", "dict(pairs)", {"query"}),
-            ("query_params", "QueryParams(pairs)", {"query_params"}),
-            ("headers", headers, {"headers", "first", "cookies"}),
-            ("first", "dict(reversed(headers))", {"first"}),
-            ("cookies", "cookies_of(headers)", {"cookies"}),
-            ("path", "scope['path_params']", {"path"}),
-        ):
+        for name, value, users in self._readings(used, shows_request):
             if used & users:
                 self._bind(lines, name, value)
         if "background_tasks_param_name" in wants:
@@ -187,6 +176,22 @@ class _Route:
         targets = [call.target for call in self._tree.calls[:-1]]
         if targets:
             lines.add(f"{' = '.join(targets)} = NOT_CALLED")
+
+    def _readings(self, used: set[str], shows_request: bool) -> Iterator[tuple[str, str, set[str]]]:
+        """Yields what may be read before the first call: a variable, its value, and by which names it is used."""
+        pairs = "request.query_params.multi_items()" if shows_request else "pairs_of(scope['query_string'])"
+        if shows_request or used & {"pairs", "query_params"}:
+            yield "pairs", pairs, {"query", "pairs", "query_params"}
+            yield "query", "dict(pairs)", {"query"}
+        else:  # Each parameter takes one value of its name.
+            yield "query", "query_of(scope['query_string'])", {"query"}
+        yield "query_params", "QueryParams(pairs)", {"query_params"}
+        # As Request.headers does it. Of a name that comes twice, the first counts.
+        headers = "scope['headers']" if shows_request else "scope['headers'] = list(scope['headers'])"
+        yield "headers", headers, {"headers", "first", "cookies"}
+        yield "first", "dict(reversed(headers))", {"first"}
+        yield "cookies", "cookies_of(headers)", {"cookies"}
+        yield "path", "scope['path_params']", {"path"}
 
     def _bind(self, lines: Lines, name: str, value: str) -> None:
         lines.add(f"{name} = {value}")

@@ -66,6 +66,7 @@ def objects_for(facts: Facts) -> dict[str, Any]:
         "QueryParams": QueryParams,
         "ROUTE": vars(facts.route),
         "pairs_of": parameters.pairs_of,
+        "query_of": parameters.query_of,
         "raw": None,
         "read_model": private._request_param_model_to_args,
         "receive_json": body.receive_json,
