@@ -83,11 +83,9 @@ OF_THE_INSTANCES = [
         "related_model._default_manager",
         "related_model._base_manager",
     ),
-    Fault("columns that were left out are asked for one by one", instances, "    load_deferred(shape, rows)\n", ""),
-    Fault("a parent in memory is fetched", instances, "    take(known)\n", ""),
-    Fault(
-        "a parent is made of a child that lacks its columns", in_memory, "    lacking -= {", "    lacking = set() and {"
-    ),
+    Fault("columns that were left out are asked for one by one", instances, "        load_deferred(part, rows)\n", ""),
+    Fault("a parent in memory is fetched", instances, "        take(known)\n", ""),
+    Fault("a parent is made of a child that lacks its columns", in_memory, ".isdisjoint(columns)", " is not None"),
     Fault("a parent is joined that the child makes otherwise", in_memory, "return not any(made)", "return True"),
     Fault("keys are asked for row by row", instances, '("one", "many", "keys")', '("one", "many")'),
 ]

@@ -291,6 +291,18 @@ def test_the_link_to_a_parents_table_is_not_written() -> None:
         _ = Update[BranchSchema]
 
 
+def test_fields_that_need_not_be_sent() -> None:
+    """Meta.optional leaves a column out of what a new row needs: the server gives it, or Django asks for it."""
+
+    class Flat(ModelSchema[Department]):
+        class Meta:
+            fields = ["name", "code", "company_id"]
+            optional = ["code"]
+
+    assert Create[Flat].model_json_schema()["required"] == ["name", "company_id"]
+    assert Create[Flat].model_validate({"name": "R", "company_id": 1}).changes() == {"name": "R", "company_id": 1}
+
+
 def test_choices_by_an_enum_of_the_projects() -> None:
     """A column may be annotated with the enumeration of its choices, in answers and in bodies."""
 

@@ -66,6 +66,33 @@ class PlaceFirst(ModelSchema[Shop]):
         fields = ["place_ptr", "note"]
 
 
+class PlaceNote(ModelSchema[Place]):
+    class Meta:
+        fields = ["note"]
+
+
+class DoorOfNote(ModelSchema[Door]):
+    place: PlaceNote
+
+    class Meta:
+        fields = ["label"]
+
+
+class DoorsFirst(ModelSchema[Shop]):
+    """Its doors load a column of the shop itself, before the parent is made."""
+
+    doors: list[DoorOfNote]
+    place_ptr: PlaceName
+
+    class Meta:
+        fields = ["doors", "place_ptr"]
+
+
+class DoorsLast(DoorsFirst):
+    class Meta(DoorsFirst.Meta):
+        fields = ["place_ptr", "doors"]
+
+
 class BakerySchema(ModelSchema[Bakery]):
     outlet: ShopSchema
     place_ptr: PlaceSchema
@@ -106,7 +133,7 @@ SCHEMAS: dict[type[models.Model], list[type[ModelSchema[Any]]]] = {
     CornerShop: [ShopSchema, ShopOfPlace],
     LoudPlace: [LoudPlaceSchema],
     Place: [PlaceWithShop, PlaceSchema],
-    Shop: [ShopSchema, NoteFirst, PlaceFirst, ShopOfPlace],
+    Shop: [ShopSchema, NoteFirst, PlaceFirst, ShopOfPlace, DoorsFirst, DoorsLast],
 }
 KINDS = [(model, schema) for model, schemas in SCHEMAS.items() for schema in schemas]
 NAMES = [f"{model.__name__} {schema.__qualname__}" for model, schema in KINDS]

@@ -5,10 +5,12 @@ Holds `apis/preparation_hooks.py` and `schemas/reading/route_calls.py`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Annotated, Any
 
+import httpx
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
@@ -110,9 +112,9 @@ api.include_router(router)
 api.mount("/mounted", inner)
 
 
-@pytest.fixture
-def client(firm: None, root_path: str) -> Client:
-    return Client(mount("/api", api), root_path=root_path)
+@pytest.fixture(params=[True, False], ids=["by plans of routes", "by FastAPI"])
+def client(firm: None, root_path: str, request: pytest.FixtureRequest) -> Client:
+    return Client(mount("/api", api, fast_path=request.param), root_path=root_path)
 
 
 @pytest.mark.parametrize("path", ["sync", "async", "included", "instances", "mounted/", "plain"])
@@ -123,6 +125,27 @@ def test_rows_are_read(client: Client, django_assert_num_queries: Any, path: str
     names = [company["name"] for company in found]
     assert names == (["Acme", "Bare", "Void"] if path in ("instances", "mounted/") else ["Acme", "Void"])
     assert [team["name"] for team in found[0]["departments"][0]["teams"]] == ["two", "one"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["plain", "read"])
+def test_rows_are_read_without_a_mount(client: Client, path: str) -> None:
+    """`read` and `aread` give the same in an API that nobody has mounted, on threads that are nobody's."""
+    bare = FastAPI()
+
+    @bare.get("/read")
+    def read(rows: Open) -> list[CompanySchema]:
+        return CompanySchema.read(rows)
+
+    @bare.get("/plain")
+    async def plain(rows: Open) -> list[CompanySchema]:
+        return await CompanySchema.aread(rows)
+
+    async def call() -> Any:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(bare), base_url="http://test") as alone:
+            return (await alone.get(f"/{path}")).json()
+
+    assert asyncio.run(call()) == client.get("/api/plain").json()
 
 
 def test_one_row_is_read(client: Client) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,9 +19,24 @@ from djfast_mount.schemas.declaring.declaration import Member, Shape
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 from djfast_mount.schemas.reading import reasons
 
-__all__ = ["are_as_stored", "is_left_out", "known_parents", "load_deferred", "take"]
+__all__ = ["are_as_stored", "is_left_out", "known_parents", "load_deferred", "parts_of", "take"]
 
 Known = list[tuple[models.Model, str]]
+
+
+def parts_of(shape: Shape) -> list[Shape]:
+    """Returns `shape` in parts, of which each but the first begins with a parent.
+
+    What is read before a parent loads columns that were left out, and what is read after it comes too late to change
+    what it is made of.
+    """
+    links = [place for place, member in enumerate(shape.members) if place and _is_link(member)]
+    ends = zip([0, *links], [*links, len(shape.members)], strict=True)
+    return [replace(shape, members=shape.members[start:end]) for start, end in ends]
+
+
+def _is_link(member: Member) -> bool:
+    return member.kind == "one" and is_forward(member.field) and bool(member.field.remote_field.parent_link)
 
 
 def known_parents(shape: Shape, rows: Iterable[models.Model]) -> Known:
@@ -29,7 +45,7 @@ def known_parents(shape: Shape, rows: Iterable[models.Model]) -> Known:
     Call it before columns are loaded that were left out: Django asks for the parent's row where one of them is its.
     """
     members = [member for member in shape.members if member.kind == "one" and is_forward(member.field)]
-    return [(row, member.source) for member in members for row in rows if _is_known(shape, member, row)]
+    return [(row, member.source) for member in members for row in rows if _is_known(member, row)]
 
 
 def take(known: Known) -> None:
@@ -39,7 +55,7 @@ def take(known: Known) -> None:
         getattr(row, name, None)
 
 
-def _is_known(shape: Shape, member: Member, row: models.Model) -> bool:
+def _is_known(member: Member, row: models.Model) -> bool:
     field = member.field
     if field.is_cached(row):
         return False
@@ -49,15 +65,8 @@ def _is_known(shape: Shape, member: Member, row: models.Model) -> bool:
         above = link.get_cached_value(row)
         if above is not None and field.get_cached_value(above, default=None) is not None:
             return True
-    if not field.remote_field.parent_link:
-        return False
-    lacking = row.get_deferred_fields()
-    if not lacking:
-        return True
-    # One by one, those that stand before it would have been loaded by now.
-    before = shape.members[: shape.members.index(member)]
-    lacking -= {name for each in before for name in _columns(each)}
-    return lacking.isdisjoint(each.attname for each in field.related_model._meta.concrete_fields)
+    columns = (each.attname for each in field.related_model._meta.concrete_fields)
+    return _is_link(member) and row.get_deferred_fields().isdisjoint(columns)
 
 
 def are_as_stored(field: Any, model: type[models.Model]) -> bool:

@@ -20,7 +20,14 @@ from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 from djfast_mount.schemas.queryset_internals import has_prefetches, own_prefetches, parents_known
 from djfast_mount.schemas.reading import reasons
-from djfast_mount.schemas.reading.in_memory import are_as_stored, is_left_out, known_parents, load_deferred, take
+from djfast_mount.schemas.reading.in_memory import (
+    are_as_stored,
+    is_left_out,
+    known_parents,
+    load_deferred,
+    parts_of,
+    take,
+)
 
 __all__ = ["Chosen", "complete", "every_row", "fetched", "is_narrowed", "values_of"]
 
@@ -139,23 +146,25 @@ def _complete(shape: Shape, rows: list[models.Model], chosen: Chosen, *, as_stor
     Args:
         as_stored: Whether the rows, and those that they hold, are as the database has them.
     """
-    if not rows:
-        return
-    known = known_parents(shape, rows)
-    load_deferred(shape, rows)
-    take(known)
-    for member in shape.members:
-        if member.kind in ("one", "many", "keys"):
-            shown = chosen(member.field)
-            if member.kind == "one" and shown is not None:
-                _hide_others(rows, member.field, shown)
-            # Django passes over what is fetched already, so prefetches of the caller's own stay as they are.
-            stored = as_stored and are_as_stored(member.field, type(rows[0]))
-            prefetch_related_objects(rows, _lookup(member, shown, chosen, as_stored=stored))
-        if member.shape is not None:
-            nested = [each for row in rows for each in _nested(member, row)]
-            stored = as_stored and member.kind != "computed" and are_as_stored(member.field, type(rows[0]))
-            _complete(member.shape, nested, chosen, as_stored=stored)
+    for part in parts_of(shape) if rows else ():
+        known = known_parents(part, rows)
+        load_deferred(part, rows)
+        take(known)
+        for member in part.members:
+            _complete_member(member, rows, chosen, as_stored=as_stored)
+
+
+def _complete_member(member: Member, rows: list[models.Model], chosen: Chosen, *, as_stored: bool) -> None:
+    stored = as_stored and member.kind != "computed" and are_as_stored(member.field, type(rows[0]))
+    if member.kind in ("one", "many", "keys"):
+        shown = chosen(member.field)
+        if member.kind == "one" and shown is not None:
+            _hide_others(rows, member.field, shown)
+        # Django passes over what is fetched already, so prefetches of the caller's own stay as they are.
+        prefetch_related_objects(rows, _lookup(member, shown, chosen, as_stored=stored))
+    if member.shape is not None:
+        nested = [each for row in rows for each in _nested(member, row)]
+        _complete(member.shape, nested, chosen, as_stored=stored)
 
 
 def _hide_others(rows: list[models.Model], relation: Any, shown: models.QuerySet[Any]) -> None:
