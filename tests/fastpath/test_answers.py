@@ -123,6 +123,10 @@ def make_api() -> FastAPI:
     def query(q: int, names: Annotated[list[str], Query(max_length=2)] = [], *, size: float = 1) -> Any:  # noqa: B006
         return q, names, size
 
+    @api.get("/texts/{number}")
+    async def texts(q: str = "none", name: str = "none") -> Any:
+        return q, name
+
     @api.get("/all/{number}")
     def everything(
         number: int, q: int, x_token: Annotated[int, Header()], seen: Annotated[int, Cookie()], request: Request
@@ -275,6 +279,15 @@ def test_every_endpoint_answers_something_good(path: str, root_path: str) -> Non
         headers=[*HOST, (b"content-type", kind), (b"x-token", b"5"), (b"x-key", b"k"), (b"cookie", b"seen=6")],
     )
     assert answer.status in (200, 201, 202)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"q=1&q=2", b"q=", b"q", b"&&q=3&", b"=x&q=3", b"=", b"q=%33", b"q=+3", b"q=3=4", b"Q=3", b"q=\xe9", b"q=3;q=4"],
+)
+def test_query_strings_are_read_as_fastapi_reads_them(query: bytes, root_path: str) -> None:
+    """A query string that no form would send is read as FastAPI reads it."""
+    same(root_path + "/api/texts/1", root_path=root_path, query_string=query)
 
 
 @pytest.mark.parametrize("path", ["/socket", "/refused"])

@@ -15,7 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message
 
-from calls import call, http_scope
+from calls import call, http_scope, request
+from djfast_mount import mount
 from djfast_mount.fastpath.before_stack import before, straighten
 from djfast_mount.offload.current import KEY
 
@@ -123,6 +124,17 @@ def test_the_parameters_of_a_mount_around_it_are_merged_in() -> None:
     assert b'"params":{}' in ask(served, "/a/first", root_path="/a")[-1]["body"]
     sent = ask(Router([Mount("/{tenant}", app=served)]), "/a/first")
     assert b'"params":{"tenant":"a"}' in sent[-1]["body"]
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_the_docs_are_kept_from_a_route_that_takes_every_path(fast_path: bool) -> None:
+    """A route that takes every path is not asked for the docs, though its plan has served other paths before."""
+    api = FastAPI()
+    api.add_api_route("/{path:path}", late)
+    api.routes.insert(0, api.routes.pop())
+    root = mount("/api", api, docs_access="staff", fast_path=fast_path)
+    for path, status in (("/api/a", 200), ("/api/a/b", 200), ("/api/docs", 401), ("/api/openapi.json", 401)):
+        assert request(root, path).status == status
 
 
 def test_two_ways_to_one_api_are_apart() -> None:
