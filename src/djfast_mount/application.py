@@ -200,18 +200,18 @@ class MountedApplication(Root):
             return NOTHING
         if places:
             elsewhere.app = self._behind_files
-        owners = ((path, file, self._prefixes.match(path)) for path, file in elsewhere.files.items())
+        owners, led_to = self._prefixes.owners(elsewhere.files), self._layers.led_to
         return {
-            path: self._layers.led_to(file, "static")
-            for path, file, owner in owners
-            if owner is None or owner[0] in places
+            path: led_to(file, "static")
+            for path, file in elsewhere.files.items()
+            if path not in owners or owners[path] in places
         }
 
     def _know_paths(self, elsewhere: ASGIApp, mounted: Mapping[str, Mounted | None], root: ASGIApp | None) -> None:
         """Notes what each path of health and of a file leads to, and under which prefixes there is no such path."""
         self._root_app = root
         self._exact = {**self._files_of(elsewhere), **self._own}
-        shared = {match[0] for path in self._exact if (match := self._prefixes.match(path))} | self._places_of_files
+        shared = {*self._prefixes.owners(self._exact).values(), *self._places_of_files}
         # The longest prefix comes first, since it wins. The empty one at the end matches every path.
         self._without_script_name: list[tuple[str, Mounted | None]] = [
             (prefix + "/", None if target is None or prefix in shared else target.where_nothing_is_around(prefix))

@@ -24,6 +24,7 @@ from calls import call, connect, http_scope, request, websocket, websocket_scope
 from djfast_mount import mount
 from djfast_mount.asgi import MountedApplication
 from djfast_mount.request_thread.request import RequestThreads
+from djfast_mount.routing.prefixes import PrefixRouter
 from djfast_mount.telemetry.observable_root import Unobserved
 from djfast_mount.threads.pool import Pool
 from harness import Server
@@ -187,10 +188,20 @@ def test_any_path_reaches_the_app_that_the_rules_name(case: Case) -> None:
     assert asyncio.run(Stubs().deviations([case])) == []
 
 
-class WithoutBoundary:
+def test_the_owners_of_many_paths_are_those_of_each() -> None:
+    """Many paths at once have the owners that each has alone, and those without one are left out."""
+    paths = [case.path for case in generated(3_000, seed=5)]
+    for prefixes in ([], ["/api"], PREFIXES, ["", "/api/v2"]):
+        router = PrefixRouter(dict.fromkeys(prefixes))
+        matches = {path: router.match(path) for path in paths}
+        assert router.owners(paths) == {path: match[0] for path, match in matches.items() if match is not None}
+
+
+class WithoutBoundary(PrefixRouter[Any]):
     """The fault that the comparison is there for: `/apix` is taken for the API's."""
 
     def __init__(self, targets: dict[str, Any]) -> None:
+        super().__init__(targets)
         self._targets = targets
 
     def match(self, path: str) -> tuple[str, Any] | None:

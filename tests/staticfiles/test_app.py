@@ -6,6 +6,8 @@ Holds `staticfiles/table.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import gzip
 import itertools
 import logging
@@ -257,6 +259,25 @@ def test_add_headers_function(build: Build, root_path: str) -> None:
     assert encoded.headers["etag"] == 'W/"own-br"'
     other = ask(static, "/static/na\u00efve \u2713.txt", root_path=root_path)
     assert other.headers["x-place"].startswith("=?utf-8?")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_nothing_is_collected_while_files_are_looked_up(build: Build, mode: str, enabled: bool) -> None:
+    """The garbage collector rests while a table is filled, and is left as it was found, also where that fails."""
+    seen: list[bool] = []
+
+    def add_headers(headers: Any, path: str, url: str) -> None:
+        seen.append(gc.isenabled())
+        raise LookupError(url)
+
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with contextlib.nullcontext() if mode == "autorefresh" else pytest.raises(LookupError):
+            build(WHITENOISE_ADD_HEADERS_FUNCTION=add_headers)
+        assert seen == ([] if mode == "autorefresh" else [False])
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
 
 
 def test_root_files(build: Build, root_path: str, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ thread.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
@@ -56,7 +58,7 @@ class StaticFiles:
         self._guard = guard or _unguarded
         secured = secured_files(django_prefix)
         self._secured = secured or _unguarded
-        with urls_left_open():
+        with urls_left_open(), _nothing_collected():
             self._table = FileTable(FileMemory(memory), packaged, alone=alone, django_prefix=django_prefix)
         files: Mapping[str, ASGIApp] = self._table.files
         self.files = files if secured is None else {path: secured(file) for path, file in files.items()}
@@ -124,6 +126,18 @@ class StaticFiles:
         # WhiteNoiseMiddleware knows the file from the start, too, and would open it without asking whether it is there.
         is_gone = known and file is None and _has_whitenoise()
         await (_gone if is_gone else self.app)(scope, receive, send)
+
+
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Pauses the garbage collector: with a hundred thousand files it takes a fifth of the time, and finds nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 _gone = PlainTextResponse("Not Found", status_code=404)

@@ -33,9 +33,9 @@ _NO_BODY = (b"content-length", b"0")
 class Files(NamedTuple):
     """What the answers of many files have in common."""
 
-    variants: Callable[[str, Any], Iterable[Variant]]
-    """Makes the representations of the file at a path, in the order of preference, of its material. One of them has the
-    coding ``identity``.
+    variants: Callable[[str, Any, Sequence[int]], Iterable[Variant]]
+    """Makes the representations of the file at a path, in the order of preference, of what was found there and when
+    that was modified. One of them has the coding ``identity``.
     """
     memory: FileMemory
     """Where small bodies are kept."""
@@ -50,18 +50,20 @@ class FileResponse:
 
     Args:
         path: Where the file lies.
-        material: What its representations are made of, with the first request: of most files of a large project there
-            is none.
-        files: What it has in common with others. A large project has a hundred thousand.
+        found: What its representations are made of, with the first request: of most files of a large project there is
+            none.
+        times: When each of its alternatives was modified, in nanoseconds.
+        files: What it has in common with others. A large project has a hundred thousand, so each attribute counts.
     """
 
-    __slots__ = ("_codings", "_files", "_identity", "_material", "_variants", "path")
+    __slots__ = ("_codings", "_files", "_found", "_identity", "_times", "_variants", "path")
     _identity: Variant
     _variants: tuple[Variant, ...]
 
-    def __init__(self, path: str, material: Any, files: Files) -> None:
+    def __init__(self, path: str, found: Any, times: Sequence[int], files: Files) -> None:
         self.path = path
-        self._material = material
+        self._found = found
+        self._times = times
         self._files = files
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -69,7 +71,7 @@ class FileResponse:
         # RFC 9110, section 15.5.6: 405 has Allow. WhiteNoise answers so, too.
         if method != "GET" and method != "HEAD":
             return _send_empty(send, 405, [_ALLOW, *self._files.always, _NO_BODY])
-        if self._material is not None:
+        if self._found is not None:
             self._make_variants()
         asked = asked_of(scope["headers"])
         variant = self._chosen(asked.pop(b"accept-encoding", None)) if asked else self._identity
@@ -93,10 +95,10 @@ class FileResponse:
         return _send_body(start, body if method == "GET" else b"", send)
 
     def _make_variants(self) -> None:
-        self._variants = tuple(self._files.variants(self.path, self._material))
+        self._variants = tuple(self._files.variants(self.path, self._found, self._times))
         self._codings = tuple(variant.coding for variant in self._variants)
         self._identity = self._variants[self._codings.index("identity")]
-        self._material = None  # The variants hold all that is needed of it.
+        self._found = None  # The variants hold all that is needed of it.
 
     def _chosen(self, accept_encoding: bytes | None) -> Variant | None:
         if accept_encoding is None:

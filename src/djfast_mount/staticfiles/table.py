@@ -165,10 +165,10 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
             raise MissingFileError(path)
         if stat_cache is not None:
             times = tuple(stat_cache[place].st_mtime_ns for _, place, _ in found.alternatives)
-            return FileResponse(path, (found, times), self._known_files)
-        made = list(self._variants(path, (found, [_modified_ns(place) for _, place, _ in found.alternatives])))
+            return FileResponse(path, found, times, self._known_files)
+        made = list(self._variants(path, found, [_modified_ns(place) for _, place, _ in found.alternatives]))
         # Nobody has noted the times of the files, so they may change at any moment: nothing is kept in memory.
-        return FileResponse(path, made, Files(lambda _, material: material, FileMemory(0), self._always))
+        return FileResponse(path, made, (), Files(lambda _, made, __: made, FileMemory(0), self._always))
 
     def redirect(self, from_url: str, to_url: str) -> RedirectResponse:
         """As WhiteNoise's, made an ASGI app."""
@@ -202,13 +202,13 @@ class FileTable(WhiteNoiseMiddleware):  # type: ignore[misc]
         # may take long.
         return _real(_folders(storage for finder in finders.get_finders() for _, storage in finder.list(None)))
 
-    def _variants(self, path: str, material: tuple[StaticFile, Sequence[int]]) -> Iterator[Variant]:
+    def _variants(self, path: str, found: StaticFile, times: Sequence[int]) -> Iterator[Variant]:
         """The representations of a file, the smallest first, to the file itself. Larger ones are of no use.
 
         Args:
-            material: The file, as WhiteNoise has found it, and when each of its alternatives was modified.
+            found: The file, as WhiteNoise has found it.
+            times: When each of its alternatives was modified.
         """
-        found, times = material
         not_modified, of_security = _raw(found.not_modified_response.headers), file_headers(is_secure=True)
         for (_, place, headers), modified_ns in zip(found.alternatives, times, strict=True):
             if not self._is_inside(place):
