@@ -58,6 +58,12 @@ OF_THE_CHOICE = [
         "if is_forward(field) and not field.null",
         "if 0",
     ),
+    Fault(
+        "a row that its base manager hides is joined",
+        reasons,
+        "if type(model._meta.base_manager) is not models.Manager:",
+        "if 0:",
+    ),
 ]
 OF_THE_INSTANCES = [
     Fault("what a row lacks is asked for", instances, "if hasattr(row, source)", "if source"),
@@ -76,7 +82,7 @@ OF_THE_INSTANCES = [
         "[*_joined(shape, rows.model, chosen)]",
     ),
     Fault("a row is joined to what it is known to belong to", instances, "set() if as_stored or", "set() if True or"),
-    Fault("an inner join loses rows", instances, "return not is_forward(field) or field.null or", "return True or"),
+    Fault("an inner join loses rows", instances, "= not is_forward(field) or field.null or", "= True or"),
     Fault(
         "a manager that hides rows is passed by",
         instances,

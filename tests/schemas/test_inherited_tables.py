@@ -88,8 +88,11 @@ class DoorsFirst(ModelSchema[Shop]):
         fields = ["doors", "place_ptr"]
 
 
-class DoorsLast(DoorsFirst):
-    class Meta(DoorsFirst.Meta):
+class DoorsLast(ModelSchema[Shop]):
+    place_ptr: PlaceName
+    doors: list[DoorOfNote]
+
+    class Meta:
         fields = ["place_ptr", "doors"]
 
 
