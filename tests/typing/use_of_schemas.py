@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
 from django.db.models import ForeignKey, Model, QuerySet
 from fastapi import FastAPI
 from pydantic import Field
 
+from djfast_mount.auth import CurrentUser
 from djfast_mount.schemas import Auto, Create, InvalidRow, ModelSchema, Orm, Page, Update, register
 from djfast_mount.urls import get_object_or_404
 
@@ -46,6 +47,7 @@ class CompanyIn(Create[CompanySchema]):
 
 
 api = FastAPI()
+ACompany = Annotated[Company, get_object_or_404(Company, "company_id")]
 
 
 def open_companies() -> QuerySet[Company]:
@@ -54,7 +56,7 @@ def open_companies() -> QuerySet[Company]:
 
 @api.get("/companies")
 def companies() -> list[CompanySchema]:
-    return CompanySchema.read(open_companies())
+    return CompanySchema.read(Company.objects.filter(open=True))
 
 
 @api.get("/acompanies")
@@ -63,8 +65,8 @@ async def acompanies() -> list[CompanySchema]:
 
 
 @api.get("/all", response_model=list[CompanySchema])
-async def everything() -> QuerySet[Company]:
-    return open_companies()
+async def everything() -> Any:
+    return Company.objects.all()
 
 
 @api.get("/page")
@@ -73,15 +75,24 @@ def page() -> Page[CompanySchema]:
 
 
 @api.post("/companies", status_code=201)
-def add(body: Create[CompanySchema]) -> CompanySchema:
-    company = body.create(owner=None)
-    assert_type(company, Company)
-    return CompanySchema.of(company)
+def add(body: Create[CompanySchema], user: CurrentUser) -> CompanySchema:
+    assert_type(body.create(), Company)
+    return CompanySchema.of(body.create(owner=user))
 
 
 @api.patch("/companies/{company_id}")
-async def change(company: Company, body: Update[CompanySchema]) -> CompanySchema:
+def change(company: ACompany, body: Update[CompanySchema]) -> CompanySchema:
     assert_type(body.changes(), dict[str, Any])
+    return CompanySchema.of(body.update(company))
+
+
+@api.post("/acompanies", status_code=201)
+async def a_coroutine_adds(body: Create[CompanySchema], user: CurrentUser) -> CompanySchema:
+    return await CompanySchema.aof(await body.acreate(owner=user))
+
+
+@api.patch("/acompanies/{company_id}")
+async def a_coroutine_changes(company: ACompany, body: Update[CompanySchema]) -> CompanySchema:
     return await CompanySchema.aof(await body.aupdate(company))
 
 
