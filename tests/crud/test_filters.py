@@ -167,6 +167,38 @@ def test_what_cannot_be_seen_matches_nothing(rows: list[Company]) -> None:
     assert row.pk not in asked({"labels__name": ["blue"]}, visibility)
 
 
+SIDES = ("", "__gte", "__lte")
+COUNTED = [f"{part}{side}" for part in ("year", "quarter", "month", "day", "week", "week_day") for side in SIDES]
+DJFAPI = {
+    "D1": ["!name", "!founded__year__gte", "!departments__count__gte", "!departments__teams__name"],
+    "D2": ["founded__isnull", "owner__isnull", "departments__budget__isnull"],
+    "D3": ["name", "name__icontains"],
+    "D4": ["status", "id"],
+    "D5": ["size", "size__gte", "size__lte", "rating", "rating__gte", "rating__lte"],
+    "D6": ["founded", "founded__gte", "founded__lte", *(f"founded__{name}" for name in COUNTED)],
+    "D7": [
+        "created__date",
+        "created__date__gte",
+        "created__date__lte",
+        *(f"created__date__{name}" for name in COUNTED),
+    ],
+    "D8": ["owner__id"],
+    "D9": ["departments__count", "departments__count__gte", "departments__count__lte", "labels__count__gte"],
+    "D10": ["departments__name", "departments__teams__name", "labels__name", "owner__founded__year__gte"],
+}
+
+
+@pytest.mark.parametrize("row", DJFAPI)
+def test_the_parameters_of_djfapi(row: str) -> None:
+    """Each parameter that djfapi made for a kind of field is there, and may be repeated where it was."""
+    filters = Filters(COMPANIES, "all", skip={"tenant_id"})
+    names = {*filters.fields(opposites=False), *filters.fields(opposites=True)}
+    assert set(DJFAPI[row]) <= names
+    repeated = {"D4": ["status", "id"], "D8": ["owner__id"]}.get(row, [])
+    assert all(filters.parameters[name].repeated for name in repeated)
+    assert not any("tenant_id" in name for name in names)
+
+
 def test_the_default_is_readable() -> None:
     """Unasked there are the resource's own fields and the numbers of related rows, each with its opposite."""
     few = Filters(COMPANIES)

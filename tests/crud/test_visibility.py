@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db.models import Q
+from django.db.models import Case, Exists, F, OuterRef, Q, When
+from django.db.models.functions import Lower
+from django.db.models.lookups import GreaterThan
 
 from crud.resources import caller, visible
 from crud.serving import Api, ok, served
@@ -260,3 +262,49 @@ def test_a_child_whose_relation_has_no_way_down() -> None:
     router = ModelRouter(CompanyOut, prefix="/c", security=caller, rows=visible, children=[employees])
     with Api(served(router)) as client:
         assert names(client.get(f"/c/{mine.pk}/employees/{staff[0].pk}/teams")) == ["mine"]
+
+
+# Rules ----------------------------------------------------------------------------------------------------------------
+
+RULES = {
+    "a relation to many": Q(departments__name__startswith="d"),
+    "its opposite": ~Q(departments__name="x"),
+    "two of them": Q(departments__name="d1") | Q(employees__name="e1"),
+    "a field of them as a value": Q(size=F("departments__size")),
+    "one of a list of values": Q(size__range=(F("departments__size"), 9)),
+    "a function of one": Q(name__lt=Lower("departments__name")),
+    "a condition": Q(Case(When(departments__size=5, then=True), default=False)),
+    "a comparison": Q(GreaterThan(F("departments__size"), 1)),
+    "a subquery": Q(Exists(CompanyDepartment.objects.filter(company=OuterRef("pk")))),
+    "every row": ~Q(pk__in=[]),
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_a_rule_repeats_no_row(rule: Q) -> None:
+    """Whatever leads over a relation to many in a rule, a row is listed, counted, found and written once."""
+    row = company("a", size=5)
+    for number in (1, 2):
+        row.departments.create(name=f"d{number}", size=5)
+        row.employees.create(name=f"e{number}")
+    router = ModelRouter(CompanyOut, prefix="/c", security=caller, rows=lambda: rule, **WRITES)
+    with Api(served(router)) as client:
+        listed = ok(client.get("/c?total=true"))
+        assert ([item["name"] for item in listed["items"]], listed["total"]) == (["a"], 1)
+        assert ok(client.get("/c/aggregate/count/*"))["values"] == [{"value": 1}]
+        assert ok(client.get(f"/c/{row.pk}"))["name"] == "a"
+        assert ok(client.patch(f"/c/{row.pk}", json={"name": "b"}))["name"] == "b"
+        assert ok(client.patch("/c", json=[{"id": row.pk, "name": "a"}]))[0]["name"] == "a"
+        ok(client.delete(f"/c/{row.pk}"), 204)
+
+
+def test_a_rule_that_shows_nothing() -> None:
+    """With `Q(pk__in=[])` there is nothing to list, to read or to write, and a new row is refused."""
+    row = company("a")
+    router = ModelRouter(CompanyOut, prefix="/c", security=caller, rows=lambda: Q(pk__in=[]), **WRITES)
+    with Api(served(router)) as client:
+        assert ok(client.get("/c?total=true")) == {"items": [], "next": None, "total": 0}
+        assert ok(client.get("/c/aggregate/count/*"))["values"] == [{"value": 0}]
+        for method in ("GET", "PATCH", "DELETE"):
+            assert client.request(method, f"/c/{row.pk}", json={}).status_code == 404
+        assert client.patch("/c", json=[{"id": row.pk, "name": "x"}]).status_code == 422

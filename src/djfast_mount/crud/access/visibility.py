@@ -15,7 +15,7 @@ from operator import or_
 from typing import Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 
 from djfast_mount.crud.declaring.exposure import is_to_many, relation
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
@@ -223,11 +223,27 @@ def narrowed(rows: QuerySet[Any], rule: Q) -> QuerySet[Any]:
 def leads_to_many(model: type[Model], rule: Q) -> bool:
     """Whether a join for `rule` would repeat rows of `model`."""
     for child in rule.children:
-        if isinstance(child, Q) and leads_to_many(model, child):
-            return True
-        if isinstance(child, tuple) and _crosses_to_many(model, child[0].split("__")):
+        if isinstance(child, Q):
+            found = leads_to_many(model, child)
+        elif isinstance(child, tuple):
+            found = _crosses_to_many(model, child[0].split("__")) or _names_to_many(model, child[1])
+        else:
+            found = _names_to_many(model, child)
+        if found:
             return True
     return False
+
+
+def _names_to_many(model: type[Model], value: Any) -> bool:
+    """Whether an expression, or one of a list, leads over a relation to many, as ``F("departments__size")`` does."""
+    if isinstance(value, list | tuple):
+        return any(_names_to_many(model, each) for each in value)
+    parts = list(value.flatten()) if hasattr(value, "flatten") else [value]
+    names = [each.name for each in parts if isinstance(each, F)]  # type: ignore[attr-defined]
+    if any(_crosses_to_many(model, name.split("__")) for name in names):
+        return True
+    # Of a Case(), say. What Q.flatten() yields besides are the values of its children.
+    return any(leads_to_many(model, each) for each in parts if isinstance(each, Q))
 
 
 def _crosses_to_many(model: Any, names: list[str]) -> bool:

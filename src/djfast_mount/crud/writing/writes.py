@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Model
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
@@ -103,7 +103,9 @@ def locked(call: Call, condition: Mapping[str, Any]) -> Model:
     # Rules may join other tables, which are not to be locked, and cannot be where they may lack a row.
     rows = call.resource.model._base_manager.using(visible.db).select_for_update()
     row = rows.filter(pk__in=visible).first()
-    if row is None:
+    # Asked again, once nobody else changes the row: while this call waited for the lock, another may have moved the row
+    # to where the caller does not see it. The subquery above is as old as the wait.
+    if row is None or (connections[visible.db].features.has_select_for_update and not visible.all().exists()):
         raise not_found()
     return row
 
