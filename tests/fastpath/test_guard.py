@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, cast
 
 import pytest
+from django.test import override_settings
 from fastapi import APIRouter, Depends, FastAPI, Request
 from opentelemetry import trace
 from starlette.middleware import Middleware
@@ -15,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message
 
-from calls import call, http_scope, request
+from calls import Answer, call, http_scope, request
 from djfast_mount import mount
 from djfast_mount.fastpath.before_stack import before, straighten
 from djfast_mount.offload.current import KEY
@@ -135,6 +136,23 @@ def test_the_docs_are_kept_from_a_route_that_takes_every_path(fast_path: bool) -
     root = mount("/api", api, docs_access="staff", fast_path=fast_path)
     for path, status in (("/api/a", 200), ("/api/a/b", 200), ("/api/docs", 401), ("/api/openapi.json", 401)):
         assert request(root, path).status == status
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/first", "/first"), ("/item/{name}", "/item/3")])
+def test_settings_hold_for_a_route_that_was_served_before(path: str, asked: str, root_path: str) -> None:
+    """Django's settings of security are in force for each request of a route, and a change of one for the next."""
+    root = mount("/api", make_api(path))
+
+    def answer() -> Answer:
+        return request(root, f"{root_path}/api{asked}", root_path=root_path)
+
+    for _ in range(3):  # A Host that is new since a change of settings takes the long way.
+        assert answer().header("x-content-type-options") == "nosniff"
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        assert [answer().status for _ in range(3)] == [301, 301, 301]
+    with override_settings(SECURE_CONTENT_TYPE_NOSNIFF=False):
+        assert [answer().header("x-content-type-options") for _ in range(3)] == [None, None, None]
+    assert answer().header("x-content-type-options") == "nosniff"
 
 
 def test_two_ways_to_one_api_are_apart() -> None:
