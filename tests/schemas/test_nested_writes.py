@@ -13,7 +13,7 @@ from django.db.models.signals import post_delete, post_save
 
 from djfast_mount.schemas import Create, InvalidRow, ModelSchema, Update
 from djfast_mount.schemas.writing.matching import match_items
-from project.firm.models import Badge, Company, Department, Membership, Passport, Person, Tag, Team
+from project.firm.models import Badge, Company, Department, Membership, Passport, Person, Project, Tag, Team
 from schemas.firm_schemas import CompanySchema
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +76,18 @@ class CompanyTags(ModelSchema[Company]):
 class CompanyOwnTags(CompanyTags):
     class Meta(CompanyTags.Meta):
         nested = ["tags"]
+
+
+class ProjectName(ModelSchema[Project]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class ProjectParts(ModelSchema[Project]):
+    parts: list[ProjectName]
+
+    class Meta:
+        fields = ["id", "name"]
 
 
 def sent(body: Any, **values: Any) -> Any:
@@ -219,6 +231,20 @@ def test_a_column_that_is_pointed_to_changes_with_its_rows(firm: None) -> None:
         (True, "P1", "new@example.com"),
         (False, "P2", "new@example.com"),
     ]
+
+
+def test_a_row_does_not_delete_itself(firm: None) -> None:
+    """A row that is its own parent stays, where a list of its parts is sent that lacks it."""
+    root, part = (Project.objects.create(name=name) for name in ("root", "part"))
+    for project in (root, part):
+        project.people.set(Person.objects.all())
+        Project.objects.filter(pk=project.pk).update(parent=root)
+    root.refresh_from_db()
+    with pytest.raises(InvalidRow, match="in this list itself"):
+        sent(Update[ProjectParts], parts=[]).update(root)
+    assert Project.objects.filter(parent=root).count() == 2
+    sent(Update[ProjectParts], parts=[{"id": root.pk, "name": "own"}]).update(root)
+    assert [project.name for project in Project.objects.filter(parent=root)] == ["own"]
 
 
 def test_long_lists_take_no_longer_for_each_item(firm: None) -> None:

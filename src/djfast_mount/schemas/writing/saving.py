@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -229,7 +229,7 @@ class Writing:
         if body is None:
             if current is not None:
                 current.delete()
-        elif not self._is_pointless(row, slot, path) and not self._is_other(body, current, path):
+        elif not self._has_no_key(row, slot, path) and not self._is_other(body, current, path):
             self._write_nested(body, current, path, {slot.field.field.name: row})
         forget(row, slot.field)
 
@@ -246,19 +246,14 @@ class Writing:
         """Makes the rows of the relation those of the list."""
         row_rules().check_list(row, slot)
         owned = not slot.field.many_to_many
-        if items and owned and self._is_pointless(row, slot, path):
+        if items and owned and self._has_no_key(row, slot, path):
             return
         parent = slot.field.field if owned else None
         names = self._matching_names(body, slot, parent)
         rows = self._owned(row, slot, before) if owned else getattr(row, slot.target).using(self.using).all()
         match = match_items(rows, items, names, _key_name(items[0]) if items else "", path)
         self.errors += match.faults
-        for left in match.left.values():
-            if owned:
-                # One by one, not by the queryset: an overridden `delete()` has its say.
-                left.delete()
-            else:
-                getattr(row, slot.target).remove(left)
+        self._part_with(match.left.values(), row, slot, path)
         values = {} if parent is None else {parent.name: row}
         for place, item, current in match.pairs:
             found = self._write_nested(item, current, (*path, place), values)
@@ -266,7 +261,18 @@ class Writing:
                 getattr(row, slot.target).add(found)
         forget(row, slot.field)
 
-    def _is_pointless(self, row: Model, slot: Slot, path: Path) -> bool:
+    def _part_with(self, left: Iterable[Model], row: Model, slot: Slot, path: Path) -> None:
+        """Deletes the rows that belong to `row` and are `left`, or unlinks them where they stand on their own."""
+        for each in left:
+            if slot.field.many_to_many:
+                getattr(row, slot.target).remove(each)
+            elif each == row:
+                self.errors.append({"type": "self", "loc": path, "msg": "The row is in this list itself. Send it."})
+            else:
+                # One by one, not by the queryset: an overridden `delete()` has its say.
+                each.delete()
+
+    def _has_no_key(self, row: Model, slot: Slot, path: Path) -> bool:
         """Notes, and says, that no row can point to `row`, whose column for it is null."""
         empty = [each.name for each in slot.field.field.foreign_related_fields if getattr(row, each.attname) is None]
         if empty:
