@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Model, QuerySet
 from fastapi import HTTPException, Request
@@ -39,6 +40,13 @@ class Call:
     def parent(self) -> Model | None:
         """The row right above; None at the outermost resource."""
         return self.parents[-1] if self.parents else None
+
+    @property
+    def path(self) -> str:
+        """The path of its URL, escaped as headers need it."""
+        # Servers decode it, and a key may be any text: headers are Latin-1, and a `>` ends a link. What RFC 3986 has in
+        # a path stays as it is (section 3.3), but for what some clients split a `Link` at.
+        return quote(self.request.scope["path"], safe="/!$&'()*+=:@~")
 
     def rows(self, *, gone: bool = False) -> QuerySet[Any]:
         """Every row of the resource that the caller may see.

@@ -64,7 +64,7 @@ class Listing:
     def _asked(self) -> Asked:
         request = self.call.request
         terms = self.call.resource.ordering.terms(self.values.get("order_by") or ())
-        return Asked(self.values, terms, request.query_params.multi_items(), request.url.path)
+        return Asked(self.values, terms, request.query_params.multi_items(), self.call.path)
 
 
 def _names(fields: frozenset[str]) -> list[str]:

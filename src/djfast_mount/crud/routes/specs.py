@@ -29,6 +29,7 @@ from djfast_mount.crud.routes.body_parameters import body_of, bulk_body_of, rece
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
 from djfast_mount.crud.writing import writes
+from djfast_mount.crud.writing.paths import path_keys
 from djfast_mount.schemas.pages import Page
 
 __all__ = ["RouteSpec", "routes_of"]
@@ -248,8 +249,8 @@ class _Routes:
         return "".join(part.title() for part in self._one.split("_"))
 
     def _location(self, call: Call, row: Any) -> str:
-        keys = (quote(str(getattr(row, key.column)), safe="") for key in self._resource.keys)
-        return "/".join((call.request.url.path, *keys))
+        keys = (quote(str(key), safe="") for key in path_keys(self._resource, row))
+        return "/".join((call.path, *keys))
 
 
 def _several(call: Call, rows: list[Any], status: int) -> Response:

@@ -28,6 +28,7 @@ from djfast_mount.crud.access.rows_in_writes import RowsInWrites
 from djfast_mount.crud.access.scopes import has_permission
 from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, etag_of
+from djfast_mount.crud.writing.paths import check_path, path_keys
 from djfast_mount.crud.writing.side_effects import SideEffects
 from djfast_mount.schemas.writing.row_rules import ruled_by
 
@@ -56,6 +57,7 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
         related = RowsInWrites(call.visibility)
         with _at(place), ruled_by(related):
             rows.append(call.resource.hooks.create_row(call, body))
+            check_path(call.resource, rows[-1])
         related.check(rows[-1])
         effects.check(rows[-1])
     return rows
@@ -138,8 +140,11 @@ def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whol
     for place, row, body in items:
         effects = SideEffects(call.resource, call.action, call.access, body, row)
         related = RowsInWrites(call.visibility)
+        before = path_keys(call.resource, row)
         with _at(place), ruled_by(related):
             hook(call, row, related.kept(row, body, whole=whole))
+            if path_keys(call.resource, row) != before:
+                check_path(call.resource, row)
         related.check(row)
         effects.check(row)
 
