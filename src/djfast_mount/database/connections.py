@@ -107,7 +107,7 @@ class PoolThread:
     def _finish(self, lease: Lease) -> None:
         # Before the signal, so that what a receiver writes is not lost with the request's transaction; and after it.
         found = initialized()
-        if _heal(found, lease):
+        if found and _heal(found, lease):
             found = initialized()
         if not lease.open:
             return
@@ -169,9 +169,12 @@ def _clear_away(lease: Lease) -> None:
 
     Where the request goes on, what it has set on its wrappers goes along to its next worker.
     """
+    found = initialized()
+    if not found:
+        return
     worker = current_worker()
     stock = {} if worker is None or worker.slot is None else worker.slot.stock
-    for connection in initialized():
+    for connection in found:
         session = session_of(connection)
         if session is None:
             # A project has put this connection there itself, and nobody knows what state it has.

@@ -140,7 +140,7 @@ def start(sender: object, scope: Any, found: Connections) -> None:
     if reset_queries in djangos:
         for connection in found:
             connection.queries_log.clear()
-    if close_old_connections in djangos:
+    if found and close_old_connections in djangos:
         close_old(found)
 
 
@@ -167,7 +167,7 @@ def finish(sender: object, found: Connections) -> bool:
 def _finish(djangos: frozenset[Receiver], found: Connections) -> None:
     if close_caches in djangos and not _is_empty(_caches._connections):
         close_caches()
-    if close_old_connections in djangos:
+    if found and close_old_connections in djangos:
         close_old(found)
     if reset_urlconf in djangos and not _is_empty(_urls._urlconfs):
         reset_urlconf(None)

@@ -154,7 +154,9 @@ class LoopCall:
         return bool(self._ticket)
 
     def run(self) -> None:
-        if not self.claim():
+        try:
+            self._ticket.pop()  # As claim() does it.
+        except IndexError:
             return
         self.ran = True
         local = SyncToAsync.threadlocal
@@ -171,7 +173,7 @@ class LoopCall:
     def report(self) -> None:
         outcome, self._outcome = self._outcome, None
         if outcome is not None:
-            self._report(*outcome)
+            self._report(outcome[0], outcome[1])
 
     def fail(self, error: BaseException) -> None:
         if self.claim():

@@ -204,8 +204,10 @@ class RequestThreads:
         if executor is None and self._overdue.loop is not lease.loop:
             self._overdue.watch(lease.loop)
         lease.base = request.base
-        lease.announces = request.announces
-        lease.sender = request.sender
+        if not request.announces:
+            lease.announces = False
+        if request.sender is not None:
+            lease.sender = request.sender
         return lease
 
     async def _is_answered(self, request: RequestThread, error: Exception, receive: Receive, send: Send) -> bool:

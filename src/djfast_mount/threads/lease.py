@@ -296,7 +296,8 @@ class Lease(Claim):
         try:
             if self.iterators:
                 self._begin_spell()
-                self._in_context(lambda _: self.close_iterators())
+                context = self.context
+                self.close_iterators() if context is None else context.run(self.close_iterators)
             elif self.open:
                 self._begin_spell()
             self._end_spell()
@@ -309,7 +310,11 @@ class Lease(Claim):
         if not self._begun:
             self._begun = True
             self.since = time.monotonic()
-            self._in_context(self.pool.hooks.begin)
+            begin, context = self.pool.hooks.begin, self.context  # The loop lets go of it when the request ends.
+            if context is None:
+                begin(self)
+            else:
+                context.run(begin, self)
 
     def _end_spell(self) -> None:
         """Runs the last job of the spell, then lets go of the worker."""
@@ -323,7 +328,11 @@ class Lease(Claim):
         begun, self._begun = self._begun, False
         try:
             if begun:
-                self._in_context(self.pool.hooks.end)
+                end, context = self.pool.hooks.end, self.context
+                if context is None:
+                    end(self)
+                else:
+                    context.run(end, self)
         finally:
             self.since = 0.0
             self.kept = False
@@ -339,13 +348,6 @@ class Lease(Claim):
             iterator = self.iterators.pop(key)
             for each in (iterator, *_drawn_from(iterator)):
                 _close_abandoned(each)
-
-    def _in_context(self, function: Callable[[Lease], None]) -> None:
-        context = self.context  # Read once: the loop lets go of it when the request ends.
-        if context is None:
-            function(self)
-        else:
-            context.run(function, self)
 
 
 def _drawn_from(iterator: Any) -> list[Any]:
