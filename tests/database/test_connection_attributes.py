@@ -107,7 +107,7 @@ class FeaturesOfABackend(BaseDatabaseFeatures):
 def test_what_a_backend_has_computed_is_not_the_requests() -> None:
     """A cached property that a request has asked for marks no connection as changed. An assignment does."""
     features = FeaturesOfABackend(connection)
-    attributes = Attributes(features)
+    attributes = Attributes([(features, frozenset())])
     assert features.knows_vectors
     assert not attributes.have_changed()
     features.tenant = "ann"

@@ -6,9 +6,9 @@ import dis
 import functools
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.functional import cached_property
 
@@ -41,44 +41,69 @@ def differs(value: Any, before: tuple[Any, Any] | None) -> bool:
 Noted = dict[str, tuple[Any, Any]]
 
 
-class Attributes:
-    """The attributes of an object of Django's that others have given to it.
-
-    Args:
-        holder: The object: a connection, or a part of one, such as its `ops`.
-        known: Further names that are no news.
-    """
-
-    def __init__(self, holder: Any, known: frozenset[str] = frozenset()) -> None:
-        kind: type = type(holder)
-        # The alias and the settings of a connection are parts as well.
-        self._held: dict[str, Any] = vars(holder) if kind.__dictoffset__ else {}
-        self._known = own_names(kind) | _computed_names(kind) | known
-        self._found = self.noted()
+class _Holder(NamedTuple):
+    held: dict[str, Any]
+    """What the object holds, as it is at any time."""
+    known: frozenset[str]
+    """Names that are no news."""
+    found: Noted
+    """What others had given to it when it was last looked at."""
 
     def noted(self) -> Noted:
-        """Returns them as they are now."""
-        return {name: noted(value) for name, value in self._now().items()}
+        return {name: noted(value) for name, value in self.now().items()}
 
     def take_in(self, before: Noted) -> None:
-        """Counts what has come or changed since `before` among what was found."""
         for name, now in self.noted().items():
             if name not in before or differs(now[0], before[name]):
-                self._found[name] = now
+                self.found[name] = now
+
+    def has_changed(self) -> bool:
+        now, found = self.now(), self.found
+        return any(differs(value, found.get(name)) for name, value in now.items()) or not now.keys() >= found.keys()
+
+    def now(self) -> dict[str, Any]:
+        held = self.held
+        return {name: held[name] for name in held.keys() - self.known}
+
+
+class Attributes:
+    """The attributes of objects of Django's that others have given to them.
+
+    Args:
+        holders: The objects, each with further names that are no news: a connection, and its parts, such as its `ops`.
+    """
+
+    def __init__(self, holders: Iterable[tuple[Any, frozenset[str]]]) -> None:
+        self._holders = [_holder(each, known) for each, known in holders]
+
+    # Most connections have no such attribute, and all three are asked for each new connection, the last one at the end
+    # of each spell too: so one comparison tells of most objects.
+
+    def noted(self) -> list[Noted]:
+        """Returns them as they are now."""
+        return [{} if each.held.keys() <= each.known else each.noted() for each in self._holders]
+
+    def take_in(self, before: Sequence[Noted]) -> None:
+        """Counts what has come or changed since `before` among what was found."""
+        for holder, then in zip(self._holders, before, strict=True):
+            if not holder.held.keys() <= holder.known:
+                holder.take_in(then)
 
     def have_changed(self) -> bool:
         """Whether one has come, gone or changed since it was found."""
-        # Asked at the end of each spell. Most connections have none.
-        if not self._found and self._held.keys() <= self._known:
-            return False
-        now = self._now()
-        return any(differs(value, self._found.get(name)) for name, value in now.items()) or not now.keys() >= (
-            self._found.keys()
-        )
+        for holder in self._holders:
+            if (holder.found or not holder.held.keys() <= holder.known) and holder.has_changed():
+                return True
+        return False
 
-    def _now(self) -> dict[str, Any]:
-        held = self._held
-        return {name: held[name] for name in held.keys() - self._known}
+
+def _holder(value: Any, known: frozenset[str]) -> _Holder:
+    kind: type = type(value)
+    # The alias and the settings of a connection are parts as well.
+    held = vars(value) if kind.__dictoffset__ else {}
+    holder = _Holder(held, own_names(kind) | _computed_names(kind) | known, {})
+    holder.found.update(holder.noted())
+    return holder
 
 
 class _Same:

@@ -94,7 +94,7 @@ class Session:
         self._connecting = 0
         self._opening = 0
         self.sending = 0  # more than 0 while what is sent has been looked at, or is Django's own
-        self._attributes = [Attributes(connection, frozenset({KEY})), *map(Attributes, self._parts)]
+        self._attributes = Attributes([(connection, frozenset({KEY})), *((part, frozenset()) for part in self._parts)])
         hooks: dict[str, Any] = {
             KEY: self,
             "connect": self._connect,
@@ -131,7 +131,7 @@ class Session:
         held = vars(connection)
         if any(map(held.get, _AT_REST)) or any(map(is_not, map(held.get, _PARTS), self._parts)):
             return True
-        return any(map(Attributes.have_changed, self._attributes))
+        return self._attributes.have_changed()
 
     # What is done --------------------------------------------------------------------------------------------------
 
@@ -215,14 +215,13 @@ class Session:
     def _connect(self, *args: Any, **kwargs: Any) -> None:
         self._forget()
         self._connecting += 1
-        before = [each.noted() for each in self._attributes]
+        before = self._attributes.noted()
         try:
             self._class.connect(self.connection, *args, **kwargs)
         finally:
             self._connecting -= 1
             # A backend, or a receiver of connection_created, sets this on every connection: it is not the request's.
-            for each, then in zip(self._attributes, before, strict=True):
-                each.take_in(then)
+            self._attributes.take_in(before)
             self._wrappers = list(self.connection.execute_wrappers)
             self._note_raw(self.connection.connection)
 
