@@ -75,6 +75,7 @@ class CallOf:
         # The whole tree, and not the way to this resource alone: a filter, a body or a count may name rows of a
         # sibling.
         root = self.resource.root()
+        outermost = root.model._meta.concrete_model
         for resource in root.walk():
             if resource.deletion.gone:
                 visibility.add_gone(resource.model, resource.deletion.gone)
@@ -86,7 +87,7 @@ class CallOf:
         for resource in root.walk():
             # A child whose parent is hidden is hidden by any other way that leads to it, too: by a filter, a nested
             # list or a key in a body. Rows of the outermost model are asked for without a parent.
-            if resource.parent is not None and not issubclass(resource.model, root.model):
+            if resource.parent is not None and resource.model._meta.concrete_model is not outermost:
                 visibility.add_place(resource.model, resource.parent_key, resource.parent.model)
         return visibility
 
