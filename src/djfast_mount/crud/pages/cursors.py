@@ -37,13 +37,16 @@ class Cursor(Paging):
         # A row that was deleted between the two queries is missing on the page, and the cursor still leads past its
         # place.
         shown = read(ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms))
-        places = [Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))]
-        before, following = (written(place, asked.terms, bound_to) for place in places)
         # The page was reached from a row: there is something on the side that the client came from, and only the other
         # side is asked.
         has_next, has_previous = (True, more) if backward else (more, place is not None)
-        links = _cursors(prev=before if has_previous else None, next=following if has_next else None)
-        return Part(shown, following if has_next else None, {"first": {}, **links})
+        before, following = Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))
+        places = {"prev": before} if has_previous else {}
+        if has_next:
+            places["next"] = following
+        texts = {name: written(where, asked.terms, bound_to) for name, where in places.items()}
+        links = {name: {"cursor": text} for name, text in texts.items()}
+        return Part(shown, texts.get("next"), {"first": {}, **links})
 
 
 def _keys(
@@ -58,10 +61,6 @@ def _keys(
     found = list(ordered(rows, terms).values_list("pk", *(F(term.alias) for term in terms))[: limit + 1])
     shown = found[:limit]
     return shown[::-1] if backward else shown, len(found) > limit
-
-
-def _cursors(**links: str | None) -> dict[str, dict[str, str]]:
-    return {name: {"cursor": cursor} for name, cursor in links.items() if cursor is not None}
 
 
 def _filters(query: Query) -> list[tuple[str, str]]:

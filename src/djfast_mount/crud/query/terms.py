@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from django.db.models import F
@@ -53,4 +54,10 @@ class Term:
         return F(self.alias).desc(**nulls) if self.descending else F(self.alias).asc(**nulls)
 
     def validator(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.type)
+        return _adapter(self.type)
+
+
+# Each page writes and reads cursors: to build its validators anew took more time than to use them.
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
