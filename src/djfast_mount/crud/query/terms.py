@@ -54,10 +54,10 @@ class Term:
         return F(self.alias).desc(**nulls) if self.descending else F(self.alias).asc(**nulls)
 
     def validator(self) -> TypeAdapter[Any]:
-        return _adapter(self.type)
+        return _validator_of(self.type)
 
 
 # Each page writes and reads cursors: to build its validators anew took more time than to use them.
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _validator_of(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
