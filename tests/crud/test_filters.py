@@ -16,6 +16,8 @@ from django.db.models import Q
 from django.utils import timezone
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
+from crud.resources import companies
+from crud.serving import Api, ok, served
 from crud.zoo import COMPANIES, company
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.query.conditions import condition_of
@@ -246,6 +248,33 @@ def test_values_that_no_database_takes(name: str, value: Any) -> None:
     model = create_model("Values", value=(annotation, Field(**settings)))
     with pytest.raises(ValidationError):
         model.model_validate({"value": value})
+
+
+@pytest.mark.parametrize(
+    ("zone", "values"),
+    [
+        ("America/Chicago", {"created__gte": "9999-12-31T23:59:59", "created__date__year": "9999"}),
+        ("America/Chicago", {"created__lte": "9999-12-31T20:00:00", "created__date__year__lte": "9999"}),
+        ("Asia/Tokyo", {"created__gte": "0001-01-01T00:00:00", "created__date__year": "1"}),
+    ],
+)
+def test_moments_beyond_utc(settings: Any, zone: str, values: dict[str, str]) -> None:
+    """A moment or a year of the current zone that is none in UTC is 422, and its neighbour is asked for."""
+    settings.TIME_ZONE = zone
+    client = Api(served(companies()))
+    for name, value in values.items():
+        [error] = ok(client.get("/companies", params={name: value}), 422)["detail"]
+        assert error["loc"] == ["query", name]
+        near = value.replace("9999", "9998").replace("0001", "0002") if value != "1" else "2"
+        ok(client.get("/companies", params={name: near}))
+
+
+def test_years_to_their_ends(settings: Any) -> None:
+    """In UTC every year from 1 to 9999 can be asked for."""
+    settings.TIME_ZONE = "UTC"
+    client = Api(served(companies()))
+    for year in (1, 9999):
+        ok(client.get("/companies", params={"created__date__year": year, "founded__year": year}))
 
 
 def test_moments_without_a_zone() -> None:

@@ -17,7 +17,18 @@ from django.db import models
 from django.utils import timezone
 from pydantic import AfterValidator, Field
 
-__all__ = ["MEASURES", "MOST_VALUES", "PARTS", "FieldKind", "Measure", "kind_of", "stored", "stored_type", "value_type"]
+__all__ = [
+    "MEASURES",
+    "MOST_VALUES",
+    "PARTS",
+    "FieldKind",
+    "Measure",
+    "kind_of",
+    "stored",
+    "stored_type",
+    "value_type",
+    "year_type",
+]
 
 FieldKind = Literal["text", "choice", "integer", "number", "boolean", "date", "datetime", "time", "duration", "uuid"]
 
@@ -88,6 +99,13 @@ def value_type(field: Any) -> Any:
     return _plain(field)
 
 
+def year_type(kind: FieldKind) -> Any:
+    """Returns the type of a year in a URL, for a date or a datetime."""
+    # Django makes dates of the year to compare by a range, and datetime has the years 1 to 9999.
+    year = Annotated[int, Field(ge=1, le=9999)]
+    return Annotated[year, AfterValidator(_in_years)] if kind == "datetime" else year
+
+
 def stored_type(field: Any) -> Any:
     """Returns the type of what the column holds, without the limits of a URL: any stored value passes it."""
     field = stored(field)
@@ -118,13 +136,21 @@ def _without_nul(value: str) -> str:
 def _in_zone(value: datetime.datetime) -> datetime.datetime:
     """The moment as the database is asked for it; one without a zone is in the current one."""
     try:
-        # Tried first: year 1 or 9999 with an offset overflows only when it is converted, deep in the driver.
-        value.astimezone(datetime.UTC)
-        if timezone.is_aware(value) == settings.USE_TZ:
-            return value
-        return timezone.make_aware(value) if settings.USE_TZ else timezone.make_naive(value)
+        if not settings.USE_TZ:
+            return timezone.make_naive(value) if timezone.is_aware(value) else value
+        moment = value if timezone.is_aware(value) else timezone.make_aware(value)
+        # Tried here: year 1 or 9999 with an offset overflows only when it is converted, deep in the driver.
+        moment.astimezone(datetime.UTC)
+        return moment
     except OverflowError as error:
         raise ValueError("The moment is out of range.") from error
+
+
+def _in_years(value: int) -> int:
+    """The year of a moment, whose ends in the current zone Django asks the database for."""
+    _in_zone(datetime.datetime(value, 1, 1))  # noqa: DTZ001  (in the current zone)
+    _in_zone(datetime.datetime(value, 12, 31, 23, 59, 59, 999999))  # noqa: DTZ001
+    return value
 
 
 def _without_zone(value: datetime.time) -> datetime.time:

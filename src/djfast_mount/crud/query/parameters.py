@@ -10,13 +10,20 @@ from django.db import models
 from pydantic import Field
 
 from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
-from djfast_mount.crud.query.fields import MEASURES, MOST_VALUES, PARTS, FieldKind, Measure, kind_of, value_type
+from djfast_mount.crud.query.fields import (
+    MEASURES,
+    MOST_VALUES,
+    PARTS,
+    FieldKind,
+    Measure,
+    kind_of,
+    value_type,
+    year_type,
+)
 
 __all__ = ["Parameter", "default_parameters", "parameters"]
 
 _Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-# Django makes dates of the year to compare by a range, and datetime has the years 1 to 9999.
-_Year = Annotated[int, Field(ge=1, le=9999)]
 _SEPARATOR = "__"
 # Kinds of which several values may be given, any of which is enough.
 _LISTED: set[FieldKind] = {"text", "choice", "integer", "uuid"}
@@ -132,7 +139,7 @@ def _parts(path: tuple[str, ...], name: str, column: str, kind: FieldKind) -> It
         for side, words in _SIDES.items():
             told = f"The {part.replace('_', ' ')} of {name} is {words} this."
             lookup = f"{column}__{part}{side}"
-            number = _Year if part == "year" else _Integer
+            number = year_type(kind) if part == "year" else _Integer
             yield _parameter(path, f"{name}{prefix}{part}{side}", number, lookup, told, basic=False)
 
 
