@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
 
 import django
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
@@ -95,6 +98,29 @@ def _litestar_api() -> Any:
     return import_module("benchmarks.litestar_api").app
 
 
+def _orm_alone(is_async: bool) -> Any:
+    """The query of the API on as many threads, and nothing else: no framework, no signals, no look at connections."""
+    django.setup()
+    group = import_module("django.contrib.auth.models").Group
+    threads, context = ThreadPoolExecutor(THREADS), ThreadSensitiveContext()
+    SyncToAsync.context_to_thread_executor[context] = threads
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise ValueError(scope["type"])
+        if is_async:
+            SyncToAsync.thread_sensitive_context.set(context)
+            count = await group.objects.acount()
+        else:
+            count = await asyncio.get_running_loop().run_in_executor(threads, group.objects.count)
+        body = b'{"groups":%d}' % count
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "mounted": lambda: mount("/api", _api()),
     "mounted_threads": lambda: mount("/api", _api(), threads=THREADS),
@@ -111,6 +137,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "servestatic": _servestatic,
     "blacknoise": _blacknoise,
     "memory": _memory,
+    "orm_alone": lambda: _orm_alone(False),
+    "async_orm_alone": lambda: _orm_alone(True),
 }
 
 

@@ -26,8 +26,9 @@ POLLED = 2_000_000  # nanoseconds: longer than the pauses between two requests
 POLLS = f"""\
 **Idle cores.** In a virtual machine an idle core gives itself back to the host. Waking it costs the process that wakes
 it: about 8 us of the server's CPU time for each write that wakes wrk. That is no work of the server, so idle cores look
-for work for {POLLED // 1_000_000} ms before they sleep (`{HALT_POLL}`). This holds for all servers alike, and for
-PostgreSQL. Without it the ratios of the fast rows are smaller: 1.9 in the place of 2.1 for "API async endpoint"."""
+for work for {POLLED // 1_000_000} ms before they sleep
+(`{HALT_POLL}`). This holds for all servers alike, and for PostgreSQL. Without it
+the ratios of the fast rows are smaller: 1.9 in the place of 2.1 for "API async endpoint"."""
 SLEEPS = f"""\
 **Idle cores** sleep as the kernel has it: `{HALT_POLL}` could not be written. If this is a virtual machine, the server
 also pays for waking wrk's core, with each write."""
@@ -53,9 +54,11 @@ better.
 
 **The rows.** "Nothing added" is the mounted app without Host check, body limit and Django's security headers, because
 FastAPI alone has none of them. "Bytes from memory" is an app that sends the bytes of the file with as many headers as
-the mounted app and WhiteNoise. "psycopg alone" is not a server: its threads send the waiting statement again and again,
-so it shows the most that the machine can do. The mounted app reads files from memory, and the other servers read them
-from the disk.
+the mounted app and WhiteNoise. "The query alone" and "the async query alone" are ASGI functions that count the groups
+on 8 threads, as the endpoint does, and answer. They have no framework, send no signals and look at no connection, so
+they show what Django's ORM costs by itself. "psycopg alone" is not a server: its threads send the waiting statement
+again and again, so it shows the most that the machine can do. The mounted app reads files from memory, and the other
+servers read them from the disk.
 
 **Middleware.** API calls pass no Django middleware in the mounted app, django-bolt, FastAPI alone and the hand-made
 Mount. In django-ninja and DRF they pass the seven of Django's project template, unless the row says otherwise.

@@ -110,11 +110,12 @@ ROWS: dict[str, Row] = {
         "DRF, gunicorn",
         "django-bolt",
         "hand-made Mount",
+        "the query alone",
     ),
     "API sync endpoint, one row serialized": api(
         "/row/1", "django-ninja, gunicorn", "DRF, gunicorn", "django-bolt", "hand-made Mount"
     ),
-    "API async ORM": api("/query-async", "hand-made Mount"),
+    "API async ORM": api("/query-async", "hand-made Mount", "the async query alone"),
     "API async ORM, 50 ms in the database": Row(
         Contender(f"mounted, threads={THREADS}", "/api/wait-async"),
         (Contender("hand-made Mount", "/api/wait-async"), Contender(BARE, "")),

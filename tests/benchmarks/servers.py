@@ -79,6 +79,8 @@ SERVERS = {
     "ServeStatic": Server("servestatic", needs="servestatic", module="servestatic"),
     "blacknoise": Server("blacknoise", needs="blacknoise", module="blacknoise"),
     "bytes from memory": Server("memory"),
+    "the query alone": Server("orm_alone"),
+    "the async query alone": Server("async_orm_alone"),
 }
 
 
