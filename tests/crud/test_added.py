@@ -5,22 +5,26 @@ Holds `crud/routes/dependencies.py`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.db.models import Q
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, WebSocket
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.responses import PlainTextResponse, Response
 
-from crud.resources import DepartmentItem, RateSchema, caller, companies, visible
+from crud.resources import DepartmentItem, RateSchema, api_of, caller, companies, visible
 from crud.serving import Api, ok, served
 from djfast_mount import mount
-from djfast_mount.crud import ModelRouter, SoftDelete
+from djfast_mount.auth import CurrentUser
+from djfast_mount.crud import ModelRouter, SoftDelete, every_row
 from djfast_mount.exceptions import ConfigurationError
-from project.companies.models import Company
+from djfast_mount.testing import Client
+from project.companies.models import Company, Label
 
 pytestmark = pytest.mark.django_db
 
@@ -100,9 +104,63 @@ def test_dependencies_of_ones_own_come_after() -> None:
     with Api(served(router)) as client:
         assert [asked(client, "/companies/x/reports", token=token) for token in (None, "1")] == [401, 418]
         client.headers["X-Token"] = "1"
-        assert (
-            ok(client.get("/openapi.json"))["paths"]["/companies/x/reports"]["get"]["tags"] == ["companies", "x"][-1:]
-        )
+        assert ok(client.get("/openapi.json"))["paths"]["/companies/x/reports"]["get"]["tags"] == ["x"]
+
+
+@pytest.fixture
+def users(root_path: str) -> Iterator[Client]:
+    """A router that asks for Django's permissions, with routes of its project."""
+    open_to_users: dict[str, Any] = {"scopes": None, "rows": every_row, "related_rows": {Label: every_row}}
+    router = companies(
+        security=CurrentUser, permissions="django", server_values=None, children=[], search=["name"], **open_to_users
+    )
+    router.include_router(reports(), prefix="/included")
+    router.include_router(reports(), prefix="/{company_id}/included")
+
+    @router.post("/all")
+    def everything() -> str:
+        return "changed"
+
+    @router.post("/all/delete", dependencies=[router.allowing("delete")])
+    def delete_everything() -> str:
+        return "deleted"
+
+    @router.post("/{company_id}/one")
+    def one(row: Any = router.row) -> str:
+        return str(row)
+
+    @router.post("/{company_id}/delete", dependencies=[router.allowing("delete")])
+    def delete_one(row: Any = router.row) -> str:
+        return str(row)
+
+    @router.post("/{company_id}/reopen", dependencies=[router.allowing("delete")])
+    def reopen(company_id: int) -> str:
+        return "open"
+
+    with Client(mount("/api", api_of(router)), root_path=root_path) as client:
+        yield client
+
+
+CHANGES = ["/all", "/{}/one", "/included/reports", "/{}/included/reports"]
+DELETES = ["/all/delete", "/{}/delete", "/{}/reopen"]
+
+
+def test_routes_of_a_project_ask_for_djangos_permissions(users: Client) -> None:
+    """A route that a project has written or included asks for the permission of its action, with a row and without."""
+    row, user = company("mine"), User.objects.create_user("ada")
+
+    def allowed(*names: str) -> set[str]:
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        users.force_login(User.objects.get(pk=user.pk))
+        found = {path: users.post(f"/api/companies{path.format(row.pk)}").status_code for path in CHANGES + DELETES}
+        assert set(found.values()) <= {200, 403, 404}, found
+        return {path for path, status in found.items() if status == 200}
+
+    assert allowed() == allowed("view_company") == set()
+    assert allowed("view_company", "change_company") == set(CHANGES)
+    assert allowed("view_company", "delete_company") == set(DELETES)
+    Company.objects.filter(pk=row.pk).update(status="closed")
+    assert allowed("view_company", "delete_company") == {"/all/delete", "/{}/reopen"}
 
 
 def plain(request: Request) -> Response:

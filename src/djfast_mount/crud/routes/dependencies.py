@@ -74,7 +74,9 @@ class CallLater:
         return self._call_of().__signature__
 
     def __call__(self, **values: Any) -> Call:
-        return self._call_of()(**values)
+        call = self._call_of()(**values)
+        _check_permission(call)
+        return call
 
 
 class CallerLater:
@@ -154,7 +156,26 @@ class Guard:
         names_row = all(key.parameter in request.path_params for key in resource.keys)
         call = CallOf(resource, ("read" if names_row else "list") if reads else "update")(request, **values)
         if names_row:
-            check_row_permission(call, call.find({key.parameter: _value(request, key) for key in resource.keys}))
+            check_row_permission(call, call.find(_keys_in(request, resource)))
+        else:
+            _check_permission(call)
+
+
+def _check_permission(call: Call) -> None:
+    """Raises HTTPException 403 or 404 where Django's permissions do not allow the action of a route that a project has
+    written: on the row that its path names, which may count as deleted, or else on the model."""
+    resource, action = call.resource, call.action
+    # Of the first three the call itself has asked for the model's permission.
+    if resource.permissions is None or action in ("list", "aggregate", "create"):
+        return
+    if all(key.parameter in call.request.path_params for key in resource.keys):
+        check_row_permission(call, call.find(_keys_in(call.request, resource), call.rows(gone=True)))
+    else:
+        check_permission(call.access, resource.permission(action))
+
+
+def _keys_in(request: Request, resource: Resource) -> dict[str, Any]:
+    return {key.parameter: _value(request, key) for key in resource.keys}
 
 
 def _value(request: Request, key: Key) -> Any:
