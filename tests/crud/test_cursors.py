@@ -16,19 +16,28 @@ import pytest
 from django.core import signing
 from fastapi.exceptions import RequestValidationError
 
+from crud.serving import Api, ok, served
 from crud.zoo import COMPANIES, company
+from djfast_mount.crud import ModelRouter
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.pages.cursors import Cursor
 from djfast_mount.crud.pages.paging import Asked, Part
 from djfast_mount.crud.query.order_expressions import prepared
 from djfast_mount.crud.query.ordering import Ordering
+from djfast_mount.schemas import ModelSchema
 from project.companies.models import Company
+from project.firm.models import Company as Firm
 
 # `nox -s cursors` asks for 1,000 of each.
 ORDERS = int(os.environ.get("TEST_CURSOR_ORDERS", "12"))
 ORDERING = Ordering(COMPANIES)
 
 pytestmark = pytest.mark.django_db
+
+
+class FirmSchema(ModelSchema[Firm]):
+    class Meta:
+        fields = ["id", "name", "motto"]
 
 
 def page(order: list[str], cursor: str | None, limit: int, rows: Any = None) -> Part:
@@ -147,6 +156,33 @@ def test_what_is_no_cursor() -> None:
     assert "does not fit" in refused(made(version, bound_to, backward, [1, "x"]), ["name"])
     assert "another order" in refused(made(version, bound_to, backward, []), ["name"])
     assert "not made by this site" in refused(made(1), ["name"])
+
+
+def test_long_texts_make_no_long_cursor(root_path: str) -> None:
+    """A list by texts of any length is walked forward and back, by cursors that fit into a header."""
+    router = ModelRouter(FirmSchema, prefix="/firms", update=True, delete=True, page=Cursor(limit=2))
+    client = Api(served(router), root_path)
+    texts = ["x" * 9000 + end for end in "abcde"]
+    for number, motto in enumerate(reversed(texts)):
+        Firm.objects.create(name=str(number), motto=motto)
+    asked = "/firms?order_by=motto&order_by=name"
+    seen, page = [], client.get(asked)
+    while True:
+        seen += [item["name"] for item in ok(page)["items"]]
+        assert len(page.headers["Link"]) < 4096
+        if "next" not in page.links:
+            break
+        page = client.get(page.links["next"]["url"].partition("/api")[2])
+    assert seen == ["4", "3", "2", "1", "0"]
+    before = ok(client.get(page.links["prev"]["url"].partition("/api")[2]))
+    assert [item["name"] for item in before["items"]] == ["2", "1"]
+    # The place is the row's own: without it, or with another text, there is none.
+    behind_3 = ok(client.get(asked))["next"]
+    Firm.objects.filter(name="3").update(motto="other")
+    [error] = ok(client.get(f"{asked}&cursor={behind_3}"), 422)["detail"]
+    assert "was changed, or is gone" in error["msg"]
+    Firm.objects.filter(name="3").delete()
+    assert ok(client.get(f"{asked}&cursor={behind_3}"), 422)["detail"] == [error]
 
 
 def test_the_statement_uses_an_index() -> None:

@@ -3,6 +3,7 @@
 1. A cursor holds the values of a row's terms, not a number of rows: nothing is lost or repeated when others change.
 2. It is signed, has a version, and is bound to the order and the filters that it came from.
 3. Its values have the types of their fields. A cursor that was not made here for this list is refused.
+4. It is short, whatever its values are: it has a hash of those that are too long, and they are read from the row.
 
 It is signed, not encrypted: a client can read in it the values by which the list is ordered.
 """
@@ -10,7 +11,9 @@ It is signed, not encrypted: a client can read in it the values by which the lis
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.core import signing
@@ -19,19 +22,40 @@ from pydantic import ValidationError
 
 from djfast_mount.crud.query.terms import Term
 
-__all__ = ["InvalidCursor", "Place", "after", "fingerprint", "read", "written"]
+__all__ = ["Hashed", "InvalidCursor", "Place", "after", "fingerprint", "read", "written"]
 
 VERSION = 1
 # A salt of its own: a text that the site signs elsewhere, a password reset say, is no cursor.
 _SALT = "djfast_mount.crud.cursor"
+_HASH = "sha256"
+# Characters of JSON. nginx takes 4 kB of response headers by default, and `Link` has two cursors.
+_LONGEST = 1000
 
 
 class InvalidCursor(ValueError):
     """The text is no cursor of this list."""
 
 
+@dataclass(frozen=True)
+class Hashed:
+    """A value that is too long for a cursor.
+
+    Args:
+        digest: The SHA-256 of its JSON.
+    """
+
+    digest: str
+
+    def is_of(self, term: Term, value: Any) -> bool:
+        """Whether it is the hash of `value`, which a row has for `term`."""
+        return value is not None and _digest(_json_value(term, value)) == self.digest
+
+
 class Place(NamedTuple):
-    """Where a list goes on: behind the row with these values, or before it where `backward`."""
+    """Where a list goes on: behind the row with these values, or before it where `backward`.
+
+    Those that were too long for its cursor are `Hashed` until they are read from the row.
+    """
 
     values: list[Any]
     backward: bool = False
@@ -49,11 +73,22 @@ def fingerprint(terms: Iterable[Term], asked: Iterable[tuple[str, str]], where: 
 
 def written(place: Place, terms: Sequence[Term], bound_to: str) -> str:
     """Returns the text of the cursor for `place`."""
-    values = [
-        None if value is None else term.validator().dump_python(value, mode="json")
-        for term, value in zip(terms, place.values, strict=True)
-    ]
+    values = [_json_value(term, value) for term, value in zip(terms, place.values, strict=True)]
+    # Never the key, which finds the row.
+    others = [number for number, term in enumerate(terms) if not term.is_key]
+    for number in sorted(others, key=lambda each: -len(json.dumps(values[each]))):
+        if len(json.dumps(values)) <= _LONGEST:
+            break
+        values[number] = {_HASH: _digest(values[number])}
     return signing.dumps([VERSION, bound_to, int(place.backward), values], salt=_SALT)
+
+
+def _json_value(term: Term, value: Any) -> Any:
+    return None if value is None else term.validator().dump_python(value, mode="json")
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def read(text: str, terms: Sequence[Term], bound_to: str) -> Place:
@@ -72,13 +107,17 @@ def read(text: str, terms: Sequence[Term], bound_to: str) -> Place:
     if owner != bound_to or len(raw) != len(terms):
         raise InvalidCursor("The cursor belongs to another order, or to other filters. Start again without it.")
     try:
-        values = [
-            None if value is None else term.validator().validate_python(value)
-            for term, value in zip(terms, raw, strict=True)
-        ]
+        values = [_value(term, value) for term, value in zip(terms, raw, strict=True)]
     except ValidationError as error:
         raise InvalidCursor("The cursor does not fit this list. Start again without it.") from error
     return Place(values, bool(backward))
+
+
+def _value(term: Term, raw: Any) -> Any:
+    # No value that a list is ordered by is an object in JSON.
+    if isinstance(raw, dict) and isinstance(digest := raw.get(_HASH), str):
+        return Hashed(digest)
+    return None if raw is None else term.validator().validate_python(raw)
 
 
 def after(terms: Sequence[Term], values: Sequence[Any]) -> Q:

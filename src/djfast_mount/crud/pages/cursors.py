@@ -9,7 +9,7 @@ from django.db.models import F, QuerySet
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
-from djfast_mount.crud.pages.cursor_text import InvalidCursor, Place, after, fingerprint, read, written
+from djfast_mount.crud.pages.cursor_text import Hashed, InvalidCursor, Place, after, fingerprint, read, written
 from djfast_mount.crud.pages.paging import NO_PLACE, Asked, Paging, Part, Query, Read, ordered
 from djfast_mount.crud.query.terms import Term
 
@@ -28,7 +28,7 @@ class Cursor(Paging):
     def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
         limit, text = asked.values["limit"], asked.values.get("cursor")
         bound_to = fingerprint(asked.terms, _filters(asked.query), asked.path)
-        place = _place(text, asked.terms, bound_to) if text else None
+        place = _place(rows, text, asked.terms, bound_to) if text else None
         backward = place is not None and place.backward
         # The keys come first, with the values of the cursor: read with the rows, these could have changed since.
         found, more = _keys(rows, asked.terms, place, limit)
@@ -63,14 +63,30 @@ def _keys(
     return shown[::-1] if backward else shown, len(found) > limit
 
 
+def _whole(rows: QuerySet[Any], place: Place, terms: Sequence[Term]) -> Place:
+    """Returns `place` with the values that its cursor had no room for. Raises: InvalidCursor."""
+    if not any(isinstance(value, Hashed) for value in place.values):
+        return place
+    keys = {term.alias: value for term, value in zip(terms, place.values, strict=True) if term.is_key}
+    row = rows.filter(**keys).values_list(*(F(term.alias) for term in terms)).first() or [None] * len(terms)
+    # The other values are those at which the page ended, whatever they are now.
+    values = [
+        now if isinstance(value, Hashed) and value.is_of(term, now) else value
+        for term, value, now in zip(terms, place.values, row, strict=True)
+    ]
+    if any(isinstance(value, Hashed) for value in values):
+        raise InvalidCursor("The row at the end of that page was changed, or is gone. Start again without the cursor.")
+    return place._replace(values=values)
+
+
 def _filters(query: Query) -> list[tuple[str, str]]:
     # What changes the page, not the list: a client may ask for longer pages on the way.
     return [(name, value) for name, value in query if name not in {*NO_PLACE, "limit", "total"}]
 
 
-def _place(text: str, terms: Sequence[Term], bound_to: str) -> Place:
+def _place(rows: QuerySet[Any], text: str, terms: Sequence[Term], bound_to: str) -> Place:
     try:
-        return read(text, terms, bound_to)
+        return _whole(rows, read(text, terms, bound_to), terms)
     except InvalidCursor as error:
         raise RequestValidationError(
             [{"type": "invalid_cursor", "loc": ("query", "cursor"), "msg": str(error), "input": text}]

@@ -83,7 +83,8 @@ def _own_terms(path: tuple[str, ...], exposure: Exposure, nullable: bool) -> Ite
             continue
         # A related row may be hidden, and its value null then.
         null = nullable or field.null or bool(path)
-        yield Term("__".join((*path, name)), path, field.attname, null, stored_type(field))
+        is_key = not path and field in exposure.model._meta.pk_fields
+        yield Term("__".join((*path, name)), path, field.attname, null, stored_type(field), is_key=is_key)
 
 
 def _counts(exposure: Exposure) -> Iterator[Term]:
@@ -95,7 +96,7 @@ def _key(model: type[Model]) -> Iterator[Term]:
     key = model._meta.pk
     fields: Any = key.fields if isinstance(key, CompositePrimaryKey) else [key]
     for field in fields:
-        yield Term(field.attname, (), field.attname, False, stored_type(field))
+        yield Term(field.attname, (), field.attname, False, stored_type(field), is_key=True)
 
 
 def _of_model(model: type[Model], terms: Mapping[str, Term]) -> Iterator[str]:

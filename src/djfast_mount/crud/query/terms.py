@@ -22,6 +22,7 @@ class Term:
         column: The column's attribute there; of a count, the relation.
         nullable: Whether its value may be null.
         type: What its values are validated as when they come back in a cursor.
+        is_key: Whether it is the key of the listed row itself, or a part of it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Term:
     nullable: bool
     type: Any
     counted: bool = False
+    is_key: bool = False
     descending: bool = False
     nulls_first: bool = False
 
