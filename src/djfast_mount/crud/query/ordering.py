@@ -14,6 +14,7 @@ from django.db.models import CompositePrimaryKey, Model
 
 from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
 from djfast_mount.crud.query.fields import kind_of, stored_type
+from djfast_mount.crud.query.model_ordering import as_own_column, ordering_of
 from djfast_mount.crud.query.terms import Term
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
@@ -26,11 +27,11 @@ class Ordering:
     """What the callers of one resource may order by, and what they get by default.
 
     Args:
-        default: Names as callers write them, ``-`` for descending. None: the model's own ordering, as far as callers
-            may ask for it.
+        default: Names as callers write them, ``-`` for descending. None: the model's own ordering, up to the first
+            column that callers may not ask for.
 
     Raises:
-        ConfigurationError: `default` names what nobody can order by.
+        ConfigurationError: `default` names what nobody can order by, or the model's ordering has what is no column.
     """
 
     def __init__(self, exposure: Exposure, default: Sequence[str] | None = None) -> None:
@@ -43,8 +44,13 @@ class Ordering:
                     exposure.why_hidden("order_by=", name.removeprefix("-"))
                     or f"order_by= names {name!r}, by which a {exposure.model.__name__} cannot be ordered. {known}"
                 )
-        self.default = list(_of_model(exposure.model, self._terms) if default is None else default)
+        self._default = self._chosen(default) if default is not None else list(_of_model(exposure, self._terms))
         self._key = list(_key(exposure.model))
+
+    @property
+    def default(self) -> list[str]:
+        """What a list is ordered by if nobody asks, as callers write it."""
+        return [f"{'-' if term.descending else ''}{term.name}" for term in self._default]
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -54,12 +60,14 @@ class Ordering:
     def terms(self, asked: Sequence[str] = ()) -> list[Term]:
         """Returns the terms of an order that was `asked` for, or of the default one; the primary key is the last."""
         found: dict[str, Term] = {}
-        for name in asked or self.default:
-            term = self._terms[name.removeprefix("-")]
+        for term in self._chosen(asked) if asked else self._default:
             # The first mention counts: `a,-a` is one term, and a second one would only make cursors longer.
-            found.setdefault(term.name, replace(term, descending=name.startswith("-")))
+            found.setdefault(term.name, term)
         columns = {term.column for term in found.values() if not term.path and not term.counted}
         return [*found.values(), *(term for term in self._key if term.column not in columns)]
+
+    def _chosen(self, names: Sequence[str]) -> list[Term]:
+        return [replace(self._terms[name.removeprefix("-")], descending=name.startswith("-")) for name in names]
 
 
 def _terms(exposure: Exposure) -> Iterator[Term]:
@@ -99,7 +107,12 @@ def _key(model: type[Model]) -> Iterator[Term]:
         yield Term(field.attname, (), field.attname, False, stored_type(field), is_key=True)
 
 
-def _of_model(model: type[Model], terms: Mapping[str, Term]) -> Iterator[str]:
-    for name in model._meta.ordering or ():
-        if isinstance(name, str) and name.removeprefix("-") in terms:
-            yield name
+def _of_model(exposure: Exposure, terms: Mapping[str, Term]) -> Iterator[Term]:
+    by_place = {(term.path, term.column): term for term in terms.values() if not term.counted}
+    for found in ordering_of(exposure.model):
+        own = as_own_column(exposure.model, found)
+        term = by_place.get((found.path, found.column)) or by_place.get((own.path, own.column))
+        # Columns behind a hidden one say nothing without it.
+        if term is None:
+            return
+        yield replace(term, descending=found.descending, nulls_first=found.nulls_first and term.nullable)
