@@ -45,7 +45,7 @@ def fill() -> None:
     )
 
 
-def declared_by_us() -> tuple[Any, Any]:
+def declared_by_us() -> tuple[Any, Any, Any]:
     from djfast_mount.schemas import ModelSchema  # noqa: PLC0415
     from project.firm.models import Company, Department  # noqa: PLC0415
 
@@ -63,13 +63,17 @@ def declared_by_us() -> tuple[Any, Any]:
         class Meta(CompanySchema.Meta):
             way = "database"
 
-    return CompanySchema, ByDatabase
+    class BySqlThatIsKept(ByDatabase):
+        class Meta(ByDatabase.Meta):
+            keep_sql = True
+
+    return CompanySchema, ByDatabase, BySqlThatIsKept
 
 
 def ours() -> dict[str, Contender]:
     from project.firm.models import Company  # noqa: PLC0415
 
-    schema, by_database = declared_by_us()
+    schema, by_database, kept = declared_by_us()
 
     class ByInstances(schema):  # type: ignore[misc, valid-type]
         class Meta(schema.Meta):  # type: ignore[misc]
@@ -79,6 +83,7 @@ def ours() -> dict[str, Contender]:
         "ModelSchema, by the plan": lambda: schema.read_json(Company.objects.all()),
         "ModelSchema, by instances": lambda: ByInstances.read_json(Company.objects.all()),
         "ModelSchema, by the database": lambda: by_database.read_json(Company.objects.all()),
+        "ModelSchema, with keep_sql": lambda: kept.read_json(Company.objects.all()),
     }
 
 

@@ -65,11 +65,12 @@ def ours() -> dict[str, Any]:
     from djfast_mount import mount  # noqa: PLC0415
     from project.firm.models import Company  # noqa: PLC0415
 
-    by_plan, by_database = schemas.declared_by_us()
+    by_plan, by_database, kept = schemas.declared_by_us()
     routes: dict[str, tuple[Any, Callable[[], Any]]] = {
         "mount(), read()": (by_plan, lambda: by_plan.read(Company.objects.all())),
         "mount(), a queryset": (by_plan, Company.objects.all),
         "mount(), the database's JSON": (by_database, Company.objects.all),
+        "mount(), with keep_sql": (kept, Company.objects.all),
     }
     apps: dict[str, Any] = {}
     for name, (schema, endpoint) in routes.items():

@@ -153,7 +153,7 @@ def declare(model: type[Model], names: list[str], relations: dict[str, Any], way
     """Returns a schema with these columns and these annotations."""
     computed = [name for name in ANNOTATIONS if name in names]
     fields = [name for name in names if name not in relations and name not in computed]
-    meta = type("Meta", (), {"fields": fields, "computed": computed, "way": way})
+    meta = type("Meta", (), {"fields": fields, "computed": computed, "way": way, "keep_sql": True})
     annotations = {**relations, **dict.fromkeys(computed, int | str | None)}
     defaults = dict.fromkeys(computed)
     body = {"__module__": __name__, "__annotations__": annotations, "Meta": meta, **defaults}

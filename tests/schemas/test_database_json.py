@@ -30,12 +30,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("firm")]
 class ByDatabase(CompanySchema):
     class Meta(CompanySchema.Meta):
         way = "database"
+        keep_sql = True
 
 
 class StatusAlone(ModelSchema[Company]):
     class Meta:
         fields = ["status"]
         way = "database"
+        keep_sql = True
 
 
 class NameAlone(ModelSchema[Company]):
@@ -44,12 +46,14 @@ class NameAlone(ModelSchema[Company]):
     class Meta:
         fields = ["name"]
         way = "database"
+        keep_sql = True
 
 
 class ChangedAlone(ModelSchema[Company]):
     class Meta:
         fields = ["changed"]
         way = "database"
+        keep_sql = True
 
 
 def test_all_of_djangos_own_is_djangos() -> None:
@@ -136,12 +140,12 @@ def get_compiler_of_tenant(query: Query, *args: Any, **options: Any) -> Any:
 def test_a_method_that_was_put_in_djangos_place_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is SQL kept where a package has replaced how Django makes it."""
     monkeypatch.setattr(Query, "get_compiler", get_compiler_of_tenant)
-    kept_sql._foreign_parts.cache_clear()
+    kept_sql._looked_at.cache_clear()
     for name in ("Acme", "Void", "Acme"):
         TENANT.set(name)
         assert json.loads(NameAlone.read_json(Company.objects.all())) == [{"name": name}]
     monkeypatch.undo()
-    kept_sql._foreign_parts.cache_clear()
+    kept_sql._looked_at.cache_clear()
 
 
 def test_a_join_has_the_condition_of_now(monkeypatch: pytest.MonkeyPatch) -> None:

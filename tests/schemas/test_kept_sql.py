@@ -5,23 +5,29 @@ Holds `schemas/reading/database_json.py`.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from types import FunctionType
 from typing import Any
 
+import django
 import pytest
 from django.db import connection, models
-from django.db.models import F, Q, QuerySet, Transform
+from django.db.models import F, Manager, Q, QuerySet, Transform
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact
+from django.db.models.manager import BaseManager
 from django.db.models.options import Options
 from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import BaseTable
 from django.db.models.sql.where import WhereNode
 
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.reading import database_json, kept_sql
@@ -36,6 +42,7 @@ class NameAlone(ModelSchema[Company]):
     class Meta:
         fields = ("name",)
         way = "database"
+        keep_sql = True
 
 
 class DepartmentName(ModelSchema[Department]):
@@ -49,6 +56,7 @@ class WithDepartments(ModelSchema[Company]):
     class Meta:
         fields = ("name",)
         way = "database"
+        keep_sql = True
 
 
 class TeamName(ModelSchema[Team]):
@@ -63,12 +71,27 @@ class WithTeams(ModelSchema[Department]):
 
     class Meta:
         fields = ("name",)
+        keep_sql = True
+
+
+class NotToBeKept(ModelSchema[Company]):
+    """It says nothing of kept SQL."""
+
+    class Meta:
+        fields = ("name",)
+        way = "database"
 
 
 def forget() -> None:
     """What was looked at and kept, as in a process that starts."""
     kept = (database_json._known_statement, database_json._compiled)
-    looked_at = (kept_sql._foreign_parts, kept_sql._has_djangos_methods, kept_sql._columns, kept_sql.may_keep)
+    looked_at = (
+        kept_sql._looked_at,
+        kept_sql._compiler_of,
+        kept_sql._has_djangos_methods,
+        kept_sql._columns,
+        kept_sql.may_keep,
+    )
     for cached in (*kept, *looked_at):
         cached.cache_clear()
 
@@ -115,6 +138,23 @@ def test_a_kept_statement_is_what_django_makes(name: str, schema: type[ModelSche
         assert statement(schema, ASKED[name]()) == as_django_makes_it(schema, ASKED[name]())
     assert kept() == 1
     assert database_json._known_statement.cache_info().hits == 1
+
+
+def test_nothing_is_kept_unless_the_project_says_so() -> None:
+    """Without `Meta.keep_sql`, no SQL is kept of the same list."""
+    assert not kept_sql.may_keep(NotToBeKept)
+    statement(NotToBeKept, Company.objects.all())
+    assert kept() == database_json._compiled.cache_info().currsize == 0
+
+
+def test_the_option_is_true_or_false() -> None:
+    """A text is no answer, and `"False"` would be true."""
+    with pytest.raises(ConfigurationError, match=r"Meta\.keep_sql is 'False'\. Write True or False\."):
+
+        class Wrong(ModelSchema[Company]):
+            class Meta:
+                fields = ("name",)
+                keep_sql = "False"
 
 
 class Cloning(QuerySet[Any]):
@@ -295,6 +335,7 @@ REPLACED: dict[str, tuple[type, str, Any]] = {
     "a method of fields": (models.Field, "get_col", lambda self, alias: None),
     "what fields keep": (models.Field, "cached_col", property(lambda self: None)),
     "a method of the model's options": (Options, "get_field", lambda self, name: None),
+    "a method made of another": (Query, "get_compiler", functools.partialmethod(Query.get_compiler, elide_empty=False)),
     "a method of conditions": (WhereNode, "as_sql", lambda self, *args: None),
 }
 
@@ -323,6 +364,57 @@ def test_methods_of_one_connection_are_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert kept_sql.is_made_by_django(Company.objects.all(), connection.alias)
     monkeypatch.setattr(connection.ops, "quote_name", connection.ops.quote_name)
     assert not kept_sql.is_made_by_django(Company.objects.all(), connection.alias)
+
+
+# What django-multitenant and others do, written into a file of the test's choice.
+PATCH = """
+def get_compiler(query, *args, **options):
+    if not query.where and not query.is_sliced:
+        query = query.chain()
+        query.add_q(Q(name=TENANT.get()))
+    return made(query, *args, **options)
+"""
+
+
+def written_in(file: str) -> Any:
+    names: dict[str, Any] = {"Q": Q, "TENANT": TENANT, "made": Query.get_compiler}
+    exec(compile(PATCH, file, "exec"), names)
+    return names["get_compiler"]
+
+
+def test_a_package_beside_djangos_is_not_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in site-packages/django_multitenant is not taken for Django's own."""
+    monkeypatch.setattr(Query, "get_compiler", written_in(f"{django.__path__[0]}_multitenant/patch.py"))
+    check_two_tenants(Company.objects.all)
+
+
+@pytest.mark.parametrize("name", ["_multitenant/patch.py", "/db/models/sql/query.py"])
+def test_a_method_that_is_replaced_after_the_first_read_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """django-multitenant replaces Django's with the first instance of a model: what was kept is not asked then."""
+    statement(NameAlone, Company.objects.all())
+    assert kept() == 1
+    monkeypatch.setattr(Query, "get_compiler", written_in(f"{django.__path__[0]}{name}"))
+    database_json._known_statement.cache_clear()
+    check_two_tenants(Company.objects.all)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        *((QuerySet, "_clone"), (QuerySet, "_fetch_all"), (QuerySet, "values_list"), (Manager, "get_queryset")),
+        *((BaseManager, "get_queryset"), (Query, "chain"), (Query, "build_where"), (WhereNode, "as_sql")),
+        *((SQLCompiler, "as_sql"), (SQLCompiler, "execute_sql"), (SQLCompiler, "get_order_by"), (BaseTable, "as_sql")),
+        *((Col, "as_sql"), (models.Field, "get_col"), (Options, "get_field")),
+    ],
+)
+def test_each_entry_is_looked_at_with_each_call(kind: type, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No SQL is kept, nor what was kept asked, while one of them is another than at the first look."""
+    rows = Company.objects.all()
+    assert kept_sql.is_made_by_django(rows, connection.alias)
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, method, FunctionType(getattr(kind, method).__code__, {}), raising=False)
+        assert not kept_sql.is_made_by_django(rows, connection.alias)
+    assert kept_sql.is_made_by_django(rows, connection.alias)
 
 
 class PlainMethods(QuerySet[Company]):

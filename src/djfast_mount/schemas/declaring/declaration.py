@@ -61,6 +61,8 @@ class Options:
         name: The name in OpenAPI. None: the class's, without ``Schema`` at its end.
         rel: For a `Reference`, what it leads to, such as the name of a route.
         way: How rows are read, if not as it is chosen: ``"plan"``, ``"instances"``, ``"database"`` (PostgreSQL's JSON).
+        keep_sql: The SQL of a plain list depends on nothing but order and slice, so PostgreSQL's JSON is asked for by
+            the SQL of an earlier call: no package changes Django's queries for each caller.
     """
 
     fields: tuple[str, ...] | Literal["__all__"] = ()
@@ -75,6 +77,7 @@ class Options:
     name: str | None = None
     rel: str | None = None
     way: Way = "plan"
+    keep_sql: bool = False
 
 
 def annotations_of(schema: type) -> dict[str, Any]:

@@ -42,6 +42,8 @@ def read_options(schema: type, meta: type | None) -> Options:
     if options.way not in get_args(Way):
         known = ", ".join(map(repr, get_args(Way)))
         raise ConfigurationError(f"{place_of(schema)}: Meta.way is {options.way!r}. Write one of {known}.")
+    if not isinstance(options.keep_sql, bool):
+        raise ConfigurationError(f"{place_of(schema)}: Meta.keep_sql is {options.keep_sql!r}. Write True or False.")
     return options
 
 

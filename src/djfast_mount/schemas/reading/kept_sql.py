@@ -1,5 +1,7 @@
 """When SQL may be kept from one request to the next: where nobody but Django has a hand in it.
 
+Nothing is kept unless the project says so, by ``Meta.keep_sql``. What follows stands behind it.
+
 Packages for many tenants add the condition of the current tenant late, while the SQL is made: in a class of query, a
 compiler or a backend of their own, in the copies of a queryset, in a column, a transform or a join, or by a method put
 in the place of Django's. No attribute of the query tells of it beforehand. Kept SQL would then show one tenant the rows
@@ -11,21 +13,24 @@ Django's own is asked each time:
 2. A whole statement is kept for a query of one table that says nothing but its order and its slice. It is made from
    these alone, never from the query of a caller.
 
-Packages replace methods while Django starts, so classes, fields and managers are looked at once. Querysets, their
-queries and the connection are looked at each time.
+Classes, fields and managers are looked at once. Some packages replace a method later, with the first row of a model.
+So the classes that make each statement are compared, each time, with what they were then. Querysets, their queries and
+the connection are looked at each time, too.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from base64 import b64encode
 from collections import namedtuple
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, GetSetDescriptorType, ModuleType
 from typing import Any, NamedTuple
 
 import django
@@ -48,10 +53,10 @@ from django.db.models.functions import comparison
 from django.db.models.options import Options
 from django.db.models.sql import Query, compiler, datastructures, where
 from django.db.models.sql import query as sql_query
-from django.utils.functional import cached_property
+from django.utils.functional import cached_property, classproperty
 from pydantic import BaseModel
 
-from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.declaring.declaration import Member, Shape, declared, shape_of
 
 __all__ = ["Asked", "asked", "is_made_by_django", "may_keep"]
 
@@ -83,7 +88,7 @@ def is_made_by_django(rows: QuerySet[Any], using: str) -> bool:
         and rows.query.model is rows.model
         and not any(map(_is_shadowed, (rows.query, rows.query.where, operations, rows.model._meta)))
         and operations.compiler("SQLCompiler") is _compiler_of(using)
-        and not _foreign_parts(using)
+        and _is_as_it_was(using)
     )
 
 
@@ -145,8 +150,8 @@ def _is_plain_field(field: Any) -> bool:
 
 @functools.cache
 def may_keep(schema: type[BaseModel]) -> bool:
-    """Whether the SQL that makes an object of `schema` is the same at any time and for any caller."""
-    return _is_plain_shape(shape_of(schema))
+    """Whether the project lets SQL of `schema` be kept, and what makes an object is the same for any caller."""
+    return declared(schema).options.keep_sql and _is_plain_shape(shape_of(schema))
 
 
 def _is_plain_shape(shape: Shape) -> bool:
@@ -213,7 +218,8 @@ _OF_CLASSES = {
 }
 # Of these classes alone, not of their subclasses.
 _FIELDS = {json.JSONField, *(each for each in vars(fields).values() if isinstance(each, type))}
-_DJANGO = str(Path(django.__file__).parent)
+# With the separator: `django_multitenant` stands beside `django`.
+_DJANGO = str(Path(django.__file__).parent) + os.sep
 _MODULES: tuple[ModuleType, ...] = (
     *(compiler, datastructures, where, sql_query, query, query_utils, manager, options, expressions, lookups),
     *(fields, json, related, reverse_related, comparison),
@@ -227,13 +233,61 @@ def _compiler_of(using: str) -> type:
     return found
 
 
-# Once for a process: packages replace methods while Django starts.
+# What makes each statement, or a part of it.
+_EACH_TIME = (
+    *(Query, where.WhereNode, datastructures.BaseTable, Col, Options, fields.Field, related.ForeignKey),
+    *(QuerySet, manager.BaseManager, Manager, expressions.BaseExpression, expressions.Expression, expressions.Func),
+    *(expressions.RawSQL, expressions.Subquery, expressions.OrderBy),
+)
+
+
+def _is_as_it_was(using: str) -> bool:
+    """Whether Django's alone makes the SQL for the database `using`, and nothing was put in its place since."""
+    looked_at = _looked_at(using)
+    try:
+        return bool(looked_at) and all(look.read(vars(look.kind)) == look.found for look in looked_at)
+    except KeyError:
+        return False
+
+
+class _Look(NamedTuple):
+    """What a class had at the first look: its methods, and how many attributes. `read` gives those of now."""
+
+    kind: type
+    read: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    found: tuple[Any, ...]
+
+
 @functools.cache
-def _foreign_parts(using: str) -> tuple[str, ...]:
-    """Returns the classes and methods that make SQL for the database `using`, and are not Django's."""
+def _looked_at(using: str) -> tuple[_Look, ...]:
+    """The classes that make each statement, with what they have; nothing where a part is not Django's."""
+    kinds = dict.fromkeys((*_EACH_TIME, *_backend(using)))
+    # Before the look at their parts: what is replaced meanwhile differs from it.
+    found = tuple(map(_look_at, kinds))
+    return () if _foreign_parts(using) else found
+
+
+def _look_at(kind: type) -> _Look:
+    # Functions alone: a class of fields counts its fields. The length tells of methods that are new.
+    names = [name for name, value in vars(kind).items() if _functions(value)]
+    # With two names at least, `itemgetter` gives a tuple.
+    read = itemgetter("__module__", "__module__", *names)
+
+    def now(attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+        return len(attributes), *read(attributes)
+
+    return _Look(kind, now, now(vars(kind)))
+
+
+def _backend(using: str) -> list[type]:
     connection: Any = connections[using]
     lines = (type(connection), type(connection.ops), _compiler_of(using))
-    backend = [kind for line in lines for kind in line.__mro__[:-1]]
+    return [kind for line in lines for kind in line.__mro__[:-1]]
+
+
+def _foreign_parts(using: str) -> tuple[str, ...]:
+    """Returns the classes and methods that make SQL for the database `using`, and are not Django's."""
+    backend = _backend(using)
     kinds = [each for module in _MODULES for each in vars(module).values() if isinstance(each, type)]
     written = [kind for kind in kinds if kind.__module__.startswith("django.") and not issubclass(kind, (tuple, Enum))]
     methods = (name for kind in dict.fromkeys((*backend, *written)) for name in _foreign(kind))
@@ -257,7 +311,14 @@ def _functions(value: Any) -> list[Any]:
         return [value.func]
     if isinstance(value, (classmethod, staticmethod)):
         return [value.__func__]
-    return [value] if callable(value) and not isinstance(value, type) else []
+    if isinstance(value, classproperty):
+        return [value.fget]
+    if isinstance(value, query_utils.class_or_instance_method):
+        return [value.class_method, value.instance_method]
+    if isinstance(value, (type, GetSetDescriptorType)):
+        return []
+    # A descriptor, such as `functools.partialmethod`, gives a method without being one.
+    return [value] if callable(value) or hasattr(value, "__get__") else []
 
 
 _CACHED = type(functools.cache(len))
