@@ -15,6 +15,7 @@ from hypothesis import event, note
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.declaring.declaration import Shape, shape_of
 from djfast_mount.schemas.reading.bare_schemas import lists_of
+from djfast_mount.schemas.reading.in_memory import is_left_out, parts_of
 from djfast_mount.schemas.reading.instances import fetched, may_join, values_of
 from djfast_mount.schemas.reading.plan import NoPlan
 from djfast_mount.schemas.reading.ways import plan_for
@@ -25,9 +26,12 @@ from schemas.generated_querysets import Asked
 def most_queries(shape: Shape, rows: Any, *, joined: bool) -> int:
     """One, one for each relation to many rows or to one that cannot be joined, and those that the caller asks for.
 
-    Of rows in memory nothing is joined, and the one is for what they were fetched without.
+    Of rows in memory nothing is joined. What they were fetched without takes one, too, and one more after each parent
+    that is made of them.
     """
     asked = rows._prefetch_related_lookups
+    late = rows.query.deferred_loading[0] and (not joined or is_left_out(shape, rows))
+    later = loads_of(shape) - (not joined) if late else 0
     joined = joined and not (
         rows.query.combinator
         or rows.query.select_for_update
@@ -36,7 +40,7 @@ def most_queries(shape: Shape, rows: Any, *, joined: bool) -> int:
         or meets_itself(shape)
     )
     own = queries_below(shape, joined=joined)
-    return 1 + own + sum(2 if isinstance(each, str) else most_of(each, rows.model) for each in asked)
+    return 1 + own + later + sum(2 if isinstance(each, str) else most_of(each, rows.model) for each in asked)
 
 
 def most_of(prefetch: Any, model: type[Model]) -> int:
@@ -57,6 +61,20 @@ def meets_itself(shape: Shape) -> bool:
     return any(member.field.one_to_one or (member.shape and meets_itself(member.shape)) for member in nested)
 
 
+def comes_back(shape: Shape) -> bool:
+    """Whether a row holds one that holds it again: both sides of a one-to-one relation, one in the other."""
+    nested = [(member.field, member.shape) for member in shape.relations() if member.shape is not None]
+    back = [field.one_to_one and field.remote_field in {m.field for m in inner.members} for field, inner in nested]
+    return any(back) or any(comes_back(inner) for _, inner in nested)
+
+
+def loads_of(shape: Shape) -> int:
+    """How often columns may be loaded that rows were fetched without: those of rows that are met again one by one."""
+    nested = [(member.field, member.shape) for member in shape.relations() if member.shape is not None]
+    again = [inner for field, inner in nested if getattr(field, "field", None) in {m.field for m in inner.members}]
+    return len(parts_of(shape)) + sum(len(inner.members) for inner in again)
+
+
 def queries_below(shape: Shape, *, joined: bool) -> int:
     found = 0
     for member in shape.relations():
@@ -72,8 +90,14 @@ def as_bytes(schema: type[ModelSchema[Any]], values: list[dict[str, Any]]) -> by
 
 
 def expected_of(schema: type[ModelSchema[Any]], make: Asked) -> bytes | None:
-    """What rows give whose attributes are asked for one by one; None where Django itself cannot make the queryset."""
+    """What rows give whose attributes are asked for one by one; None where Django itself cannot make the queryset.
+
+    Nor is there one of rows in memory without all columns that come up in themselves: Django drops what such a row
+    holds when it loads a column, and answers by when that is.
+    """
     try:
+        if make.changed and make().query.deferred_loading[0] and comes_back(shape_of(schema)):
+            return None
         with transaction.atomic(using=make.using):
             return as_bytes(schema, [one_by_one(shape_of(schema), row) for row in make.rows()])
     except (DatabaseError, FieldError, TypeError, ValueError):

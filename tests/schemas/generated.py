@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.declaring.declaration import Shape, model_field
+from djfast_mount.schemas.reading.reasons import of_model
 from project.firm.models import (
     Badge,
     Bakery,
@@ -181,7 +182,7 @@ def _kind(model: type[Model], name: str, *, nested: bool) -> tuple[Any, ...]:
     if not nested:
         return (type(field).__name__, points_to_keys)
     link, constraint = getattr(forward.remote_field, "parent_link", False), getattr(forward, "db_constraint", True)
-    own = [field.related_model._meta.base_manager_name is not None, "nested"]
+    own = [field.related_model._meta.base_manager_name is not None, model._meta.proxy, of_model(model), "nested"]
     return (type(field).__name__, points_to_keys, field.null, link, constraint, *own)
 
 

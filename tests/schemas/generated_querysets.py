@@ -197,9 +197,12 @@ def querysets(draw: st.DrawFn, schema: type[ModelSchema[Any]], databases: tuple[
     plain = draw(st.integers(0, 2)) == 0
     parent = None if plain else parent
     steps = draw(st.lists(st.sampled_from(ORDERS) if plain else _steps(model, names), max_size=3))
+    changed = draw(st.integers(0, 3)) == 0
+    if changed and draw(st.booleans()):
+        # What was left out of rows in memory is asked of the database later, beside what was changed.
+        steps.append(draw(_columns_left_out(model)))
     steps.sort(key=lambda step: step.text != "union()")  # The two must have the same columns.
     if draw(st.booleans()):
         start, stop = sorted(draw(st.tuples(st.integers(0, 3), st.integers(0, 5))))
         steps = [*steps, Step(f"[{start}:{stop}]", lambda rows: rows[start:stop])]
-    changed = draw(st.integers(0, 3)) == 0
     return Asked(model, draw(st.sampled_from(databases)), parent, tuple(steps), changed)

@@ -45,6 +45,8 @@ def change(code: str, body: Update[BerthSchema], _: Atomic) -> BerthSchema:
 
 @pytest.fixture
 def client() -> Client:
+    if not connection.features.supports_partial_indexes:
+        pytest.skip("the database has no constraints with a condition")
     Berth.objects.create(code="a", slug="One", pier=1)
     return Client(mount("/api", api))
 

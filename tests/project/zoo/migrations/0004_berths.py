@@ -32,19 +32,28 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("active", True)), fields=("code",), name="one_active_berth"
-                    ),
-                    models.UniqueConstraint(
-                        django.db.models.functions.text.Lower("slug"),
-                        name="one_slug",
-                        violation_error_message="The slug is taken.",
-                    ),
-                    models.UniqueConstraint(fields=("pier", "place"), name="one_place", nulls_distinct=False),
-                    models.CheckConstraint(condition=models.Q(("depth__gt", 0)), name="berth_has_water"),
-                ],
-            },
+        ),
+        # One by one: CreateModel of MySQL's fails where the database has no such constraint.
+        migrations.AddConstraint(
+            model_name="berth",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("active", True)), fields=("code",), name="one_active_berth"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="berth",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("slug"),
+                name="one_slug",
+                violation_error_message="The slug is taken.",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="berth",
+            constraint=models.UniqueConstraint(fields=("pier", "place"), name="one_place", nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name="berth",
+            constraint=models.CheckConstraint(condition=models.Q(("depth__gt", 0)), name="berth_has_water"),
         ),
     ]
