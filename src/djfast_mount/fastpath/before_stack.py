@@ -140,8 +140,9 @@ class _BeforeTheStack:
         place.stack, index, leaf = self._stack, self._index, place.leaf
         absent = TELEMETRY, "path_params", str(MAX_BODY_SIZE)
         standing = Standing(self.api, self._handlers, self._endings, self._question, absent, self._around)
-        place.enter = entry_of(leaf, index, plan, standing, put_included)
         place.serve = plan.serve
+        # Last: another loop may be about to ask it.
+        place.enter = entry_of(leaf, index, plan, standing, put_included)
         # Once for each route: a client may put anything into a header from which middleware takes root_path.
         if index.knows_by_path(leaf, scope["method"]):
             self._known[scope["method"], scope.get("root_path"), scope["path"]] = place

@@ -157,7 +157,9 @@ def entry_of(
         "STACK": standing.api.middleware_stack,
         "put_included": put_included,
     }
-    entry: Callable[[Scope, Any], bool] = compiled(str(lines), names, f"guard of {plan.facts.name}")["enter"]
+    # It raises nothing, and the lines of each route would take much memory.
+    made = compiled(str(lines), names, f"guard of {plan.facts.name}", shows_lines=False)
+    entry: Callable[[Scope, Any], bool] = made["enter"]
     return entry
 
 

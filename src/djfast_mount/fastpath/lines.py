@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Lines", "Objects"]
+__all__ = ["Lines", "Objects", "named_in"]
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+def named_in(source: str) -> set[str]:
+    """Returns every name in `source`."""
+    return set(_NAME.findall(source))
 
 
 class Objects:
@@ -49,7 +54,7 @@ class Lines:
 
     def names(self) -> set[str]:
         """Returns every name in the lines."""
-        return set(_NAME.findall("\n".join(self._lines)))
+        return named_in("\n".join(self._lines))
 
     def take(self, other: Lines) -> None:
         """Adds what was written apart, at the present depth."""

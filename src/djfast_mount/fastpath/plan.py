@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from djfast_mount.fastpath.eligibility import Facts, NotPlanned, facts_of
+from djfast_mount.fastpath.lines import named_in
 from djfast_mount.fastpath.private_names import unknown
 from djfast_mount.fastpath.source import write
 from djfast_mount.fastpath.vocabulary import objects_for
@@ -42,12 +43,18 @@ class Plan:
         self.holds: Callable[[], bool] = objects["holds"]
 
 
-def compiled(source: str, objects: dict[str, Any], name: str) -> dict[str, Any]:
-    """Returns the functions in `source`, which names `objects`, by their names, and these."""
+def compiled(source: str, objects: dict[str, Any], name: str, *, shows_lines: bool = True) -> dict[str, Any]:
+    """Returns the functions in `source`, which names some of `objects`, by their names, and these.
+
+    Args:
+        shows_lines: Whether tracebacks show its lines.
+    """
     file = f"<djfast_mount {name}>"
-    # Tracebacks show the lines.
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    namespace = {**objects, "__name__": __name__}
+    if shows_lines:
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    # Those that are named: all of them for each route would take more memory than the functions.
+    named = named_in(source)
+    namespace = {**{each: value for each, value in objects.items() if each in named}, "__name__": __name__}
     exec(compile(source, file, "exec"), namespace)
     return namespace
 
