@@ -89,6 +89,7 @@ def test_a_client_in_python(description: Path, server: Server, tmp_path: Path, m
     counted = calls["aggregate_companies"].sync_detailed("count", "*", client=client)
     assert counted.parsed.values[0].value == 2
     assert calls["delete_company"].sync_detailed(made.id, client=client).status_code == 204
+    client.get_httpx_client().close()
 
 
 PROGRAM = """
