@@ -30,8 +30,9 @@ for work for {POLLED // 1_000_000} ms before they sleep
 (`{HALT_POLL}`). This holds for all servers alike, and for PostgreSQL. Without it
 the ratios of the fast rows are smaller: 1.9 in the place of 2.1 for "API async endpoint"."""
 SLEEPS = f"""\
-**Idle cores** sleep as the kernel has it: `{HALT_POLL}` could not be written. If this is a virtual machine, the server
-also pays for waking wrk's core, with each write."""
+**Idle cores** sleep as the kernel has it, because this file could not be written:
+`{HALT_POLL}`. In a virtual machine the server also pays for waking wrk's core,
+with each write."""
 
 PAGE = """\
 # Benchmarks
