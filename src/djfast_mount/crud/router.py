@@ -37,7 +37,7 @@ from djfast_mount.crud.routes.dependencies import (
     place_of,
 )
 from djfast_mount.crud.routes.specs import routes_of
-from djfast_mount.crud.writing.bodies import bodies_of, defaults_of
+from djfast_mount.crud.writing.bodies import bodies_of, replaced
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.model_schema import ModelSchema
 
@@ -149,8 +149,8 @@ class ModelRouter(APIRouter):
         return body.update(row)  # type: ignore[no-any-return]
 
     def replace_row(self, call: Call, row: Model, body: Any) -> Model:
-        """Returns `row`, which is locked, with everything as `body` says: what was not sent is as in a new row."""
-        return body.update(row, **defaults_of(body))  # type: ignore[no-any-return]
+        """Returns `row`, which is locked, with everything as `body` says: what was not sent gets its default."""
+        return replaced(row, body)
 
     def delete_row(self, call: Call, row: Model) -> None:
         """Deletes `row`, which is locked."""

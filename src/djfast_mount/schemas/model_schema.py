@@ -346,7 +346,8 @@ class Create(_Body, Generic[S_co]):
     def replace(self: Create[ModelSchema[M]], row: M, **values: Any) -> M:
         """Returns `row` with the values that a new row would have, as PUT asks: what was not sent gets its default.
 
-        Lists that were not sent stay. All else is as `Update.update` does it.
+        Lists that were not sent stay, and so do fields whose default is another one each time, as with ``uuid4``. All
+        else is as `Update.update` does it.
         """
         return cast("M", saving.replace(self, row, values))
 

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Union, get_args, get_origin
 
+from django.db.models import Model
 from pydantic import MISSING, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
 from djfast_mount.schemas.model_schema import Create, Update
 from djfast_mount.schemas.writing.body_models import body_model
-from djfast_mount.schemas.writing.saving import reset_slots
+from djfast_mount.schemas.writing.saving import reset_values
 from djfast_mount.schemas.writing.slots import plan_of
 
-__all__ = ["bodies_of", "create_body", "defaults_of", "replace_body", "update_body"]
+__all__ = ["bodies_of", "create_body", "replace_body", "replaced", "update_body"]
 
 
 def create_body(schema: Any, parent_key: Any = None) -> type[BaseModel]:
@@ -52,17 +53,9 @@ def replace_body(update: type[BaseModel], create: type[BaseModel]) -> type[BaseM
     return create_model(name, __base__=update, __module__=update.__module__, **fields)
 
 
-def defaults_of(body: BaseModel) -> dict[str, Any]:
-    """Returns what PUT sets that was not sent: the defaults of the columns. What a function makes stays as it is: it
-    would be another each time, and PUT is idempotent. So does what the caller may not see or set."""
-    found = {}
-    for slot in reset_slots(body):
-        # A `default=uuid4` would give the row another value with every PUT, which is to be idempotent (RFC 9110,
-        # section 9.2.2).
-        made = slot.field.has_default() and callable(slot.field.default)
-        if not made and not slot.field.has_db_default():
-            found[slot.target] = slot.field.get_default()
-    return found
+def replaced(row: Model, body: Any) -> Model:
+    """Returns `row`, changed to what PUT of `body` asks for. Raises: RequestValidationError."""
+    return body.update(row, **reset_values(body))  # type: ignore[no-any-return]
 
 
 def _required(info: FieldInfo) -> Any:

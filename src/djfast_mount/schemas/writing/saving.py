@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import router, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import NOT_PROVIDED, Model, QuerySet
 from pydantic import MISSING, BaseModel
 
 from djfast_mount.schemas.declaring.declaration import declared, model_field
@@ -21,6 +21,7 @@ from djfast_mount.schemas.declaring.mapping import is_forward, is_mask, may_read
 from djfast_mount.schemas.declaring.options import has_attribute
 from djfast_mount.schemas.queryset_internals import forget
 from djfast_mount.schemas.writing import keys
+from djfast_mount.schemas.writing.defaults import lasting_default
 from djfast_mount.schemas.writing.invalid import InvalidRow, Path, told
 from djfast_mount.schemas.writing.matching import match_items, unique_fields
 from djfast_mount.schemas.writing.row_rules import row_rules
@@ -37,7 +38,7 @@ from djfast_mount.schemas.writing.rows import (
 from djfast_mount.schemas.writing.slots import BodyPlan, Slot, plan_of, slots_of
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["Writing", "check_values", "create", "replace", "reset_slots", "update"]
+__all__ = ["Writing", "check_values", "create", "replace", "reset_values", "update"]
 
 
 def create(body: BaseModel, values: Mapping[str, Any]) -> Model:
@@ -55,20 +56,22 @@ def update(body: BaseModel, row: Model, values: Mapping[str, Any]) -> Model:
 
 
 def replace(body: BaseModel, row: Model, values: Mapping[str, Any]) -> Model:
-    """Returns `row`, changed to what a new row of `body` would be; lists that were not sent stay."""
-    defaults = {slot.field.name: slot.field.get_default() for slot in reset_slots(body)}
-    return update(body, row, {**defaults, **values})
+    """Returns `row`, changed to what a new row of `body` would be, as far as `reset_values` says."""
+    return update(body, row, {**reset_values(body), **values})
 
 
-def reset_slots(body: BaseModel) -> list[Slot]:
-    """Returns the columns that a replacement by `body` sets to their defaults: those that were not sent.
+def reset_values(body: BaseModel) -> dict[str, Any]:
+    """Returns what a replacement by `body` sets that was not sent: columns whose default stays the same.
 
-    What the caller may not see or set stays as it is: it could not be sent.
+    What the caller may not see or set stays as it is: it could not be sent. So do lists of keys and nested rows.
     """
-    columns = [
-        slot for name, slot in plan_of(type(body)).slots.items() if slot.kind == "column" and not is_sent(body, name)
-    ]
-    return [slot for slot in columns if may_write(slot.orm) and may_read(slot.orm)]
+    found = {}
+    for name, slot in plan_of(type(body)).slots.items():
+        if slot.kind == "column" and not is_sent(body, name) and may_write(slot.orm) and may_read(slot.orm):
+            default = lasting_default(slot.field)
+            if default is not NOT_PROVIDED:
+                found[slot.target] = default
+    return found
 
 
 def _write(body: BaseModel, plan: BodyPlan, row: Model, values: Mapping[str, Any]) -> Model:
