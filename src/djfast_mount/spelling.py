@@ -1,11 +1,19 @@
-"""The names that a misspelt one may have meant. Standard library only."""
+"""Names that a project writes: whether there are several, and which a misspelt one may have meant. Standard library
+only."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["did_you_mean"]
+__all__ = ["are_names", "did_you_mean"]
+
+
+def are_names(value: object) -> bool:
+    """Whether `value` is a list of names, or another collection of them. A text is none: it would be its letters."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Collection):
+        return False
+    return all(isinstance(each, str) for each in value)
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", *, most: int = 1, alike: float = 0.6) -> str:

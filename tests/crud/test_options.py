@@ -1,8 +1,8 @@
 """What the arguments of ModelRouter do: pages, keys, hooks, permissions, routes by hand, and mistakes.
 
-Holds `crud/declaring/exposure.py`, `crud/declaring/from_arguments.py`, `crud/declaring/options.py`,
-`crud/full_text.py`, `crud/pages/listing.py`, `crud/pages/paging.py`, `crud/query/searching.py`, `crud/registry.py` and
-`crud/writing/deletion.py`.
+Holds `crud/declaring/exposure.py`, `crud/declaring/from_arguments.py`, `crud/declaring/option_values.py`,
+`crud/declaring/options.py`, `crud/full_text.py`, `crud/pages/listing.py`, `crud/pages/paging.py`,
+`crud/query/searching.py`, `crud/registry.py` and `crud/writing/deletion.py`.
 """
 
 from __future__ import annotations
@@ -443,6 +443,28 @@ class TwoOwners(ModelSchema[Employee]):
         ({"delete": SoftDelete(listed="closed")}, "Company.listed does not accept the value"),
         ({"delete": SoftDelete(created=timezone.now)}, "Name a field with null=True"),
         ({"security": 5}, "security= got 5"),
+        ({"create": "yes"}, "create= got 'yes'. Write True, False, or a class of bodies, a subclass of Create"),
+        ({"delete": SoftDelete}, "SoftDelete'>. Write True, False, or what DELETE does, as in delete=SoftDelete("),
+        ({"delete": "soft"}, "delete= got 'soft'"),
+        ({"delete": {"status": "closed"}}, "delete= got {'status': 'closed'}"),
+        ({"if_match": True}, "if_match= got True. Write one of 'off', 'optional', 'required'."),
+        ({"if_match": "require"}, "if_match= got 'require'"),
+        ({"without": ["lst"]}, "without= names 'lst', and there is no such route. Did you mean 'list'?"),
+        ({"without": "list"}, """without= got 'list'. Write a list of routes, as in without=["list"]. They are"""),
+        ({"page": Cursor}, "Make a Cursor, a LimitOffset or a PageNumber, as in page=Cursor("),
+        ({"page": 50}, "page= got 50"),
+        ({"scopes": {"read": ["x"]}}, "scopes= got {'read': ['x']}. Write them for each action"),
+        ({"permissions": "Django"}, """permissions= got 'Django'. Write permissions="django\""""),
+        ({"permissions": True}, "permissions= got True"),
+        ({"rows": Q()}, "Give a function that returns a Q, as in rows="),
+        ({"related_rows": {Label: Q()}}, "Give a function that returns a Q for each model"),
+        ({"related_rows": every_row}, "as in related_rows={Label: every_row}"),
+        ({"server_values": {"size": 1}}, "server_values= got {'size': 1}. Give a function that returns a dict."),
+        ({"filters": "name"}, """filters= got 'name'. Write "default", "all", or a list of names"""),
+        ({"search": "name"}, "search= got 'name'. Write a list of names"),
+        ({"order_by": "name"}, "order_by= got 'name'. Write a list of names"),
+        ({"aggregate": "size"}, "aggregate= got 'size'. Write True, False, or a list of names"),
+        ({"group_by": "size"}, "group_by= got 'size'. Write a list of names"),
         ({"children": [ModelRouter(RateSchema, prefix="/rates")]}, "Rate is to be a child of Company, and has no"),
         ({"children": [ModelRouter(TeamSchema, prefix="/teams")]}, "include its router in the API by itself"),
     ],
@@ -452,6 +474,29 @@ def test_mistakes(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         plain(**options)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"aggregate": ["siz"]}, "aggregate= names 'siz', of which nothing can be measured. Did you mean 'size'?"),
+        ({"aggregate": ["name"]}, "aggregate= names 'name', of which nothing can be measured."),
+        ({"group_by": ["statsu"]}, "group_by= names 'statsu', by which rows cannot be grouped. Did you mean 'status'?"),
+    ],
+)
+def test_mistakes_of_numbers(options: dict[str, Any], told: str) -> None:
+    """They are told when the routes are made."""
+    with pytest.raises(ConfigurationError) as caught:
+        api_of(plain(**options))
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"max": "50"}, {"max": 0}, {"limit": 0}, {"limit": None}])
+def test_mistakes_of_a_page(options: dict[str, Any]) -> None:
+    """Its numbers are whole, and from 1 on."""
+    for kind in (Cursor, LimitOffset, PageNumber):
+        with pytest.raises(ConfigurationError, match="Write an integer from 1 on"):
+            kind(**options)
 
 
 def test_a_required_field_that_nothing_sets() -> None:

@@ -79,7 +79,7 @@ class ModelRouter(APIRouter):
         order_by: The default order. None: the model's.
         search: The fields that the parameter ``search`` looks into, or a `Search`.
         page: `Cursor`, `LimitOffset` or `PageNumber`.
-        if_match: Whether a change must name the ETag of what it changes.
+        if_match: Whether a change must name the ETag of what it changes: ``"off"``, ``"optional"`` or ``"required"``.
         form: Whether the bodies of one row are forms, ``multipart/form-data``, with the files of the model. The routes
             for several rows take JSON still, without files.
         max_file_size: The most bytes of a file in a form. None: as many as `mount()` takes of a body.
@@ -103,7 +103,7 @@ class ModelRouter(APIRouter):
         children: Sequence[ModelRouter] = (),
         **options: Unpack[RouterOptions],
     ) -> None:
-        check_options(schema, options)
+        check_options(schema, prefix, options)
         check_place(schema, prefix, children, ModelRouter)
         self.schema = schema
         self._options = options

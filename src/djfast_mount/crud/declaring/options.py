@@ -11,6 +11,7 @@ from fastapi.params import Depends
 from pydantic import BaseModel
 
 from djfast_mount.crud.access.scopes import ActionScopes
+from djfast_mount.crud.declaring.option_values import RouteName, check_values
 from djfast_mount.crud.declaring.resource import label_of
 from djfast_mount.crud.pages.paging import Paging
 from djfast_mount.crud.query.filters import OwnFilters
@@ -21,12 +22,9 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import is_declared
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["RouteName", "RouterOptions", "check_options", "check_place"]
+__all__ = ["RouterOptions", "check_options", "check_place"]
 
 Body = bool | type[BaseModel]
-RouteName = Literal[
-    "list", "aggregate", "create", "bulk-create", "bulk-update", "detail", "replace", "update", "delete"
-]
 
 
 class RouterOptions(TypedDict, total=False):
@@ -70,8 +68,9 @@ class RouterOptions(TypedDict, total=False):
     form_limits: Any
 
 
-def check_options(schema: Any, options: Mapping[str, Any]) -> None:
-    """Raises ConfigurationError when `schema` is none of a model; TypeError for an argument that there is not."""
+def check_options(schema: Any, prefix: str, options: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError when `schema` is none of a model, or an argument is nothing that it may be; TypeError
+    for one that there is not."""
     if not is_declared(schema):
         raise ConfigurationError(
             f"ModelRouter() got {schema!r}. Give a schema of a model: class CompanySchema(ModelSchema[Company])."
@@ -83,6 +82,7 @@ def check_options(schema: Any, options: Mapping[str, Any]) -> None:
         if name not in known:
             told = did_you_mean(name, known, f"The arguments are {', '.join(known)}.")
             raise TypeError(f"ModelRouter() got an unexpected keyword argument {name!r}. {told}")
+    check_values(label_of(schema, prefix), options)
 
 
 def check_place(schema: Any, prefix: Any, children: Any, router: type) -> None:

@@ -65,8 +65,9 @@ class Paging:
     """
 
     def __init__(self, *, max: int = 1000, limit: int = 100) -> None:  # noqa: A002  (what callers read best)
-        if max < 1:
-            raise ConfigurationError(f"{type(self).__name__}() got max={max!r}. Give a number from 1 on.")
+        for name, value in (("max", max), ("limit", limit)):
+            if not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"{type(self).__name__}() got {name}={value!r}. Write an integer from 1 on.")
         self.max = max
         self.limit = min(limit, max)
 

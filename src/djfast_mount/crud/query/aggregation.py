@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,8 @@ from djfast_mount.crud.pages.paging import LimitOffset
 from djfast_mount.crud.query.fields import MEASURES, PARTS, kind_of, stored_type
 from djfast_mount.crud.query.list_query import choice_field, order_field
 from djfast_mount.crud.query.measures import AGGREGATES, count_of
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Aggregation", "Function"]
 
@@ -42,6 +44,9 @@ class Aggregation:
     Args:
         fields: Names of fields and relations; None for all that can be.
         groups: What the rows may be grouped by; None for all that can be. Empty: not at all.
+
+    Raises:
+        ConfigurationError: One of them names what there is not.
     """
 
     def __init__(self, resource: Resource, fields: Sequence[str] | None, groups: Sequence[str] | None) -> None:
@@ -52,6 +57,8 @@ class Aggregation:
         every = [ROWS, *self._columns, *self._relations]
         self.fields = every if fields is None else [name for name in every if name in fields]
         possible = dict(_groups(resource))
+        _check_names(resource, "aggregate=", fields, every, "of which nothing can be measured")
+        _check_names(resource, "group_by=", groups, possible, "by which rows cannot be grouped")
         self._groups = {name: found for name, found in possible.items() if groups is None or name in groups}
 
     @property
@@ -145,6 +152,16 @@ class Aggregation:
         column = self._columns[field]
         _check(function not in ("sum", "avg") or kind_of(column) not in _ORDERED, function, field)
         return Avg(column.attname) if function == "avg" else AGGREGATES[function](column.attname)
+
+
+def _check_names(
+    resource: Resource, argument: str, names: Sequence[str] | None, known: Collection[str], why: str
+) -> None:
+    for name in names or ():
+        if name not in known:
+            told = did_you_mean(name, known, f"There are {', '.join(known)}.")
+            hidden = resource.exposure.why_hidden(argument, name)
+            raise ConfigurationError(f"{resource.label}: {hidden or f'{argument} names {name!r}, {why}. {told}'}")
 
 
 def _is_measured(found: Any) -> bool:
