@@ -11,6 +11,7 @@ from weakref import WeakSet
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from djfast_mount.apis.misplaced_dependencies import check_defaults
 from djfast_mount.apis.preparation_hooks import preparations
 from djfast_mount.apis.tree import Found, RouteLists, apps_in, fastapis_in, routers_in
 from djfast_mount.apis.unseen import MEETS, install
@@ -116,6 +117,7 @@ class Preparation:
             self._do_steps(each.app, each.above)
 
     def _do_steps(self, api: FastAPI | APIRouter, above: Sequence[Any]) -> None:
+        check_defaults(api)
         for step in preparations:
             step(api)
         self._prepare_one(api, above)

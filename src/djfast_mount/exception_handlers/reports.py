@@ -49,8 +49,8 @@ __all__ = [
 logger = logging.getLogger("django.request")
 
 _ASKED_ON_THE_LOOP = (
-    "ran a query on the event loop. Write it as a plain def, or use the ORM's async methods (aget, acreate, async for) "
-    "and fetch what is nested by select_related and prefetch_related."
+    "ran a query on the event loop. Write it as a plain def, or use async methods (aget, acreate and async for of the "
+    "ORM; aread, acreate and aupdate of a schema) and fetch what is nested by select_related and prefetch_related."
 )
 _RETURNED_A_QUERYSET = (
     "returned a QuerySet, whose query would run on the event loop. Write the endpoint as a plain def, or return "

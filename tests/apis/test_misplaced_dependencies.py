@@ -1,0 +1,52 @@
+"""Dependencies that would not be called are refused at the start."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Query
+
+from djfast_mount import mount
+from djfast_mount.auth import CurrentUser
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.transactions import Atomic
+
+
+def with_user(user: Any = CurrentUser) -> str:
+    return "open"
+
+
+def with_transaction(item_id: int = 1, *, tx: Any = Atomic) -> str:
+    return "open"
+
+
+def below(found: Annotated[str, Depends(with_user)]) -> str:
+    return found
+
+
+@pytest.mark.parametrize("included", [False, True])
+@pytest.mark.parametrize(("endpoint", "name"), [(with_user, "user"), (with_transaction, "tx"), (below, "user")])
+def test_an_annotated_dependency_as_a_default_is_an_error(endpoint: Any, name: str, included: bool) -> None:
+    """`user=CurrentUser` would ask nobody who they are, in endpoints, in dependencies, and in included routers."""
+    api, router = FastAPI(), APIRouter()
+    (router if included else api).get("/closed")(endpoint)
+    api.include_router(router)
+    with pytest.raises(ConfigurationError, match=f"default of its parameter '{name}'"):
+        mount("/api", api)
+
+
+def test_other_defaults_are_the_projects_own() -> None:
+    """A default that is no annotated dependency is left to FastAPI, and a class may be a dependency."""
+
+    class Page:
+        def __init__(self, size: Annotated[int, Query()] = 10, *, kind: Any = Annotated[int, "a note"]) -> None:
+            self.size = size
+
+    api = FastAPI()
+
+    @api.get("/pages")
+    def pages(page: Annotated[Page, Depends()], user: Any = Depends(lambda: None)) -> int:  # noqa: B008
+        return page.size
+
+    mount("/api", api)
