@@ -9,14 +9,17 @@ import random
 from typing import Any
 
 import pytest
+from django.db import models
 from django.db.models import F, OrderBy, Value
 from django.db.models.functions import Lower
+from django.test.utils import isolate_apps
 
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import ModelSchema
 from project.companies.models import Company, CompanyDepartment, Employee
+from project.firm.models import Crate, Parcel
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +34,11 @@ class DepartmentItem(ModelSchema[CompanyDepartment]):
 
     class Meta:
         fields = ["id", "name"]
+
+
+class ParcelSchema(ModelSchema[Parcel]):
+    class Meta:
+        fields = ["label", "_order"]
 
 
 class KeysSchema(ModelSchema[Employee]):
@@ -103,6 +111,43 @@ def test_it_ends_at_a_hidden_column(monkeypatch: pytest.MonkeyPatch, ordering: l
     """A column that the schema does not show orders nothing, and so do those behind it: a cursor would tell it."""
     monkeypatch.setattr(Employee._meta, "ordering", ordering)
     assert ModelRouter(KeysSchema, prefix="/employees").resource.ordering.default == default
+
+
+def test_order_with_respect_to(root_path: str) -> None:
+    """The column that Django adds for it is the default order, a filter and an order, under its own name."""
+    crate = Crate.objects.create(code="a")
+    for label in "abc":
+        Parcel.objects.create(crate=crate, label=label)
+    crate.set_parcel_order([each.pk for each in Parcel.objects.order_by("-label")])
+    client = Api(served(ModelRouter(ParcelSchema, prefix="/parcels")), root_path)
+
+    def labels(query: str = "") -> str:
+        return "".join(item["label"] for item in ok(client.get(f"/parcels{query}"))["items"])
+
+    assert labels() == "cba"
+    assert labels("?order_by=-_order") == "abc"
+    assert labels("?_order__gte=1") == "ba"
+    assert labels("?_order=0") == "c"
+
+
+@isolate_apps("project.firm")
+def test_columns_like_methods_of_schemas() -> None:
+    """Callers know a column that is called like a method of schemas by its own name, as in answers."""
+
+    class Letter(models.Model):
+        read = models.BooleanField()
+        update = models.CharField(max_length=5)
+
+        class Meta:
+            app_label = "firm"
+
+    class LetterSchema(ModelSchema[Letter]):
+        class Meta:
+            fields = ["id", "read", "update"]
+
+    resource = ModelRouter(LetterSchema, prefix="/letters").resource
+    assert {"read", "update", "update__icontains"} <= set(resource.filters.parameters)
+    assert resource.ordering.choices[2:] == ("read", "-read", "update", "-update")
 
 
 @pytest.mark.parametrize("item", [Lower("name"), Lower("name").desc(), "?", "name__lower", Value(1)], ids=str)

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from django.db import models
 
 from djfast_mount.crud.declaring.exposure import Exposure
-from djfast_mount.schemas.declaring.declaration import Shape, shape_of
+from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
+from djfast_mount.schemas.declaring.fields import python_name
 from djfast_mount.schemas.declaring.kept_back import kept_back
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic, orm_of
+from djfast_mount.schemas.reading.bare_schemas import written_name
 
 __all__ = ["exposure_of", "masked_fields", "needed_relations"]
 
@@ -38,7 +40,7 @@ def _of_shape(shape: Shape) -> Exposure:
         found = member.field
         # Callers who are shown a related object may ask for the rows that have it.
         if member.kind == "column" or (member.kind == "one" and is_forward(found)):
-            fields[member.key] = found
+            fields[_sent_name(shape, member)] = found
         if is_generic(found):
             continue  # No filter leads over it: its rows are found by two columns.
         # What is computed nested is no relation that a query could follow.
@@ -47,7 +49,15 @@ def _of_shape(shape: Shape) -> Exposure:
         elif member.kind == "keys":
             key = found.related_model._meta.pk
             related[member.source] = Exposure(found.related_model, {key.name: key})
-    return Exposure(shape.model, fields, related, frozenset(each.key for each in shape.members if each.name in hidden))
+    kept = frozenset(_sent_name(shape, each) for each in shape.members if each.name in hidden)
+    return Exposure(shape.model, fields, related, kept)
+
+
+def _sent_name(shape: Shape, member: Member) -> str:
+    """What callers know `member` as. A column that is called like a method of schemas, as `read`, is `read_` in Python
+    alone."""
+    renamed = member.name == python_name(member.source) != member.source
+    return written_name(shape.schema, member.name) if renamed else member.key
 
 
 def masked_fields(schema: Any) -> set[str]:

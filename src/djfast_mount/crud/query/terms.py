@@ -40,7 +40,9 @@ class Term:
         """The name of its expression among those of a queryset."""
         # Not of the name that callers use: one that ends in an underscore would be split elsewhere by Django.
         counted = ("count",) if self.counted else ()
-        return f"_order_of_{'_of_'.join((*counted, *self.path, self.column))}"
+        found = f"_order_of_{'_of_'.join((*counted, *self.path, self.column))}"
+        # So would `_order`, the column of `order_with_respect_to`, behind another underscore.
+        return found.replace("__", "_U_")
 
     def turned(self) -> Term:
         """Returns the term of the reversed order."""
