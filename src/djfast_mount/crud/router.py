@@ -31,6 +31,7 @@ from djfast_mount.crud.routes.dependencies import (
     RowOf,
     as_endpoint,
     check_guarded,
+    check_included,
     has_fixed_paths,
     is_at,
     needs_request,
@@ -43,7 +44,6 @@ from djfast_mount.schemas.model_schema import ModelSchema
 
 __all__ = ["ModelRouter", "every_row"]
 
-HOOKS = ("queryset", "search_rows", "create_row", "update_row", "replace_row", "delete_row")
 _OWN = set(RouterOptions.__annotations__) - set(inspect.signature(APIRouter.__init__).parameters)
 
 
@@ -68,7 +68,8 @@ class ModelRouter(APIRouter):
         children: Resources below one row of this one. They take over security, scopes and permissions that they do not
             have themselves.
         security: A scheme of FastAPI's or a dependency; without what it returns a call is 401.
-        scopes: What is needed for each action. None: the parent's; at the outermost, a caller is enough.
+        scopes: What is needed for each action. None: the parent's; at the outermost, a caller is enough. A write needs
+            those of the parent for `update` in any case.
         permissions: ``"django"``: callers are users, and need the model's permissions.
         rows: A dependency that returns a Q: the rows that a call may see, and write. Its parameter ``access`` is what
             `security` returned. So with `server_values`.
@@ -118,8 +119,6 @@ class ModelRouter(APIRouter):
         self._building = False
         self._is_built = False
         for name, function in options.get("hooks", {}).items():
-            if name not in HOOKS:
-                raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(HOOKS)}.")
             setattr(self, name, function)
         inherited: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN}
         # The one hook that runs after all routers are included and before the first call.
@@ -323,7 +322,7 @@ class ModelRouter(APIRouter):
             self._made.append(self._routes[-1])
 
     def _include(self, router: APIRouter, dependencies: Any, options: dict[str, Any]) -> None:
-        check_guarded(self.resource, router.routes)
+        check_included(self.resource, router)
         guard = Depends(Guard(lambda: self.resource))
         super().include_router(router, dependencies=[guard, *(dependencies or ())], **options)
         self._made.append(self._routes[-1])

@@ -14,7 +14,7 @@ from django.db.models import Model, Q
 from fastapi import Depends, Request
 
 from djfast_mount.crud.access.call import Call
-from djfast_mount.crud.access.callers import check_callers, handed
+from djfast_mount.crud.access.callers import check_callers, check_named_scopes, handed
 from djfast_mount.crud.access.rows_in_bodies import check_rules
 from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
 from djfast_mount.crud.access.visibility import Visibility
@@ -34,6 +34,7 @@ class CallOf:
         self.resource = resource
         self._action = action
         check_callers(resource)
+        check_named_scopes(resource, action)
         self._rules = _rules(resource)
         self.__signature__ = inspect.Signature(list(self._parameters()))
 
@@ -54,7 +55,7 @@ class CallOf:
             check_rules(root)
             root.sound = True
         if resource.caller is not None:
-            check_scopes(access, resource.scopes.of(action))
+            check_scopes(access, resource.wanted_scopes(action))
         # The other actions have a row: a backend with permissions for single objects is asked about it in
         # `check_row_permission()`.
         if resource.permissions is not None and action in ("list", "aggregate", "create"):

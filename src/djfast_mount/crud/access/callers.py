@@ -16,10 +16,11 @@ from fastapi import Depends
 from fastapi.params import Depends as DependsMarker
 from pydantic.fields import FieldInfo
 
+from djfast_mount.crud.access.scopes import WRITES, Action
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 
-__all__ = ["check_callers", "handed", "warn_of_open"]
+__all__ = ["check_callers", "check_named_scopes", "handed", "warn_of_open"]
 
 logger = logging.getLogger("djfast_mount.crud")
 _REMEDY = "Add security= to it, as in security=CurrentUser"
@@ -58,6 +59,27 @@ def check_callers(resource: Resource) -> None:
             f"{resource.label}: scopes= needs a caller, and the router has no security=. Add security= to it, as in "
             "security=api_token, or to a router above."
         )
+
+
+def check_named_scopes(resource: Resource, action: Action) -> None:
+    """Raises ConfigurationError when `action` writes, and no scopes say who may, though others are named.
+
+    Such an action would be open to every caller, also to one who may not even read.
+    """
+    above = [*resource.parents(), resource]
+    if action not in WRITES or resource.scopes.names(action) or resource.wanted_scopes(action):
+        return
+    if not any(each.scopes.some() for each in above):
+        return
+    named: Action = action
+    source = resource
+    while source.takes_scopes_over and source.parent is not None:
+        source, named = source.parent, "update"
+    why = f", which those of {source.label} need" if source is not resource else ""
+    raise ConfigurationError(
+        f"{resource.label}: {action} has no scopes, and every caller could do it. Add {named}=[...]{why} to its "
+        f"ActionScopes. {named}=[] says that it needs none."
+    )
 
 
 def warn_of_open(root: Resource, guarded: Callable[[Resource], bool]) -> None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, runtime_checkable
@@ -28,6 +28,7 @@ __all__ = [
     "check_scopes",
     "has_permission",
     "has_scope",
+    "has_scopes",
 ]
 
 Action = Literal["list", "read", "aggregate", "create", "update", "replace", "delete"]
@@ -52,14 +53,16 @@ class ActionScopes:
     """The scopes of each action. Any one of them is enough; with none, a valid token is enough.
 
     Args:
+        create: None: none are named. If others are, and the action is switched on, the start is refused; an empty list
+            says that it needs none. So with `update` and `delete`.
         list: None for those of `read`; so with `aggregate`.
         replace: Those of PUT; None for those of `update`.
     """
 
     read: Sequence[str] = ()
-    create: Sequence[str] = ()
-    update: Sequence[str] = ()
-    delete: Sequence[str] = ()
+    create: Sequence[str] | None = None
+    update: Sequence[str] | None = None
+    delete: Sequence[str] | None = None
     # None and an empty list differ: None takes the scopes of `read` over, an empty list asks for none.
     list: Sequence[str] | None = None
     aggregate: Sequence[str] | None = None
@@ -67,9 +70,13 @@ class ActionScopes:
 
     def of(self, action: Action) -> Sequence[str]:
         """Returns the scopes of `action`."""
-        fallback = self.update if action == "replace" else self.read
+        fallback = {"replace": self.update, "list": self.read, "aggregate": self.read}.get(action)
         found: Sequence[str] | None = getattr(self, action)
-        return fallback if found is None else found
+        return (fallback if found is None else found) or ()
+
+    def names(self, action: Action) -> bool:
+        """Whether it says what the write `action` needs, be it nothing."""
+        return getattr(self, action) is not None or (action == "replace" and self.update is not None)
 
     def some(self) -> bool:
         """Whether any action needs one."""
@@ -104,13 +111,18 @@ def has_scope(access: Any, scope: str) -> bool:
     )
 
 
-def check_scopes(access: Any, scopes: Sequence[str]) -> None:
-    """Raises HTTPException 403 where `access` has none of the `scopes`. Runs on the request thread."""
-    # RFC 6750, section 3.1: the challenge names the scopes that would do.
-    if scopes and not any(has_scope(access, scope) for scope in scopes):
-        raise HTTPException(
-            403, "Forbidden", {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'}
-        )
+def has_scopes(access: Any, wanted: Iterable[Sequence[str]]) -> bool:
+    """Whether `access` has one scope of each of the `wanted`. Runs on the request thread."""
+    return all(any(has_scope(access, scope) for scope in scopes) for scopes in wanted)
+
+
+def check_scopes(access: Any, wanted: Iterable[Sequence[str]]) -> None:
+    """Raises HTTPException 403 where `access` has no scope of one of the `wanted`. Runs on the request thread."""
+    for scopes in wanted:
+        if not has_scopes(access, [scopes]):
+            # RFC 6750, section 3.1: the challenge names the scopes that would do.
+            challenge = f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'
+            raise HTTPException(403, "Forbidden", {"WWW-Authenticate": challenge})
 
 
 def has_permission(user: Any, permission: str, row: Any = None) -> bool:

@@ -24,6 +24,7 @@ from djfast_mount.spelling import did_you_mean
 
 __all__ = ["RouterOptions", "check_options", "check_place"]
 
+_HOOKS = ("queryset", "search_rows", "create_row", "update_row", "replace_row", "delete_row")
 Body = bool | type[BaseModel]
 
 
@@ -83,6 +84,9 @@ def check_options(schema: Any, prefix: str, options: Mapping[str, Any]) -> None:
             told = did_you_mean(name, known, f"The arguments are {', '.join(known)}.")
             raise TypeError(f"ModelRouter() got an unexpected keyword argument {name!r}. {told}")
     check_values(label_of(schema, prefix), options)
+    for name in options.get("hooks", {}):
+        if name not in _HOOKS:
+            raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(_HOOKS)}.")
 
 
 def check_place(schema: Any, prefix: Any, children: Any, router: type) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from django.db.models import Model
 from pydantic import BaseModel
 
-from djfast_mount.crud.access.scopes import Action, ActionScopes
+from djfast_mount.crud.access.scopes import WRITES, Action, ActionScopes
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.keys import Key
 from djfast_mount.crud.pages.paging import Paging
@@ -99,6 +99,15 @@ class Resource:
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def wanted_scopes(self, action: Action) -> list[Sequence[str]]:
+        """The scopes that a caller needs for `action`: one of each list."""
+        own = self.scopes.of(action)
+        wanted = [own] if own else []
+        # A child is a part of its parent: to write it is to change the parent, whatever it asks for besides.
+        if action in WRITES and self.parent is not None:
+            wanted += [each for each in self.parent.wanted_scopes("update") if each not in wanted]
+        return wanted
 
     def permission(self, action: Action) -> str:
         """Django's permission for `action`."""

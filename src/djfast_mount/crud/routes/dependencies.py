@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.call_dependency import CallOf
-from djfast_mount.crud.access.callers import check_callers
+from djfast_mount.crud.access.callers import check_callers, check_named_scopes
 from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
 from djfast_mount.crud.declaring.keys import Key
 from djfast_mount.crud.declaring.resource import Resource
@@ -39,6 +39,7 @@ __all__ = [
     "RowOf",
     "as_endpoint",
     "check_guarded",
+    "check_included",
     "has_fixed_paths",
     "is_at",
     "needs_request",
@@ -97,7 +98,7 @@ class CallerLater:
     def __call__(self, access: Any = None) -> None:
         resource = self._resource()
         if resource.caller is not None:
-            check_scopes(access, resource.scopes.of("read"))
+            check_scopes(access, resource.wanted_scopes("read"))
         if resource.permissions is not None:
             check_permission(access, resource.permission("read"))
 
@@ -147,7 +148,7 @@ class Guard:
     @property
     def __signature__(self) -> inspect.Signature:
         # The same for both actions.
-        return CallOf(self._resource(), "update").__signature__
+        return CallOf(self._resource(), "read").__signature__
 
     def __call__(self, request: Request, **values: Any) -> None:
         resource = self._resource()
@@ -263,3 +264,12 @@ def check_guarded(resource: Resource, routes: Iterable[BaseRoute]) -> None:
                 "for the caller nor for rows=. Add it to the app, or write it with @router.get() or "
                 "@router.websocket() of this router."
             )
+
+
+def check_included(resource: Resource, router: APIRouter) -> None:
+    """Raises ConfigurationError where routes of `router` cannot ask for the caller, or have no scopes to ask for."""
+    check_guarded(resource, router.routes)
+    routes: list[Any] = [each.original_route for each in iter_route_contexts(router.routes)]
+    # What `Guard` asks for with other methods.
+    if any(set(getattr(each, "methods", None) or ()) - {"GET", "HEAD"} for each in routes):
+        check_named_scopes(resource, "update")

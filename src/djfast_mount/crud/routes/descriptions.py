@@ -46,9 +46,9 @@ def summary_of(resource: Resource, action: Action, *, several: bool) -> str:
 def description_of(resource: Resource, action: Action) -> str:
     """Returns what else there is to know: the scopes that are needed, and what a list leaves out."""
     told = []
-    scopes = resource.scopes.of(action) if resource.caller is not None else ()
-    if scopes:
-        told.append(f"Scopes: {' or '.join(f'`{scope}`' for scope in scopes)}")
+    wanted = resource.wanted_scopes(action) if resource.caller is not None else ()
+    if wanted:
+        told.append(f"Scopes: {', and '.join(' or '.join(f'`{each}`' for each in scopes) for scopes in wanted)}")
     if resource.permissions is not None:
         told.append(f"Permission: `{resource.permission(action)}`")
     if action in ("list", "aggregate") and resource.filters.parameters:

@@ -15,7 +15,7 @@ from django.db.models import Model
 from fastapi import HTTPException
 from pydantic import MISSING, BaseModel
 
-from djfast_mount.crud.access.scopes import Action, has_permission, has_scope
+from djfast_mount.crud.access.scopes import Action, has_permission, has_scopes
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
@@ -80,10 +80,8 @@ class SideEffects:
     def _may(self, resource: Resource, action: Action, row: Model) -> bool:
         if self._passes_anyway(resource, action):
             return True
-        access, scopes = self._access, resource.scopes.of(action)
-        if access is None:
-            return False
-        if scopes and not any(has_scope(access, scope) for scope in scopes):
+        access = self._access
+        if access is None or not has_scopes(access, self._wanted(resource, action)):
             return False
         return resource.permissions is None or has_permission(access, resource.permission(action), row)
 
@@ -91,13 +89,18 @@ class SideEffects:
         """Whether every caller whom the route lets in may do `action`, too."""
         if resource.permissions is not None:
             return False
-        wanted, passed = set(resource.scopes.of(action)), set(self._resource.scopes.of(self._action))
-        # What comes with a new row is part of it, unless its resource has scopes of its own.
-        # An order with its items is created in one call by a caller who may create orders.
-        as_new = self._is_new and action == "create" and resource.takes_scopes_over
-        # Any one scope is enough, and the caller has shown one of `passed`: only if each of these is among `wanted` is
-        # that a proof.
-        return not wanted or as_new or (bool(passed) and passed <= wanted)
+        passed = self._resource.wanted_scopes(self._action)
+        # Any one scope is enough, and the caller has shown one of each list of `passed`: only if all of such a list are
+        # among those that are wanted is that a proof.
+        return all(any(set(each) <= set(scopes) for each in passed) for scopes in self._wanted(resource, action))
+
+    def _wanted(self, resource: Resource, action: Action) -> Sequence[Sequence[str]]:
+        if not (self._is_new and action == "create"):
+            return resource.wanted_scopes(action)
+        # What comes with a new row is part of it, unless its resource has scopes of its own: an order with its items is
+        # created in one call by a caller who may create orders. There is no parent yet that could be updated.
+        own = () if resource.takes_scopes_over else resource.scopes.of(action)
+        return [own] if own else []
 
     def _is_guarded(self, slot: Slot) -> bool:
         resources = self._resources(slot)
