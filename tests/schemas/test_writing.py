@@ -7,12 +7,13 @@ Holds `schemas/writing/body_models.py`, `schemas/writing/invalid.py`, `schemas/w
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.signals import pre_save
 from django.test.utils import CaptureQueriesContext
 from fastapi import FastAPI
 from pydantic import MISSING, BaseModel, Field, SecretStr, field_validator
@@ -117,6 +118,26 @@ def test_a_model_with_a_save_of_its_own_is_saved_by_it(db: None) -> None:
     Update[SavedSchema].model_validate({"name": "Two"}).update(row)
     row.refresh_from_db()
     assert (row.name, row.slug, row.saves) == ("Two", "two", 2)
+
+
+def test_what_a_receiver_of_pre_save_sets_is_saved(firm: None) -> None:
+    """A column that a receiver fills from another is stored, and a row that was deleted stays so."""
+
+    def fill(instance: Company, **_: Any) -> None:
+        instance.status = instance.motto.lower()
+
+    acme, gone = Company.objects.get(name="Acme"), Company.objects.get(name="Void")
+    pre_save.connect(fill, sender=Company)
+    try:
+        Update[CompanySchema].model_validate({"motto": "Closed"}).update(acme)
+        Company.objects.filter(pk=gone.pk).delete()
+        with pytest.raises(Company.DoesNotExist), transaction.atomic():
+            Update[CompanySchema].model_validate({"motto": "Closed"}).update(gone)
+    finally:
+        pre_save.disconnect(fill, sender=Company)
+    acme.refresh_from_db()
+    assert (acme.motto, acme.status) == ("Closed", "closed")
+    assert not Company.objects.filter(pk=gone.pk).exists()
 
 
 def test_what_was_not_sent_is_not_validated(firm: None) -> None:

@@ -17,6 +17,7 @@ from django.db import DatabaseError, IntegrityError, models
 from django.db.models import Model
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields.files import FieldFile
+from django.db.models.signals import pre_save
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.mapping import is_forward
@@ -165,7 +166,7 @@ def _is_stored(row: Model, tables: Iterable[type[Model]], using: str) -> bool:
 def save_changes(row: Model, fields: Collection[Any]) -> None:
     """Saves the changed `fields` of a row that is stored, and those that change with each save; nothing for none.
 
-    A model that overrides `save` gets a plain one: what it sets is to be saved too.
+    A model that overrides `save`, or has a receiver of `pre_save`, gets a plain one: what they set is to be saved too.
     """
     if not fields:
         return
@@ -173,8 +174,10 @@ def save_changes(row: Model, fields: Collection[Any]) -> None:
         row.save()
     else:
         names = {field.name for field in fields} | {field.name for field in _set_by_saving(row)}
+        # Only an UPDATE: a row that another request has deleted is not to come back.
+        how: Any = {"force_update": True} if pre_save.has_listeners(type(row)) else {"update_fields": names}
         try:
-            row.save(update_fields=names)
+            row.save(**how)
         except DatabaseError as error:
             if not _found_none(row, error):
                 raise
