@@ -6,7 +6,7 @@ Holds `schemas/writing/body_models.py`, `schemas/writing/invalid.py`, `schemas/w
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import pytest
@@ -14,15 +14,19 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection, transaction
 from django.db.models.signals import pre_save
+from django.forms.models import fields_for_model
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from fastapi import FastAPI
 from pydantic import MISSING, BaseModel, Field, SecretStr, field_validator
+from pydantic import ValidationError as PydanticValidationError
 
 from djfast_mount import mount
 from djfast_mount.schemas import Create, InvalidRow, ModelSchema, Orm, Update, as_caller
 from djfast_mount.testing import Client
 from djfast_mount.transactions import Atomic
 from project.firm.models import Company, Crate, Department, Parcel, Person, Saved, Strap
+from project.zoo.models import Animal
 from schemas.firm_schemas import CompanySchema
 
 pytestmark = pytest.mark.django_db
@@ -308,3 +312,99 @@ def test_a_row_that_another_request_has_deleted(db: None) -> None:
 
     assert Client(mount("/api", api)).patch("/api/people", json={"name": "bob"}).status_code == 404
     assert not Person.objects.exists()
+
+
+class AnimalSchema(ModelSchema[Animal]):
+    class Meta:
+        fields = ["id", "name", "small", "positive", "seen", "notes"]
+
+
+def an_animal(**values: Any) -> Animal:
+    return Animal.objects.create(**{"small": 1, "positive": 1, "name": "x", **values})
+
+
+def test_what_clean_changes_in_place_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON that the model's own code changes, and does not assign, is stored."""
+    monkeypatch.setattr(Animal, "clean", lambda row: row.notes["inner"].append(row.name))
+    animal = an_animal(notes={"inner": []})
+    Update[AnimalSchema].model_validate({"name": "Leo"}).update(animal)
+    assert animal.notes == {"inner": ["Leo"]}
+    animal.refresh_from_db()
+    assert animal.notes == {"inner": ["Leo"]}
+
+
+def test_a_file_that_changes_in_place_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a file is stored where the file that the row has is given another one."""
+
+    def rename(row: Animal) -> None:
+        row.picture.name = "animals/other.png"
+
+    monkeypatch.setattr(Animal, "clean", rename)
+    animal = an_animal(picture="animals/one.png")
+    assert animal.picture.name == "animals/one.png"  # From now on the row has an object.
+    Update[AnimalSchema].model_validate({"name": "Leo"}).update(animal)
+    assert Animal.objects.get().picture.name == "animals/other.png"
+
+
+def in_new_york(title: str, seen: str) -> Animal:
+    with timezone.override("America/New_York"):
+        row = Create[AnimalSchema].model_validate({"small": 1, "positive": 1, "name": title, "seen": seen}).create()
+    assert isinstance(row, Animal)
+    return row
+
+
+def test_dates_are_of_the_current_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is unique for a date is so for the day of the caller, as in a form; the answer is in UTC."""
+    monkeypatch.setattr(Animal._meta.get_field("name"), "unique_for_date", "seen")
+    assert in_new_york("x", "2024-01-01T10:00:00-05:00").seen == datetime(2024, 1, 1, 15, tzinfo=UTC)
+    made = in_new_york("x", "2024-01-01T04:00:00+00:00")  # The evening before.
+    assert made.seen is not None
+    assert made.seen.tzinfo is UTC
+    with pytest.raises(InvalidRow, match="must be unique for Seen date"):
+        in_new_york("x", "2024-01-01T22:30:00-05:00")  # Another day in UTC.
+
+
+def test_validators_see_the_time_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A validator that asks for the hour gets that of the current time zone, as in a form."""
+    hours: list[int] = []
+    monkeypatch.setattr(Animal._meta.get_field("seen"), "validators", [lambda value: hours.append(value.hour)])
+    in_new_york("x", "2024-01-01T15:00:00Z")
+    assert hours == [10]
+
+
+def test_a_list_is_unique_for_the_days_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of one list are compared by the same days."""
+    monkeypatch.setattr(Animal._meta.get_field("name"), "unique_for_date", "seen")
+    body = Create[AnimalSchema]
+    plain = {"small": 1, "positive": 1, "name": "x"}
+
+    def save(*moments: str) -> None:
+        with timezone.override("America/New_York"):
+            body.bulk_create([body.model_validate({**plain, "seen": moment}) for moment in moments])
+
+    save("2024-01-01T10:00:00-05:00", "2024-01-01T04:00:00Z")
+    with pytest.raises(InvalidRow, match="must be unique for Seen date"):
+        save("2025-01-01T10:00:00-05:00", "2025-01-01T22:30:00-05:00")
+
+
+@pytest.mark.parametrize("moment", ["2024-03-10T02:30:00", "2024-11-03T01:30:00"])
+def test_a_time_that_the_clocks_show_never_or_twice(moment: str) -> None:
+    """It is refused without an offset, in the words of a form, and taken with one."""
+    with timezone.override("America/New_York"):
+        with pytest.raises(PydanticValidationError) as met:
+            Update[AnimalSchema].model_validate({"seen": moment})
+        [error] = met.value.errors()
+        form = fields_for_model(Animal, ["seen"])["seen"]
+        with pytest.raises(ValidationError) as expected:
+            form.clean(moment.replace("T", " "))
+        assert [error["msg"]] == expected.value.messages
+        assert (error["type"], error["loc"]) == ("ambiguous_timezone", ("seen",))
+        Update[AnimalSchema].model_validate({"seen": f"{moment}-05:00"})
+
+
+def test_the_same_moment_is_no_change() -> None:
+    """A moment that is sent in another time zone is not saved again, in an hour that comes twice either."""
+    animal = an_animal(seen=datetime(2024, 11, 3, 6, 30, tzinfo=UTC))
+    with timezone.override("America/New_York"), CaptureQueriesContext(connection) as statements:
+        Update[AnimalSchema].model_validate({"seen": "2024-11-03T01:30:00-05:00"}).update(animal)
+    assert saves_of(statements) == []

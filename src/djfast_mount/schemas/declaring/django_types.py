@@ -91,7 +91,7 @@ for _field_class, _maker in {
     # JSON has neither (RFC 8259, section 6), and MySQL stores neither.
     models.FloatField: _simple(float, Field(allow_inf_nan=False)),
     models.DateField: _simple(datetime.date),
-    models.DateTimeField: _simple(datetime.datetime, AfterValidator(values.stored_datetime)),
+    models.DateTimeField: _simple(datetime.datetime, AfterValidator(values.local_datetime)),
     models.TimeField: _simple(datetime.time, AfterValidator(values.naive_time)),
     models.UUIDField: _simple(uuid.UUID),
 }.items():

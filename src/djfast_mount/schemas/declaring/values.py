@@ -10,11 +10,24 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.forms.utils import from_current_timezone
 from django.utils import timezone
 from pydantic import BeforeValidator
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticCustomError, PydanticSerializationError, to_json
 
-__all__ = ["decoded", "encoded", "exact_decimal", "finite_json", "naive_time", "padded", "stored_datetime", "to_bytes"]
+__all__ = [
+    "decoded",
+    "encoded",
+    "exact_decimal",
+    "finite_json",
+    "in_utc",
+    "local_datetime",
+    "naive_time",
+    "padded",
+    "stored_datetime",
+    "to_bytes",
+]
 
 # As many significant digits survive the way through a binary floating-point number (IEEE 754, double precision).
 _FLOAT_DIGITS = 15
@@ -25,16 +38,38 @@ _ROOM = 40
 def stored_datetime(value: datetime.datetime) -> datetime.datetime:
     """Returns `value` as Django reads it back: in UTC with USE_TZ, else naive in the default time zone.
 
-    A naive value is one of the current time zone, as in a form. Raises: ValueError, when UTC has no such date.
+    A naive value is one of the current time zone, as in a form. Raises: ValueError, when UTC has no such date, or when
+    the clocks of the current time zone show it never or twice.
     """
     try:
-        if settings.USE_TZ:
-            aware = timezone.make_aware(value) if timezone.is_naive(value) else value
-            return aware.astimezone(datetime.UTC)
         # Without USE_TZ the column has no zone, and Django's backends of SQLite and MySQL refuse a value that does.
-        return timezone.make_naive(value, timezone.get_default_timezone()) if timezone.is_aware(value) else value
+        if not settings.USE_TZ:
+            return timezone.make_naive(value, timezone.get_default_timezone()) if timezone.is_aware(value) else value
+        return from_current_timezone(value).astimezone(datetime.UTC)
     except OverflowError:
         raise ValueError("The date is out of range.") from None
+    except ValidationError as error:
+        raise PydanticCustomError("ambiguous_timezone", error.messages[0]) from None
+
+
+def local_datetime(value: datetime.datetime) -> datetime.datetime:
+    """Returns what a form has for `value`, which `full_clean` and validators see: it is in the current time zone.
+
+    Raises: ValueError, as `stored_datetime` does.
+    """
+    stored = stored_datetime(value)
+    try:
+        return timezone.localtime(stored) if timezone.is_aware(stored) else stored
+    except OverflowError:  # On the first or the last day that there is.
+        return stored
+
+
+def in_utc(value: datetime.datetime) -> datetime.datetime:
+    """Returns a moment in UTC, as the database gives it back. What has no time zone, or is out of range, stays."""
+    try:
+        return value if value.tzinfo in (None, datetime.UTC) else value.astimezone(datetime.UTC)
+    except OverflowError:
+        return value
 
 
 def naive_time(value: datetime.time) -> datetime.time:

@@ -7,11 +7,13 @@ model says without conditions and expressions; the rest is the database's to ref
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import router, transaction
 from django.db.models import Model, UniqueConstraint
+from django.utils import timezone
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import model_field
@@ -132,6 +134,12 @@ def _unique_in_dates(row: Model, sent: set[str]) -> Found:
         for part in ("date", "month", "year"):
             name = getattr(field, f"unique_for_{part}")
             if name and sent.issuperset((field.name, name)) and (day := getattr(row, name)) is not None:
+                day = _of_current_zone(day)
                 when = (day.year, day.month, day.day) if part == "date" else getattr(day, part)
                 error = row.date_error_message(part, field.name, name)
                 yield (field.name, part, getattr(row, field.attname), when), ValidationError({field.name: [error]})
+
+
+def _of_current_zone(day: Any) -> Any:
+    """The date, or the moment as Django's look-ups by date have it."""
+    return timezone.localtime(day) if isinstance(day, datetime) and timezone.is_aware(day) else day

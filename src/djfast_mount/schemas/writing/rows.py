@@ -6,11 +6,14 @@ as changed.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, models
@@ -21,7 +24,7 @@ from django.db.models.signals import pre_save
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.mapping import is_forward
-from djfast_mount.schemas.declaring.values import padded
+from djfast_mount.schemas.declaring.values import in_utc, padded
 
 __all__ = [
     "Snapshot",
@@ -56,7 +59,8 @@ class Snapshot:
     """The columns of a row as they were. What was deferred is not asked for, and counts as changed."""
 
     def __init__(self, row: Model) -> None:
-        self._columns = {field: row.__dict__.get(field.attname, _ABSENT) for field in row._meta.concrete_fields}
+        columns = {field: row.__dict__.get(field.attname, _ABSENT) for field in row._meta.concrete_fields}
+        self._columns = {field: _as_it_is_now(value) for field, value in columns.items()}
 
     def pointed(self, relation: Any, row: Model) -> dict[str, Any]:
         """What the rows of `relation`, which points to `row`, have as their key: it may be another in `row` by now."""
@@ -70,6 +74,23 @@ class Snapshot:
     def changed(self, row: Model) -> list[Any]:
         """Returns the fields whose values are others by now."""
         return [field for field, was in self._columns.items() if changed(was, row.__dict__.get(field.attname, _ABSENT))]
+
+
+def _as_it_is_now(value: Any) -> Any:
+    """Returns `value`, or a copy of what can be changed in place, as JSON and arrays can."""
+    value = _comparable(value)
+    kind: Any = type(value)
+    # A copy of what is equal to itself alone would count as changed.
+    if value is _ABSENT or isinstance(value, _UNCHANGEABLE) or kind.__eq__ is object.__eq__:
+        return value
+    try:
+        return copy.deepcopy(value)
+    except TypeError:
+        return value
+
+
+# The types of nearly all columns, left out to be fast.
+_UNCHANGEABLE = (str, int, float, bytes, type(None), Decimal, UUID, date, timedelta, time)
 
 
 def changed(was: Any, now: Any) -> bool:
@@ -88,11 +109,16 @@ def _comparable(value: Any) -> Any:
     """Without what a driver or a descriptor puts around the stored value."""
     if isinstance(value, memoryview):
         return bytes(value)
+    # Moments of two zones are never equal in an hour that comes twice.
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return in_utc(value)
     return value.name if isinstance(value, FieldFile) else value
 
 
 def take_stored_form(row: Model, sent: Collection[str]) -> None:
-    """Gives `row` its values as the database will give them back: defaults of their column's type, all decimal places.
+    """Gives `row` its values as the database will give them back.
+
+    Defaults have their column's type, decimals all places, and moments are in UTC.
 
     Args:
         sent: The names of the fields that `full_clean` has brought into their type.
@@ -107,6 +133,8 @@ def take_stored_form(row: Model, sent: Collection[str]) -> None:
                 value = field.to_python(value)
         if isinstance(field, models.DecimalField) and isinstance(value, Decimal):
             value = padded(field.decimal_places, value)
+        if isinstance(field, models.DateTimeField) and isinstance(value, datetime):
+            value = in_utc(value)
         if value is not row.__dict__[field.attname]:
             setattr(row, field.attname, value)
 
