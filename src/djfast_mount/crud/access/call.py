@@ -48,6 +48,11 @@ class Call:
         # a path stays as it is (section 3.3), but for what some clients split a `Link` at.
         return quote(self.request.scope["path"], safe="/!$&'()*+=:@~")
 
+    @property
+    def using(self) -> str | None:
+        """The alias of the database that is asked: where the call writes to; None for the routers' choice."""
+        return self.visibility.using
+
     def rows(self, *, gone: bool = False) -> QuerySet[Any]:
         """Every row of the resource that the caller may see.
 
@@ -56,7 +61,7 @@ class Call:
         """
         # The hook comes first and the rules after it: a project that overrides `queryset()` can narrow what callers
         # see, and cannot widen it by mistake.
-        rows = self.visibility.rows(self.resource.model, self.resource.hooks.queryset(self), gone=gone)
+        rows = self.visibility.rows(self.resource.model, self._queryset(), gone=gone)
         return rows.filter(**{self.resource.parent_key.name: self.parent}) if self.parent is not None else rows
 
     def find(self, keys: Mapping[str, Any], rows: QuerySet[Any] | None = None) -> Any:
@@ -71,7 +76,13 @@ class Call:
         """Every row that the caller may see, deleted ones and those of other parents too: for what was written."""
         # A change may have moved the row below another parent, or marked it as deleted. The caller wrote it, and is
         # shown what became of it; what it may not see afterwards `check_visible()` has refused by then.
-        return self.visibility.rows(self.resource.model, self.resource.hooks.queryset(self), gone=True)
+        return self.visibility.rows(self.resource.model, self._queryset(), gone=True)
+
+    def _queryset(self) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self.resource.hooks.queryset(self)
+        # A hook that says `using()` chooses where to read. What is written is locked, and compared with its ETag, where
+        # it is written.
+        return rows if self.using is None else rows.using(self.using)
 
     def json_of(self, row: Model) -> bytes:
         """Returns the JSON of `row`, read anew. Raises: HTTPException 404, when it has gone."""

@@ -2,6 +2,7 @@
 
 1. First who calls (401), then what they may do (403), then the parents (404): each before the next is asked.
 2. A parent must be visible itself, and a child of the parent before it.
+3. A call that writes asks one database alone: the one to which it writes. Another may be behind.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+from django.db import router
 from django.db.models import Model, Q
 from fastapi import Depends, Request
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.callers import check_callers, check_named_scopes, handed
 from djfast_mount.crud.access.rows_in_bodies import check_rules
-from djfast_mount.crud.access.scopes import Action, check_permission, check_scopes
+from djfast_mount.crud.access.scopes import WRITES, Action, check_permission, check_scopes
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
@@ -70,7 +72,8 @@ class CallOf:
         return call
 
     def _visibility(self, values: Mapping[str, Any]) -> Visibility:
-        visibility = Visibility()
+        # `db_for_read` may name a replica, which has not seen the last writes, and whose rows no lock holds.
+        visibility = Visibility(router.db_for_write(self.resource.model) if self._action in WRITES else None)
         for number, (model, _) in enumerate(self._rules):
             visibility.add(model, _condition(values[f"rows_{number}"]))
         # The whole tree, and not the way to this resource alone: a filter, a body or a count may name rows of a

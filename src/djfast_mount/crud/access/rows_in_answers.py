@@ -2,34 +2,52 @@
 
 1. A relation shows no row that may not be seen: not where a hook has joined or prefetched it either.
 2. A hook may narrow what a relation shows.
+3. A call that writes reads related rows where it writes: Django asks the routers for each prefetch anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from django.db import router
 from django.db.models import Model, Prefetch, QuerySet
 
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
-from djfast_mount.schemas.queryset_internals import prefetches
+from djfast_mount.schemas.declaring.mapping import is_forward
+from djfast_mount.schemas.queryset_internals import overridden, prefetches
 
 __all__ = ["items_of"]
 
 
 def items_of(schema: Any, rows: QuerySet[Any], visibility: Visibility) -> list[Any]:
     """Returns the schemas of `rows`, with no related row that may not be seen."""
-    # Without rules the schema reads as it is, by whatever a project has made of its `read()`.
-    if not visibility.has_rules:
-        return schema.read(rows)  # type: ignore[no-any-return]
     asked = prefetches(rows)
+    # Then Django fetches related rows, and not a plan of the schema's, which stays in one database.
+    by_django = visibility.using is not None and bool(asked or router.routers or overridden(rows))
+    # Without rules the schema reads as it is, by whatever a project has made of its `read()`.
+    if not (visibility.has_rules or by_django):
+        return schema.read(rows)  # type: ignore[no-any-return]
     # Cleared in any case: should Django have another name for them, none must pass that nobody has looked at.
     rows = rows.prefetch_related(None)
     if asked:
         rows = rows.prefetch_related(*_Narrowed(rows.model, visibility).all(asked))
-    return schema.read(rows, chosen=visibility.nested)  # type: ignore[no-any-return]
+    return schema.read(rows, chosen=partial(_shown, visibility) if by_django else visibility.nested)  # type: ignore[no-any-return]
+
+
+def _shown(visibility: Visibility, found: Any, rows: QuerySet[Any] | None = None) -> QuerySet[Any] | None:
+    """As `Visibility.nested`, with the database where the call writes, if it does."""
+    shown = visibility.nested(found, rows)
+    if visibility.using is None or found.related_model is None:
+        return shown
+    if shown is None and rows is None:
+        # What Django takes by itself: the base manager towards one row, else the default manager.
+        of_one = is_forward(found) and not found.many_to_many
+        rows = (found.related_model._base_manager if of_one else found.related_model._default_manager).all()
+    return (rows if shown is None else shown).using(visibility.using)  # type: ignore[union-attr]
 
 
 class _Narrowed:
@@ -57,7 +75,7 @@ class _Narrowed:
         with suppress(LookupError):
             found = relation(model, name) if model is not None else None
             self._models[asked.prefetch_to] = None if found is None else found.related_model
-            shown = None if found is None else self._visibility.nested(found, asked.queryset)
+            shown = None if found is None else _shown(self._visibility, found, asked.queryset)
         # Never in place: a hook may return a constant that all calls share.
         made = asked if shown is None else Prefetch(asked.prefetch_through, shown, asked.to_attr)
         # The one with rows of its own stays: the others name it on the way to more.

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import connections, transaction
 from django.db.models import Model
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
@@ -40,7 +40,7 @@ Place = tuple[str | int, ...]
 
 def transaction_of(call: Call) -> Any:
     """Returns the transaction in which `call` writes."""
-    return transaction.atomic(using=router.db_for_write(call.resource.model))
+    return transaction.atomic(using=call.using)
 
 
 def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) -> list[Model]:

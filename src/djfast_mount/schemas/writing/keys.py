@@ -1,4 +1,4 @@
-"""The rows of a many-to-many relation, named by their keys."""
+"""Rows that are named by their keys: of a many-to-many relation, and of a foreign key."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model
+from django.db import router
+from django.db.models import ForeignKey, Model
 
 from djfast_mount.schemas.writing.invalid import Path
 
-__all__ = ["set_rows"]
+__all__ = ["but_for_stored", "set_rows"]
 
 
 def set_rows(
@@ -35,6 +36,30 @@ def set_rows(
     if not errors:
         getattr(row, field.name).set({*known, *kept})
     return errors
+
+
+def but_for_stored(error: ValidationError, row: Model, using: str) -> ValidationError:
+    """Returns `error` without what it says of foreign keys whose rows are there in the database `using`.
+
+    `full_clean()` asks `db_for_read` for these rows: a replica lacks one that was written just now, as the row that a
+    nested one belongs to.
+    """
+    if not hasattr(error, "error_dict"):
+        return error
+    keys = {field.name: field for field in row._meta.concrete_fields if isinstance(field, ForeignKey)}
+    left = {
+        name: [each for each in errors if name not in keys or not _is_stored(keys[name], row, each, using)]
+        for name, errors in error.error_dict.items()
+    }
+    return ValidationError({name: errors for name, errors in left.items() if errors})
+
+
+def _is_stored(field: Any, row: Model, error: ValidationError, using: str) -> bool:
+    asked_there = router.db_for_read(field.related_model, instance=row) == using
+    if error.code != "invalid" or asked_there:
+        return False
+    rows = field.related_model._base_manager.using(using).complex_filter(field.get_limit_choices_to())
+    return bool(rows.filter(**{field.target_field.attname: getattr(row, field.attname)}).exists())
 
 
 def _may_be_key(field: Any, key: Any) -> bool:

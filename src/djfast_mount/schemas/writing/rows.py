@@ -242,7 +242,8 @@ def refresh(row: Model, *, changed_by_update: bool = False) -> None:
         changed_by_update: Whether generated columns that have a value may have another by now.
     """
     if stale := _stale(row, changed_by_update=changed_by_update):
-        row.refresh_from_db(fields=stale)
+        # From where it was saved: by `db_for_read` a router may name a replica, which has not got the row yet.
+        row.refresh_from_db(using=row._state.db, fields=stale)
 
 
 def refresh_all(rows: Sequence[Model]) -> None:

@@ -180,7 +180,7 @@ class Writing:
             # as in the admin with fewer fields.
             row.full_clean(exclude=unsent(row, sent))
         except ValidationError as error:
-            self.refuse(error, plan, path)
+            self.refuse(keys.but_for_stored(error, row, self.using), plan, path)
 
     def refuse(self, error: ValidationError, plan: BodyPlan, path: Path) -> None:
         """Notes `error`, under the names that clients send."""
@@ -218,11 +218,19 @@ class Writing:
         if body is None:
             setattr(row, slot.target, None)
             return
-        current = None if row._state.adding else getattr(row, slot.target)
+        current = None if row._state.adding else self._target(row, slot)
         if self._is_other(body, current, path):
             return
         found = self._write_nested(body, current, path, {})
         setattr(row, slot.target, found)
+
+    def _target(self, row: Model, slot: Slot) -> Model | None:
+        """The row that a foreign key leads to, in the database that is written: the descriptor asks `db_for_read`."""
+        field = slot.field
+        if field.is_cached(row) or getattr(row, field.attname) is None:
+            return getattr(row, slot.target)  # type: ignore[no-any-return]
+        rows = field.related_model._base_manager.using(self.using)
+        return rows.get(**{field.target_field.attname: getattr(row, field.attname)})  # type: ignore[no-any-return]
 
     def _write_owned(self, row: Model, slot: Slot, body: BaseModel | None, path: Path, before: Snapshot) -> None:
         """Writes the one row that leads back to `row` by a one-to-one relation, or deletes it."""
