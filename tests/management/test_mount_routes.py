@@ -171,6 +171,9 @@ def test_the_app_may_be_named(tmp_path: Path) -> None:
     done = folder.manage("mount_routes", DJANGO_SETTINGS_MODULE="mysite.local")
     assert done.returncode == 1
     assert "mysite.entry has no 'api'" in done.stderr
+    folder.write("mysite/local.py", 'from mysite.settings import *\nASGI_APPLICATION = "mysite.entry"\n')
+    done = folder.manage("mount_routes", DJANGO_SETTINGS_MODULE="mysite.local")
+    assert 'ASGI_APPLICATION = "mysite.entry.app"' in done.stderr
 
 
 def test_a_wrapped_app_is_found(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from django.core import checks
 from django.core.management import CommandError, call_command
 from django.db import models
 
+from djfast_mount.management.commands import mount_schemas
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.starting_schemas import all_schemas, draft, unsaid
 from project.firm.models import Company, Secret
@@ -125,3 +126,13 @@ def test_the_check_for_ci(drifted: None) -> None:
     """`mount_schemas --check` fails with the same words."""
     with pytest.raises(CommandError, match="Company has no field 'naame'"):
         written(check=True)
+
+
+def test_a_fault_fails_the_command_as_well(drifted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `--check` a schema with a fault is an error too, after what is known of the others."""
+    # Other tests have made schemas that cannot be explained.
+    monkeypatch.setattr(mount_schemas, "all_schemas", lambda: [CompanySchema])
+    out = StringIO()
+    with pytest.raises(CommandError, match="Company has no field 'naame'"):
+        call_command("mount_schemas", stdout=out)
+    assert "reads Company" in out.getvalue()

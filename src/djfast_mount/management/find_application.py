@@ -86,6 +86,11 @@ def _attribute(module: ModuleType, name: str) -> Any:
         if (app := getattr(module, candidate, None)) is not None:
             return app
     sought = " or ".join(map(repr, [name] if name else _NAMES))
+    if name and module_has_submodule(module, name):
+        named = f"{module.__name__}.{name}"
+        raise CommandError(
+            f'ASGI_APPLICATION = "{named}" names a module. Name the app in it: ASGI_APPLICATION = "{named}.app".'
+        )
     raise CommandError(
         f"{module.__name__} has no {sought}. Write there app = mount(...), or "
         f'name the app: ASGI_APPLICATION = "{module.__name__}.app".'

@@ -43,10 +43,10 @@ class Command(BaseCommand):
         if options["check"]:
             self._check([*faults, *unusable(schemas)], unsaid(schemas))
             return
-        for fault in faults:
-            self.stderr.write(self.style.ERROR(fault))
         for schema in schemas:
             self.stdout.write(explain(schema))
+        if faults:
+            raise CommandError("\n".join(faults))
 
     def _check(self, faults: list[str], missing: dict[Any, list[str]]) -> None:
         for model, names in missing.items():
