@@ -180,19 +180,20 @@ def _kind(model: type[Model], name: str, *, nested: bool) -> tuple[Any, ...]:
     keys = [forward] if through is None else [each for each in through._meta.concrete_fields if each.is_relation]
     points_to_keys = all(each.target_field.primary_key for each in keys)
     if not nested:
-        return (type(field).__name__, points_to_keys)
+        order = tuple(field.related_model._meta.ordering) if field.many_to_many else ()
+        return (type(field).__name__, points_to_keys, order)
     link, constraint = getattr(forward.remote_field, "parent_link", False), getattr(forward, "db_constraint", True)
     own = [field.related_model._meta.base_manager_name is not None, model._meta.proxy, of_model(model), "nested"]
     return (type(field).__name__, points_to_keys, field.null, link, constraint, *own)
 
 
-def _kinds() -> dict[tuple[Any, ...], list[tuple[type[Model], str, bool]]]:
+def _kinds() -> list[list[tuple[type[Model], str, bool]]]:
     found: dict[tuple[Any, ...], list[tuple[type[Model], str, bool]]] = {}
     members = [(model, name, False) for model, names in COLUMNS.items() for name in [*names, *ANNOTATIONS]]
     members += [(model, name, True) for model, names in RELATIONS.items() for name in names]
     for model, name, nested in members:
         found.setdefault(_kind(model, name, nested=nested), []).append((model, name, nested))
-    return found
+    return [*found.values()]
 
 
 # Models with a file, or with a relation by other columns than keys, are few: among all models their turn hardly came.
@@ -210,9 +211,8 @@ def _relations(model: type[Model], above: type[Model] | None, way: str) -> st.Se
 @st.composite
 def schemas(draw: st.DrawFn) -> type[ModelSchema[Any]]:
     """A schema with one member at least of a kind that is drawn first: each kind as often as the others."""
-    model, name, nested = draw(st.sampled_from([*KINDS.values()]).flatmap(st.sampled_from))
-    by_database = name in ANNOTATIONS or _by_database(model, name)
-    way = draw(st.sampled_from(["plan", "database"])) if by_database else "plan"
+    model, name, nested = draw(st.sampled_from(KINDS).flatmap(st.sampled_from))
+    way = draw(st.sampled_from(["plan", "database"])) if _by_database(model, name) else "plan"
     known = [each for each in [*COLUMNS[model], *ANNOTATIONS] if way == "plan" or _by_database(model, each)]
     names = draw(st.lists(st.sampled_from(known), unique=True, max_size=4))
     relations = {name} if nested else set[str]()
