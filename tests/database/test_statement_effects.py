@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from djfast_mount.database import statement_effects
 from djfast_mount.database.statement_effects import Trace, traces_of
 
 pytestmark = pytest.mark.once
@@ -156,3 +157,14 @@ def test_what_takes_it_away_is_seen(sql: str) -> None:
 def test_what_stands_before_hides_nothing(sql: str, space: str, before: str) -> None:
     """White space, comments, parentheses and other statements before a statement do not hide what it leaves."""
     assert Trace(*LEAVES[sql], True) in traces_of(before + space + sql)
+
+
+def test_long_texts_are_not_kept() -> None:
+    """The texts that are kept to know their traces again have a bound in bytes, and long ones have their traces."""
+    statement_effects._known_traces.cache_clear()
+    for number in range(3):
+        assert traces_of(f"SELECT {'%s, ' * 2000} {number}") == ()
+        assert traces_of(f"SELECT set_config('a.b', 'x', false), {'%s, ' * 2000} {number}")[0].kind == "setting"
+    assert statement_effects._known_traces.cache_info().currsize == 0
+    assert traces_of("SELECT 1") == ()
+    assert statement_effects._known_traces.cache_info().currsize == 1

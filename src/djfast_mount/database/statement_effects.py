@@ -122,7 +122,6 @@ _WITHIN = re.compile(
 )
 
 
-@functools.lru_cache(maxsize=1024)
 def traces_of(sql: str, vendor: str = "postgresql") -> tuple[Trace, ...]:
     """Returns what `sql` leaves in the session and takes away, in its order. For any thread.
 
@@ -130,6 +129,14 @@ def traces_of(sql: str, vendor: str = "postgresql") -> tuple[Trace, ...]:
         sql: With placeholders.
         vendor: As Django names it, ``"mysql"``.
     """
+    # Long texts are those of many values, and seldom come again. What is kept is at most 4 MB of text.
+    return _known_traces(sql, vendor) if len(sql) <= _LONGEST_KNOWN else _found_traces(sql, vendor)
+
+
+_LONGEST_KNOWN = 4096
+
+
+def _found_traces(sql: str, vendor: str) -> tuple[Trace, ...]:
     text = sql.lower().rstrip("; \t\r\n")
     if _is_plain(text, vendor):
         return ()
@@ -138,6 +145,9 @@ def traces_of(sql: str, vendor: str = "postgresql") -> tuple[Trace, ...]:
         # Something may stand where it was not looked for.
         found = (*found, Trace("channel", "", True)) if "listen" in text else (*found, UNKNOWN)
     return found
+
+
+_known_traces = functools.lru_cache(maxsize=1024)(_found_traces)
 
 
 def _is_plain(text: str, vendor: str) -> bool:
