@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -68,6 +69,18 @@ async def one(name: str) -> Any:
     return await Company.objects.filter(name=name).afirst()
 
 
+SHAPES: dict[str, Any] = {
+    "list or none": list[CompanySchema] | None,
+    "tuple": tuple[CompanySchema, ...],
+    "sequence": Sequence[CompanySchema],
+    "iterable": Iterable[CompanySchema],
+    "annotated": Annotated[list[CompanySchema] | None, "of a project's own"],
+}
+for name, shape in SHAPES.items():
+    api.get(f"/def/{name}", response_model=shape)(sync)
+    api.get(f"/async-def/{name}", response_model=shape)(asynchronous)
+
+
 @router.get("", response_model=list[CompanySchema])
 async def included(rows: Open) -> Any:
     return rows
@@ -125,6 +138,17 @@ def test_rows_are_read(client: Client, django_assert_num_queries: Any, path: str
     names = [company["name"] for company in found]
     assert names == (["Acme", "Bare", "Void"] if path in ("instances", "mounted/") else ["Acme", "Void"])
     assert [team["name"] for team in found[0]["departments"][0]["teams"]] == ["two", "one"]
+
+
+@pytest.mark.parametrize("kind", ["def", "async-def"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_rows_are_read_in_every_shape_of_a_list(
+    client: Client, django_assert_num_queries: Any, kind: str, name: str
+) -> None:
+    """A list that may be None, a tuple and a sequence are read by as many queries as a list."""
+    expected = client.get("/api/sync").json()
+    with django_assert_num_queries(3):
+        assert client.get(f"/api/{kind}/{name}").json() == expected
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, get_args, get_origin
+from collections.abc import Callable, Collection, Iterable, Sequence
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from asgiref.sync import sync_to_async
 from django.db.models import Manager, Model, QuerySet
@@ -49,17 +50,43 @@ def _may_return_rows(route: Any) -> bool:
     inner = getattr(route, "original_router", None)
     if inner is not None:
         return any(map(_may_return_rows, inner.routes))
-    return not isinstance(route, APIRoute) or nested_schema(route.response_model)[0] is not None
+    return not isinstance(route, APIRoute) or _returned(route.response_model) is not None
+
+
+class _Returned(NamedTuple):
+    """What a route returns by its annotation: the `schema`, `many` of them, and whether it is a `plain` list."""
+
+    schema: type[BaseModel]
+    many: bool
+    plain: bool
+
+
+_LISTS = (list, tuple, Collection, Iterable, Sequence)
+
+
+def _returned(annotation: Any) -> _Returned | None:
+    """Returns None for all but a schema, a list of one, as a tuple or a sequence too, and either of them or None."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _returned(inner[0])
+    if origin in (Union, UnionType):
+        others = [each for each in inner if each is not type(None)]
+        return _returned(others[0]) if len(others) == 1 else None
+    if origin in _LISTS:
+        # The types of a tuple are of its places, but for `tuple[CompanySchema, ...]`.
+        schema, many = nested_schema(inner[0]) if origin is not tuple or inner[1:] == (...,) else (None, False)
+        return None if schema is None or many else _Returned(schema, True, inner[0] is schema)
+    schema, many = nested_schema(annotation)
+    return None if schema is None or many else _Returned(schema, False, False)
 
 
 def _replace_call(context: Any) -> None:
-    annotation, dependant = context.response_model, context.dependant
-    schema, many = nested_schema(annotation)
-    if schema is None or (many and get_origin(annotation) is not list) or hasattr(dependant.call, _READS):
+    returned, dependant = _returned(context.response_model), context.dependant
+    if returned is None or hasattr(dependant.call, _READS):
         return
-    whole = many and get_args(annotation)[0] is schema and _is_plain(context)
+    whole = returned.plain and _is_plain(context)
     # `Dependant.call` is what FastAPI calls, so that signature, dependencies, OpenAPI and overrides are as they were.
-    dependant.call = _reading(dependant.call, functools.partial(_read, schema, many, whole))
+    dependant.call = _reading(dependant.call, functools.partial(_read, returned.schema, returned.many, whole))
 
 
 def _is_plain(context: Any) -> bool:
