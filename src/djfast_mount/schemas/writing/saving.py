@@ -145,7 +145,7 @@ class Writing:
             _check_masks(body, slots, path)
         sent = self._assign(body, row, slots, path)
         for name, value in values.items():
-            if not _is_many_to_many(row, name):
+            if not _is_to_many(row, name):
                 setattr(row, name, value)
                 sent |= _field_names(row, name)
         changed = set() if row._state.adding else set(before.changed(row))
@@ -206,7 +206,7 @@ class Writing:
             elif slot.kind == "one" and not is_forward(slot.field):
                 self._write_owned(row, slot, value, place, before)
         for name, value in values.items():
-            if _is_many_to_many(row, name):
+            if _is_to_many(row, name):
                 getattr(row, name).set(value)
 
     # Nested bodies ---------------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ def _key_name(body: BaseModel) -> str:
     return "pk" if info is None else info.alias or "pk"
 
 
-def _is_many_to_many(row: Model, name: str) -> bool:
+def _is_to_many(row: Model, name: str) -> bool:
     found = model_field(type(row), name)
     return found is not None and bool(found[0].many_to_many or found[0].one_to_many)
 
