@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
-from django.db import connections
+from django.core.signals import request_started
+from django.db import connection, connections, transaction
 from django.test import Client
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI, HTTPException
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from api_client import ApiClient, committed_rows
 from djfast_mount import mount
 from djfast_mount.auth import Scheme
+from djfast_mount.transactions import Atomic
 from harness import TESTS
 from project.library.models import Key
+from project.shop.models import Item
 
 DOCS = TESTS.parent / "docs"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -62,13 +67,106 @@ def test_schemes(settings: Any) -> None:
     assert listed["DJFAST_MOUNT"]["authentication"][1:] == ["myproject.schemes.key", "myproject.schemes.token"]
 
 
-def test_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The examples of transactions can be mounted."""
+def in_transaction() -> bool:
+    return connection.in_atomic_block
+
+
+def add_calls(api: FastAPI, seen: list[Any]) -> None:
+    """Routes that show when their transaction begins and ends, and whether it keeps what they write."""
+
+    @api.post("/returned/{status}")
+    def returned(_: Atomic, status: int, tasks: BackgroundTasks) -> Any:
+        Item.objects.create(name=f"returned {status}")
+        transaction.on_commit(lambda: seen.append("commit"))
+        tasks.add_task(lambda: seen.append(f"task in a transaction: {in_transaction()}"))
+        return JSONResponse(in_transaction(), status)
+
+    @api.post("/raised/{status}")
+    def raised(_: Atomic, status: int) -> None:
+        Item.objects.create(name=f"raised {status}")
+        raise HTTPException(status, headers={"location": "/"}) if status != 500 else RuntimeError("500")
+
+    @api.get("/stream")
+    def stream(_: Atomic) -> StreamingResponse:
+        return StreamingResponse(str(in_transaction()) for _ in range(2))
+
+    @api.get("/idle")
+    async def idle(_: Atomic) -> None:
+        seen.append("idle")
+
+    @api.post("/orm")
+    async def orm(_: Atomic) -> list[bool]:
+        await Item.objects.acreate(name="orm")
+        return [await sync_to_async(in_transaction)() for _ in range(2)]
+
+
+@pytest.fixture
+def transactions(monkeypatch: pytest.MonkeyPatch, root_path: str) -> tuple[ApiClient, list[Any]]:
+    """The page's own app, with further routes that use its `Atomic`, and a list of what happens in it."""
     monkeypatch.setitem(connections.settings, "archive", {**connections.settings["default"]})
     names: dict[str, Any] = {}
     for block in blocks("transactions.md"):
         exec(block, names)
-    mount("/api", names["api"])
+    assert names["Atomic"] is Atomic
+    seen: list[Any] = []
+    add_calls(names["api"], seen)
+    mounted = mount("/api", names["api"])
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        async def note(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                seen.append("response")
+            await send(message)
+
+        await mounted(scope, receive, note)
+
+    return ApiClient(noting, root_path), seen
+
+
+def kept() -> list[str]:
+    return sorted(Item.objects.values_list("name", flat=True))
+
+
+def test_a_transaction_ends_before_the_response(transactions: tuple[ApiClient, list[Any]]) -> None:
+    """The page's claims 1 and 4: commit, response, and then the background task, outside; so are streamed bodies."""
+    client, seen = transactions
+    assert client.post("/api/returned/200").json() is True
+    assert seen == ["commit", "response", "task in a transaction: False"]
+    assert client.get("/api/stream").text == "FalseFalse"
+
+
+def test_what_a_transaction_keeps(transactions: tuple[ApiClient, list[Any]]) -> None:
+    """The page's claim 2: exceptions undo, but for a redirect, and a returned response keeps, whatever its status."""
+    client, _ = transactions
+    for path in (
+        "returned/200",
+        "returned/400",
+        "returned/500",
+        "raised/400",
+        "raised/404",
+        "raised/500",
+        "raised/303",
+    ):
+        assert client.post(f"/api/{path}").status_code == int(path[-3:])
+    assert kept() == ["raised 303", "returned 200", "returned 400", "returned 500"]
+
+
+def test_when_a_transaction_begins(transactions: tuple[ApiClient, list[Any]]) -> None:
+    """The page's claim 3: not without a sync call, which takes no thread either, and with the async ORM's first."""
+    client, seen = transactions
+
+    def started(**_: Any) -> None:
+        seen.append("thread")
+
+    request_started.connect(started)
+    try:
+        client.get("/api/idle")
+        assert seen == ["idle", "response"]
+        assert client.post("/api/orm").json() == [True, True]
+        assert seen[2:] == ["thread", "response"]
+    finally:
+        request_started.disconnect(started)
+    assert kept() == ["orm"]
 
 
 @pytest.mark.parametrize("page", ["settings.md", "errors.md"])
