@@ -66,6 +66,19 @@ def test_answers_are_made_for_openapi() -> None:
     assert (answer["type"], answer["items"]) == ("array", {"$ref": "#/components/schemas/Company"})
 
 
+def test_what_openapi_says_besides_is_an_honest_mapping() -> None:
+    """The parameters of a list, which are made when they are asked for, are there however they are asked for."""
+    router = ModelRouter(CompanySchema, prefix="/companies")
+    [listed] = [route for route in router.routes if route.name == "company-list" and "GET" in route.methods]  # type: ignore[attr-defined]
+    extra = listed.openapi_extra  # type: ignore[attr-defined]
+    shown = extra["parameters"]
+    assert {"name", "limit", "cursor", "Prefer"} <= {each["name"] for each in shown}
+    assert dict(extra) == {**extra} == dict(extra.items()) == {"parameters": shown}
+    assert (extra.get("parameters"), list(extra), len(extra), extra == {"parameters": shown}) == (
+        *(shown, ["parameters"], 1, True),
+    )
+
+
 def test_routes_of_a_router_answer_for_themselves() -> None:
     """The calls of a router's routes are as they were made: nothing reads rows out of what they return."""
     api, router = FastAPI(), ModelRouter(CompanySchema, prefix="/companies")

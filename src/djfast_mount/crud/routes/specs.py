@@ -6,7 +6,7 @@ An endpoint's signature is made from the resource, for FastAPI to read; its body
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -72,18 +72,20 @@ def routes_of(resource: Resource, options: RouterOptions) -> Iterator[RouteSpec]
             )
 
 
-class _Later(dict[str, Any]):
+class _Later(Mapping[str, Any]):
     """What OpenAPI says of a route besides: made when it is asked for, which most processes never do."""
 
     def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
-        super().__init__(parameters=[])
-        self._make = make
+        self._make = cache(make)
 
     def __getitem__(self, key: str) -> Any:
         return self._make()[key]
 
-    def items(self) -> Any:
-        return self._make().items()
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make())
+
+    def __len__(self) -> int:
+        return len(self._make())
 
 
 class _Routes:
