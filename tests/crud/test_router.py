@@ -202,6 +202,14 @@ def test_search(api: Api) -> None:
     assert [item["id"] for item in ok(api.get("/companies?search=ada engines"))["items"]] == [row.pk]
 
 
+def test_a_search_of_many_words(api: Api) -> None:
+    """A text of more words than are searched for is 422, where a row that lacks the last ones would be found."""
+    company("one")
+    assert len(ok(api.get("/companies", params={"search": " ".join(["one"] * 20)}))["items"]) == 1
+    [error] = ok(api.get("/companies", params={"search": " ".join([*["one"] * 20, "zebra"])}), 422)["detail"]
+    assert (error["type"], error["loc"]) == ("too_long", ["query", "search"])
+
+
 def test_prefer(api: Api) -> None:
     """`Prefer` leaves out the body, or counts."""
     row = company()

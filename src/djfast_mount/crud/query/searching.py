@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Model, Q, QuerySet
+from fastapi.exceptions import RequestValidationError
 
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
@@ -15,6 +16,7 @@ from djfast_mount.spelling import did_you_mean
 
 __all__ = ["Search", "Words"]
 
+# Each word is a LIKE for each field, which no ordinary index serves.
 _MOST_WORDS = 20
 
 
@@ -28,7 +30,8 @@ class Search:
         """Raises ConfigurationError when `model` cannot be searched so."""
 
     def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
-        """Returns the `rows` that `text` finds. No row comes twice."""
+        """Returns the `rows` that `text` finds. No row comes twice. Raises: RequestValidationError, for a text that is
+        too much to search for."""
         raise NotImplementedError
 
 
@@ -57,8 +60,12 @@ class Words(Search):
                 raise ConfigurationError(f"search= names {column!r}, and {below.__name__} has no such field. {told}")
 
     def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
+        words = text.split()
+        if len(words) > _MOST_WORDS:
+            told = f"A search has at most {_MOST_WORDS} words, and there are {len(words)}."
+            raise RequestValidationError([{"type": "too_long", "loc": ("query", "search"), "msg": told, "input": text}])
         # A filter for each word, not one for the text: "smith john" finds "John Smith".
-        for word in text.split()[:_MOST_WORDS]:
+        for word in words:
             condition = Q()
             for way in self._ways:
                 condition |= _holds(rows.model, way, word, visibility)
