@@ -210,6 +210,19 @@ def test_a_search_of_many_words(api: Api) -> None:
     assert (error["type"], error["loc"]) == ("too_long", ["query", "search"])
 
 
+@pytest.mark.parametrize("kind", ["application/merge-patch+json", "application/JSON-patch+json; charset=utf-8"])
+def test_other_formats_of_changes(api: Api, kind: str) -> None:
+    """A patch of another format is 415, of one row and of several, and changes nothing."""
+    row = company(size=5)
+    sent = {"headers": {"Content-Type": kind}}
+    for path, body in ((f"/companies/{row.pk}", b'{"size": 6}'), ("/companies", b'[{"id": %d, "size": 6}]' % row.pk)):
+        answer = api.patch(path, content=body, **sent)
+        assert (answer.status_code, answer.headers["Accept-Patch"]) == (415, "application/json")
+    row.refresh_from_db()
+    assert row.size == 5
+    assert ok(api.patch(f"/companies/{row.pk}", json={"size": 7}))["size"] == 7
+
+
 def test_prefer(api: Api) -> None:
     """`Prefer` leaves out the body, or counts."""
     row = company()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Body, Form
+from fastapi import Body, Form, HTTPException, Request
 from pydantic import Field
 
 from djfast_mount.crud.access.scopes import Action
@@ -13,7 +13,7 @@ from djfast_mount.crud.query.fields import MOST_VALUES
 from djfast_mount.crud.writing.changes import change_model
 from djfast_mount.crud.writing.forms import form_body, needed_files, take_files
 
-__all__ = ["body_of", "bulk_body_of", "receive", "takes_several"]
+__all__ = ["body_of", "bulk_body_of", "check_patch_format", "receive", "takes_several"]
 
 
 def body_of(resource: Resource, action: Action) -> Any:
@@ -31,6 +31,17 @@ def bulk_body_of(resource: Resource, action: Action) -> Any:
     item: Any = sent if action == "create" else change_model(sent, resource.model)
     # An empty list is a client's mistake, and the upper bound is one for the transaction that the request holds open.
     return Annotated[list[item], Field(min_length=1, max_length=MOST_VALUES), Body()]
+
+
+def check_patch_format(request: Request) -> None:
+    """Raises HTTPException 415 for a body of another format of changes: only what its fields name is changed here."""
+    # FastAPI takes every `+json` for JSON. A merge patch (RFC 7396) keeps of a nested object what it does not name, and
+    # would be a success that lost it.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in ("application/merge-patch+json", "application/json-patch+json"):
+        told = f"Send a change as application/json, and not as {kind}: each field in it has its whole new value."
+        # RFC 5789, section 2.2.
+        raise HTTPException(415, told, {"Accept-Patch": "application/json"})
 
 
 def takes_several(resource: Resource) -> bool:

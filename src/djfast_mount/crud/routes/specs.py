@@ -25,7 +25,13 @@ from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.aggregation import Aggregation, Function
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
-from djfast_mount.crud.routes.body_parameters import body_of, bulk_body_of, receive, takes_several
+from djfast_mount.crud.routes.body_parameters import (
+    body_of,
+    bulk_body_of,
+    check_patch_format,
+    receive,
+    takes_several,
+)
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
 from djfast_mount.crud.writing import writes
@@ -175,6 +181,7 @@ class _Routes:
 
     def _update_many(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
+            check_patch_format(call.request)
             with told_to_schemas(call), writes.transaction_of(call):
                 return _several(call, writes.change_many(call, body), 200)
 
@@ -194,6 +201,7 @@ class _Routes:
 
     def _update(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
+            check_patch_format(call.request)
             receive(self._resource, body)
             with told_to_schemas(call), writes.transaction_of(call):
                 return written_response(call, writes.change(call, keys, body), 200)
