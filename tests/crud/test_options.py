@@ -35,7 +35,7 @@ from crud.resources import (
 from crud.serving import Api, ok, served
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser
-from djfast_mount.crud import Call, Cursor, LimitOffset, ModelRouter, PageNumber, SoftDelete, every_row
+from djfast_mount.crud import ActionScopes, Call, Cursor, LimitOffset, ModelRouter, PageNumber, SoftDelete, every_row
 from djfast_mount.crud.pages.paging import Paging
 from djfast_mount.crud.registry import Registry
 from djfast_mount.exceptions import ConfigurationError
@@ -497,6 +497,15 @@ def test_mistakes_of_a_page(options: dict[str, Any]) -> None:
     for kind in (Cursor, LimitOffset, PageNumber):
         with pytest.raises(ConfigurationError, match="Write an integer from 1 on"):
             kind(**options)
+
+
+@pytest.mark.parametrize("name", ["read", "create", "update", "delete", "list", "aggregate", "replace"])
+def test_a_text_is_no_list_of_scopes(name: str) -> None:
+    """A text in the place of a list is refused, as any letter of it would be enough."""
+    for value in ("a.read", {"a.read": True}, 5):
+        with pytest.raises(ConfigurationError, match=rf"got {name}=.*\. Write a list, as in {name}="):
+            ActionScopes(**{name: value})
+    assert ActionScopes(**{name: ("a.read",)}).some()
 
 
 def test_a_required_field_that_nothing_sets() -> None:

@@ -446,3 +446,10 @@ def test_annotations_that_are_made_when_they_are_asked_for() -> None:
         assert list(Create[names["Name"]].model_fields) == ["name", "motto"]
     finally:
         del sys.modules["lazy_schemas"]
+
+
+@pytest.mark.parametrize("name", ["read_scopes", "write_scopes"])
+def test_a_text_is_no_list_of_scopes(name: str) -> None:
+    """A text in the place of a list is refused, as any letter of it would be enough."""
+    with pytest.raises(TypeError, match=rf"Orm\(\) got {name}='pay.read'. Write a list, as in {name}="):
+        Orm(**{name: "pay.read"})  # type: ignore[arg-type]

@@ -205,6 +205,39 @@ def test_scopes_are_checked(ada: User) -> None:
         APIToken.objects.issue(ada, "script", ["a b\n"])
 
 
+@pytest.mark.parametrize("scopes", [[""], ["a b"], ["a,", "b"], [",a"], ["a", ""]])
+def test_a_scope_is_one_word(ada: User, scopes: list[str]) -> None:
+    """Nothing, several scopes in one text, and a comma that separates two are refused."""
+    with pytest.raises(ValidationError, match="is no scope. Separate scopes by single spaces."):
+        APIToken.objects.issue(ada, "script", scopes)
+
+
+def test_a_text_is_no_list_of_scopes(ada: User) -> None:
+    """A text in the place of a list is refused, as its letters would be the scopes."""
+    with pytest.raises(TypeError, match=r"issue\(\) got scopes='a.read'. Write a list"):
+        APIToken.objects.issue(ada, "script", "a.read")
+    access = access_of(APIToken.objects.issue(ada, "script", ["a"]).text) or pytest.fail("the token is valid")
+    with pytest.raises(TypeError, match=r"transaction_text\(\) got scopes='a'. Write a list"):
+        transaction_text(access, "a")
+
+
+def test_a_misspelt_argument_of_a_token(ada: User) -> None:
+    """Only what `issue()` documents is taken: `expires` is not, which it would replace by a year."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'expires'"):
+        APIToken.objects.issue(ada, "script", expires=timezone.now())  # type: ignore[call-arg]
+    token, _ = APIToken.objects.issue(ada, "script", expires_in=datetime.timedelta(hours=1), as_owner=True)
+    assert token.expires < timezone.now() + datetime.timedelta(hours=2)
+    assert (token.as_owner, token.critical) == (True, False)
+
+
+def test_commas_in_the_admin(admin_client: DjangoClient, ada: User) -> None:
+    """Scopes that are separated by commas are refused by the form."""
+    sent = {"owner": ada.pk, "name": "script", "scopes": "a.read, a.write"}
+    page = admin_client.post("/admin/djfast_mount_tokens/apitoken/add/", sent)
+    assert "&#x27;a.read,&#x27; is no scope. Separate scopes by single spaces." in page.content.decode()
+    assert not APIToken.objects.exists()
+
+
 def test_the_admin_shows_it_once(admin_client: DjangoClient, ada: User) -> None:
     """The text is on the page after a token was made, on none after it, and revoking is an action."""
     url = "/admin/djfast_mount_tokens/apitoken/"

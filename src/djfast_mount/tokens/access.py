@@ -81,7 +81,10 @@ def transaction_text(
 
     Raises:
         ValueError: It would allow more than `access` does.
+        TypeError: `scopes` is a text.
     """
+    if isinstance(scopes, str):
+        raise TypeError(f'transaction_text() got scopes={scopes!r}. Write a list, as in ["companies.read"].')
     wanted = access.scopes if scopes is None else frozenset(scopes)
     if access.transaction:
         raise ValueError("A transaction token is made of an API token, not of another one.")

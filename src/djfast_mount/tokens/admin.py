@@ -12,13 +12,19 @@ from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from djfast_mount.tokens.models import APIToken
+from djfast_mount.tokens.models import APIToken, check_scope
 
 __all__ = ["APITokenAdmin"]
 
 
 class _TokenForm(forms.ModelForm):  # type: ignore[type-arg]
     caller: Any = None
+
+    def clean_scopes(self) -> str:
+        scopes: str = self.cleaned_data["scopes"]
+        for scope in scopes.split():
+            check_scope(scope)
+        return scopes
 
     def clean(self) -> Any:
         cleaned = super().clean()

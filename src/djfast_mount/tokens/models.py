@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
 from djfast_mount.tokens.texts import digest_of, new_text, shown_part
 
-__all__ = ["APIToken", "Issued"]
+__all__ = ["APIToken", "Issued", "check_scope"]
 
 # A token without an end outlives the people who knew of it. None has to be asked for.
 YEAR = datetime.timedelta(days=365)
@@ -21,6 +22,14 @@ YEAR = datetime.timedelta(days=365)
 _SCOPES = RegexValidator(
     r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*\Z", "Separate scopes by single spaces."
 )
+
+
+def check_scope(scope: str) -> None:
+    """Raises ValidationError where `scope` is not one scope: it is none, or several, or has a comma at its end."""
+    # A comma may be part of a scope. At an end it is meant to separate two, and the scope would match nothing.
+    if scope.strip(",") != scope or not scope or " " in scope:
+        raise ValidationError(f"{scope!r} is no scope. {_SCOPES.message}")
+    _SCOPES(scope)
 
 
 class Issued(NamedTuple):
@@ -40,19 +49,29 @@ class APITokenQuerySet(models.QuerySet["APIToken"]):
         scopes: Iterable[str] = (),
         *,
         expires_in: datetime.timedelta | None = YEAR,
-        **fields: Any,
+        as_owner: bool = False,
+        critical: bool = False,
     ) -> Issued:
         """Returns a new token of `owner`, saved, with its text. Runs on the thread of the ORM.
 
         Args:
             name: What people know it by.
+            scopes: What it allows.
             expires_in: None: it does not expire.
-            fields: `as_owner` and `critical`.
+            as_owner: Whether it logs its owner in wherever a user is asked for, whatever its scopes are.
+            critical: Whether transaction tokens may be made of it that allow critical writes.
 
         Raises:
             ValidationError: A scope is none.
+            TypeError: `scopes` is a text.
         """
-        token = self.model(owner=owner, name=name, scopes=" ".join(scopes), **fields)
+        # A text is an iterable too: its letters would be the scopes.
+        if isinstance(scopes, str):
+            raise TypeError(f'issue() got scopes={scopes!r}. Write a list, as in ["companies.read"].')
+        given = list(scopes)
+        for scope in given:
+            check_scope(scope)
+        token = self.model(owner=owner, name=name, scopes=" ".join(given), as_owner=as_owner, critical=critical)
         token.expires = None if expires_in is None else timezone.now() + expires_in
         text = token.renew()
         token.full_clean()

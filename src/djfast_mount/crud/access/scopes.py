@@ -16,6 +16,7 @@ from fastapi import Depends, HTTPException
 from fastapi.params import Depends as DependsMarker
 
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import are_names
 
 __all__ = [
     "WRITES",
@@ -57,6 +58,9 @@ class ActionScopes:
             says that it needs none. So with `update` and `delete`.
         list: None for those of `read`; so with `aggregate`.
         replace: Those of PUT; None for those of `update`.
+
+    Raises:
+        ConfigurationError: The scopes of an action are no list.
     """
 
     read: Sequence[str] = ()
@@ -67,6 +71,15 @@ class ActionScopes:
     list: Sequence[str] | None = None
     aggregate: Sequence[str] | None = None
     replace: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            # A text is a sequence too: any letter of it would be enough.
+            if value is not None and not are_names(value):
+                raise ConfigurationError(
+                    f'ActionScopes() got {each.name}={value!r}. Write a list, as in {each.name}=["companies.read"].'
+                )
 
     def of(self, action: Action) -> Sequence[str]:
         """Returns the scopes of `action`."""

@@ -75,6 +75,9 @@ class Orm:
         read_scopes: Who has none of these sees the value masked.
         write_scopes: Who has none of these may not send it: 403.
         critical: Whether it is written by a caller with critical access only.
+
+    Raises:
+        TypeError: Scopes are no list, or an attribute is none of a model.
     """
 
     def __init__(
@@ -91,8 +94,8 @@ class Orm:
         self.field = None if field in (_UNSET, None) else _name_of(field)
         self.method = None if method is None else _name_of(method)
         self.write_method = self.method if write_method is None else _name_of(write_method)
-        self.read_scopes = tuple(read_scopes)
-        self.write_scopes = tuple(write_scopes)
+        self.read_scopes = _scopes("read_scopes", read_scopes)
+        self.write_scopes = _scopes("write_scopes", write_scopes)
         self.critical = critical
 
     @property
@@ -106,6 +109,13 @@ class Orm:
             return schema
         # Before validation, so that a validator of the field's cannot put the value into the text of an error.
         return core_schema.no_info_before_validator_function(partial(_masked, self.read_scopes), schema)
+
+
+def _scopes(argument: str, scopes: Sequence[str]) -> tuple[str, ...]:
+    # A text is a sequence too: any letter of it would be enough.
+    if isinstance(scopes, str) or not all(isinstance(scope, str) for scope in scopes):
+        raise TypeError(f'Orm() got {argument}={scopes!r}. Write a list, as in {argument}=["salaries.read"].')
+    return tuple(scopes)
 
 
 def _masked(scopes: Sequence[str], value: Any) -> Any:
