@@ -7,6 +7,7 @@ Holds `tokens/access.py`, `tokens/admin.py`, `tokens/apps.py`, `tokens/models.py
 from __future__ import annotations
 
 import datetime
+import importlib
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -20,8 +21,10 @@ from fastapi import Depends, FastAPI
 
 from djfast_mount import mount
 from djfast_mount.auth import CurrentUser
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.testing import Client
 from djfast_mount.tokens import access as token_access
+from djfast_mount.tokens import models
 from djfast_mount.tokens.access import TokenAccess, access_of, transaction_text
 from djfast_mount.tokens.models import APIToken
 from djfast_mount.tokens.router import router
@@ -60,6 +63,13 @@ def client(root_path: str) -> Iterator[Client]:
 
 def bearer(text: str) -> dict[str, Any]:
     return {"headers": {"Authorization": f"Bearer {text}"}}
+
+
+def test_the_app_must_be_installed(settings: Any) -> None:
+    """To import the tokens without their app is an error that names INSTALLED_APPS."""
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "djfast_mount.tokens"]
+    with pytest.raises(ConfigurationError, match=r"INSTALLED_APPS has no 'djfast_mount.tokens'. Add it there"):
+        importlib.reload(models)
 
 
 def test_the_text_is_stored_nowhere(ada: User) -> None:
@@ -208,7 +218,7 @@ def test_scopes_are_checked(ada: User) -> None:
 @pytest.mark.parametrize("scopes", [[""], ["a b"], ["a,", "b"], [",a"], ["a", ""]])
 def test_a_scope_is_one_word(ada: User, scopes: list[str]) -> None:
     """Nothing, several scopes in one text, and a comma that separates two are refused."""
-    with pytest.raises(ValidationError, match="is no scope. Separate scopes by single spaces."):
+    with pytest.raises(ValidationError, match=r"is no scope\. Separate scopes by single spaces\."):
         APIToken.objects.issue(ada, "script", scopes)
 
 

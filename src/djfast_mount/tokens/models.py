@@ -6,15 +6,24 @@ import datetime
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.tokens.texts import digest_of, new_text, shown_part
 
 __all__ = ["APIToken", "Issued", "check_scope"]
+
+# Within the app djfast_mount, Django would take the models for its own, and no migration would make their table.
+if not apps.is_installed("djfast_mount.tokens"):
+    raise ConfigurationError(
+        "djfast_mount.tokens is imported, and INSTALLED_APPS has no 'djfast_mount.tokens'. Add it there, and run "
+        "migrate."
+    )
 
 # A token without an end outlives the people who knew of it. None has to be asked for.
 YEAR = datetime.timedelta(days=365)
