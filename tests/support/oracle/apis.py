@@ -7,6 +7,7 @@ import datetime
 import enum
 import functools
 import inspect
+import re
 import threading
 import uuid
 import weakref
@@ -80,6 +81,11 @@ class Odd(BaseModel):
 
 class Tracked:
     """What a request leaves behind if something holds on to it."""
+
+
+def without_places(text: str) -> str:
+    """Returns `text` without the places in memory of the objects that it shows."""
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 class Log:
@@ -307,7 +313,7 @@ def callable_of(
         try:
             yield result
         except Exception as error:
-            log.add("except", name, type(error).__name__, str(error))
+            log.add("except", name, type(error).__name__, without_places(str(error)))
             if ends == "swallow":
                 return
             if ends == "other":
@@ -322,7 +328,7 @@ def callable_of(
         try:
             yield result
         except Exception as error:
-            log.add("except", name, type(error).__name__, str(error))
+            log.add("except", name, type(error).__name__, without_places(str(error)))
             if ends == "swallow":
                 return
             if ends == "other":

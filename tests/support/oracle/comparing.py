@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from djfast_mount.fastpath import front
 from djfast_mount.fastpath.before_stack import Around, before, shortest_way
 from djfast_mount.offload.current import KEY
 from djfast_mount.request_thread.response import WatchedResponse
-from oracle.apis import Log, change, make_api, scope_seen, seen
+from oracle.apis import Log, change, make_api, scope_seen, seen, without_places
 from oracle.calls import converse
 from oracle.requests import make_request
 
@@ -147,8 +146,7 @@ def _logged() -> Iterator[list[Any]]:
 def _shown(error: Any) -> Any:
     if error is None:
         return None
-    # A text may show an object, by where it is.
-    return type(error).__name__, re.sub(r" at 0x[0-9a-f]+", "", str(error)), error.__suppress_context__
+    return type(error).__name__, without_places(str(error)), error.__suppress_context__
 
 
 def _is_refused(observed: dict[str, Any]) -> bool:
