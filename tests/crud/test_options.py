@@ -281,6 +281,8 @@ def test_djangos_permissions(users: Client) -> None:
     assert users.get(f"/api/companies/{row.pk}").status_code == 404
     assert users.patch(f"/api/companies/{row.pk}", json={}).status_code == 404
     users.force_login(allow(user, "view_company"))
+    assert users.get("/api/companies").status_code == 403, "departments are nested"
+    users.force_login(allow(user, "view_company", "view_companydepartment"))
     assert ok(users.get("/api/companies"))["items"][0]["id"] == row.pk
     assert users.patch(f"/api/companies/{row.pk}", json={"name": "b"}).status_code == 403
     assert users.post("/api/companies", json={"name": "b", "slug": "b", "labels": []}).status_code == 403
@@ -299,8 +301,15 @@ class OnlyItsOwner:
         return getattr(obj, "name", None) == user.username
 
 
-def test_permissions_on_one_row(users: Client, settings: Any) -> None:
+class FlatCompany(ModelSchema[Company]):
+    class Meta:
+        fields = ["id", "name", "size"]
+
+
+def test_permissions_on_one_row(settings: Any) -> None:
     """A backend may allow an action on one row that the model's permission does not."""
+    router = ModelRouter(FlatCompany, prefix="/companies", update=True, security=CurrentUser, permissions="django")
+    users = Client(mount("/api", api_of(router)))
     settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, f"{__name__}.OnlyItsOwner"]
     own, other = company("ada"), company("bob")
     users.force_login(User.objects.create_user("ada"), backend="django.contrib.auth.backends.ModelBackend")

@@ -99,7 +99,8 @@ def test_children_that_ask_for_more(options: dict[str, Any]) -> None:
 def test_children_with_permissions() -> None:
     """With permissions="django" the rows of a child are found by those who may view them."""
     user = User.objects.create_user("ada")
-    user.user_permissions.add(Permission.objects.get(codename="view_company", content_type__app_label="companies"))
+    names = ["view_company", "view_companydepartment"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=names, content_type__app_label="companies"))
     employees = ModelRouter(EmployeeSchema, prefix="/employees")
     options = {"security": CurrentUser, "permissions": "django", "filters": "all", "children": [employees]}
     client, row = Api(served(ModelRouter(CompanySchema, prefix="/companies", **options))), company()

@@ -160,3 +160,59 @@ def test_a_child_with_security_alone() -> None:
     row.departments.create(name="d")
     assert client.patch(f"/companies/{row.pk}", json={"departments": []}).status_code == 403
     assert ok(client.patch(f"/companies/{row.pk}", json={"name": "b"}))["name"] == "b"
+
+
+# Django's permissions, where a nested model has no resource of its own ------------------------------------------------
+
+
+def user_client(*names: str) -> Api:
+    """Companies for a user with the permissions `names`; their departments have no router."""
+    user = User.objects.create_user("ada")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names, content_type__app_label="companies"))
+    options = {"create": True, "update": True, "security": CurrentUser, "permissions": "django"}
+    client = Api(served(ModelRouter(CompanySchema, prefix="/companies", **options)))
+    client.force_login(user)
+    return client
+
+
+COMPANY = ["view_company", "add_company", "change_company"]
+
+
+@pytest.mark.parametrize("verb", ["add", "change", "delete"])
+def test_permissions_of_nested_rows_without_a_resource(verb: str) -> None:
+    """A nested row is made, changed and deleted with the permission of its model alone: else 403, and it stays."""
+    row = company()
+    department = row.departments.create(name="d", size=1)
+    same = {"id": department.pk, "name": "d", "size": 1}
+    items = {"add": [same, {"name": "e"}], "change": [{**same, "size": 2}], "delete": []}[verb]
+    path, body = f"/companies/{row.pk}", {"departments": items}
+    client = user_client(*COMPANY)
+    for answer in (
+        client.patch(path, json=body),
+        client.put(path, json=whole(row, **body)),
+        client.patch("/companies", json=[{"id": row.pk, **body}]),
+    ):
+        assert answer.status_code == 403
+    assert list(row.departments.values_list("name", "size")) == [("d", 1)]
+    assert client.patch(path, json={"departments": [same], "size": 3}).status_code == 200
+    client.force_login(User.objects.create_superuser("boss"))
+    assert client.patch(path, json=body).status_code == 200
+
+
+def test_nested_rows_of_a_new_row_need_their_permission() -> None:
+    """A row is created with nested rows by who may add these too."""
+    client, made = user_client(*COMPANY), {"name": "b", "slug": "b", "labels": []}
+    assert client.post("/companies", json={**made, "departments": [{"name": "f"}]}).status_code == 403
+    assert not Company.objects.exists()
+    assert client.post("/companies", json=made).status_code == 201
+
+
+def test_nested_rows_are_shown_to_who_may_view_them() -> None:
+    """Without the permission to view a nested model a list, a row and a number are 403."""
+    row = company()
+    client = user_client(*COMPANY)
+    paths = ["/companies", f"/companies/{row.pk}", "/companies/aggregate/count/size"]
+    assert [client.get(path).status_code for path in paths] == [403] * 3
+    User.objects.all().delete()
+    client = user_client(*COMPANY, "view_companydepartment")
+    assert [client.get(path).status_code for path in paths] == [200] * 3

@@ -62,6 +62,8 @@ class CallOf:
         # `check_row_permission()`.
         if resource.permissions is not None and action in ("list", "aggregate", "create"):
             check_permission(access, resource.permission(action))
+        if resource.permissions is not None and action in ("list", "aggregate"):
+            resource.check_nested(access)
         call = Call(resource, action, request, access, self._visibility(values), (), values.get("server_values") or {})
         for parent in resource.parents():
             # With the visibility of this call: the rules of a parent were asked once already, in the parameters, and

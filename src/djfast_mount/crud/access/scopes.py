@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, runtime_checkable
 
+from django.db.models import Model
 from fastapi import Depends, HTTPException
 from fastapi.params import Depends as DependsMarker
 
@@ -30,6 +31,7 @@ __all__ = [
     "has_permission",
     "has_scope",
     "has_scopes",
+    "permission_of",
 ]
 
 Action = Literal["list", "read", "aggregate", "create", "update", "replace", "delete"]
@@ -151,6 +153,13 @@ def has_permission(user: Any, permission: str, row: Any = None) -> bool:
     # Django's ModelBackend says no to every question about an object, so the general question is asked first; backends
     # for objects answer the second one.
     return bool(user.has_perm(permission) or (row is not None and user.has_perm(permission, row)))
+
+
+def permission_of(model: type[Model], action: Action) -> str:
+    """Returns Django's permission for `action` on rows of `model`."""
+    # The four permissions that Django makes for each model; "view" exists since Django 2.1.
+    verb = {"create": "add", "update": "change", "replace": "change", "delete": "delete"}.get(action, "view")
+    return f"{model._meta.app_label}.{verb}_{model._meta.model_name}"
 
 
 def check_permission(user: Any, permission: str) -> None:

@@ -16,7 +16,7 @@ from djfast_mount.schemas.declaring.kept_back import kept_back
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic, orm_of
 from djfast_mount.schemas.reading.bare_schemas import written_name
 
-__all__ = ["exposure_of", "masked_fields", "needed_relations"]
+__all__ = ["exposure_of", "masked_fields", "needed_relations", "nested_models"]
 
 
 def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> Exposure:
@@ -85,6 +85,18 @@ def _needed(shape: Shape) -> Iterator[tuple[type[models.Model], Any]]:
             yield shape.model, member.field
         if member.shape is not None:
             yield from _needed(member.shape)
+
+
+def nested_models(schema: Any) -> Iterator[type[models.Model]]:
+    """Returns the models of which `schema` shows rows nested, at every depth."""
+    return _nested(shape_of(schema))
+
+
+def _nested(shape: Shape) -> Iterator[type[models.Model]]:
+    for member in shape.members:
+        if member.shape is not None:
+            yield member.shape.model
+            yield from _nested(member.shape)
 
 
 def _takes_none(annotation: Any) -> bool:

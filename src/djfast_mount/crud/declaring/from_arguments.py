@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from djfast_mount.crud.access.scopes import ActionScopes, CheckOf, caller_of
 from djfast_mount.crud.declaring.exposure import Exposure
-from djfast_mount.crud.declaring.exposure_of_schema import exposure_of, masked_fields, needed_relations
+from djfast_mount.crud.declaring.exposure_of_schema import exposure_of, masked_fields, needed_relations, nested_models
 from djfast_mount.crud.declaring.keys import foreign_key, keys_of, singular_of
 from djfast_mount.crud.declaring.options import RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
@@ -120,6 +120,7 @@ def resource_of(
         deletes=bool(options.get("delete", False)),
         make_bodies=partial(make_bodies, parent_key),
         find_needed=partial(needed_relations, schema),
+        find_nested=partial(nested_models, schema),
         hooks=hooks,
         rows={**options.get("related_rows", {}), **({} if own_rows is None else {model: own_rows})},
         server_values=options.get("server_values"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from django.db.models import Model
 from pydantic import BaseModel
 
-from djfast_mount.crud.access.scopes import WRITES, Action, ActionScopes
+from djfast_mount.crud.access.scopes import WRITES, Action, ActionScopes, check_permission, permission_of
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.keys import Key
 from djfast_mount.crud.pages.paging import Paging
@@ -30,6 +30,7 @@ class Resource:
     Args:
         make_bodies: Makes the class of each body, by action.
         find_needed: Finds what `needed` is.
+        find_nested: Finds what `nested` is.
         rows: By model, the dependency that says which of its rows a call may see.
         server_values: A dependency that returns what the server sets on creation.
         hooks: Has the methods of `ModelRouter` that a project may override.
@@ -54,6 +55,7 @@ class Resource:
     deletes: bool
     make_bodies: Callable[[], Mapping[str, type[BaseModel]]]
     find_needed: Callable[[], Iterable[tuple[type[Model], Any]]]
+    find_nested: Callable[[], Iterable[type[Model]]]
     hooks: Any
     rows: Mapping[type[Model], Callable[..., Any]]
     server_values: Callable[..., Any] | None = None
@@ -86,6 +88,17 @@ class Resource:
         """The relations to one row without which the schema shows no row, each with its model."""
         return list(self.find_needed())
 
+    @cached_property
+    def nested(self) -> Sequence[type[Model]]:
+        """The models of which the schema shows rows nested, at every depth."""
+        return list(dict.fromkeys(self.find_nested()))
+
+    def check_nested(self, user: Any) -> None:
+        """Raises HTTPException 403 where `user` has not Django's permission to view what the schema shows nested."""
+        # It is shown, and filtered by, as at a path of its own.
+        for model in self.nested:
+            check_permission(user, permission_of(model, "read"))
+
     def parents(self) -> list[Resource]:
         """The resources above it in the path, the outermost first."""
         return [] if self.parent is None else [*self.parent.parents(), self.parent]
@@ -111,9 +124,7 @@ class Resource:
 
     def permission(self, action: Action) -> str:
         """Django's permission for `action`."""
-        # The four permissions that Django makes for each model; "view" exists since Django 2.1.
-        verb = {"create": "add", "update": "change", "replace": "change", "delete": "delete"}.get(action, "view")
-        return f"{self.model._meta.app_label}.{verb}_{self.model._meta.model_name}"
+        return permission_of(self.model, action)
 
 
 def label_of(schema: Any, prefix: str) -> str:

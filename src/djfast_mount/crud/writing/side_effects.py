@@ -2,7 +2,7 @@
 
 1. To set the mark of `SoftDelete` is to delete: it needs what DELETE needs.
 2. Callers create, change and delete a nested row who may do so at the resource of its model in the tree. A model
-   without a resource belongs to the row that it is nested in.
+   without a resource belongs to the row that it is nested in; Django's permissions are asked for it all the same.
 3. A row that a nested list leaves out is deleted from the database. Where its resource keeps deleted rows, that is 409.
 """
 
@@ -15,7 +15,7 @@ from django.db.models import Model
 from fastapi import HTTPException
 from pydantic import MISSING, BaseModel
 
-from djfast_mount.crud.access.scopes import Action, has_permission, has_scopes
+from djfast_mount.crud.access.scopes import Action, has_permission, has_scopes, permission_of
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
@@ -73,9 +73,14 @@ class SideEffects:
                 self._demand(resources, "delete", found)
 
     def _demand(self, resources: list[Resource], action: Action, row: Model) -> None:
-        if not any(self._may(each, action, row) for each in resources):
+        allowed = (self._may(each, action, row) for each in resources) if resources else [self._has(action, row)]
+        if not any(allowed):
             name = type(row)._meta.verbose_name
             raise HTTPException(403, f"Forbidden: you may not {action} a {name}.")
+
+    def _has(self, action: Action, row: Model) -> bool:
+        """Whether the caller has Django's permission for a nested row whose model has no resource."""
+        return has_permission(self._access, permission_of(type(row), action), row)
 
     def _may(self, resource: Resource, action: Action, row: Model) -> bool:
         if self._passes_anyway(resource, action):
@@ -104,9 +109,13 @@ class SideEffects:
 
     def _is_guarded(self, slot: Slot) -> bool:
         resources = self._resources(slot)
-        if resources and not any(self._is_open(each) for each in resources):
+        if self._asks_for(resources) and not any(self._is_open(each) for each in resources):
             return True
         return any(self._is_guarded(inner) for inner in _nested_slots(slot))
+
+    def _asks_for(self, resources: Sequence[Resource]) -> bool:
+        """Whether nested rows of a model with these `resources` need anything."""
+        return bool(resources) or self._resource.permissions is not None
 
     def _is_open(self, resource: Resource) -> bool:
         return not resource.deletion.gone and all(self._passes_anyway(resource, action) for action in _WRITES)
@@ -121,7 +130,7 @@ class SideEffects:
         for slot in slots:
             resources = self._resources(slot)
             for found in _related(row, slot):
-                if resources:
+                if self._asks_for(resources):
                     yield (type(found)._meta.concrete_model, found.pk), (resources, found)
                 yield from self._nested(found, list(_nested_slots(slot)))
 

@@ -122,6 +122,8 @@ def check_row_permission(call: Call, row: Model) -> None:
     if not has_permission(user, wanted, row):
         # A caller who may not even see the row is not told that it is there.
         raise HTTPException(403, "Forbidden") if has_permission(user, view, row) else not_found()
+    if call.action == "read":
+        call.resource.check_nested(user)
 
 
 def _check_unchanged(call: Call, row: Model) -> None:
