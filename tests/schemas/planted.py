@@ -107,7 +107,12 @@ OF_THE_DATABASE = [
         "_object(member.shape, path)",
     ),
     Fault("decimals are numbers", database_json, "return Cast(value, models.TextField())", "return value"),
-    Fault("the database writes points in time", database_json, "return Case(When(**{value.name", "return value or (({"),
+    Fault(
+        "the database writes points in time",
+        database_json,
+        "return Case(When(**{value.name: whole}, then=text(_SECONDS)), default=text(_MICROSECONDS))",
+        "return value",
+    ),
     Fault("rows that look alike are one", database_json, "if rows.query.distinct:", "if 0:"),
     Fault("rows are grouped by their JSON", database_json, "if rows.query.group_by is not None:", "if 0:"),
     Fault("a query without rows is an error", database_json, 'return b"[]"', "raise"),
