@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import pytest
 from django.contrib.auth.models import User
 from django.db.models import Q
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.security import APIKeyHeader
+from pydantic import Field
+from starlette.requests import HTTPConnection
 
 from crud.resources import Caller, CompanySchema, DepartmentSchema, EmployeeSchema, api_of, caller
 from crud.serving import Api, ok, served
@@ -38,7 +40,7 @@ def with_a_default(access: Any = None) -> Any:
     return untyped(access)
 
 
-def a_default_before(other: int = 0, access: Any = None) -> Any:
+def a_default_before(other: int = Query(0), access: Any = None) -> Any:
     return untyped(access)
 
 
@@ -133,6 +135,67 @@ def test_there_must_be_security(name: str, rule: Callable[..., Any]) -> None:
             api_of(router)
     with pytest.raises(ConfigurationError, match=told):
         _ = router.routes
+
+
+def acces_misspelt(acces: Any) -> Any: ...
+
+
+def of_its_choice(practice_id: int, access: Any) -> Any: ...
+
+
+def by_default(access: Any, tenant_id: int = 1) -> Any: ...
+
+
+def whatever_comes(access: Any, **more: Any) -> Any: ...
+
+
+class Constrained:
+    def __call__(self, access: Any, size: Annotated[int, Field(ge=0)]) -> Any: ...
+
+
+@pytest.mark.parametrize("name", ["rows", "related_rows", "server_values"])
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (lambda user: Q(), "'user', which would be read from the request: a client would choose it. Take access in"),
+        (acces_misspelt, "acces_misspelt, has the parameter 'acces', which would be read"),
+        (acces_misspelt, "Did you mean 'access'?"),
+        (of_its_choice, "'practice_id'"),
+        (by_default, "'tenant_id'"),
+        (whatever_comes, "'more'"),
+        (Constrained(), "'size'"),
+        (functools.partial(by_default, tenant_id=2), "'tenant_id'"),
+    ],
+)
+def test_a_parameter_that_a_client_would_choose(name: str, rule: Callable[..., Any], told: str) -> None:
+    """It is an error when the routes are made, which names the router, the argument and the parameter."""
+    given: Any = {Label: rule} if name == "related_rows" else rule
+    router = ModelRouter(CompanySchema, prefix="/companies", create=True, security=caller, **{name: given})
+    with pytest.raises(ConfigurationError) as caught:
+        _ = router.routes
+    assert f"ModelRouter(CompanySchema, prefix='/companies'): the function of {name}=, " in str(caught.value)
+    assert told in str(caught.value)
+
+
+AGAIN: Any = Depends(caller)
+
+
+def test_parameters_that_say_where_they_come_from() -> None:
+    """The connection, dependencies, and parts of the request that are named by a marker stay allowed."""
+    company(1), company(2)
+
+    def rule(
+        request: Request,
+        connection: Annotated[HTTPConnection, "the connection"],
+        found: Annotated[Caller, Depends(caller)],
+        tenant: Annotated[int, Header()],
+        other: str = Query("x"),
+        again: Any = AGAIN,
+    ) -> Q:
+        return Q(tenant_id=tenant) if found and again and request and connection and other else Q(pk__in=[])
+
+    client = Api(served(ModelRouter(CompanySchema, prefix="/companies", rows=rule)))
+    assert [each["name"] for each in ok(client.get("/companies", headers={"tenant": "2"}))["items"]] == ["of 2"]
 
 
 def test_a_rule_of_a_child() -> None:

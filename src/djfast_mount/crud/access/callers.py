@@ -1,7 +1,8 @@
 """How the caller comes to the functions that ask for it: `rows`, `related_rows` and `server_values`.
 
-The parameter ``access`` of such a function, and of a dependency below it, is never read from the request: a client
-would choose who it is.
+1. The parameter ``access`` of such a function, and of a dependency below it, is never read from the request: a client
+   would choose who it is.
+2. No other parameter of such a function is, unless it says so itself: a client would choose what it may see.
 """
 
 from __future__ import annotations
@@ -13,17 +14,29 @@ from typing import Annotated, Any, get_args, get_origin
 
 from django.conf import settings
 from fastapi import Depends
+from fastapi.params import Body, Param
 from fastapi.params import Depends as DependsMarker
+from fastapi.security import SecurityScopes
 from pydantic.fields import FieldInfo
+from starlette.background import BackgroundTasks
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
 from djfast_mount.crud.access.scopes import WRITES, Action
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = ["check_callers", "check_named_scopes", "handed", "warn_of_open"]
 
 logger = logging.getLogger("djfast_mount.crud")
 _REMEDY = "Add security= to it, as in security=CurrentUser"
+_SOURCES = (
+    "Take access in its place, or say where it comes from, as in Annotated[Any, Depends(...)] or "
+    "Annotated[str, Header()]."
+)
+# What FastAPI hands to a parameter by its type.
+_HANDED_BY_TYPE = (HTTPConnection, Response, BackgroundTasks, SecurityScopes)
 
 
 def check_callers(resource: Resource) -> None:
@@ -37,6 +50,12 @@ def check_callers(resource: Resource) -> None:
             raise ConfigurationError(
                 f"{resource.label}: the function of {what}, {_called(rule)}, has the parameter access, and the router "
                 f"has no security=. Anybody could send it. {_REMEDY}, or to a router above."
+            )
+        if (sent := _read_from_request(rule)) is not None:
+            told = did_you_mean(sent, ["access"], _SOURCES)
+            raise ConfigurationError(
+                f"{resource.label}: the function of {what}, {_called(rule)}, has the parameter {sent!r}, which would "
+                f"be read from the request: a client would choose it. {told}"
             )
         # At every depth: FastAPI reads a parameter that names no dependency from the query, so `?access=...` would
         # choose the caller for a rule three levels down.
@@ -135,6 +154,31 @@ def _marker(parameter: inspect.Parameter) -> DependsMarker | None:
     if any(isinstance(item, FieldInfo) for item in items):
         return None
     return next((item for item in reversed(items) if isinstance(item, DependsMarker)), None)
+
+
+def _read_from_request(dependency: Callable[..., Any]) -> str | None:
+    """The name of a parameter of `dependency` that FastAPI would read from the request, though it says not so itself;
+    None where there is none."""
+    try:
+        found = _parameters(dependency)
+    except NameError:
+        # An annotation names what is not there. FastAPI makes no parameter of it, but it may make some of the others.
+        plain = inspect.signature(dependency).parameters.values()
+        found = [each for each in plain if not isinstance(each.annotation, str)]
+    return next((each.name for each in found if each.name != "access" and not _has_source(each)), None)
+
+
+def _has_source(parameter: inspect.Parameter) -> bool:
+    """Whether `parameter` says where its value comes from: a dependency, the connection, or a part of the request."""
+    kind, *more = get_args(annotation) if get_origin(annotation := _meant(parameter)) is Annotated else [annotation]
+    if any(isinstance(each, DependsMarker | Param | Body) for each in (*more, parameter.default)):
+        return True
+    return isinstance(kind, type) and issubclass(kind, _HANDED_BY_TYPE)
+
+
+def _meant(parameter: inspect.Parameter) -> Any:
+    # Of an alias by `type`, FastAPI takes what it stands for.
+    return getattr(parameter.annotation, "__value__", parameter.annotation)
 
 
 def _below(dependency: Callable[..., Any], seen: frozenset[int] = frozenset()) -> Iterator[Callable[..., Any]]:
