@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, Unpack
 
@@ -15,9 +14,8 @@ from fastapi.params import Depends as DependsMarker
 from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access.call import Call
-from djfast_mount.crud.access.callers import check_callers, warn_of_open
+from djfast_mount.crud.access.callers import check_callers
 from djfast_mount.crud.access.cookies import cookie_check
-from djfast_mount.crud.access.rows_in_bodies import check_rules
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.from_arguments import check_creation, resource_of, whole_exposure
@@ -38,6 +36,7 @@ from djfast_mount.crud.routes.dependencies import (
     place_of,
 )
 from djfast_mount.crud.routes.specs import routes_of
+from djfast_mount.crud.routes.starting import checked_lifespan
 from djfast_mount.crud.writing.bodies import bodies_of, replaced
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.model_schema import ModelSchema
@@ -122,7 +121,7 @@ class ModelRouter(APIRouter):
             setattr(self, name, function)
         inherited: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN}
         # The one hook that runs after all routers are included and before the first call.
-        inherited["lifespan"] = self._lifespan(inherited.get("lifespan"))
+        inherited["lifespan"] = checked_lifespan(lambda: self.resource, self._guarded, inherited.get("lifespan"))
         super().__init__(prefix=prefix, **inherited)
         self._own_lifespan = self.lifespan_context
         self._place_below(None)
@@ -369,21 +368,6 @@ class ModelRouter(APIRouter):
         yield self
         for child in self._children:
             yield from child._tree()
-
-    def _lifespan(self, own: Any) -> Any:
-        @asynccontextmanager
-        async def lifespan(app: Any) -> AsyncIterator[Any]:
-            check_rules(self.resource.root())
-            if self.resource.parent is None:
-                warn_of_open(self.resource, self._guarded())
-            # Without a lifespan of the project's own there is no state to merge.
-            if own is None:
-                yield
-                return
-            async with own(app) as state:
-                yield state
-
-        return lifespan
 
 
 class _Hooks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Case, Model, Value, When
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.scopes import has_scope
 from djfast_mount.crud.writing.etags import etag_of, is_unchanged
+from djfast_mount.crud.writing.paths import path_keys
 from djfast_mount.schemas.declaring.mapping import as_caller
 
 __all__ = ["read_response", "read_rows", "told_to_schemas", "written_response"]
@@ -35,12 +37,14 @@ def read_response(call: Call, row: Model) -> Response:
     return Response(body, 200, headers, "application/json")
 
 
-def written_response(call: Call, row: Model, status: int, location: str | None = None) -> Response:
-    """Returns the answer to a write: the row as it is now, or nothing where the client prefers that."""
+def written_response(call: Call, row: Model, status: int) -> Response:
+    """Returns the answer to a write: the row as it is now, or nothing where the client prefers that; with 201 its URL
+    too."""
     body = call.json_of(row)
     headers = {"ETag": etag_of(body)}
-    if location is not None:
-        headers["Location"] = location
+    if status == 201:
+        keys = (quote(str(key), safe="") for key in path_keys(call.resource, row))
+        headers["Location"] = "/".join((call.path, *keys))
     if "return=minimal" in call.request.headers.get("prefer", "").replace(" ", ""):
         # 204 says that there is no body; what was made is 201 all the same.
         headers["Preference-Applied"] = "return=minimal"

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
 from fastapi import Depends
@@ -33,9 +32,9 @@ from djfast_mount.crud.routes.body_parameters import (
     takes_several,
 )
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
+from djfast_mount.crud.routes.operation_ids import named
 from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
 from djfast_mount.crud.writing import writes
-from djfast_mount.crud.writing.paths import path_keys
 from djfast_mount.schemas.pages import Page
 
 __all__ = ["RouteSpec", "routes_of"]
@@ -164,7 +163,7 @@ class _Routes:
             receive(self._resource, body)
             with told_to_schemas(call), writes.transaction_of(call):
                 [row] = writes.create(call, [body])
-                return written_response(call, row, 201, self._location(call, row))
+                return written_response(call, row, 201)
 
         takes = {"body": body_of(self._resource, "create")}
         options = {"response_model": self._row_answer, "status_code": 201, "openapi_extra": headers_of("Prefer")}
@@ -247,7 +246,7 @@ class _Routes:
             operation_id, run, {"call": Annotated[Call, Depends(CallOf(self._resource, action))], **takes}
         )
         described = {
-            "operation_id": operation_id,
+            "generate_unique_id_function": named(operation_id),
             "name": f"{self._one.replace('_', '-')}-{name or action}",
             "summary": summary_of(self._resource, action, several="bulk" in (name or "")),
             "description": description_of(self._resource, action),
@@ -257,10 +256,6 @@ class _Routes:
 
     def _model_name(self) -> str:
         return "".join(part.title() for part in self._one.split("_"))
-
-    def _location(self, call: Call, row: Any) -> str:
-        keys = (quote(str(key), safe="") for key in path_keys(self._resource, row))
-        return "/".join((call.path, *keys))
 
 
 def _several(call: Call, rows: list[Any], status: int) -> Response:
