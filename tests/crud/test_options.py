@@ -368,11 +368,13 @@ def test_cache_control() -> None:
 
 
 def test_if_match_is_required() -> None:
-    """By choice a change without If-Match is 428."""
+    """By choice a change without If-Match is 428, and several rows are not changed in one call."""
     row = company("a")
     client = Api(served(plain(if_match="required")))
     assert client.patch(f"/companies/{row.pk}", json={"name": "b"}).status_code == 428
     assert client.delete(f"/companies/{row.pk}").status_code == 428
+    assert client.patch("/companies", json=[{"id": row.pk, "name": "b"}]).status_code == 405
+    assert Company.objects.get().name == "a"
     tag = client.get(f"/companies/{row.pk}").headers["etag"]
     assert client.delete(f"/companies/{row.pk}", headers={"If-Match": tag}).status_code == 204
 
