@@ -23,7 +23,7 @@ __all__ = ["RowsInWrites"]
 
 
 class RowsInWrites:
-    """The rules of one write of one row: what a body's writing asks, and what was written."""
+    """The rules of one call that writes: what the writing of each body asks, and what was written."""
 
     def __init__(self, visibility: Visibility) -> None:
         self._visibility = visibility
@@ -94,11 +94,12 @@ class RowsInWrites:
         """Notes a nested row that was written."""
         self._written.setdefault((type(row), below), set()).add(row.pk)
 
-    def check(self, row: Model) -> None:
-        """Raises HTTPException 403 where `row`, or one that was written with it, may not be seen now."""
+    def check(self, rows: Sequence[Model]) -> None:
+        """Raises HTTPException 403 where one of `rows`, or one that was written with them, may not be seen now."""
         # Asked of the database after the write, in its transaction: a trigger, a generated column or `save()` may have
         # changed what the rule reads. The error rolls the write back.
-        self._check(type(row), {row.pk}, None)
+        for kind in dict.fromkeys(map(type, rows)):
+            self._check(kind, {row.pk for row in rows if type(row) is kind}, None)
         for (model, below), keys in self._written.items():
             if self._visibility.restricts(model, below=below):
                 self._check(model, keys, below)

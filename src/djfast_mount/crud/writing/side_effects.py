@@ -54,9 +54,6 @@ class SideEffects:
     def check(self, row: Model) -> None:
         """Raises HTTPException 403 where the caller may not do what was done to `row` and below it; 409 where a nested
         row was deleted that is to be kept."""
-        # Otherwise a caller who may update and not delete deletes by PATCH.
-        if not self._is_new and _is_gone(self._resource, row):
-            self._demand([self._resource], "delete", row)
         after = dict(self._nested(row, self._slots))
         for key, (resources, found) in after.items():
             if key not in self._before:
@@ -71,6 +68,19 @@ class SideEffects:
             if not _exists(found):
                 _check_kept(resources)
                 self._demand(resources, "delete", found)
+
+    def check_marks(self, rows: Sequence[Model]) -> None:
+        """Raises HTTPException 403 where one of the changed `rows` counts as deleted now, and the caller may not delete
+        it."""
+        gone = self._resource.deletion.gone
+        if not gone:
+            return
+        # Otherwise a caller who may update and not delete deletes by PATCH.
+        stored = type(rows[0])._base_manager.using(rows[0]._state.db)
+        marked = set(stored.filter(gone, pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
+        for row in rows:
+            if row.pk in marked:
+                self._demand([self._resource], "delete", row)
 
     def _demand(self, resources: list[Resource], action: Action, row: Model) -> None:
         allowed = (self._may(each, action, row) for each in resources) if resources else [self._has(action, row)]

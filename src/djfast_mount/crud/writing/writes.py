@@ -7,7 +7,8 @@ row already.
 2. A row that the caller may not see is not written, deleted or unlinked by way of another row: `RowsInWrites`.
 3. What was written must be visible afterwards, nested rows too, or it is undone: 403. So is what the caller may not do
    beside it.
-4. Several rows are written all or not at all.
+4. Several rows are written all or not at all. They are looked up, locked and looked at together: what is asked of each
+   alone is its own saving.
 """
 
 from __future__ import annotations
@@ -51,15 +52,15 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
     """
     places = [(("body", number) if several else ("body",), body) for number, body in enumerate(bodies)]
     check_named(places, call.visibility)
-    rows = []
+    rows: list[Model] = []
+    related = RowsInWrites(call.visibility)
     for place, body in places:
         effects = SideEffects(call.resource, call.action, call.access, body, None)
-        related = RowsInWrites(call.visibility)
         with _at(place), ruled_by(related):
             rows.append(call.resource.hooks.create_row(call, body))
             check_path(call.resource, rows[-1])
-        related.check(rows[-1])
         effects.check(rows[-1])
+    related.check(rows)
     return rows
 
 
@@ -75,16 +76,17 @@ def change(call: Call, keys: Keys, body: BaseModel, *, whole: bool = False) -> M
 def change_many(call: Call, changes: Sequence[BaseModel]) -> list[Model]:
     """Returns the rows that `changes` name, each changed.
 
-    Raises: RequestValidationError, when one is named that may not be seen, or one twice.
+    Raises: RequestValidationError, when one is named that may not be seen, or one twice; HTTPException 404, when one
+        has gone while this call waited for its lock.
     """
     model = call.resource.model
-    rows: dict[Any, Model] = {}
-    # In the order of their keys: two calls that change the same rows do not wait for each other.
-    for key in sorted({key_in(item, model) for item in changes}):
-        found = call.rows().filter(pk=key).exists()
-        if found:
-            rows[key] = locked(call, {"pk": key})
-            check_row_permission(call, rows[key])
+    keys = list(dict.fromkeys(key_in(item, model) for item in changes))
+    seen = list(call.rows().filter(pk__in=keys).order_by().values_list("pk", flat=True))
+    rows = {row.pk: row for row in _locked(call, {"pk__in": seen})}
+    if len(rows) != len(seen):
+        raise not_found()
+    for row in rows.values():
+        check_row_permission(call, row)
     _check_keys(call, changes, rows)
     items = [(("body", n), rows[key_in(item, model)], item) for n, item in enumerate(changes)]
     _change(call, items, whole=False)
@@ -101,15 +103,25 @@ def delete(call: Call, keys: Keys) -> None:
 
 def locked(call: Call, condition: Mapping[str, Any]) -> Model:
     """Returns a row that no other transaction changes until this one ends. Raises: HTTPException 404."""
+    rows = _locked(call, condition)
+    if not rows:
+        raise not_found()
+    return rows[0]
+
+
+def _locked(call: Call, condition: Mapping[str, Any]) -> list[Model]:
+    """Returns the visible rows that pass `condition`, locked."""
     visible = call.rows().filter(**condition).order_by().values("pk")
     # Rules may join other tables, which are not to be locked, and cannot be where they may lack a row.
     rows = call.resource.model._base_manager.using(visible.db).select_for_update()
-    row = rows.filter(pk__in=visible).first()
-    # Asked again, once nobody else changes the row: while this call waited for the lock, another may have moved the row
+    # In the order of their keys: of two calls that change the same rows, neither waits for one that the other holds.
+    found = list(rows.filter(pk__in=visible).order_by("pk"))
+    if not (found and connections[visible.db].features.has_select_for_update):
+        return found
+    # Asked again, once nobody else changes the rows: while this call waited for the lock, another may have moved a row
     # to where the caller does not see it. The subquery above is as old as the wait.
-    if row is None or (connections[visible.db].features.has_select_for_update and not visible.all().exists()):
-        raise not_found()
-    return row
+    keys = set(visible.values_list("pk", flat=True))
+    return [row for row in found if row.pk in keys]
 
 
 def check_row_permission(call: Call, row: Model) -> None:
@@ -139,16 +151,19 @@ def _check_unchanged(call: Call, row: Model) -> None:
 def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whole: bool) -> None:
     check_named([(place, body) for place, _, body in items], call.visibility)
     hook = call.resource.hooks.replace_row if whole else call.resource.hooks.update_row
+    rows, done = [row for _, row, _ in items], []
+    related = RowsInWrites(call.visibility)
     for place, row, body in items:
         effects = SideEffects(call.resource, call.action, call.access, body, row)
-        related = RowsInWrites(call.visibility)
         before = path_keys(call.resource, row)
         with _at(place), ruled_by(related):
             hook(call, row, related.kept(row, body, whole=whole))
             if path_keys(call.resource, row) != before:
                 check_path(call.resource, row)
-        related.check(row)
         effects.check(row)
+        done.append(effects)
+    related.check(rows)
+    done[-1].check_marks(rows)
 
 
 @contextmanager
