@@ -130,6 +130,22 @@ def test_order_with_respect_to(root_path: str) -> None:
     assert labels("?_order=0") == "c"
 
 
+def test_a_hidden_column_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """At the start the log says at which column the order ends, for children too; `order_by` is no reason to."""
+    monkeypatch.setattr(Employee._meta, "ordering", ["department", "name"])
+
+    def told(**options: Any) -> list[str]:
+        caplog.clear()
+        child = ModelRouter(KeysSchema, prefix="/employees", **options)
+        with Api(served(ModelRouter(CompanyItem, prefix="/companies", children=[child]))):
+            return [each.getMessage() for each in caplog.records if each.name == "djfast_mount.crud"]
+
+    [message] = told()
+    assert "the ordering of Employee has name, which KeysSchema does not show" in message
+    assert "ordered by department, its keys" in message
+    assert told(order_by=[]) == []
+
+
 @isolate_apps("project.firm")
 def test_columns_like_methods_of_schemas() -> None:
     """Callers know a column that is called like a method of schemas by its own name, as in answers."""

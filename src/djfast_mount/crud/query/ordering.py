@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,9 @@ class Ordering:
                     exposure.why_hidden("order_by=", name.removeprefix("-"))
                     or f"order_by= names {name!r}, by which a {exposure.model.__name__} cannot be ordered. {known}"
                 )
-        self._default = self._chosen(default) if default is not None else list(_of_model(exposure, self._terms))
+        self.left_out: str | None = None
+        """The column at which the default order ends, since the model's ordering has it and callers may not."""
+        self._default = list(self._of_model(exposure)) if default is None else self._chosen(default)
         self._key = list(_key(exposure.model))
 
     @property
@@ -65,6 +67,17 @@ class Ordering:
             found.setdefault(term.name, term)
         columns = {term.column for term in found.values() if not term.path and not term.counted}
         return [*found.values(), *(term for term in self._key if term.column not in columns)]
+
+    def _of_model(self, exposure: Exposure) -> Iterator[Term]:
+        by_place = {(term.path, term.column): term for term in self._terms.values() if not term.counted}
+        for found in ordering_of(exposure.model):
+            own = as_own_column(exposure.model, found)
+            term = by_place.get((found.path, found.column)) or by_place.get((own.path, own.column))
+            # Columns behind a hidden one say nothing without it.
+            if term is None:
+                self.left_out = "__".join((*found.path, found.column))
+                return
+            yield replace(term, descending=found.descending, nulls_first=found.nulls_first and term.nullable)
 
     def _chosen(self, names: Sequence[str]) -> list[Term]:
         return [replace(self._terms[name.removeprefix("-")], descending=name.startswith("-")) for name in names]
@@ -105,14 +118,3 @@ def _key(model: type[Model]) -> Iterator[Term]:
     fields: Any = key.fields if isinstance(key, CompositePrimaryKey) else [key]
     for field in fields:
         yield Term(field.attname, (), field.attname, False, stored_type(field), is_key=True)
-
-
-def _of_model(exposure: Exposure, terms: Mapping[str, Term]) -> Iterator[Term]:
-    by_place = {(term.path, term.column): term for term in terms.values() if not term.counted}
-    for found in ordering_of(exposure.model):
-        own = as_own_column(exposure.model, found)
-        term = by_place.get((found.path, found.column)) or by_place.get((own.path, own.column))
-        # Columns behind a hidden one say nothing without it.
-        if term is None:
-            return
-        yield replace(term, descending=found.descending, nulls_first=found.nulls_first and term.nullable)

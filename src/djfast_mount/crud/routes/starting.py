@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.routes.operation_ids import warn_of_operation_ids
 
 __all__ = ["checked_lifespan"]
+
+logger = logging.getLogger("djfast_mount.crud")
 
 
 def checked_lifespan(
@@ -35,6 +38,7 @@ def checked_lifespan(
         warn_of_operation_ids(app)
         if resource.parent is None:
             warn_of_open(resource, guarded())
+            _warn_of_orders(resource)
         # Without a lifespan of the project's own there is no state to merge.
         if own is None:
             yield
@@ -43,3 +47,15 @@ def checked_lifespan(
             yield state
 
     return lifespan
+
+
+def _warn_of_orders(root: Resource) -> None:
+    """Logs a warning for each list, of `root` and below it, that is in another order than its model says."""
+    for each in root.walk():
+        if each.ordering.left_out is not None:
+            logger.warning(
+                "%s: the ordering of %s has %s, which %s does not show, and so the list is ordered by %s. Show it, or "
+                "name the order by order_by=. order_by=[] is that of the keys.",
+                *(each.label, each.model.__name__, each.ordering.left_out, each.schema.__name__),
+                ", ".join((*each.ordering.default, "its keys")),
+            )
