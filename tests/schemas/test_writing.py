@@ -6,12 +6,14 @@ Holds `schemas/writing/body_models.py`, `schemas/writing/invalid.py`, `schemas/w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.validators import MinValueValidator
 from django.db import connection, transaction
 from django.db.models.signals import pre_save
 from django.forms.models import fields_for_model
@@ -23,9 +25,10 @@ from pydantic import ValidationError as PydanticValidationError
 
 from djfast_mount import mount
 from djfast_mount.schemas import Create, InvalidRow, ModelSchema, Orm, Update, as_caller
+from djfast_mount.schemas.declaring import type_registry
 from djfast_mount.testing import Client
 from djfast_mount.transactions import Atomic
-from project.firm.models import Company, Crate, Department, Parcel, Person, Saved, Strap
+from project.firm.models import Company, Crate, Department, Parcel, Person, Project, Saved, Strap
 from project.zoo.models import Animal
 from schemas.firm_schemas import CompanySchema
 
@@ -408,3 +411,93 @@ def test_the_same_moment_is_no_change() -> None:
     with timezone.override("America/New_York"), CaptureQueriesContext(connection) as statements:
         Update[AnimalSchema].model_validate({"seen": "2024-11-03T01:30:00-05:00"}).update(animal)
     assert saves_of(statements) == []
+
+
+def errors_of(body: dict[str, Any], kind: Any = None) -> list[tuple[str, str]]:
+    """The type and the message of each error, of pydantic's or of Django's."""
+    try:
+        (kind or Create[AnimalWithDiet]).model_validate({"small": 1, "positive": 1, "name": "x", **body}).create()
+    except PydanticValidationError as error:
+        return [(each["type"], each["msg"]) for each in error.errors()]
+    except InvalidRow as error:
+        return [(each["type"], each["msg"]) for each in error.errors()]
+    return []
+
+
+class AnimalWithDiet(ModelSchema[Animal]):
+    class Meta:
+        fields = ["id", "name", "small", "positive", "diet", "notes", "enclosure_id"]
+
+
+@pytest.fixture
+def own_messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A body of a model that says more."""
+
+    def say(name: str, messages: dict[str, str], *validators: Any) -> None:
+        field = Animal._meta.get_field(name)
+        monkeypatch.setattr(field, "error_messages", {**field.error_messages, **messages})
+        monkeypatch.setattr(field, "validators", [*validators, *field.validators])
+
+    say("small", {}, MinValueValidator(1, message="Order at least one, please."))
+    say("name", {"blank": "Name it.", "max_length": "Shorter."})
+    say("diet", {"invalid_choice": "No {diet} is %(value)s."})
+    type_registry._known.clear()
+
+    class Outspoken(AnimalWithDiet):
+        pass
+
+    yield Create[Outspoken]
+    monkeypatch.undo()
+    type_registry._known.clear()
+
+
+def test_messages_of_the_models_own_are_told(own_messages: Any) -> None:
+    """What the project says of its own in validators and `error_messages` is said to clients, as in a form."""
+    assert errors_of({"small": 0}, own_messages) == [("min_value", "Order at least one, please.")]
+    assert errors_of({"name": ""}, own_messages) == [("blank", "Name it.")]
+    assert errors_of({"name": "x" * 13}, own_messages) == [("max_length", "Shorter.")]
+    assert errors_of({"diet": "{z}"}, own_messages) == [("invalid_choice", "No {diet} is {z}.")]
+    shown = own_messages.model_json_schema()["properties"]
+    assert (shown["small"]["minimum"], shown["name"]["minLength"], shown["name"]["maxLength"]) == (1, 1, 12)
+
+
+def test_bounds_without_a_message_are_pydantics() -> None:
+    """The control: a length that the model says no more of is checked by pydantic."""
+    assert [kind for kind, _ in errors_of({"name": "x" * 13})] == ["string_too_long"]
+    assert errors_of({"diet": "z"}) == [("invalid_choice", "Value 'z' is not a valid choice.")]
+
+
+@pytest.mark.parametrize("name", ["name", "enclosure_id"])
+def test_a_nul_in_a_text(name: str) -> None:
+    """It is refused with its place, in every database, as in a form."""
+    with pytest.raises(PydanticValidationError) as met:
+        Create[AnimalWithDiet].model_validate({"small": 1, "positive": 1, "name": "x", name: "a\0"})
+    [error] = met.value.errors()
+    assert (error["loc"], error["type"], error["msg"]) == (
+        (name,),
+        "null_characters_not_allowed",
+        "Null characters are not allowed.",
+    )
+
+
+def test_null_in_a_column_of_json_without_null() -> None:
+    """It is no JSON null, but NULL, and refused as a bad value of its field."""
+    assert errors_of({"notes": None}) == [("null", "This field cannot be null.")]
+    assert errors_of({"notes": {"a": None}}) == []
+
+
+class ProjectSchema(ModelSchema[Project]):
+    class Meta:
+        fields = ["id", "people"]
+
+
+def test_a_list_of_keys_that_may_not_be_empty(firm: None) -> None:
+    """A many-to-many with `blank=False` takes no empty list, as a form does, and stays as it was."""
+    with pytest.raises(InvalidRow, match="This field cannot be blank"), transaction.atomic():
+        Create[ProjectSchema].model_validate({"people": []}).create()
+    project = Project.objects.create()
+    project.people.add(Person.objects.all()[0])
+    with pytest.raises(InvalidRow) as met, transaction.atomic():
+        Update[ProjectSchema].model_validate({"people": []}).update(project)
+    assert [(each["type"], each["loc"]) for each in met.value.errors()] == [("blank", ("body", "people"))]
+    assert project.people.count() == 1

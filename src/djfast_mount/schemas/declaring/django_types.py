@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinLengthValidator, MinValueValidator
 from django.db import models
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from djfast_mount.schemas.declaring import values
 from djfast_mount.schemas.declaring.type_registry import FieldType, Maker, ModelField, field_type, makes
@@ -32,26 +32,71 @@ class Format:
 
 
 def constraints(field: ModelField) -> list[Any]:
-    """What the validators of `field` ask for and pydantic can tell a client: lengths and bounds."""
-    found: dict[str, Any] = {}
+    """What the validators of `field` ask for and pydantic can tell a client: lengths and bounds.
+
+    Where the project has a message of its own, the JSON schema alone tells of it: `full_clean` says the message.
+    """
+    checked: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     for validator in field.validators:
-        for kind, name, tighter in _BOUNDS:
-            limit = getattr(validator, "limit_value", None)
-            # Exactly these classes: a subclass may compare otherwise, and a limit that is called may change.
-            if type(validator) is kind and not callable(limit):
-                found[name] = tighter(found.get(name, limit), limit)
+        bound = _BOUNDS.get(type(validator))
+        # Exactly these classes: a subclass may compare otherwise, and a limit that is called may change.
+        if bound is None or callable(limit := validator.limit_value):
+            continue
+        if "message" in vars(validator) or _has_own_message(field, validator.code):
+            told[bound.keyword] = limit
+        else:
+            checked[bound.name] = bound.tighter(checked.get(bound.name, limit), limit)
+    if not _is_text(field):
+        return _annotations(checked, told)
     # Django refuses an empty text where `blank` is False, though no validator of the field says so.
-    if not field.blank and field.empty_strings_allowed and found.get("min_length", 0) < 1 and _is_text(field):
-        found["min_length"] = 1
-    return [Field(**found)] if found else []
+    if not field.blank and field.empty_strings_allowed and checked.get("min_length", 0) < 1:
+        if _has_own_message(field, "blank"):
+            told.setdefault("minLength", 1)
+        else:
+            checked["min_length"] = 1
+    return [*_annotations(checked, told), AfterValidator(values.without_nul)]
 
 
-_BOUNDS: tuple[tuple[Any, str, Callable[[Any, Any], Any]], ...] = (
-    (MinValueValidator, "ge", max),
-    (MaxValueValidator, "le", min),
-    (MinLengthValidator, "min_length", max),
-    (MaxLengthValidator, "max_length", min),
-)
+def _annotations(checked: dict[str, Any], told: dict[str, Any]) -> list[Any]:
+    return [*([Field(**checked)] if checked else []), *([_Told(told)] if told else [])]
+
+
+class _Bound(NamedTuple):
+    """A bound: its argument of pydantic's `Field`, its keyword in JSON schema, and which of two holds."""
+
+    name: str
+    keyword: str
+    tighter: Callable[[Any, Any], Any]
+
+
+_BOUNDS: dict[type, _Bound] = {
+    MinValueValidator: _Bound("ge", "minimum", max),
+    MaxValueValidator: _Bound("le", "maximum", min),
+    MinLengthValidator: _Bound("min_length", "minLength", max),
+    MaxLengthValidator: _Bound("max_length", "maxLength", min),
+}
+
+
+def _has_own_message(field: ModelField, code: str) -> bool:
+    """Whether `error_messages` of the field, or of a class of the project's own, have a message for `code`."""
+    of_django = [kind for kind in type(field).__mro__ if kind.__module__.startswith("django.")]
+    known = (vars(kind).get("default_error_messages", {}) for kind in of_django)
+    expected = next((messages[code] for messages in known if code in messages), None)
+    return field.error_messages.get(code) is not expected
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An annotation that gives the JSON schema of a number or a text what pydantic does not check."""
+
+    bounds: dict[str, Any]
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            **handler(schema),
+            **{name: value for name, value in self.bounds.items() if isinstance(value, int | float)},
+        }
 
 
 def _is_text(field: ModelField) -> bool:
@@ -139,7 +184,17 @@ def _binary(field: ModelField) -> FieldType:
 @makes(models.JSONField)
 def _json(field: ModelField) -> FieldType:
     # What is stored already is shown as it is: only what comes in is looked at.
-    return FieldType(Any, Annotated[Any, AfterValidator(values.finite_json)])
+    checks = [AfterValidator(values.finite_json)]
+    if not field.null:
+        checks.append(AfterValidator(partial(_not_null, field)))
+    return FieldType(Any, _annotated(Any, *checks))
+
+
+def _not_null(field: ModelField, value: Any) -> Any:
+    # Django stores null in JSON as NULL, and `full_clean` passes over it where the field may be blank.
+    if value is None:
+        raise PydanticCustomError("null", str(field.error_messages["null"]))
+    return value
 
 
 @makes(models.FileField)
@@ -165,10 +220,12 @@ def _key(field: ModelField) -> FieldType:
 
 def _without_constraints(target: ModelField, found: FieldType) -> Any:
     # A key that violates a validator of its own model, an older row's, can still be pointed to.
+    if found.plain is str and isinstance(target, models.CharField):
+        return Annotated[str, AfterValidator(values.without_nul)]
     return found.plain if found.plain is not None and isinstance(target, _PLAIN_KEYS) else found.write
 
 
-_PLAIN_KEYS = (models.IntegerField, models.CharField, models.UUIDField)
+_PLAIN_KEYS = (models.IntegerField, models.UUIDField)
 
 
 @makes(models.CompositePrimaryKey)

@@ -27,6 +27,7 @@ __all__ = [
     "padded",
     "stored_datetime",
     "to_bytes",
+    "without_nul",
 ]
 
 # As many significant digits survive the way through a binary floating-point number (IEEE 754, double precision).
@@ -124,6 +125,16 @@ def decoded(value: Any) -> Any:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("This is no base64.") from None
+
+
+def without_nul(value: str) -> str:
+    """Returns `value`. Raises: PydanticCustomError, where it holds a NUL, as `django.forms.CharField` does.
+
+    PostgreSQL refuses it, and names no column.
+    """
+    if "\0" in value:
+        raise PydanticCustomError("null_characters_not_allowed", "Null characters are not allowed.")
+    return value
 
 
 def finite_json(value: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from pydantic import MISSING, AfterValidator, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from djfast_mount.schemas.declaring.annotations import or_none, shown, told
 from djfast_mount.schemas.declaring.declaration import declared
@@ -141,9 +143,11 @@ def _without_none(annotation: Any) -> Any:
 
 
 def _choice(field: Any, value: Any) -> Any:
-    """Returns `value`, which Django's own validation will find among the choices. Raises: ValueError."""
+    """Returns `value`, which Django's own validation will find among the choices. Raises: PydanticCustomError."""
     stored = getattr(value, "value", value)
     if stored in field.empty_values or stored in dict(field.flatchoices):
         return value
     # Before Django's own check: the error names the place in a nested body.
-    raise ValueError(f"Value {stored!r} is not a valid choice.")
+    error = ValidationError(field.error_messages["invalid_choice"], params={"value": stored})
+    # A value may hold braces, which stand for parameters.
+    raise PydanticCustomError("invalid_choice", "{message}", {"message": error.messages[0]})

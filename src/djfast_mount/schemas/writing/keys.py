@@ -21,6 +21,8 @@ def set_rows(
 
     As a ModelMultipleChoiceField does, it takes the rows that the default manager knows and `limit_choices_to` allows.
     """
+    if not wanted and not kept and not getattr(field, "blank", True):
+        return [{"type": "blank", "loc": path, "msg": str(field.error_messages["blank"])}]
     related = field.related_model._default_manager.using(row._state.db).complex_filter(field.get_limit_choices_to())
     possible = [key for key in wanted if _may_be_key(field.related_model._meta.pk, key)]
     known = set(related.filter(pk__in=possible).values_list("pk", flat=True)) if possible else set()
