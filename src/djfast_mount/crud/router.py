@@ -84,6 +84,7 @@ class ModelRouter(APIRouter):
             for several rows take JSON still, without files.
         max_file_size: The most bytes of a file in a form. None: as many as `mount()` takes of a body.
         aggregate: Whether there are numbers over rows; or of which fields. `group_by` are their groups.
+        cache_control: The header Cache-Control of GET. None: there is none.
         lookup: A unique field that paths name rows by. None: the primary key.
         parent: The foreign key to the parent, where there are several.
         name: What one row is called in paths and operation ids. None: as the model.

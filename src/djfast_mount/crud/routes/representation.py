@@ -1,9 +1,10 @@
-"""One row as it is sent: its JSON, its tag, and what the preconditions of a request make of them."""
+"""What is sent: one row, its tag, what the preconditions of a request make of them, and what caches are told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -12,11 +13,13 @@ from starlette.responses import Response
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.scopes import has_scope
+from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.crud.routes.caching import cache_headers
 from djfast_mount.crud.writing.etags import etag_of, is_unchanged
 from djfast_mount.crud.writing.paths import path_keys
 from djfast_mount.schemas.declaring.mapping import as_caller
 
-__all__ = ["read_response", "read_rows", "told_to_schemas", "written_response"]
+__all__ = ["read_response", "read_rows", "told_to_caches", "told_to_schemas", "written_response"]
 
 
 def read_rows(call: Call, rows: Sequence[Model]) -> list[Any]:
@@ -50,6 +53,21 @@ def written_response(call: Call, row: Model, status: int) -> Response:
         headers["Preference-Applied"] = "return=minimal"
         return Response(None, status if status == 201 else 204, headers)
     return Response(body, status, headers, "application/json")
+
+
+def told_to_caches(resource: Resource, run: Callable[..., Response]) -> Callable[..., Response]:
+    """Returns `run`, an endpoint of GET, whose answers say which caches may keep them."""
+    if resource.cache_control is None and resource.caller is None:
+        return run
+    # Made with the first request: by then all that `security` names is there.
+    headers = cache(lambda: cache_headers(resource))
+
+    def with_headers(**sent: Any) -> Response:
+        answer = run(**sent)
+        answer.headers.update(headers())
+        return answer
+
+    return with_headers
 
 
 class _Caller:

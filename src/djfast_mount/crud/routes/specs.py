@@ -33,7 +33,13 @@ from djfast_mount.crud.routes.body_parameters import (
 )
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
 from djfast_mount.crud.routes.operation_ids import named
-from djfast_mount.crud.routes.representation import read_response, read_rows, told_to_schemas, written_response
+from djfast_mount.crud.routes.representation import (
+    read_response,
+    read_rows,
+    told_to_caches,
+    told_to_schemas,
+    written_response,
+)
 from djfast_mount.crud.writing import writes
 from djfast_mount.schemas.pages import Page
 
@@ -241,8 +247,8 @@ class _Routes:
         options: dict[str, Any],
         name: str | None = None,
     ) -> RouteSpec:
-        if self._resource.cache_control is not None and method == "GET":
-            run = _cached(run, self._resource.cache_control)
+        if method == "GET":
+            run = told_to_caches(self._resource, run)
         endpoint = _endpoint(
             operation_id, run, {"call": Annotated[Call, Depends(CallOf(self._resource, action))], **takes}
         )
@@ -284,15 +290,6 @@ def _endpoint(name: str, run: Callable[..., Response], takes: Parameters) -> Cal
     endpoint.__name__ = endpoint.__qualname__ = name
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return endpoint
-
-
-def _cached(run: Callable[..., Response], cache_control: str) -> Callable[..., Response]:
-    def with_header(**sent: Any) -> Response:
-        answer = run(**sent)
-        answer.headers["Cache-Control"] = cache_control
-        return answer
-
-    return with_header
 
 
 def _as_coroutine(endpoint: Callable[..., Response]) -> Callable[..., Any]:
