@@ -122,7 +122,8 @@ class ModelRouter(APIRouter):
             setattr(self, name, function)
         inherited: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN}
         # The one hook that runs after all routers are included and before the first call.
-        inherited["lifespan"] = checked_lifespan(lambda: self.resource, self._guarded, inherited.get("lifespan"))
+        own = inherited.get("lifespan")
+        inherited["lifespan"] = checked_lifespan(lambda: self.resource, lambda: self.routes, self._guarded, own)
         super().__init__(prefix=prefix, **inherited)
         self._own_lifespan = self.lifespan_context
         self._place_below(None)

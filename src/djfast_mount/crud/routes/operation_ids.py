@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from fastapi.datastructures import Default, DefaultPlaceholder
 from fastapi.routing import iter_route_contexts
@@ -32,13 +32,21 @@ def named(operation_id: str) -> Callable[[Any], str]:
     return found
 
 
-# An app starts once, and each of its routers would look at all of its routes.
+_known: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 _checked: WeakSet[Any] = WeakSet()
 
 
-def warn_of_operation_ids(api: Any) -> None:
-    """Logs a warning when two routes of `api` have the same id by their routers, once for each app."""
-    if api in _checked:
+def warn_of_operation_ids(api: Any, routes: Iterable[Any]) -> None:
+    """Logs a warning when two routes of `api` have the same id by their routers, once for each app.
+
+    Args:
+        routes: Those of the router that starts. Each of the app's has its turn.
+    """
+    known, own = _known.setdefault(api, set()), {route.unique_id for route in routes if _is_documented(route)}
+    # As they were included they have their paths, and may have other ids. Fifty routers take half a second to be looked
+    # at so: only where one of their own ids comes twice.
+    if api in _checked or known.isdisjoint(own):
+        known |= own
         return
     _checked.add(api)
     seen: dict[str, str] = {}

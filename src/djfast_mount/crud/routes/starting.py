@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,10 @@ logger = logging.getLogger("djfast_mount.crud")
 
 
 def checked_lifespan(
-    resource_of: Callable[[], Resource], guarded: Callable[[], Callable[[Resource], bool]], own: Any
+    resource_of: Callable[[], Resource],
+    routes: Callable[[], Iterable[Any]],
+    guarded: Callable[[], Callable[[Resource], bool]],
+    own: Any,
 ) -> Any:
     """Returns the lifespan of a router, which looks at its rules and at the app, and then runs the project's `own`.
 
@@ -26,6 +29,7 @@ def checked_lifespan(
 
     Args:
         resource_of: Returns the resource of the router, which may have been placed below another one by then.
+        routes: Returns the routes of the router.
         guarded: Returns what says of a resource whether it has dependencies of its own.
 
     Raises: ConfigurationError, when it is entered.
@@ -35,7 +39,7 @@ def checked_lifespan(
     async def lifespan(app: Any) -> AsyncIterator[Any]:
         resource = resource_of()
         check_rules(resource.root())
-        warn_of_operation_ids(app)
+        warn_of_operation_ids(app, routes())
         if resource.parent is None:
             warn_of_open(resource, guarded())
             _warn_of_orders(resource)
