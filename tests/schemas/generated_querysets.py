@@ -43,6 +43,7 @@ ALWAYS = [
     Step("extra()", lambda rows: rows.extra(select={"one": "1"})),
     Step("select_for_update()", lambda rows: rows.select_for_update()),
     Step("annotate(twice)", lambda rows: rows.annotate(twice=F("pk"))),
+    Step("annotate(counted)", lambda rows: rows.annotate(counted=Count("pk"))),
     Step("alias(again)", lambda rows: rows.alias(again=F("pk")).filter(again__isnull=False)),
     Step("union()", _united),
 ]
