@@ -6,6 +6,7 @@ Holds `crud/writing/forms.py`.
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,24 @@ def test_a_file_is_replaced(api: Api, row: Document, prefix: str, media: Path) -
     assert after.headers["etag"] != before.headers["etag"]
     row.refresh_from_db()
     assert (media / row.file.name).read_bytes() == b"some text"
+
+
+def test_urls_that_are_signed_anew_each_time(api: Api, row: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If-Match holds where the storage signs its URLs, another file has another tag, and no GET is 304."""
+    storage, signatures = Document._meta.get_field("file").storage, itertools.count()
+    plain = storage.url
+    monkeypatch.setattr(storage, "url", lambda name: f"{plain(name)}?signature={next(signatures)}")
+    first, second = api.get(f"/documents/{row.pk}"), api.get(f"/documents/{row.pk}")
+    assert first.json()["file"] != second.json()["file"]
+    tag = {"If-Match": first.headers["etag"]}
+    changed = api.patch(f"/documents/{row.pk}", data={"title": "new"}, headers=tag)
+    assert ok(changed)["title"] == "new"
+    assert api.patch(f"/documents/{row.pk}", data={"title": "x"}, headers=tag).status_code == 412
+    # What the client has stored may have expired.
+    tag = {"If-None-Match": changed.headers["etag"]}
+    assert ok(api.get(f"/documents/{row.pk}", headers=tag))["file"].startswith("/media/")
+    other = api.patch(f"/documents/{row.pk}", files={"file": TEXT})
+    assert other.headers["etag"] != changed.headers["etag"]
 
 
 def test_a_file_is_taken_away(api: Api, row: Document) -> None:

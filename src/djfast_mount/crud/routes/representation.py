@@ -15,8 +15,9 @@ from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.scopes import has_scope
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.routes.caching import cache_headers
-from djfast_mount.crud.writing.etags import etag_of, is_unchanged
+from djfast_mount.crud.writing.etags import etag_of, is_signed, is_unchanged
 from djfast_mount.crud.writing.paths import path_keys
+from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.mapping import as_caller
 
 __all__ = ["read_response", "read_rows", "told_to_caches", "told_to_schemas", "written_response"]
@@ -32,10 +33,10 @@ def read_rows(call: Call, rows: Sequence[Model]) -> list[Any]:
 
 def read_response(call: Call, row: Model) -> Response:
     """Returns the answer to a GET: 304 where the client has the row as it is."""
-    body = call.json_of(row)
-    headers = {"ETag": etag_of(body)}
+    body, shape = call.json_of(row), shape_of(call.resource.schema)
+    headers = {"ETag": etag_of(body, shape)}
     # RFC 9110, section 15.4.5: a 304 has the ETag, and no body.
-    if is_unchanged(call.request.headers.get("if-none-match"), headers["ETag"]):
+    if is_unchanged(call.request.headers.get("if-none-match"), headers["ETag"]) and not is_signed(body, shape):
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
 
@@ -44,7 +45,7 @@ def written_response(call: Call, row: Model, status: int) -> Response:
     """Returns the answer to a write: the row as it is now, or nothing where the client prefers that; with 201 its URL
     too."""
     body = call.json_of(row)
-    headers = {"ETag": etag_of(body)}
+    headers = {"ETag": etag_of(body, shape_of(call.resource.schema))}
     if status == 201:
         keys = (quote(str(key), safe="") for key in path_keys(call.resource, row))
         headers["Location"] = "/".join((call.path, *keys))

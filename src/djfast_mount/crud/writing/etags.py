@@ -2,25 +2,61 @@
 
 The tag is the SHA-256 of the row's JSON as this caller gets it, related rows that the schema shows included. It changes
 whenever the answer would: not with a column that the schema leaves out. Two callers who see different parts of a row
-have different tags.
+have different tags. The query string of a file's URL is left out: storages that sign their URLs make another each time.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+import json
+from functools import cache
+from typing import Any, Literal
 
 from fastapi import HTTPException
 
-__all__ = ["IfMatch", "check_if_match", "etag_of", "is_unchanged"]
+from djfast_mount.schemas.declaring.declaration import Shape
+from djfast_mount.schemas.reading.bare_schemas import written_name
+
+__all__ = ["IfMatch", "check_if_match", "etag_of", "is_signed", "is_unchanged"]
 
 IfMatch = Literal["off", "optional", "required"]
 
 
-def etag_of(body: bytes) -> str:
-    """Returns the strong entity tag of a body."""
+def etag_of(body: bytes, shape: Shape) -> str:
+    """Returns the strong entity tag of a body, the JSON of one row of `shape`."""
+    if is_signed(body, shape):
+        body = json.dumps(_unsigned(shape, json.loads(body))).encode()
     # 128 bits: enough that nobody finds a collision, and short enough for a header that comes with every row.
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def is_signed(body: bytes, shape: Shape) -> bool:
+    """Whether a URL of a file in `body` has a query string. It may expire, so a client needs it anew with each GET."""
+    if not _has_files(shape):
+        return False
+    found = json.loads(body)
+    return bool(_unsigned(shape, found) != found)
+
+
+@cache
+def _has_files(shape: Shape) -> bool:
+    return any(member.kind == "file" or (member.shape and _has_files(member.shape)) for member in shape.members)
+
+
+def _unsigned(shape: Shape, value: Any) -> Any:
+    """Returns `value`, rows of `shape` as JSON has them, without the query strings of the URLs of files."""
+    if isinstance(value, list):
+        return [_unsigned(shape, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = dict(value)
+    for member in shape.members:
+        key = written_name(shape.schema, member.name)
+        if member.kind == "file" and isinstance(found.get(key), str):
+            found[key] = found[key].partition("?")[0]
+        elif member.shape is not None and key in found:
+            found[key] = _unsigned(member.shape, found[key])
+    return found
 
 
 def is_unchanged(if_none_match: str | None, etag: str) -> bool:

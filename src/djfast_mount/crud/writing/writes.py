@@ -31,6 +31,7 @@ from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, etag_of
 from djfast_mount.crud.writing.paths import check_path, path_keys
 from djfast_mount.crud.writing.side_effects import SideEffects
+from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.writing.row_rules import ruled_by
 
 __all__ = ["change", "change_many", "check_row_permission", "create", "delete", "locked", "transaction_of"]
@@ -145,7 +146,7 @@ def _check_unchanged(call: Call, row: Model) -> None:
     if if_match is None and kind == "required":
         raise HTTPException(428, "Send If-Match with the ETag of the row as you know it.")
     if if_match is not None and kind != "off":
-        check_if_match(if_match, etag_of(call.json_of(row)))
+        check_if_match(if_match, etag_of(call.json_of(row), shape_of(call.resource.schema)))
 
 
 def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whole: bool) -> None:
