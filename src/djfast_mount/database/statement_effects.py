@@ -5,7 +5,10 @@ database that is attached. What a function or a trigger of the project's own doe
 
 1. A text leaves nothing if that can be proved of it, and for no other reason. All others leave something, of a kind
    that is not known if need be.
-2. The proof looks for whole words, wherever in the text they stand. No quote, comment or white space hides one.
+2. A text that is wrongly held to leave something costs time: its request keeps its thread while it waits, and the
+   connection is reset or closed. One that is wrongly held to leave nothing would show the next request what it has
+   left. So every doubt counts as something.
+3. The proof looks for whole words, wherever in the text they stand. No quote, comment or white space hides one.
 """
 
 from __future__ import annotations
