@@ -15,7 +15,6 @@ from typing import Any, Literal
 from fastapi import HTTPException
 
 from djfast_mount.schemas.declaring.declaration import Shape
-from djfast_mount.schemas.reading.bare_schemas import written_name
 
 __all__ = ["IfMatch", "check_if_match", "etag_of", "is_signed", "is_unchanged"]
 
@@ -51,7 +50,8 @@ def _unsigned(shape: Shape, value: Any) -> Any:
         return value
     found = dict(value)
     for member in shape.members:
-        key = written_name(shape.schema, member.name)
+        info = shape.schema.model_fields[member.name]
+        key = info.serialization_alias or info.alias or member.name
         if member.kind == "file" and isinstance(found.get(key), str):
             found[key] = found[key].partition("?")[0]
         elif member.shape is not None and key in found:
