@@ -70,13 +70,73 @@ def test_unknown_options() -> None:
                 fields = ["name"]
                 way = "magic"
 
-    class ReadOnly(ModelSchema[Company]):
-        class Meta:
-            fields = ["name"]
-            read_only = ["naem"]
 
-    with refused(r"Meta\.read_only names 'naem', which is no field of the schema"):
-        Create[ReadOnly]
+class DepartmentRow(ModelSchema[Department]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"read_only": ["naem"]}, "read_only names 'naem', which is no field of the schema. Did you mean 'name'?"),
+        ({"optional": ["naem"]}, "optional names 'naem'"),
+        ({"nested": ["zzz"]}, "nested names 'zzz', which is no field of the schema. Its fields are name, departments."),
+        ({"exclude": ["naem"]}, "exclude names 'naem', which neither the schema nor Company has. Did you mean 'name'?"),
+        ({"fields": "__all__", "exclude": ["idd"]}, "exclude names 'idd'"),
+        ({"match": {"department": ["name"]}}, "match names 'department', which is no field of the schema."),
+        (
+            {"match": {"departments": ["nmae"]}},
+            "match names 'nmae' for departments, and DepartmentRow has no such field.",
+        ),
+        ({"match": {"departments": "name"}}, "match is 'name'. Write a list of names"),
+        ({"match": ["departments"]}, "match is ['departments']. Write the fields for each nested list"),
+        ({"depth": "1"}, "depth is '1'. Write an integer from 0 on."),
+        ({"depth": -1}, "depth is -1"),
+        ({"read_only": 5}, "read_only is 5. Write a list of names"),
+    ],
+)
+def test_what_meta_names(options: dict[str, Any], told: str) -> None:
+    """A name or a value that an option cannot have is told when the class is made."""
+    with pytest.raises(ConfigurationError) as caught:
+
+        class Wrong(ModelSchema[Company]):
+            departments: list[DepartmentRow]
+
+            class Meta:
+                fields = ["name"]
+                vars().update(options)
+
+    assert f"Meta.{told}" in str(caught.value)
+
+
+def test_names_that_fit() -> None:
+    """What a Meta inherits may name more than the schema has; a key and a relation to rows may be excluded."""
+
+    class Whole(ModelSchema[Company]):
+        departments: list[DepartmentRow]
+
+        class Meta:
+            fields = ["id", "name", "motto"]
+            read_only = ["id", "motto"]
+            match = {"departments": ["name"]}
+
+    class Part(ModelSchema[Company]):
+        class Meta(Whole.Meta):
+            fields = ["id", "name"]
+            match: dict[str, list[str]] = {}
+
+    class Less(Whole):
+        class Meta(Whole.Meta):
+            exclude = ["motto", "departments"]
+
+    class AllBut(ModelSchema[Department]):
+        class Meta:
+            fields = "__all__"
+            exclude = ["company_id", "teams"]
+
+    assert list(Part.model_fields) == list(Less.model_fields) == ["id", "name"]
+    assert "company_id" not in AllBut.model_fields
 
 
 def test_a_meta_without_a_model() -> None:

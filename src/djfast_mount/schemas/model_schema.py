@@ -34,7 +34,7 @@ from djfast_mount.schemas.declaring.declaration import (
 )
 from djfast_mount.schemas.declaring.fields import add_fields
 from djfast_mount.schemas.declaring.mapping import orm_of
-from djfast_mount.schemas.declaring.options import check_source, inherited, read_options
+from djfast_mount.schemas.declaring.options import check_names, check_source, inherited, read_options
 from djfast_mount.schemas.reading import instances, ways
 from djfast_mount.schemas.writing import bulk, saving
 from djfast_mount.schemas.writing.body_models import body_model
@@ -113,6 +113,7 @@ class ModelSchema(BaseModel, Generic[M]):
             if not orm_of(info).skipped:
                 check_source(declaration, source_of(declaration.model, name, info))
             check_annotation(declaration, name, info)
+        check_names(declaration, fields)
         options = declaration.options
         # After pydantic has collected and checked them: bodies are made of these fields, and answers lack them.
         declaration.write_only = {name: fields.pop(name) for name in options.write_only if name in fields}

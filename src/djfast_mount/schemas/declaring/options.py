@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, Literal, get_args
 
 from django.db import models
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas.declaring.declaration import Declaration, Options, Way, annotations_of, model_field, place_of
+from djfast_mount.schemas.declaring.declaration import (
+    Declaration,
+    Options,
+    Way,
+    annotations_of,
+    declared,
+    is_declared,
+    model_field,
+    nested_schema,
+    place_of,
+)
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
-from djfast_mount.spelling import did_you_mean
+from djfast_mount.spelling import are_names, did_you_mean
 
-__all__ = ["check_source", "has_attribute", "inherited", "names_of_all", "read_options"]
+__all__ = ["check_names", "check_source", "has_attribute", "inherited", "names_of_all", "read_options"]
 
 
 _NAMES = {field.name for field in fields(Options)}
@@ -37,11 +49,18 @@ def read_options(schema: type, meta: type | None) -> Options:
         if name in given:
             given[name] = _names(schema, name, given[name])
     if "match" in given:
+        if not isinstance(given["match"], Mapping):
+            raise ConfigurationError(
+                f"{place_of(schema)}: Meta.match is {given['match']!r}. Write the fields for each nested list, as in "
+                '{"departments": ["name"]}.'
+            )
         given["match"] = {key: _names(schema, "match", names) for key, names in given["match"].items()}
     options = Options(**given)
     if options.way not in get_args(Way):
         known = ", ".join(map(repr, get_args(Way)))
         raise ConfigurationError(f"{place_of(schema)}: Meta.way is {options.way!r}. Write one of {known}.")
+    if not isinstance(options.depth, int) or options.depth < 0:
+        raise ConfigurationError(f"{place_of(schema)}: Meta.depth is {options.depth!r}. Write an integer from 0 on.")
     if not isinstance(options.keep_sql, bool):
         raise ConfigurationError(f"{place_of(schema)}: Meta.keep_sql is {options.keep_sql!r}. Write True or False.")
     return options
@@ -66,11 +85,53 @@ def _names(schema: type, option: str, value: Any) -> tuple[str, ...] | Literal["
     if option == "fields" and value == "__all__":
         return "__all__"
     # A text is iterable: `fields = "name"` would be read as four names.
-    if isinstance(value, str) or not all(isinstance(name, str) for name in value):
+    if not are_names(value):
         raise ConfigurationError(
             f'{place_of(schema)}: Meta.{option} is {value!r}. Write a list of names, as in ["name"].'
         )
     return tuple(value)
+
+
+def check_names(declaration: Declaration, shown: Mapping[str, FieldInfo]) -> None:
+    """Raises ConfigurationError where the ``class Meta`` of the schema names what there is not.
+
+    Args:
+        shown: The fields of the schema before any is taken out of them.
+    """
+    schema, model = declaration.schema, declaration.model
+    holder = next((each for each in schema.__mro__ if "Meta" in vars(each)), object)
+    # That of another schema was looked at there. What a Meta inherits was written for another one, too, and may name
+    # more than this one has.
+    said = {} if holder is not schema and is_declared(holder) else vars(getattr(holder, "Meta", object))
+    for name in said.get("exclude", ()):
+        if name not in shown and not (model_field(model, name) or has_attribute(model, name)):
+            hint = did_you_mean(name, [*shown, *_known_names(model)], "Take it out.")
+            raise ConfigurationError(
+                f"{place_of(schema)}: Meta.exclude names {name!r}, which neither the schema nor {model.__name__} has. "
+                f"{hint}"
+            )
+    for option in ("read_only", "write_only", "optional", "nested", "match"):
+        for name in said.get(option, ()):
+            if name not in shown:
+                hint = did_you_mean(name, shown, f"Its fields are {', '.join(shown)}.")
+                raise ConfigurationError(
+                    f"{place_of(schema)}: Meta.{option} names {name!r}, which is no field of the schema. {hint}"
+                )
+    for name, matched in said.get("match", {}).items():
+        _check_match(schema, name, nested_schema(shown[name].annotation)[0], matched)
+
+
+def _check_match(schema: type, name: str, nested: type[BaseModel] | None, matched: Iterable[str]) -> None:
+    # A class that is named before it is there is not looked at.
+    if nested is None:
+        return
+    for each in matched:
+        if each not in nested.model_fields and not model_field(declared(nested).model, each):
+            hint = did_you_mean(each, nested.model_fields, f"Its fields are {', '.join(nested.model_fields)}.")
+            raise ConfigurationError(
+                f"{place_of(schema)}: Meta.match names {each!r} for {name}, and {declared(nested).public_name} has no "
+                f"such field. {hint}"
+            )
 
 
 def names_of_all(schema: type, model: type[models.Model], exclude: Iterable[str], named: Iterable[str]) -> list[str]:
