@@ -19,11 +19,13 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 from crud.resources import companies
 from crud.serving import Api, ok, served
 from crud.zoo import COMPANIES, company
+from djfast_mount.crud import ModelRouter
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.query.conditions import condition_of
 from djfast_mount.crud.query.filters import Filters
 from djfast_mount.crud.query.parameters import Parameter
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas import ModelSchema
 from project.companies.models import Company, Label
 
 ALL = Filters(COMPANIES, "all")
@@ -281,3 +283,18 @@ def test_moments_without_a_zone() -> None:
     """They are in the current zone, as those of Django's forms."""
     found = TypeAdapter(ALL.parameters["created__gte"].annotation).validate_python("2026-01-02T03:04:05")
     assert found == timezone.make_aware(datetime.datetime(2026, 1, 2, 3, 4, 5))  # noqa: DTZ001
+
+
+class WithTenant(ModelSchema[Company]):
+    class Meta:
+        fields = ["id", "name", "tenant_id"]
+
+
+def test_no_name_of_a_column_is_special() -> None:
+    """A column called `tenant_id` that the schema shows has its filters, and is summed, like any other."""
+    for number in (1, 2):
+        Company.objects.create(name=f"c{number}", slug=f"c{number}", tenant_id=number)
+    client = Api(served(ModelRouter(WithTenant, prefix="/companies", filters="all")))
+    for query in ("tenant_id=2", "!tenant_id=1", "tenant_id__gte=2"):
+        assert [row["name"] for row in ok(client.get(f"/companies?{query}"))["items"]] == ["c2"]
+    assert ok(client.get("/companies/aggregate/sum/tenant_id"))["values"] == [{"value": 3}]

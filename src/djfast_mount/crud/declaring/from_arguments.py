@@ -102,8 +102,8 @@ def resource_of(
     name = options.get("name") or singular_of(model, parent.name if parent is not None else None)
     deletion = _deletion(options.get("delete", False), model)
     search = _search(options.get("search", ()), schema)
-    # The tenant is decided by the rules, and the parent by the path: as filters they could only contradict them.
-    skip = {"tenant_id"} if parent_key is None else {"tenant_id", parent_key.name, parent_key.attname}
+    # The path says which parent a row has: a filter could only contradict it.
+    skip = set() if parent_key is None else {parent_key.name, parent_key.attname}
     own_rows = options.get("rows")
     return Resource(
         schema=schema,
