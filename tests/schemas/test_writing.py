@@ -446,6 +446,7 @@ def own_messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     class Outspoken(AnimalWithDiet):
         pass
 
+    assert Update[Outspoken].model_validate({"name": "y"})  # A union with what is missing.
     yield Create[Outspoken]
     monkeypatch.undo()
     type_registry._known.clear()

@@ -59,7 +59,7 @@ def constraints(field: ModelField) -> list[Any]:
 
 
 def _annotations(checked: dict[str, Any], told: dict[str, Any]) -> list[Any]:
-    return [*([Field(**checked)] if checked else []), *([_Told(told)] if told else [])]
+    return [*([Field(**checked)] if checked else []), *([_Told(tuple(told.items()))] if told else [])]
 
 
 class _Bound(NamedTuple):
@@ -90,12 +90,13 @@ def _has_own_message(field: ModelField, code: str) -> bool:
 class _Told:
     """An annotation that gives the JSON schema of a number or a text what pydantic does not check."""
 
-    bounds: dict[str, Any]
+    # A tuple, as annotations are hashed in unions.
+    bounds: tuple[tuple[str, Any], ...]
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {
             **handler(schema),
-            **{name: value for name, value in self.bounds.items() if isinstance(value, int | float)},
+            **{name: value for name, value in self.bounds if isinstance(value, int | float)},
         }
 
 
