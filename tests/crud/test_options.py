@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from fastapi import APIRouter, Depends, FastAPI
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from crud.by_hand import by_hand, replaced
 from crud.resources import (
@@ -39,7 +39,7 @@ from djfast_mount.crud import ActionScopes, Call, Cursor, LimitOffset, ModelRout
 from djfast_mount.crud.pages.paging import Paging
 from djfast_mount.crud.registry import Registry
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas import Create, ModelSchema
+from djfast_mount.schemas import Create, ModelSchema, Update
 from djfast_mount.testing import Client
 from project.companies.models import Company, Employee, Label, Rate
 
@@ -500,6 +500,50 @@ def test_mistakes_of_numbers(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         api_of(plain(**options))
     assert told in str(caught.value)
+
+
+class OwnName(Update[CompanySchema]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"create": CompanySchema}, "create= got <class"),
+        ({"create": CompanySchema}, "Give a subclass of Create, as in class Body(Create[CompanySchema]): ..."),
+        ({"create": BaseModel}, "create= got <class 'pydantic.main.BaseModel'>"),
+        ({"create": Update[CompanySchema]}, "create= got "),
+        ({"update": Create[CompanySchema]}, "Give a subclass of Update"),
+        ({"replace": Create[CompanySchema]}, "replace= got "),
+        (
+            {"create": Create[EmployeeSchema]},
+            "a body of Employee, and the rows are of Company. Give a body of a schema",
+        ),
+        ({"update": Update[EmployeeSchema]}, "a body of Employee"),
+    ],
+)
+def test_mistakes_of_bodies(options: dict[str, Any], told: str) -> None:
+    """A body of another kind, or of another model, is told when the routes are made."""
+    with pytest.raises(ConfigurationError) as caught:
+        api_of(plain(**options))
+    assert told in str(caught.value)
+
+
+def test_bodies_that_fit() -> None:
+    """A subclass of the right kind does, and where a hook of the project's takes it a body of any schema."""
+    api_of(plain(update=OwnName, replace=OwnName))
+    hooks = {
+        "create_row": lambda call, body: company(body.name),
+        "replace_row": lambda call, row, body: body.replace(row),
+    }
+    api_of(plain(create=Create[EmployeeSchema], replace=Create[CompanySchema], hooks=hooks))
+    assert "put" in api_of(plain(replace=None)).openapi()["paths"]["/companies/{company_id}"]
+
+
+def test_an_action_that_there_is_not() -> None:
+    """It is told when the dependency is made."""
+    with pytest.raises(ConfigurationError, match=r"got 'delte', which is no action\. Did you mean 'delete'"):
+        plain().allowing("delte")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [{"max": "50"}, {"max": 0}, {"limit": 0}, {"limit": None}])

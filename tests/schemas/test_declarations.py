@@ -15,7 +15,7 @@ from django.db.models import Count, Model
 from pydantic import BaseModel
 
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas import Auto, Create, ModelSchema, Orm, Update, register
+from djfast_mount.schemas import Auto, Create, ModelSchema, Orm, Page, Update, register
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.type_registry import field_type
 from project.firm.models import Branch, Company, Department, Membership, Parcel, Person, Secret, Status
@@ -513,3 +513,11 @@ def test_a_text_is_no_list_of_scopes(name: str) -> None:
     """A text in the place of a list is refused, as any letter of it would be enough."""
     with pytest.raises(TypeError, match=rf"Orm\(\) got {name}='pay.read'. Write a list, as in {name}="):
         Orm(**{name: "pay.read"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [Company, BaseModel, int])
+def test_bodies_and_pages_of_what_is_no_schema(given: Any) -> None:
+    """A model, and for bodies any class that is no schema, is refused."""
+    for kind in (Create, Update, Page) if given is Company else (Create, Update):
+        with refused(rf"{kind.__name__}\[\] got <class '.*{given.__name__}'>\. Give a schema of .* {kind.__name__}\["):
+            kind[given]

@@ -19,7 +19,7 @@ from djfast_mount.crud.access.cookies import cookie_check
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.from_arguments import check_creation, resource_of, whole_exposure
-from djfast_mount.crud.declaring.options import RouterOptions, check_options, check_place
+from djfast_mount.crud.declaring.options import HOOKS, RouterOptions, check_options, check_place
 from djfast_mount.crud.declaring.resource import Resource, label_of
 from djfast_mount.crud.routes.dependencies import (
     CallerLater,
@@ -37,7 +37,7 @@ from djfast_mount.crud.routes.dependencies import (
 )
 from djfast_mount.crud.routes.specs import routes_of
 from djfast_mount.crud.routes.starting import checked_lifespan
-from djfast_mount.crud.writing.bodies import bodies_of, replaced
+from djfast_mount.crud.writing.bodies import bodies_of, check_bodies, replaced
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.model_schema import ModelSchema
 
@@ -61,8 +61,8 @@ class ModelRouter(APIRouter):
 
     Args:
         schema: What is shown of a row; bodies and filters are made from it.
-        create: Whether there is POST; or the class of its body, a subclass of `Create`. So with `update`, which is
-            PATCH, and `replace`, which is PUT: None for as `update`.
+        create: Whether there is POST; or the class of its body, a subclass of `Create`. So with `update`, PATCH, and
+            `replace`, PUT, whose bodies are subclasses of `Update`. None: there is PUT where there is PATCH.
         delete: Whether there is DELETE; or what it does, as in ``SoftDelete(status="closed")``.
         children: Resources below one row of this one. They take over security, scopes and permissions that they do not
             have themselves.
@@ -298,8 +298,9 @@ class ModelRouter(APIRouter):
 
     def _check(self) -> None:
         check_callers(self.resource)
-        own = "create_row" in self._options.get("hooks", {}) or type(self).create_row is not ModelRouter.create_row
-        if not own:
+        own = {each for each in HOOKS if getattr(getattr(self, each), "__func__", None) is not vars(ModelRouter)[each]}
+        check_bodies(self.resource, own)
+        if "create_row" not in own:
             check_creation(self.resource, self._options)
 
     def _build(self) -> None:

@@ -281,7 +281,14 @@ def _empty_body(base: type[BaseModel], module: str, path: str, purpose: Purpose,
 
 
 def _made_for(base: type[BaseModel], purpose: Purpose, parameters: Any) -> type[BaseModel] | None:
-    return body_model(base, parameters, purpose, None) if is_declared(parameters) else None
+    if is_declared(parameters):
+        return body_model(base, parameters, purpose, None)
+    # A body of another class would take anything, and hold nothing.
+    if isinstance(parameters, type) and not issubclass(parameters, ModelSchema):
+        raise ConfigurationError(
+            f"{base.__name__}[] got {parameters!r}. Give a schema of a model, as in {base.__name__}[CompanySchema]."
+        )
+    return None
 
 
 class Create(_Body, Generic[S_co]):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+from django.db.models import Model
 from pydantic import BaseModel, create_model
 
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import declared, is_declared
 
 __all__ = ["Page"]
@@ -28,6 +30,8 @@ class Page(BaseModel, Generic[T]):
     total: int | None = None
 
     def __class_getitem__(cls, parameters: Any) -> Any:
+        if isinstance(parameters, type) and issubclass(parameters, Model):
+            raise ConfigurationError(f"Page[] got {parameters!r}. Give a schema of it, as in Page[CompanySchema].")
         found: Any = super().__class_getitem__(parameters)
         return _named_page(found, parameters) if is_declared(parameters) else found
 

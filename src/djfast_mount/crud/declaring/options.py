@@ -22,9 +22,9 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import is_declared
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["RouterOptions", "check_options", "check_place"]
+__all__ = ["HOOKS", "RouterOptions", "check_options", "check_place"]
 
-_HOOKS = ("queryset", "search_rows", "create_row", "update_row", "replace_row", "delete_row")
+HOOKS = ("queryset", "search_rows", "create_row", "update_row", "replace_row", "delete_row")
 Body = bool | type[BaseModel]
 
 
@@ -85,8 +85,8 @@ def check_options(schema: Any, prefix: str, options: Mapping[str, Any]) -> None:
             raise TypeError(f"ModelRouter() got an unexpected keyword argument {name!r}. {told}")
     check_values(label_of(schema, prefix), options)
     for name in options.get("hooks", {}):
-        if name not in _HOOKS:
-            raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(_HOOKS)}.")
+        if name not in HOOKS:
+            raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(HOOKS)}.")
 
 
 def check_place(schema: Any, prefix: Any, children: Any, router: type) -> None:

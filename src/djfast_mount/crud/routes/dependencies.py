@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.dependencies.models import Dependant
@@ -30,6 +30,7 @@ from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
 from djfast_mount.crud.writing.writes import check_row_permission
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.spelling import did_you_mean
 
 __all__ = [
     "CallLater",
@@ -53,6 +54,9 @@ class CallLater:
     """A dependency: the `Call` of a caller who may do `action`. To FastAPI it is the `CallOf` that it comes to."""
 
     def __init__(self, resource: Callable[[], Resource], action: Action) -> None:
+        if action not in (known := get_args(Action)):
+            told = did_you_mean(action, known, f"The actions are {', '.join(known)}.")
+            raise ConfigurationError(f"{resource().label}: allowing() got {action!r}, which is no action. {told}")
         self._resource = resource
         self._action = action
         self._made: CallOf | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, Union, get_args, get_origin
 
@@ -10,12 +10,14 @@ from django.db.models import Model
 from pydantic import MISSING, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
+from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.model_schema import Create, Update
 from djfast_mount.schemas.writing.body_models import body_model
 from djfast_mount.schemas.writing.saving import reset_values
-from djfast_mount.schemas.writing.slots import plan_of
+from djfast_mount.schemas.writing.slots import has_plan, plan_of
 
-__all__ = ["bodies_of", "create_body", "replace_body", "replaced", "update_body"]
+__all__ = ["bodies_of", "check_bodies", "create_body", "replace_body", "replaced", "update_body"]
 
 
 def create_body(schema: Any, parent_key: Any = None) -> type[BaseModel]:
@@ -32,7 +34,7 @@ def bodies_of(schema: Any, options: Mapping[str, Any], parent_key: Any) -> dict[
     """Returns the class of each body, by action, that the arguments of a router ask for."""
     create, update = options.get("create", False), options.get("update", False)
     # PUT needs no declaration of its own: a row that may be changed in part may be changed as a whole.
-    replace = options.get("replace", bool(update))
+    replace = bool(update) if options.get("replace") is None else options["replace"]
     bodies: dict[str, type[BaseModel]] = {}
     if create:
         bodies["create"] = create_body(schema, parent_key) if create is True else create
@@ -42,6 +44,35 @@ def bodies_of(schema: Any, options: Mapping[str, Any], parent_key: Any) -> dict[
         whole = replace_body(update_body(schema, parent_key), create_body(schema, parent_key))
         bodies["replace"] = whole if replace is True else replace
     return bodies
+
+
+def check_bodies(resource: Resource, own: Collection[str]) -> None:
+    """Raises ConfigurationError when the class of a body is of another kind, or of another model.
+
+    Args:
+        own: The hooks that the project has written. What they do with a body, nobody knows.
+    """
+    for action, body in resource.bodies.items():
+        kind = Create if action == "create" else Update
+        hooked = any(each.partition("_")[0] == action for each in own)
+        if not has_plan(body) or not (hooked or issubclass(body, kind)):
+            raise ConfigurationError(
+                f"{resource.label}: {action}= got {body!r}. Give a subclass of {kind.__name__}, as in class "
+                f"Body({kind.__name__}[{resource.schema.__name__}]): ..."
+            )
+        made = plan_of(body).model
+        if not hooked and not _fits(action, made, resource.model):
+            raise ConfigurationError(
+                f"{resource.label}: {action}= got {body!r}, a body of {made.__name__}, and the rows are of "
+                f"{resource.model.__name__}. Give a body of a schema of {resource.model.__name__}."
+            )
+
+
+def _fits(action: str, made: type[Model], model: type[Model]) -> bool:
+    # A proxy has the same rows. A new row of a child model is one of the model; a change may be of a parent's columns.
+    if made._meta.concrete_model is model._meta.concrete_model:
+        return True
+    return issubclass(made, model) if action == "create" else issubclass(model, made)
 
 
 @cache
