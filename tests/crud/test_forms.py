@@ -89,6 +89,19 @@ def test_a_file_is_replaced(api: Api, row: Document, prefix: str, media: Path) -
     assert (media / row.file.name).read_bytes() == b"some text"
 
 
+@pytest.mark.parametrize("prefix", ["/documents", "/later"])
+def test_a_body_that_is_no_form(api: Api, row: Document, prefix: str) -> None:
+    """A change as JSON is 415 and changes nothing; one without a body, or as an urlencoded form, is taken."""
+    refused = api.patch(f"{prefix}/{row.pk}", json={"title": "new"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        415,
+        "Send a form, as multipart/form-data, and not as application/json.",
+    )
+    assert api.post(prefix, json={"title": "new"}).status_code in (415, 422)
+    assert ok(api.patch(f"{prefix}/{row.pk}"))["title"] == "old"
+    assert ok(api.patch(f"{prefix}/{row.pk}", data={"title": "new"}))["title"] == "new"
+
+
 def test_urls_that_are_signed_anew_each_time(api: Api, row: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     """If-Match holds where the storage signs its URLs, another file has another tag, and no GET is 304."""
     storage, signatures = Document._meta.get_field("file").storage, itertools.count()

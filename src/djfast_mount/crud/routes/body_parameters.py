@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Body, Form, HTTPException, Request
 from pydantic import Field
 
+from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.query.fields import MOST_VALUES
@@ -14,6 +15,8 @@ from djfast_mount.crud.writing.changes import change_model
 from djfast_mount.crud.writing.forms import form_body, needed_files, take_files
 
 __all__ = ["body_of", "bulk_body_of", "check_patch_format", "receive", "takes_several"]
+
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 def body_of(resource: Resource, action: Action) -> Any:
@@ -49,7 +52,18 @@ def takes_several(resource: Resource) -> bool:
     return not (resource.form and needed_files(resource.schema))
 
 
-def receive(resource: Resource, body: Any) -> None:
-    """Has the `body` of one row hold Django's files. Runs on the request thread. Raises: RequestValidationError."""
-    if resource.form:
-        take_files(body, resource.max_file_size)
+def receive(call: Call, body: Any) -> None:
+    """Has the `body` of one row hold Django's files. Runs on the request thread.
+
+    Raises: RequestValidationError; HTTPException 415, where something else than a form was sent.
+    """
+    if call.resource.form:
+        _check_form(call.request)
+        take_files(body, call.resource.max_file_size)
+
+
+def _check_form(request: Request) -> None:
+    # Starlette reads no fields from a body of another kind: a change would be answered, and nothing be changed.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and kind not in _FORMS:
+        raise HTTPException(415, f"Send a form, as multipart/form-data, and not as {kind}.")

@@ -109,7 +109,9 @@ def _of_the_request(resource: Resource, action: Action, alone: bool) -> dict[int
         found[404] = "There is no such row that the caller may see."
     if action in WRITES:
         found |= {400: "The body is no JSON.", 409: "A constraint of the database is violated."}
-    if action == "update":
+    if resource.form and action in resource.bodies:
+        found[415] = "The body is of another format than a form, or for several rows than JSON."
+    elif action == "update":
         found[415] = "The body is a patch of another format than JSON."
     if alone and action in WRITES and resource.if_match != "off":
         found[412] = "The row has been changed since."

@@ -167,7 +167,7 @@ class _Routes:
 
     def _create(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
-            receive(self._resource, body)
+            receive(call, body)
             with told_to_schemas(call), writes.transaction_of(call):
                 [row] = writes.create(call, [body])
                 return written_response(call, row, 201)
@@ -208,7 +208,7 @@ class _Routes:
     def _update(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
             check_patch_format(call.request)
-            receive(self._resource, body)
+            receive(call, body)
             with told_to_schemas(call), writes.transaction_of(call):
                 return written_response(call, writes.change(call, keys, body), 200)
 
@@ -216,7 +216,7 @@ class _Routes:
 
     def _replace(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
-            receive(self._resource, body)
+            receive(call, body)
             with told_to_schemas(call), writes.transaction_of(call):
                 return written_response(call, writes.change(call, keys, body, whole=True), 200)
 
