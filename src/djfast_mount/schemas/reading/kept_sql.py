@@ -30,7 +30,7 @@ from enum import Enum
 from importlib import import_module
 from operator import itemgetter
 from pathlib import Path
-from types import FunctionType, GetSetDescriptorType, ModuleType
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, NamedTuple
 
 import django
@@ -315,7 +315,8 @@ def _functions(value: Any) -> list[Any]:
         return [value.fget]
     if isinstance(value, query_utils.class_or_instance_method):
         return [value.class_method, value.instance_method]
-    if isinstance(value, (type, GetSetDescriptorType)):
+    # The place of a name in `__slots__` holds a value, as `__dict__` does.
+    if isinstance(value, (type, GetSetDescriptorType, MemberDescriptorType)):
         return []
     # A descriptor, such as `functools.partialmethod`, gives a method without being one.
     return [value] if callable(value) or hasattr(value, "__get__") else []
