@@ -1,6 +1,6 @@
 """`mount()`, and the order of all layers: no other module calls what makes one. What a request passes, outermost first:
 
-telemetry                           only where it is on: telemetry.observed
+telemetry                           only where it is on: telemetry.observed_request
 the root middleware                 mount(middleware=...)
 the dispatcher                      application: health, prefixes, Host check, body limit
 
@@ -8,7 +8,7 @@ under the prefix of an app          all else
 --------------------------          --------
 routing.fallthrough                 staticfiles.app, with a Host check of its own
 request_thread.request              request_thread.request
-django_for_api.request              django_half.handler
+django_for_api.request_layer        django_half.handler
 django_for_api.settings
 django_for_api.middleware
 preparation
