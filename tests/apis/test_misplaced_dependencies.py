@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any
 
 import pytest
@@ -25,14 +26,49 @@ def below(found: Annotated[str, Depends(with_user)]) -> str:
     return found
 
 
+@functools.wraps(with_user)
+def decorated(*args: Any, **kwargs: Any) -> str:
+    return with_user(*args, **kwargs)
+
+
+class Called:
+    def __call__(self, user: Any = CurrentUser) -> str:
+        return "open"
+
+
+class Made:
+    def __init__(self, user: Any = CurrentUser) -> None: ...
+
+
+def of_a_class(made: Annotated[Made, Depends()]) -> str:
+    return "open"
+
+
+ENDPOINTS: list[tuple[Any, str]] = [
+    *((with_user, "user"), (with_transaction, "tx"), (below, "user"), (decorated, "user"), (Called(), "user")),
+    *((functools.partial(with_user), "user"), (of_a_class, "user")),
+]
+
+
 @pytest.mark.parametrize("included", [False, True])
-@pytest.mark.parametrize(("endpoint", "name"), [(with_user, "user"), (with_transaction, "tx"), (below, "user")])
+@pytest.mark.parametrize(("endpoint", "name"), ENDPOINTS)
 def test_an_annotated_dependency_as_a_default_is_an_error(endpoint: Any, name: str, included: bool) -> None:
     """`user=CurrentUser` would ask nobody who they are, in endpoints, in dependencies, and in included routers."""
     api, router = FastAPI(), APIRouter()
     (router if included else api).get("/closed")(endpoint)
     api.include_router(router)
     with pytest.raises(ConfigurationError, match=f"default of its parameter '{name}'"):
+        mount("/api", api)
+
+
+@pytest.mark.parametrize("place", ["app", "router", "inclusion"])
+def test_so_it_is_among_the_dependencies_of_many_routes(place: str) -> None:
+    """A dependency of the app, of a router or of its inclusion is looked at as well."""
+    given = {place: [Depends(with_user)]}
+    api, router = FastAPI(dependencies=given.get("app")), APIRouter(dependencies=given.get("router"))
+    router.get("/closed")(lambda: "open")
+    api.include_router(router, dependencies=given.get("inclusion"))
+    with pytest.raises(ConfigurationError, match="default of its parameter 'user'"):
         mount("/api", api)
 
 
