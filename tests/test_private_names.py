@@ -213,6 +213,8 @@ REFUSED = [
     ("asgiref", "_restore_context"),
     ("asgiref", "_rehome"),
     ("asgiref", "_Storage"),
+    ("asgiref", "thread_id"),
+    ("asgiref", "data"),
     ("asgiref", "_storage"),
     ("asgiref", "_data"),
     ("asgiref", "thread_sensitive_context"),

@@ -3,7 +3,7 @@
     asgiref.sync            SyncToAsync.thread_sensitive_context, .context_to_thread_executor, .threadlocal,
                             .single_thread_executor; AsyncToSync.executors, its _storage and the _data in that, a
                             ContextVar; _restore_context
-    asgiref.local           _Storage, _rehome
+    asgiref.local           _Storage with its thread_id and data; _rehome
     anyio                   _core._eventloop.threadlocals, .set_current_async_library;
                             _backends._asyncio.AsyncIOBackend, ._task_states
     asyncio                 _set_running_loop
@@ -113,6 +113,8 @@ task_states: Any = _needed("anyio._backends._asyncio", "_task_states")
 set_running_loop: Any = _needed(asyncio.__name__, "_set_running_loop", takes=1)
 next_item: Any = _needed("starlette.concurrency", "_next", takes=1)
 StopDrawing: Any = _needed("starlette.concurrency", "_StopIteration")
+for _path in ("thread_id", "data"):
+    _needed("asgiref.local", f"_Storage.{_path}")
 if not TYPE_CHECKING:
     Storage = _needed("asgiref.local", "_Storage")
     AsyncIOBackend = _needed("anyio._backends._asyncio", "AsyncIOBackend")
