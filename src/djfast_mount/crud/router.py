@@ -62,7 +62,7 @@ class ModelRouter(APIRouter):
     Args:
         schema: What is shown of a row; bodies and filters are made from it.
         create: Whether there is POST; or the class of its body, a subclass of `Create`. So with `update`, PATCH, and
-            `replace`, PUT, whose bodies are subclasses of `Update`. None: there is PUT where there is PATCH.
+            `replace`, PUT, whose bodies are subclasses of `Update`. None: PUT where there is PATCH, with its body.
         delete: Whether there is DELETE; or what it does, as in ``SoftDelete(status="closed")``.
         children: Resources below one row of this one. They take over security, scopes and permissions that they do not
             have themselves.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from django.db.models import Model
 from pydantic import MISSING, BaseModel, Field, create_model
@@ -41,7 +41,9 @@ def bodies_of(schema: Any, options: Mapping[str, Any], parent_key: Any) -> dict[
     if update:
         bodies["update"] = update_body(schema, parent_key) if update is True else update
     if replace:
-        whole = replace_body(update_body(schema, parent_key), create_body(schema, parent_key))
+        # A body of the project's own checks whole rows as it checks changes: no method passes its validators by.
+        change = update if has_plan(update) else update_body(schema, parent_key)
+        whole = replace_body(change, create_body(schema, parent_key))
         bodies["replace"] = whole if replace is True else replace
     return bodies
 
@@ -90,8 +92,10 @@ def replaced(row: Model, body: Any) -> Model:
 
 
 def _required(info: FieldInfo) -> Any:
-    annotation = info.annotation
+    annotation: Any = info.annotation
     if get_origin(annotation) is Union:
         # MISSING is what makes a field of a partial change optional. A whole row has no such fields.
         annotation = Union[tuple(each for each in get_args(annotation) if each is not MISSING)]  # noqa: UP007
+    if info.metadata:
+        annotation = Annotated[annotation, *info.metadata]
     return annotation, Field(alias=info.alias, description=info.description, json_schema_extra=info.json_schema_extra)
