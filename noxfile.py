@@ -309,6 +309,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_resources(session: nox.Session) -> None:
+    """What lists of resources and the start of many routers cost, beside django-ninja and DRF. Takes ten minutes."""
+    session.install("-e", ".[bench,test]")
+    session.run("python", "tests/benchmarks/resources.py", *session.posargs)
+
+
+@nox.session
 def whitenoise(session: nox.Session) -> None:
     """WhiteNoise's own tests against our static files."""
     session.install("-e", ".[test]", PIP, "requests")

@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,11 +71,13 @@ recommends psycopg's pool instead, which was not measured.
 {report}
 
 {machine}
+
+{resources}
 """
 
 
-def command() -> str:
-    return shlex.join(["nox", "-s", "bench", *(["--", *sys.argv[1:]] if sys.argv[1:] else [])])
+def command(session: str = "bench") -> str:
+    return shlex.join(["nox", "-s", session, *(["--", *sys.argv[1:]] if sys.argv[1:] else [])])
 
 
 def load_average() -> str:
@@ -87,9 +89,13 @@ def processor() -> str:
     return found[1] if found else platform.processor() or platform.machine()
 
 
-def packages() -> str:
+def system() -> str:
+    return f"{processor()}, {os.cpu_count()} cores. {platform.system()} {platform.release()}"
+
+
+def packages(names: Iterable[str] = PACKAGES) -> str:
     found = []
-    for name in PACKAGES:
+    for name in names:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -100,7 +106,7 @@ def packages() -> str:
 def machine(postgresql: str, before: str) -> str:
     wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split(" [")[0].strip()
     lines = [
-        f"Processor: {processor()}, {os.cpu_count()} cores. {platform.system()} {platform.release()}",
+        f"Processor: {system()}",
         f"Python {platform.python_version()}, PostgreSQL {postgresql}, {wrk}",
         f"Packages: {packages()}",
         f"Load average before {before}, after {load_average()}",
@@ -123,5 +129,6 @@ def halt_polling() -> Iterator[str]:
         HALT_POLL.write_text(before)
 
 
-def page(report: str, about: str, cores: str) -> str:
-    return PAGE.format(command=command(), cores=cores, report=report, machine=about)
+def page(report: str, about: str, cores: str, resources: str) -> str:
+    """The page, with the section that resources.py has written."""
+    return PAGE.format(command=command(), cores=cores, report=report, machine=about, resources=resources)

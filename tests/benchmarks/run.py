@@ -25,7 +25,7 @@ import psycopg
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "support")]
 
-from benchmarks import hop, machine, memory  # noqa: E402
+from benchmarks import hop, machine, memory, resources  # noqa: E402
 from benchmarks.database import Database, database  # noqa: E402
 from benchmarks.load import NoLoad  # noqa: E402
 from benchmarks.measuring import Bench, say  # noqa: E402
@@ -125,7 +125,8 @@ def main() -> None:
         about = machine.machine(found.version(), before)
     print(f"{report}\n\n{about}")
     if options.write:
-        options.write.write_text(machine.page(report, about, cores))
+        kept = resources.kept(options.write.read_text() if options.write.exists() else "")
+        options.write.write_text(machine.page(report, about, cores, kept))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ PATH = "/api/companies"
 CALLS = 10
 
 
-async def call(app: Any) -> bytes:
+async def call(app: Any, path: str = PATH, query: str = "") -> bytes:
     """The body of one answer. Raises RuntimeError where it is not 200."""
     body, status, sent = bytearray(), 0, iter([{"type": "http.request", "body": b"", "more_body": False}])
 
@@ -49,8 +49,8 @@ async def call(app: Any) -> bytes:
     headers = [(b"host", b"localhost")]
     scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http"}
     await app(
-        {**scope, "path": PATH, "raw_path": PATH.encode(), "root_path": "", "query_string": b"", "headers": headers}
-        | {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "state": {}},
+        {**scope, "path": path, "raw_path": path.encode(), "root_path": "", "query_string": query.encode()}
+        | {"headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "state": {}},
         receive,
         send,
     )
