@@ -320,3 +320,14 @@ def test_a_warning_of_open_routers(
     assert [re.findall(r"ModelRouter\((\w+), .*lets everybody write", each) for each in told] == [[w] for w in warned]
     settings.DEBUG = True
     assert started() == []
+
+
+def test_a_child_has_one_parent() -> None:
+    """A router that is a child already, or is there twice, is refused, for it would ask one of its parents alone."""
+    child = ModelRouter(DepartmentSchema, prefix="/departments")
+    told = r"prefix='/open'\): children= has .*Department.* a child already\. Make a router for each"
+    with pytest.raises(ConfigurationError, match=told):
+        ModelRouter(CompanySchema, prefix="/open", children=[child, child])
+    ModelRouter(CompanySchema, prefix="/secured", security=caller, children=[child])
+    with pytest.raises(ConfigurationError, match=told):
+        ModelRouter(CompanySchema, prefix="/open", children=[child])

@@ -106,6 +106,7 @@ class ModelRouter(APIRouter):
     ) -> None:
         check_options(schema, prefix, options)
         check_place(schema, prefix, children, ModelRouter)
+        _check_alone(label_of(schema, prefix), children)
         self.schema = schema
         self._options = options
         self._children = list(children)
@@ -371,6 +372,17 @@ class ModelRouter(APIRouter):
         yield self
         for child in self._children:
             yield from child._tree()
+
+
+def _check_alone(label: str, children: Sequence[ModelRouter]) -> None:
+    """Raises ConfigurationError where one of the `children` has a parent, or is there twice."""
+    # It asks the parent that it got last for callers and rows: below the others it would be as open as below that one.
+    for number, child in enumerate(children):
+        if child.resource.parent is not None or child in children[:number]:
+            raise ConfigurationError(
+                f"{label}: children= has {child.resource.label}, which is a child already. Make a router for each "
+                "parent, as by a function that returns one."
+            )
 
 
 class _Hooks:
