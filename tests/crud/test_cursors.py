@@ -9,23 +9,29 @@ from __future__ import annotations
 import itertools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from django.core import signing
+from django.db import connection
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from fastapi.exceptions import RequestValidationError
 
 from crud.serving import Api, ok, served
 from crud.zoo import COMPANIES, company
 from djfast_mount.crud import ModelRouter
+from djfast_mount.crud.access.rows_in_answers import first_items_of, items_of
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.pages.cursors import Cursor
 from djfast_mount.crud.pages.paging import Asked, Part
 from djfast_mount.crud.query.order_expressions import prepared
 from djfast_mount.crud.query.ordering import Ordering
 from djfast_mount.schemas import ModelSchema
-from project.companies.models import Company
+from djfast_mount.schemas.reading import ways
+from djfast_mount.schemas.reading.first import First
+from project.companies.models import Company, CompanyDepartment
 from project.firm.models import Company as Firm
 
 # `nox -s cursors` asks for 1,000 of each.
@@ -40,19 +46,61 @@ class FirmSchema(ModelSchema[Firm]):
         fields = ["id", "name", "motto"]
 
 
-def page(order: list[str], cursor: str | None, limit: int, rows: Any = None) -> Part:
-    rows = Company.objects.all() if rows is None else rows
+class DepartmentSchema(ModelSchema[CompanyDepartment]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class OwnerSchema(ModelSchema[Company]):
+    class Meta:
+        fields = ["id", "founded"]
+
+
+class Planned(ModelSchema[Company]):
+    owner: OwnerSchema | None
+    departments: list[DepartmentSchema]
+
+    class Meta:
+        fields = ["id", "founded"]
+
+
+class ByInstances(Planned):
+    class Meta:
+        way = "instances"
+
+
+class OwnRead(Planned):
+    @classmethod
+    def read(cls, rows: Any, **options: Any) -> Any:
+        return super().read(rows, **options)
+
+
+class Items:
+    def __init__(self, schema: type[Planned]) -> None:
+        self.schema = schema
+
+    def items(self, rows: QuerySet[Any]) -> list[Any]:
+        return items_of(self.schema, rows, Visibility())
+
+    def first_items(self, rows: QuerySet[Any], limit: int, names: Sequence[str]) -> First:
+        return first_items_of(self.schema, rows, Visibility(), limit, names)
+
+
+WAYS = pytest.mark.parametrize("schema", [Planned, ByInstances, OwnRead])
+
+
+def page(order: list[str], cursor: str | None, limit: int, schema: type[Planned] = Planned) -> Part:
     terms = ORDERING.terms(order)
     values = {"limit": limit, "cursor": cursor or ""}
-    query = [("order_by", name) for name in order]
-    return Cursor().part(prepared(rows, terms, Visibility()), Asked(values, terms, query, "/companies"), list)
+    asked = Asked(values, terms, [("order_by", name) for name in order], "/companies")
+    return Cursor().part(prepared(Company.objects.all(), terms, Visibility()), asked, Items(schema))
 
 
-def walk(order: list[str], limit: int) -> Iterator[list[Company]]:
-    part = page(order, None, limit)
+def walk(order: list[str], limit: int, schema: type[Planned] = Planned) -> Iterator[list[Planned]]:
+    part = page(order, None, limit, schema)
     yield part.items
     while part.next is not None:
-        part = page(order, part.next, limit)
+        part = page(order, part.next, limit, schema)
         yield part.items
 
 
@@ -76,13 +124,13 @@ def test_nothing_is_lost_or_repeated(seed: int) -> None:
     """Rows that are there all the time come once each, others at most once, in any order and with any page size."""
     chance, numbers = random.Random(seed), itertools.count()
     rows = some_rows(chance, numbers)
-    order, limit = some_order(chance), chance.randint(1, 7)
+    order, limit, schema = some_order(chance), chance.randint(1, 7), chance.choice([Planned, Planned, ByInstances])
     by_owner = any("owner" in name for name in order)
     living = {row.pk: row for row in rows}
     steady = set(living)
     seen: list[int] = []
-    for number, items in enumerate(walk(order, limit)):
-        seen += [row.pk for row in items]
+    for number, items in enumerate(walk(order, limit, schema)):
+        seen += [row.id for row in items]
         if number >= len(rows) // 3:
             continue  # or a list of which each page has one row would never end
         company(next(numbers), chance, list(living.values()))
@@ -102,21 +150,75 @@ def test_the_order_is_the_databases(seed: int) -> None:
     """The pages together are the list as one statement orders it, and backward they are the same pages."""
     chance = random.Random(seed)
     some_rows(chance, itertools.count())
-    order, limit = some_order(chance), chance.randint(1, 7)
+    order, limit, schema = some_order(chance), chance.randint(1, 7), chance.choice([Planned, Planned, ByInstances])
     terms = ORDERING.terms(order)
     whole = prepared(Company.objects.all(), terms, Visibility()).order_by(*(term.ordered() for term in terms))
-    forward, part = [], page(order, None, limit)
+    forward, part = [], page(order, None, limit, schema)
     while True:
-        forward.append([row.pk for row in part.items])
+        forward.append([row.id for row in part.items])
         if part.next is None:
             break
-        part = page(order, part.next, limit)
+        part = page(order, part.next, limit, schema)
     assert list(itertools.chain(*forward)) == [row.pk for row in whole]
-    backward = [[row.pk for row in part.items]]
+    backward = [[row.id for row in part.items]]
     while "prev" in part.links:
-        part = page(order, part.links["prev"]["cursor"], limit)
-        backward.append([row.pk for row in part.items])
+        part = page(order, part.links["prev"]["cursor"], limit, schema)
+        backward.append([row.id for row in part.items])
     assert list(itertools.chain(*reversed(backward))) == [row.pk for row in whole]
+
+
+@WAYS
+@pytest.mark.parametrize("seed", range(4))
+def test_each_way_has_the_same_pages(seed: int, schema: type[Planned]) -> None:
+    """Items, cursors and links of a page are those that two queries have, one for the values and one for the rows."""
+    chance = random.Random(seed)
+    some_rows(chance, itertools.count())
+    order, limit = some_order(chance), chance.randint(1, 7)
+    cursor: str | None = None
+    while True:
+        found, wanted = page(order, cursor, limit, schema), page(order, cursor, limit, OwnRead)
+        assert [item.model_dump() for item in found.items] == [item.model_dump() for item in wanted.items]
+        assert read_links(found) == read_links(wanted)
+        assert (found.next is None) == (wanted.next is None)
+        if found.next is None:
+            break
+        cursor = found.next
+
+
+def read_links(part: Part) -> dict[str, Any]:
+    return {
+        name: signing.loads(sent["cursor"], salt="djfast_mount.crud.cursor") if sent else None
+        for name, sent in part.links.items()
+    }
+
+
+@pytest.mark.parametrize(("schema", "queries"), [(Planned, 2), (ByInstances, 3), (OwnRead, 3)])
+def test_queries_of_a_page(schema: type[Planned], queries: int) -> None:
+    """A page by the plan takes no query for its cursor; where instances are made it takes one."""
+    some_rows(random.Random(3), itertools.count())
+    order = ["-owner__founded", "departments__count", "name"]
+    with CaptureQueriesContext(connection) as caught:
+        part = page(order, None, 3, schema)
+    assert len(part.items) == 3
+    assert len(caught) == queries
+
+
+@pytest.mark.parametrize("schema", [ByInstances, OwnRead])
+def test_a_row_that_goes_while_its_page_is_read(schema: type[Planned], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is missing on the page, no row of the next page stands in for it, and the cursor leads on behind its place."""
+    for number in range(5):
+        Company.objects.create(tenant_id=1, name=f"n{number}", slug=f"n{number}")
+    read = ways.read
+
+    def late(*args: Any) -> Any:
+        Company.objects.filter(name="n1").delete()
+        return read(*args)
+
+    monkeypatch.setattr(ways, "read", late)
+    part = page(["name"], None, 2, schema)
+    assert [item.id for item in part.items] == [Company.objects.get(name="n0").pk]
+    following = page(["name"], part.next, 2, schema)
+    assert [item.id for item in following.items] == [Company.objects.get(name=name).pk for name in ("n2", "n3")]
 
 
 @pytest.mark.parametrize("order", [["founded"], ["-founded"], ["-owner__founded", "size"]])

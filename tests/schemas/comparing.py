@@ -131,7 +131,20 @@ def compare(schema: type[ModelSchema[Any]], make: Asked, expected: bytes | None)
         return f"instances: {reason}"
     assert found == expected
     assert queries <= most
+    check_first(schema, make, expected)
     return "plan"
+
+
+def check_first(schema: type[ModelSchema[Any]], make: Asked, expected: bytes) -> None:
+    """Raises AssertionError, where the first rows and their ends are not what all the rows begin and end with."""
+    keys = [part.attname for part in make.rows().model._meta.pk_fields]
+    whole = [tuple(getattr(row, key) for key in keys) for row in make()]
+    for limit in {1, max(1, len(whole) - 1), len(whole) + 1}:
+        first = plan_for(schema, make()).read_first(make(), limit, keys)
+        shown = whole[:limit]
+        assert [*json.loads(as_bytes(schema, first.items))] == json.loads(expected)[:limit]
+        assert first.ends == ([shown[0], shown[-1]] if shown else [])
+        assert first.more == (len(whole) > limit)
 
 
 def counted(make: Asked, read: Callable[[Any], bytes]) -> tuple[bytes, int]:

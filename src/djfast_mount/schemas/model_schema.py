@@ -8,13 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from asgiref.sync import sync_to_async
-from django.apps import apps
 from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import RawQuerySet
 from pydantic import MISSING, BaseModel, ConfigDict, GetCoreSchemaHandler, computed_field, model_validator
@@ -28,14 +27,21 @@ from djfast_mount.schemas.declaring.declaration import (
     declared,
     is_declared,
     place_in_module,
-    place_of,
     shape_of,
     source_of,
 )
 from djfast_mount.schemas.declaring.fields import add_fields
 from djfast_mount.schemas.declaring.mapping import orm_of
-from djfast_mount.schemas.declaring.options import check_names, check_source, inherited, read_options
+from djfast_mount.schemas.declaring.options import (
+    check_model,
+    check_names,
+    check_no_meta,
+    check_source,
+    inherited,
+    read_options,
+)
 from djfast_mount.schemas.reading import instances, ways
+from djfast_mount.schemas.reading.first import First
 from djfast_mount.schemas.writing import bulk, saving
 from djfast_mount.schemas.writing.body_models import body_model
 from djfast_mount.schemas.writing.slots import Purpose, is_made, plan_of
@@ -80,20 +86,9 @@ class ModelSchema(BaseModel, Generic[M]):
         super().__init_subclass__(**kwargs)
         model = _model_of(cls)
         if model is None:
-            _check_no_meta(cls)
+            check_no_meta(cls)
             return
-        # Reverse relations exist only once all models are there: a schema that is made before would lack fields,
-        # depending on the order of INSTALLED_APPS.
-        if not apps.models_ready:
-            raise ConfigurationError(
-                f"{place_of(cls)} is declared while Django is still loading the models, whose relations nobody knows "
-                "yet. Declare it in a module that no models.py imports, such as schemas.py."
-            )
-        if model._meta.swapped:
-            raise ConfigurationError(
-                f"{place_of(cls)}: settings.{model._meta.swappable} has put {model._meta.swapped} in the place of "
-                f"{model.__name__}, which has no table. Write ModelSchema[{model._meta.swapped.rpartition('.')[2]}]."
-            )
+        check_model(cls, model)
         above = [declared(each).options for each in cls.__mro__[1:] if is_declared(each)]
         options = inherited(read_options(cls, getattr(cls, "Meta", None)), above, cls)
         declaration = Declaration(cls, model, options, ModelSchema)
@@ -158,6 +153,26 @@ class ModelSchema(BaseModel, Generic[M]):
         return cast("list[Self]", ways.read(cls, rows, chosen))
 
     @classmethod
+    def read_first(
+        cls, rows: QuerySet[M], limit: int, names: Sequence[str], *, chosen: instances.Chosen = instances.every_row
+    ) -> First | None:
+        """Returns what `read` does of the first `limit` of `rows`, and what the ends of the page have of `names`.
+
+        The values of the ends are those by which the rows were found, since one query asks for both. What is left of
+        the list begins behind them.
+
+        Args:
+            limit: At least 1.
+            names: Columns and annotations, aliases among them.
+            chosen: As in `read`.
+
+        Returns: None where one query cannot do it: rows are made into instances, or the schema has a `read` of its own.
+        """
+        if cls.read.__func__ is not ModelSchema.read.__func__:  # type: ignore[attr-defined]
+            return None
+        return ways.read_first(cls, rows, limit, names, chosen)
+
+    @classmethod
     async def aread(
         cls,
         rows: QuerySet[M] | Manager[M] | RawQuerySet[M] | Iterable[M],
@@ -205,21 +220,6 @@ def _model_of(schema: type[BaseModel]) -> type[Model] | None:
     schemas = [above for above in schema.__mro__[1:] if issubclass(above, ModelSchema)]
     given = (argument for above in schemas for argument in above.__pydantic_generic_metadata__["args"])
     return next((each for each in given if isinstance(each, type) and issubclass(each, Model)), None)
-
-
-def _check_no_meta(schema: type[BaseModel]) -> None:
-    """Raises ConfigurationError when `schema` has a Meta, and neither a model nor a parameter that will be one."""
-    own = vars(schema)
-    meta = own.get("Meta")
-    # `class Base(ModelSchema[T], Generic[T])` has no model yet, and may have a Meta for its children.
-    if meta is None or "__orig_bases__" in own:
-        return
-    given = getattr(meta, "model", None)
-    name = given.__name__ if isinstance(given, type) else "Company"
-    raise ConfigurationError(
-        f"{place_of(schema)} has a Meta, and no model. A schema takes its model as a parameter, not from Meta.model: "
-        f"write class {schema.__name__}(ModelSchema[{name}])."
-    )
 
 
 class Reference(ModelSchema[M], Generic[M]):

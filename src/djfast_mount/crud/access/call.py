@@ -10,10 +10,11 @@ from urllib.parse import quote
 from django.db.models import Model, QuerySet
 from fastapi import HTTPException, Request
 
-from djfast_mount.crud.access.rows_in_answers import items_of
+from djfast_mount.crud.access.rows_in_answers import first_items_of, items_of
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.schemas.reading.first import First
 
 __all__ = ["Call", "not_found"]
 
@@ -71,6 +72,14 @@ class Call:
     def items(self, rows: QuerySet[Any]) -> list[Any]:
         """Returns the schemas of `rows`, with no related row that the caller may not see."""
         return items_of(self.resource.schema, rows, self.visibility)
+
+    def first_items(self, rows: QuerySet[Any], limit: int, names: Sequence[str]) -> First:
+        """Returns the schemas of the first `limit` of `rows`, as `items` does.
+
+        Args:
+            names: The columns and annotations that the ends are asked for.
+        """
+        return first_items_of(self.resource.schema, rows, self.visibility, limit, names)
 
     def written(self) -> QuerySet[Any]:
         """Every row that the caller may see, deleted ones and those of other parents too: for what was written."""

@@ -7,35 +7,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from django.db import router
-from django.db.models import Model, Prefetch, QuerySet
+from django.db.models import F, Model, Prefetch, QuerySet
 
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.queryset_internals import overridden, prefetches
+from djfast_mount.schemas.reading.first import First, ends_of
 
-__all__ = ["items_of"]
+__all__ = ["first_items_of", "items_of"]
 
 
 def items_of(schema: Any, rows: QuerySet[Any], visibility: Visibility) -> list[Any]:
     """Returns the schemas of `rows`, with no related row that may not be seen."""
+    rows, choice = _guarded(rows, visibility)
+    return schema.read(rows, **choice)  # type: ignore[no-any-return]
+
+
+def first_items_of(schema: Any, rows: QuerySet[Any], visibility: Visibility, limit: int, names: Sequence[str]) -> First:
+    """Returns the schemas of the first `limit` of `rows`. A row that was deleted meanwhile may be among the ends alone.
+
+    Args:
+        names: The columns and annotations that the ends are asked for.
+    """
+    guarded, choice = _guarded(rows, visibility)
+    whole: First | None = schema.read_first(guarded, limit, names, **choice)
+    if whole is not None:
+        return whole
+    # The values come first: read with the rows or after them, these could have changed since.
+    found = list(rows.values_list("pk", *map(F, names))[: limit + 1])
+    shown = found[:limit]
+    items = items_of(schema, rows.filter(pk__in=[row[0] for row in shown]), visibility)
+    return First(items, [row[1:] for row in ends_of(shown)], len(found) > limit)
+
+
+def _guarded(rows: QuerySet[Any], visibility: Visibility) -> tuple[QuerySet[Any], dict[str, Any]]:
+    """Returns `rows` with those prefetches alone that may be seen, and what `read()` is told to choose of relations."""
     asked = prefetches(rows)
     # Then Django fetches related rows, and not a plan of the schema's, which stays in one database.
     by_django = visibility.using is not None and bool(asked or router.routers or overridden(rows))
     # Without rules the schema reads as it is, by whatever a project has made of its `read()`.
     if not (visibility.has_rules or by_django):
-        return schema.read(rows)  # type: ignore[no-any-return]
+        return rows, {}
     # Cleared in any case: should Django have another name for them, none must pass that nobody has looked at.
     rows = rows.prefetch_related(None)
     if asked:
         rows = rows.prefetch_related(*_Narrowed(rows.model, visibility).all(asked))
-    return schema.read(rows, chosen=partial(_shown, visibility) if by_django else visibility.nested)  # type: ignore[no-any-return]
+    return rows, {"chosen": partial(_shown, visibility) if by_django else visibility.nested}
 
 
 def _shown(visibility: Visibility, found: Any, rows: QuerySet[Any] | None = None) -> QuerySet[Any] | None:

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
 from djfast_mount.crud.pages.cursor_text import Hashed, InvalidCursor, Place, after, fingerprint, read, written
-from djfast_mount.crud.pages.paging import NO_PLACE, Asked, Paging, Part, Query, Read, ordered
+from djfast_mount.crud.pages.paging import NO_PLACE, Asked, Paging, Part, Query, Reader, ordered
 from djfast_mount.crud.query.terms import Term
 
 __all__ = ["Cursor"]
@@ -25,42 +25,28 @@ class Cursor(Paging):
         text = Annotated[str, Field(max_length=8000)]
         return {**super().fields(), "cursor": (text, {"description": told})}
 
-    def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
+    def part(self, rows: QuerySet[Any], asked: Asked, reader: Reader) -> Part:
         limit, text = asked.values["limit"], asked.values.get("cursor")
         bound_to = fingerprint(asked.terms, _filters(asked.query), asked.path)
         place = _place(rows, text, asked.terms, bound_to) if text else None
         backward = place is not None and place.backward
-        # The keys come first, with the values of the cursor: read with the rows, these could have changed since.
-        found, more = _keys(rows, asked.terms, place, limit)
-        if not found:
+        terms = [term.turned() for term in asked.terms] if backward else asked.terms
+        if place is not None:
+            rows = rows.filter(after(terms, place.values))
+        items, ends, more = reader.first_items(ordered(rows, terms), limit, [term.alias for term in terms])
+        if not ends:
             return Part([], None, {"first": {}})
-        # A row that was deleted between the two queries is missing on the page, and the cursor still leads past its
-        # place.
-        shown = read(ordered(rows.filter(pk__in=[row[0] for row in found]), asked.terms))
+        if backward:
+            items, ends = items[::-1], ends[::-1]
         # The page was reached from a row: there is something on the side that the client came from, and only the other
         # side is asked.
         has_next, has_previous = (True, more) if backward else (more, place is not None)
-        before, following = Place(list(found[0][1:]), backward=True), Place(list(found[-1][1:]))
-        places = {"prev": before} if has_previous else {}
+        places = {"prev": Place(list(ends[0]), backward=True)} if has_previous else {}
         if has_next:
-            places["next"] = following
+            places["next"] = Place(list(ends[1]))
         texts = {name: written(where, asked.terms, bound_to) for name, where in places.items()}
         links = {name: {"cursor": text} for name, text in texts.items()}
-        return Part(shown, texts.get("next"), {"first": {}, **links})
-
-
-def _keys(
-    rows: QuerySet[Any], order: Sequence[Term], place: Place | None, limit: int
-) -> tuple[list[tuple[Any, ...]], bool]:
-    """The keys of a page, each with the values of its terms, and whether there are more in the direction of `place`."""
-    backward = place is not None and place.backward
-    terms = [term.turned() for term in order] if backward else order
-    if place is not None:
-        rows = rows.filter(after(terms, place.values))
-    # One more than is shown, which costs less than a count and tells whether there is another page.
-    found = list(ordered(rows, terms).values_list("pk", *(F(term.alias) for term in terms))[: limit + 1])
-    shown = found[:limit]
-    return shown[::-1] if backward else shown, len(found) > limit
+        return Part(items, texts.get("next"), {"first": {}, **links})
 
 
 def _whole(rows: QuerySet[Any], place: Place, terms: Sequence[Term]) -> Place:

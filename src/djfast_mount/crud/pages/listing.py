@@ -45,7 +45,7 @@ class Listing:
         """Returns the page that was asked for: its items are schemas."""
         rows = self.rows()
         asked = self._asked
-        return self.call.resource.paging.part(prepared(rows, asked.terms, self.call.visibility), asked, self.call.items)
+        return self.call.resource.paging.part(prepared(rows, asked.terms, self.call.visibility), asked, self.call)
 
     def response(self) -> Response:
         """Returns the page as it is sent, with ``Link`` and, where it was asked for, its total."""

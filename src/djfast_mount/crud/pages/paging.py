@@ -6,9 +6,9 @@ costs does not grow with its length unless its total is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
@@ -16,13 +16,23 @@ from pydantic import Field
 
 from djfast_mount.crud.query.terms import Term
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.reading.first import First
 
-__all__ = ["NO_PLACE", "Asked", "LimitOffset", "PageNumber", "Paging", "Part", "Query", "Read", "linked", "ordered"]
+__all__ = ["NO_PLACE", "Asked", "LimitOffset", "PageNumber", "Paging", "Part", "Query", "Reader", "linked", "ordered"]
 
 Query = Sequence[tuple[str, str]]
-Read = Callable[[QuerySet[Any]], list[Any]]
 NO_PLACE = frozenset({"cursor", "offset", "page"})
 """The parameters that say where a page begins."""
+
+
+class Reader(Protocol):
+    """What makes the items of a page."""
+
+    def items(self, rows: QuerySet[Any]) -> list[Any]:
+        """Returns those of `rows`."""
+
+    def first_items(self, rows: QuerySet[Any], limit: int, names: Sequence[str]) -> First:
+        """Returns those of the first `limit` of `rows`, and what the ends have of `names`."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,8 @@ class Paging:
         told = f"The most items of one page: 1 to {self.max}."
         return {"limit": (Annotated[int, Field(ge=1, le=self.max)], {"default": self.limit, "description": told})}
 
-    def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
-        """Returns a page of `rows`, which have an alias for each term. Runs on the request thread.
-
-        Args:
-            read: Makes the items of a queryset.
-        """
+    def part(self, rows: QuerySet[Any], asked: Asked, reader: Reader) -> Part:
+        """Returns a page of `rows`, which have an alias for each term. Runs on the request thread."""
         raise NotImplementedError
 
 
@@ -94,9 +100,9 @@ class LimitOffset(Paging):
         offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
         return {**super().fields(), "offset": (offset, {"default": 0, "description": told})}
 
-    def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
+    def part(self, rows: QuerySet[Any], asked: Asked, reader: Reader) -> Part:
         limit, offset = asked.values["limit"], asked.values["offset"]
-        items = read(ordered(rows, asked.terms)[offset : offset + limit + 1])
+        items = reader.items(ordered(rows, asked.terms)[offset : offset + limit + 1])
         following = {"next": str(offset + limit)} if len(items) > limit else {}
         before = {"prev": str(max(0, offset - limit))} if offset else {}
         links = {name: {"offset": value} for name, value in {"first": "0", **before, **following}.items()}
@@ -110,9 +116,9 @@ class PageNumber(Paging):
         number = Annotated[int, Field(ge=1, le=2**20)]
         return {**super().fields(), "page": (number, {"default": 1, "description": "The number of the page."})}
 
-    def part(self, rows: QuerySet[Any], asked: Asked, read: Read) -> Part:
+    def part(self, rows: QuerySet[Any], asked: Asked, reader: Reader) -> Part:
         limit, number = asked.values["limit"], asked.values["page"]
-        items = read(ordered(rows, asked.terms)[(number - 1) * limit : number * limit + 1])
+        items = reader.items(ordered(rows, asked.terms)[(number - 1) * limit : number * limit + 1])
         following = {"next": str(number + 1)} if len(items) > limit else {}
         before = {"prev": str(number - 1)} if number > 1 else {}
         links = {name: {"page": value} for name, value in {"first": "1", **before, **following}.items()}

@@ -19,16 +19,15 @@ __all__ = ["prepared"]
 
 
 def prepared(rows: QuerySet[Any], terms: Sequence[Term], visibility: Visibility) -> QuerySet[Any]:
-    """Returns `rows` with an alias for each term, in no order yet."""
+    """Returns `rows` with an alias for each term that is no column of theirs, in no order yet."""
     # `alias()`, not `annotate()`: the values are ordered by and compared, and are not among the columns of the rows.
-    return rows.alias(**{term.alias: _expression(rows.model, term, visibility) for term in terms})
+    made = {term.alias: _expression(rows.model, term, visibility) for term in terms if not term.is_own}
+    return rows.alias(**made) if made else rows
 
 
 def _expression(model: type[Model], term: Term, visibility: Visibility) -> Any:
     if term.counted:
         return count_of(visibility, model, term.column)
-    if not term.path:
-        return F(term.column)
     return _behind(model, term.path, term.column, visibility)
 
 

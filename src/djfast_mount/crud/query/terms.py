@@ -36,8 +36,15 @@ class Term:
     nulls_first: bool = False
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is a column of the listed rows themselves."""
+        return not (self.path or self.counted)
+
+    @property
     def alias(self) -> str:
-        """The name of its expression among those of a queryset."""
+        """The name by which a queryset knows it."""
+        if self.is_own:
+            return self.column
         # Not of the name that callers use: one that ends in an underscore would be split elsewhere by Django.
         counted = ("count",) if self.counted else ()
         found = f"_order_of_{'_of_'.join((*counted, *self.path, self.column))}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, Literal, get_args
 
+from django.apps import apps
 from django.db import models
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -27,7 +28,16 @@ from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.declaring.secrets import is_called_like_a_secret
 from djfast_mount.spelling import are_names, did_you_mean
 
-__all__ = ["check_names", "check_source", "has_attribute", "inherited", "names_of_all", "read_options"]
+__all__ = [
+    "check_model",
+    "check_names",
+    "check_no_meta",
+    "check_source",
+    "has_attribute",
+    "inherited",
+    "names_of_all",
+    "read_options",
+]
 
 
 _NAMES = {field.name for field in fields(Options)}
@@ -179,3 +189,34 @@ def _known_names(model: type[models.Model]) -> Iterator[str]:
             if is_forward(item) and item.is_relation and not item.many_to_many:
                 yield item.attname
     yield from (name for name in vars(model) if not name.startswith("_"))
+
+
+def check_model(schema: type, model: type[models.Model]) -> None:
+    """Raises ConfigurationError when nobody can know the relations of `model` yet, or when it has no table."""
+    # Reverse relations exist only once all models are there: a schema that is made before would lack fields,
+    # depending on the order of INSTALLED_APPS.
+    if not apps.models_ready:
+        raise ConfigurationError(
+            f"{place_of(schema)} is declared while Django is still loading the models, whose relations nobody knows "
+            "yet. Declare it in a module that no models.py imports, such as schemas.py."
+        )
+    if model._meta.swapped:
+        raise ConfigurationError(
+            f"{place_of(schema)}: settings.{model._meta.swappable} has put {model._meta.swapped} in the place of "
+            f"{model.__name__}, which has no table. Write ModelSchema[{model._meta.swapped.rpartition('.')[2]}]."
+        )
+
+
+def check_no_meta(schema: type[BaseModel]) -> None:
+    """Raises ConfigurationError when `schema` has a Meta, and neither a model nor a parameter that will be one."""
+    own = vars(schema)
+    meta = own.get("Meta")
+    # `class Base(ModelSchema[T], Generic[T])` has no model yet, and may have a Meta for its children.
+    if meta is None or "__orig_bases__" in own:
+        return
+    given = getattr(meta, "model", None)
+    name = given.__name__ if isinstance(given, type) else "Company"
+    raise ConfigurationError(
+        f"{place_of(schema)} has a Meta, and no model. A schema takes its model as a parameter, not from Meta.model: "
+        f"write class {schema.__name__}(ModelSchema[{name}])."
+    )

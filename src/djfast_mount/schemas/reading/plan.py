@@ -5,13 +5,13 @@ What it makes is what the way through instances makes, byte for byte; where that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from django.db import models, router
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from pydantic import BaseModel
 
 from djfast_mount.schemas.declaring.declaration import Member, Shape, shape_of
@@ -19,6 +19,7 @@ from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.queryset_internals import chosen_database, parents_known
 from djfast_mount.schemas.reading import reasons
 from djfast_mount.schemas.reading.assembler import Assembler, Compiled
+from djfast_mount.schemas.reading.first import First, ends_of
 from djfast_mount.schemas.reading.reasons import NoPlan
 
 __all__ = ["Plan", "plan_of_schema"]
@@ -72,6 +73,19 @@ class Plan:
         branches = self._prepared()
         found = list(rows.values_list(*self.columns))
         return self.code.listed(found, *self._lists(branches, found, 0, rows.db))
+
+    def read_first(self, rows: QuerySet[Any], limit: int, names: Sequence[str]) -> First:
+        """Returns the values of the first `limit` of `rows`. Raises: NoPlan, as `read` does."""
+        self.check(rows, "the queryset")
+        branches = self._prepared()
+        added = [name for name in names if name not in self.columns]
+        # An alias can be selected by F() alone.
+        found = list(rows.values_list(*self.columns, *map(F, added))[: limit + 1])
+        values = [row[: len(self.columns)] for row in found[:limit]] if added else found[:limit]
+        places = [[*self.columns, *added].index(name) for name in names]
+        ends = [tuple(row[place] for place in places) for row in ends_of(found[:limit])]
+        listed = self.code.listed(values, *self._lists(branches, values, 0, rows.db))
+        return First(listed, ends, len(found) > limit)
 
     def check(self, rows: QuerySet[Any], whose: str) -> None:
         """Raises: NoPlan, when `rows` must be made into instances."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,11 +15,12 @@ from djfast_mount.schemas.declaring.declaration import Member, Shape, declared, 
 from djfast_mount.schemas.queryset_internals import gives_instances, is_plain
 from djfast_mount.schemas.reading.bare_schemas import lists_of
 from djfast_mount.schemas.reading.database_json import check_database, json_of, object_of
+from djfast_mount.schemas.reading.first import First
 from djfast_mount.schemas.reading.instances import Chosen, complete, every_row, fetched, is_narrowed, values_of
 from djfast_mount.schemas.reading.plan import Plan, plan_of_schema
 from djfast_mount.schemas.reading.reasons import NoPlan
 
-__all__ = ["explain", "of", "read", "read_json"]
+__all__ = ["explain", "of", "read", "read_first", "read_json"]
 
 
 def read(schema: type[BaseModel], rows: Any, chosen: Chosen = every_row) -> list[BaseModel]:
@@ -32,13 +33,33 @@ def _values(
 ) -> list[dict[str, Any]]:
     """What `schema` takes of `rows`: by the plan where that is what the instances have."""
     shape = shape_of(schema)
-    # A plan asks for all rows of a relation.
-    plain = declared(schema).options.way != "instances" and not is_narrowed(shape, chosen)
-    if isinstance(rows, QuerySet) and plain:
+    if isinstance(rows, QuerySet):
         with suppress(NoPlan):
-            return plan_for(schema, rows).read(rows)
+            return _chosen_plan(schema, rows, chosen).read(rows)
     instances = fetched(shape, rows, chosen) if isinstance(rows, QuerySet) else complete(shape, rows, chosen)
     return [values_of(schema, row) for row in instances]
+
+
+def read_first(
+    schema: type[BaseModel], rows: QuerySet[Any], limit: int, names: Sequence[str], chosen: Chosen
+) -> First | None:
+    """Returns a schema for each of the first `limit` of `rows`; None where rows must be made into instances."""
+    _check_model(schema, rows.model)
+    try:
+        found = _chosen_plan(schema, rows, chosen).read_first(rows, limit, names)
+    except NoPlan:
+        return None
+    return found._replace(items=lists_of(schema).validate_python(found.items))
+
+
+def _chosen_plan(schema: type[BaseModel], rows: QuerySet[Any], chosen: Chosen) -> Plan:
+    """The plan for `rows`, if it may be taken. Raises: NoPlan."""
+    if declared(schema).options.way == "instances":
+        raise NoPlan("Meta.way says so")
+    # A plan asks for all rows of a relation.
+    if is_narrowed(shape_of(schema), chosen):
+        raise NoPlan("not all related rows are shown")
+    return plan_for(schema, rows)
 
 
 def plan_for(schema: type[BaseModel], rows: QuerySet[Any]) -> Plan:
@@ -103,9 +124,7 @@ def explain(schema: type[BaseModel]) -> str:
     model = declared(schema).model
     title = f"{schema.__name__} reads {model.__name__}"
     try:
-        if declared(schema).options.way == "instances":
-            raise NoPlan("Meta.way says so")
-        plan = plan_for(schema, model._default_manager.all())
+        plan = _chosen_plan(schema, model._default_manager.all(), every_row)
         plan.check(model._default_manager.all(), "its manager")
     except NoPlan as reason:
         count = 1 + sum(member.kind != "one" for member in _relations(shape_of(schema)))
