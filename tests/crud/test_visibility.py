@@ -15,9 +15,11 @@ from django.db.models.lookups import GreaterThan
 from crud.resources import caller, visible
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter, SoftDelete, every_row
+from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.schemas import ModelSchema
 from project.companies.models import Company, CompanyDepartment, Employee, Team
-from project.firm.models import Badge, Passport, Person
+from project.firm.models import Badge, Branch, Invoice, OpenCompany, Passport, Person
+from project.firm.models import Company as Firm
 
 pytestmark = pytest.mark.django_db
 
@@ -308,3 +310,58 @@ def test_a_rule_that_shows_nothing() -> None:
         for method in ("GET", "PATCH", "DELETE"):
             assert client.request(method, f"/c/{row.pk}", json={}).status_code == 404
         assert client.patch("/c", json=[{"id": row.pk, "name": "x"}]).status_code == 422
+
+
+# Proxies --------------------------------------------------------------------------------------------------------------
+
+
+class FirmOut(ModelSchema[Firm]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class FaceOut(ModelSchema[OpenCompany]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class InvoiceOut(ModelSchema[Invoice]):
+    company: FirmOut | None
+
+    class Meta:
+        fields = ["id", "total"]
+
+
+def not_secret() -> Q:
+    return ~Q(name="secret")
+
+
+def test_the_rule_of_a_proxy_is_that_of_its_rows() -> None:
+    """A row that a proxy hides is hidden where the model itself is nested, named, asked for and a parent."""
+    mine, secret = Firm.objects.create(name="mine"), Firm.objects.create(name="secret")
+    made = [Invoice.objects.create(company=each, total=1) for each in (mine, secret)]
+    options: dict[str, Any] = {"filters": "all", "rows": every_row, "related_rows": {OpenCompany: not_secret}, **WRITES}
+    below = ModelRouter(InvoiceOut, prefix="/invoices", parent="company", **WRITES)
+    tree = ModelRouter(FaceOut, prefix="/faces", rows=not_secret, children=[below])
+    with Api(served(ModelRouter(InvoiceOut, prefix="/invoices", **options), tree)) as client:
+        shown = [each["company"] and each["company"]["name"] for each in ok(client.get("/invoices"))["items"]]
+        assert shown == ["mine", None]
+        assert ok(client.get("/invoices?company__name=secret"))["items"] == []
+        assert client.patch(f"/invoices/{made[0].pk}", json={"company_id": secret.pk}).status_code == 422
+        assert client.get(f"/faces/{secret.pk}/invoices").status_code == 404
+        assert len(ok(client.get(f"/faces/{mine.pk}/invoices"))["items"]) == 1
+
+
+def test_a_model_has_the_rules_of_its_proxies_where_it_has_none() -> None:
+    """One that a proxy shows is shown, also in an inherited table; a rule of the model itself goes first."""
+    Branch.objects.create(name="mine")
+    Branch.objects.create(name="secret")
+    faces = Visibility()
+    faces.add(OpenCompany, not_secret())
+    faces.add_gone(OpenCompany, Q(name="gone"))
+    for model in (Firm, OpenCompany, Branch):
+        assert [each.name for each in faces.rows(model)] == ["mine"]
+    faces.add(Firm, every_row())
+    faces.add_gone(Firm, Q())
+    assert faces.rows(Firm).count() == faces.rows(Branch).count() == 2
+    assert [each.name for each in faces.rows(OpenCompany)] == ["mine"]

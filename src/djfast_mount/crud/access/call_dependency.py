@@ -83,8 +83,7 @@ class CallOf:
         root = self.resource.root()
         outermost = root.model._meta.concrete_model
         for resource in root.walk():
-            if resource.deletion.gone:
-                visibility.add_gone(resource.model, resource.deletion.gone)
+            visibility.add_gone(resource.model, resource.deletion.gone)
         if not visibility.has_rules:
             return visibility
         for resource in root.walk():

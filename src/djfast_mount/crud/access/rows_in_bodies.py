@@ -12,7 +12,7 @@ from django.db.models import Model
 from fastapi.exceptions import RequestValidationError
 from pydantic import MISSING, BaseModel
 
-from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility, has_rows_of
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
@@ -68,7 +68,7 @@ def _with_rows_below(root: Resource, models: set[type[Model]]) -> set[type[Model
 
 def _check_named_models(root: Resource, ruled: set[type[Model]]) -> None:
     for resource, action, place, model in _named_in(root):
-        if not any(issubclass(model, each) for each in ruled):
+        if not any(has_rows_of(model, each) for each in ruled):
             name = model.__name__
             raise ConfigurationError(
                 f"The body of {action} of {resource.model.__name__} names rows of {name} in {place!r}, and no rows= "
@@ -101,7 +101,7 @@ def _check_filters(root: Resource, hidden: set[type[Model]]) -> None:
         # The queries of a FilterSet are its own: no rule can be put inside of them, so a filter over a ruled model
         # could find out what is in hidden rows.
         for name, model in own.models(resource.model):
-            if any(issubclass(model, each) for each in hidden):
+            if any(has_rows_of(model, each) for each in hidden):
                 raise ConfigurationError(
                     f"The filter {name!r} of {resource.label} asks for rows of {model.__name__}, of which a caller may "
                     "not see all. Take it out, or name filters of the schema, which ask for visible rows alone."

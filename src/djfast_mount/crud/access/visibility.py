@@ -3,7 +3,9 @@
 1. A row that may not be seen is treated as if it did not exist, wherever it is named.
 2. Rules of the same model add up: a row must pass them all.
 3. A rule never repeats a row: one that leads over a relation to many is asked as a subquery.
-4. A row is hidden whose parent is hidden, and one that cannot be shown without a hidden row. Where a model has several
+4. A proxy is another face of the same rows. Where a model has no rule itself, a row is visible if it is by the rule of
+   one of its faces.
+5. A row is hidden whose parent is hidden, and one that cannot be shown without a hidden row. Where a model has several
    parents in a tree, no parent of a row may be hidden, and it has one of them.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from typing import Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
@@ -20,7 +22,7 @@ from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from djfast_mount.crud.declaring.exposure import is_to_many, relation
 from djfast_mount.schemas.declaring.mapping import is_forward, is_generic
 
-__all__ = ["Visibility", "leads_to_many", "narrowed"]
+__all__ = ["Visibility", "has_rows_of", "leads_to_many", "narrowed"]
 
 
 class _Place(NamedTuple):
@@ -68,7 +70,7 @@ class Visibility:
         self._needed.append((model, relation))
 
     def add_gone(self, model: type[Model], gone: Q) -> None:
-        """Has rows of `model` that pass `gone` count as deleted."""
+        """Has rows of `model` that pass `gone` count as deleted; none with an empty one."""
         self._gone[model] = self._gone.get(model, Q()) | gone
 
     @property
@@ -82,7 +84,7 @@ class Visibility:
         Args:
             below: The foreign key to a row that is visible: that the row is below it hides none.
         """
-        if _for(self._rules, model) or _for(self._gone, model) or self._rules_below(model, below):
+        if self._rules_of(model) or self._gone_of(model) or self._rules_below(model, below):
             return True
         return any(self.restricts(each.related_model) for each in self._needed_of(model, below))
 
@@ -114,14 +116,24 @@ class Visibility:
         # hides rows there hides them here.
         found: QuerySet[Any] = model._default_manager.using(self.using).all() if rows is None else rows
         needed = (self._has_shown(each) for each in self._needed_of(model, below))
-        for rule in [*_for(self._rules, model), *self._rules_below(model, below), *needed]:
+        for rule in [*self._rules_of(model), *self._rules_below(model, below), *needed]:
             found = narrowed(found, rule)
-        for rule in [] if gone else _for(self._gone, model):
+        for rule in [] if gone else self._gone_of(model):
             found = narrowed(found, ~rule)
         return found
 
+    def _rules_of(self, model: type[Model]) -> list[Q]:
+        own, faces = _for(self._rules, model)
+        # `Q() | rule` is the rule to Django, and a face without one shows every row.
+        return own if own or not all(faces) or not faces else [reduce(or_, faces)]
+
+    def _gone_of(self, model: type[Model]) -> list[Q]:
+        own, faces = _for(self._gone, model)
+        return own if own or not all(faces) or not faces else [reduce(and_, faces)]
+
     def _places_of(self, model: type[Model]) -> list[_Place]:
-        return [each for each in self._places if issubclass(model, each.model)]
+        own = [each for each in self._places if issubclass(model, each.model)]
+        return own or [each for each in self._places if has_rows_of(model, each.model)]
 
     def _rules_below(self, model: type[Model], below: Any) -> list[Q]:
         places = self._places_of(model)
@@ -189,9 +201,19 @@ class Visibility:
         return next(iter(_joined(found)))
 
 
-def _for(rules: Mapping[type[Model], Q], model: type[Model]) -> list[Q]:
+def has_rows_of(model: type[Model], base: type[Model]) -> bool:
+    """Whether each row of `model` is one of the table of `base`, which may be a proxy."""
+    table: Any = base._meta.concrete_model
+    return issubclass(model, table)
+
+
+def _for(rules: Mapping[type[Model], Q], model: type[Model]) -> tuple[list[Q], list[Q]]:
+    """The rules of `model` itself, and, where it has none, those of its other faces."""
     # `issubclass`, since a proxy or a child of multi-table inheritance is another way to the same row.
-    return [rule for base, rule in rules.items() if rule and issubclass(model, base)]
+    own = [base for base in rules if issubclass(model, base)]
+    if own:
+        return [rules[base] for base in own if rules[base]], []
+    return [], [rule for base, rule in rules.items() if has_rows_of(model, base)]
 
 
 def _joined(found: Any) -> dict[str, OuterRef]:
