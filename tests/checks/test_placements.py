@@ -38,6 +38,7 @@ class WithoutLogin:
 @pytest.fixture(autouse=True)
 def nothing_mounted(settings: Any) -> Iterator[None]:
     settings.ROOT_URLCONF = WithoutLogin
+    settings.ASGI_APPLICATION = "nowhere.app"  # Each test mounts an app of its own.
     before = list(placements)
     placements.clear()
     yield

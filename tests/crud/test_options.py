@@ -602,12 +602,15 @@ def test_other_mistakes() -> None:
 
 
 def test_rows_without_a_rule() -> None:
-    """Where there are rules, a body that can name rows of a model without one is an error at the start."""
-    router = plain(rows=every_row)
-    with pytest.raises(RuntimeError, match=r"related_rows={Label: \.\.\.}"), Api(served(router)):
+    """Where there are rules, a body that can name rows of a model without one is refused: by `mount()`, by the lifespan
+    of an app without `mount()`, and with the first call if there is neither."""
+    told = r"related_rows={Label: \.\.\.}"
+    with pytest.raises(ConfigurationError, match=told):
+        served(plain(rows=every_row))
+    with pytest.raises(RuntimeError, match=told), Client(api_of(plain(rows=every_row))):
         pass
-    with pytest.raises(ConfigurationError, match=r"related_rows={Label: \.\.\.}"):
-        Api(served(plain(rows=every_row))).get("/companies")
+    with pytest.raises(ConfigurationError, match=told):
+        Client(api_of(plain(rows=every_row))).get("/companies")
 
 
 def test_double_registration() -> None:

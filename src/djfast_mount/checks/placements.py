@@ -1,7 +1,6 @@
 """System checks of where things stand: what the settings say against the prefixes of the apps and of Django.
 
 They look at what `mount()` was given, where it has run in this process, as for the doctor; else at the settings alone.
-``manage.py check --deploy`` imports ``settings.ASGI_APPLICATION`` first.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ from django.urls import get_resolver
 from djfast_mount.conf import SETTING
 from djfast_mount.routing.django_views import has_view
 from djfast_mount.routing.placement import Placement, outer_of, placements
-from djfast_mount.url_names.names import import_application
 
-__all__ = ["check_placements", "check_placements_of_application"]
+__all__ = ["check_placements"]
 
 _LITERALS = ("LOGIN_URL", "LOGIN_REDIRECT_URL", "LOGOUT_REDIRECT_URL")
 _COOKIE_PATHS = ("SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH")
@@ -32,16 +30,6 @@ _NOBODYS = "/djfast-mount-check/nobody-has-this/"
 def check_placements(**_: object) -> list[CheckMessage]:
     """E031, W031 to W036: what the settings say of paths fits the prefixes, and nothing hides what is behind it."""
     return list(_messages(placements[-1] if placements else _by_settings()))
-
-
-def check_placements_of_application(**_: object) -> list[CheckMessage]:
-    """The same, with ``--deploy``, of the application that the settings name; what they tell alone is told already."""
-    # There is a root already, and `check_placements()` has reported it.
-    if placements:
-        return []
-    told = check_placements()
-    import_application()
-    return [message for message in check_placements() if message not in told]
 
 
 def _by_settings() -> Placement:

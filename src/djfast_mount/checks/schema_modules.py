@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from django.apps import apps
-from django.core import checks
 from django.core.checks import CheckMessage
 from django.utils.module_loading import module_has_submodule
 
+from djfast_mount.checks.wording import as_check
 from djfast_mount.exceptions import ConfigurationError
 
 __all__ = ["check_schemas", "load_schemas"]
@@ -23,8 +23,7 @@ logger = logging.getLogger("djfast_mount")
 def check_schemas(**_: object) -> Iterator[CheckMessage]:
     """E041: the schemas in the ``schemas`` module of an installed app fit their models."""
     for module, error in load_schemas():
-        message, *remedy = str(error).split(". ", 1)
-        yield checks.Error(f"{message}.", hint=" ".join(remedy) or None, obj=module, id="djfast_mount.E041")
+        yield as_check(error, "djfast_mount.E041", module)
 
 
 def load_schemas() -> Iterator[tuple[str, ConfigurationError]]:

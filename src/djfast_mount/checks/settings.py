@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 
-from djfast_mount.checks.placements import check_placements, check_placements_of_application
+from djfast_mount.checks.application import check_application, check_deployed_application
 from djfast_mount.checks.schema_modules import check_schemas
 from djfast_mount.conf import DEFAULT_THREADS, OPTIONS, SETTING, wrong_value
 from djfast_mount.spelling import did_you_mean
@@ -35,10 +35,10 @@ _SQLITE = "django.db.backends.sqlite3"
 
 def register_checks() -> None:
     """Registers the checks with Django. A second call does nothing."""
-    for check in (check_options, check_middleware, check_commands, check_databases, check_placements, check_schemas):
+    for check in (check_options, check_middleware, check_commands, check_databases, check_application, check_schemas):
         # With a tag of ours, so that `manage.py check --tag djfast_mount` asks these alone.
         checks.register(check, "djfast_mount")
-    for check in (check_deployment, check_placements_of_application):
+    for check in (check_deployment, check_deployed_application):
         # As Django's own checks of security: what is right in development is not to warn each time.
         checks.register(check, "djfast_mount", deploy=True)
 

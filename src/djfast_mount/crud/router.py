@@ -211,12 +211,12 @@ class ModelRouter(APIRouter):
         asked = [Depends(CallerLater(lambda: self.resource)), *(dependencies or ())]
         super().add_api_websocket_route(path, endpoint, name, dependencies=asked)
         route: Any = self._routes[-1]
+        self._made.append(route)
         if needs_request(route.dependant):
             raise ConfigurationError(
                 f"{self.resource.label}: the WebSocket {path!r} depends on something that takes a Request, and a "
                 "WebSocket has none. Have it take an HTTPConnection of starlette.requests instead, in security= too."
             )
-        self._made.append(route)
 
     def add_route(
         self,
@@ -269,8 +269,7 @@ class ModelRouter(APIRouter):
         knows its parents."""
         if not self._is_built:
             self._check()
-            self._is_built = True
-            self._build()
+            self._build_whole()
         # Starlette's own methods, `mount()` say, append to this list.
         if len(self._routes) != self._guarded_routes and not self._building:
             self._guarded_routes = len(self._routes)
@@ -303,6 +302,16 @@ class ModelRouter(APIRouter):
         check_bodies(self.resource, own)
         if "create_row" not in own:
             check_creation(self.resource, self._options)
+
+    def _build_whole(self) -> None:
+        """Builds all routes or, where one is refused, none: a second look must be refused too, and not find a part."""
+        written, sockets = list(self._written), list(self._sockets)
+        self._is_built = True
+        try:
+            self._build()
+        except BaseException:
+            self._is_built, self._written, self._sockets = False, written, sockets
+            raise
 
     def _build(self) -> None:
         self._drop(lambda route: True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from django.core import checks
 from django.core.checks import CheckMessage
@@ -15,7 +15,7 @@ from djfast_mount.doctor.server import probe_server
 from djfast_mount.doctor.static import probe_static
 from djfast_mount.doctor.target import Target
 
-__all__ = ["PROBES", "QUIET_PROBES", "findings"]
+__all__ = ["PROBES", "QUIET_PROBES", "findings", "findings_of_refused"]
 
 Probe = Callable[[Target], Iterator[CheckMessage]]
 
@@ -33,8 +33,16 @@ def findings(target: Target, probes: Sequence[Probe] = PROBES) -> list[CheckMess
 
     With `probe_databases` it opens connections on the calling thread, and closes them. Without it no database is asked.
     """
-    found = [message for message in _findings(target, probes) if not message.is_silenced()]
-    return sorted(found, key=lambda message: -message.level)
+    return _heard(_findings(target, probes))
+
+
+def findings_of_refused(*, production: bool) -> list[CheckMessage]:
+    """Returns the same of a project that `mount()` refuses, and whose app no probe can ask: the system checks alone."""
+    return _heard(checks.run_checks(include_deployment_checks=production))
+
+
+def _heard(messages: Iterable[CheckMessage]) -> list[CheckMessage]:
+    return sorted((each for each in messages if not each.is_silenced()), key=lambda message: -message.level)
 
 
 def _findings(target: Target, probes: Sequence[Probe]) -> Iterator[CheckMessage]:

@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage
 from pydantic.errors import PydanticUndefinedAnnotation
 
 from djfast_mount.checks.schema_modules import load_schemas
+from djfast_mount.checks.wording import as_check
 from djfast_mount.doctor.target import Target
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.reading.ways import explain
@@ -24,9 +25,8 @@ def probe_schemas(target: Target) -> Iterator[CheckMessage]:
         try:
             way, *queries = explain(schema).splitlines()
         except (ConfigurationError, PydanticUndefinedAnnotation) as error:
-            message, *remedy = str(error).split(". ", 1)
-            hint = " ".join(remedy) or "Declare what it names before its first use, or import it in its module."
-            yield checks.Error(f"{message}.", hint=hint, id="djfast_mount.E141")
+            hint = "Declare what it names before its first use, or import it in its module."
+            yield as_check(error, "djfast_mount.E141", otherwise=hint)
         else:
             hint = "\n    ".join(line.removeprefix("  ") for line in queries)
             yield checks.Debug(way, hint=hint, obj=schema.__module__, id="djfast_mount.D141")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils.module_loading import module_has_submodule
 from starlette.types import ASGIApp
 
-from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.checks.application import named_application, refusal
 from djfast_mount.routing.root_interface import Root
 
 __all__ = ["Project", "find_root", "load_project"]
@@ -36,10 +34,10 @@ def load_project() -> Project:
     Raises: CommandError, also where `mount()` refuses what it is given. What asgi.py raises itself goes through.
     """
     module_name, name = _target()
-    try:
-        module = importlib.import_module(module_name)
-    except ConfigurationError as error:
+    # A system check may have met an error already, and a second import could end in another one.
+    if (error := refusal()) is not None:
         raise CommandError(str(error)) from error
+    module = importlib.import_module(module_name)
     app = _attribute(module, name)
     return Project(f"{module_name}:{name or _name_of(module, app)}", app, _root_in(app, module))
 
@@ -57,28 +55,13 @@ def find_root() -> Root:
 
 def _target() -> tuple[str, str]:
     """The module, and the name in it; the empty string where it is to be found."""
-    named = getattr(settings, "ASGI_APPLICATION", None)
-    if named:
-        # Django and daphne write a dot, uvicorn and gunicorn a colon.
-        module_name, _, name = named.rpartition(":" if ":" in named else ".")
+    module_name, name = named_application()
+    if module_name:
         return module_name, name
-    # `django-admin startproject` puts asgi.py beside settings.py.
-    for package in dict.fromkeys(_packages()):
-        if module_has_submodule(importlib.import_module(package), "asgi"):
-            return f"{package}.asgi", ""
     raise CommandError(
         "There is no asgi.py beside the settings or the URLconf. Write one with mount() in it, or name the app: "
         'ASGI_APPLICATION = "mysite.asgi.app".'
     )
-
-
-def _packages() -> Iterator[str]:
-    """Those that hold the settings and the URLconf, the nearest first: settings may lie in a package of their own."""
-    for module in (settings.SETTINGS_MODULE, settings.ROOT_URLCONF):
-        package = str(module)
-        while "." in package:
-            package = package.rpartition(".")[0]
-            yield package
 
 
 def _attribute(module: ModuleType, name: str) -> Any:

@@ -17,7 +17,7 @@ from fastapi import Depends, Request
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.callers import check_callers, check_named_scopes, handed
-from djfast_mount.crud.access.rows_in_bodies import check_rules
+from djfast_mount.crud.access.rows_in_bodies import check_once
 from djfast_mount.crud.access.scopes import WRITES, Action, check_permission, check_scopes
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.resource import Resource
@@ -50,12 +50,9 @@ class CallOf:
 
     def __call__(self, request: Request, access: Any = None, **values: Any) -> Call:
         resource, action = self.resource, self._action
-        root = resource.root()
-        # Not when the router is made: related rules may be of routers that are included later. The lifespan looks too,
-        # but a server may run without one (`--lifespan off`), and then this is the only look.
-        if not root.sound:
-            check_rules(root)
-            root.sound = True
+        # Not when the router is made: related rules may be of routers that are included later. `mount()` and the
+        # lifespan look too, but a server may run without both, and then this is the only look.
+        check_once(resource.root())
         if resource.caller is not None:
             check_scopes(access, resource.wanted_scopes(action))
         # The other actions have a row: a backend with permissions for single objects is asked about it in

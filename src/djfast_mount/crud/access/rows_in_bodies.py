@@ -18,7 +18,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.writing.slots import Slot, plan_of
 
-__all__ = ["check_named", "check_rules"]
+__all__ = ["check_named", "check_once", "check_rules"]
 
 Place = tuple[str | int, ...]
 # What a body names: the model, the column of the value, the value, where it stands, and the field that it is for.
@@ -44,6 +44,13 @@ def check_named(bodies: Sequence[tuple[Place, BaseModel]], visibility: Visibilit
         errors += [_refused(named) for named in found if named[2] not in known]
     if errors:
         raise RequestValidationError(errors)
+
+
+def check_once(root: Resource) -> None:
+    """Does what `check_rules` does, where it has not been done for `root`."""
+    if not root.sound:
+        check_rules(root)
+        root.sound = True
 
 
 def check_rules(root: Resource) -> None:

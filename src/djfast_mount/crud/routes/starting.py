@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from fastapi import APIRouter, FastAPI
+
+from djfast_mount.apis.preparation_hooks import preparations
 from djfast_mount.crud.access.callers import warn_of_open
-from djfast_mount.crud.access.rows_in_bodies import check_rules
+from djfast_mount.crud.access.rows_in_bodies import check_once
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.routes.operation_ids import warn_of_operation_ids
 
-__all__ = ["checked_lifespan"]
+__all__ = ["check_resources", "checked_lifespan"]
 
 logger = logging.getLogger("djfast_mount.crud")
 
@@ -38,7 +41,7 @@ def checked_lifespan(
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[Any]:
         resource = resource_of()
-        check_rules(resource.root())
+        check_once(resource.root())
         warn_of_operation_ids(app, routes())
         if resource.parent is None:
             warn_of_open(resource, guarded())
@@ -51,6 +54,27 @@ def checked_lifespan(
             yield state
 
     return lifespan
+
+
+def check_resources(api: FastAPI | APIRouter) -> None:
+    """Looks at the rules of the routers in `api`. Called by `mount()`. Raises: ConfigurationError."""
+    for each in _resources_in(api):
+        check_once(each.root())
+
+
+# The lifespan looks as well: an app may be served without mount(), and a router be included after it.
+preparations.append(check_resources)
+
+
+def _resources_in(router: Any) -> Iterator[Resource]:
+    if isinstance(resource := getattr(router, "resource", None), Resource):
+        yield resource
+        # What is below it has the same root.
+        return
+    for route in router.routes:
+        # FastAPI keeps an included router in a route of a class of its own.
+        if (inner := getattr(route, "original_router", None)) is not None:
+            yield from _resources_in(inner)
 
 
 def _warn_of_orders(root: Resource) -> None:

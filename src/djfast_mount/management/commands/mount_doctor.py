@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,8 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management.base import BaseCommand, CommandParser
 
-from djfast_mount.doctor.probes import PROBES, findings
+from djfast_mount.checks.application import refusal
+from djfast_mount.doctor.probes import PROBES, findings, findings_of_refused
 from djfast_mount.doctor.schemas import probe_schemas
 from djfast_mount.doctor.target import Target
 from djfast_mount.management.find_application import find_root
@@ -45,33 +47,26 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", dest="as_json", help="Writes JSON, one object a finding.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        target = Target(
-            root=find_root(),
-            workers=options["workers"],
-            instances=options["instances"],
-            calls_endpoints=options["requests"],
-            production=options["deploy"] or not settings.DEBUG,
-        )
-        # Not among PROBES: who imports those need not have loaded the schemas.
-        found = findings(target, (*PROBES, probe_schemas))
+        production = options["deploy"] or not settings.DEBUG
+        # E042 is among the findings then.
+        is_refused = refusal() is not None
+        found = findings_of_refused(production=production) if is_refused else _asked(options, production)
         if options["as_json"]:
             self.stdout.write(json.dumps([_as_dict(message) for message in found], indent=2))
         else:
-            self._tell(found, target)
+            self._tell(found, _left_out(options, production, is_refused))
         # SystemExit, not CommandError: the findings have been told already, and CI needs the status alone.
         if any(message.level >= _LEVELS[options["fail_level"]] for message in found):
             raise SystemExit(1)
 
-    def _tell(self, found: list[CheckMessage], target: Target) -> None:
+    def _tell(self, found: list[CheckMessage], left_out: Iterable[str]) -> None:
         for message in found:
             style = self._style_of(message)
             self.stdout.write(style(f"{_level(message)} {message.id}") + f"  {_subject(message)}{message.msg}")
             if message.hint:
                 self.stdout.write(f"    {message.hint}")
-        if not target.production:
-            self.stdout.write("DEBUG is on: what matters in production alone was not looked at (--deploy does).")
-        if not target.calls_endpoints:
-            self.stdout.write("No endpoint was called (--requests does).")
+        for line in left_out:
+            self.stdout.write(line)
         count = sum(message.level > checks.DEBUG for message in found)
         told = f"{count} finding{'s' if count > 1 else ''}."
         self.stdout.write(told if count else self.style.SUCCESS("Nothing to mend."))
@@ -80,6 +75,27 @@ class Command(BaseCommand):
         if message.level >= checks.ERROR:
             return self.style.ERROR
         return self.style.WARNING if message.level >= checks.WARNING else self.style.NOTICE
+
+
+def _asked(options: dict[str, Any], production: bool) -> list[CheckMessage]:
+    target = Target(
+        root=find_root(),
+        workers=options["workers"],
+        instances=options["instances"],
+        calls_endpoints=options["requests"],
+        production=production,
+    )
+    # Not among PROBES: who imports those need not have loaded the schemas.
+    return findings(target, (*PROBES, probe_schemas))
+
+
+def _left_out(options: dict[str, Any], production: bool, is_refused: bool) -> Iterator[str]:
+    if not production:
+        yield "DEBUG is on: what matters in production alone was not looked at (--deploy does)."
+    if is_refused:
+        yield "The app does not start, so nothing was asked of it or of the databases."
+    elif not options["requests"]:
+        yield "No endpoint was called (--requests does)."
 
 
 def _count(text: str) -> int:

@@ -1,0 +1,239 @@
+"""What `mount()` refuses is told by `manage.py check` where the project has routers, and by `check --deploy` in any.
+
+Holds `checks/application.py` and `checks/wording.py`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.management import CommandError, call_command
+from fastapi import Request
+
+from djfast_mount.checks.application import uses_routers
+from djfast_mount.crud import ModelRouter
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.management.commands.runserver import Command as RunServer
+from djfast_mount.routing.placement import placements
+from djfast_mount.schemas import ModelSchema
+from harness import PYTHONPATH
+from project.companies.models import Company
+
+pytestmark = pytest.mark.once
+
+HEAD = """
+from typing import Annotated, Any
+from django.db.models import Q
+from fastapi import APIRouter, FastAPI, Request
+from djfast_mount import mount
+from djfast_mount.crud import ActionScopes, ModelRouter, every_row
+from djfast_mount.crud.registry import Registry
+from djfast_mount.schemas import Create, ModelSchema
+from project.companies.models import Company, CompanyDepartment
+
+class CompanySchema(ModelSchema[Company]):
+    class Meta:
+        fields = ["id", "name", "slug", "labels"]
+
+def caller(request: Request) -> int:
+    return 1
+
+api = FastAPI()
+"""
+TAIL = '\napp = mount("/api", api)\n'
+WELL = HEAD + 'api.include_router(ModelRouter(CompanySchema, prefix="/companies"))' + TAIL
+# By what is wrong: the code, a part of the message, and one of the remedy.
+WRONG = {
+    "a WebSocket has no request": (
+        (
+            'router = ModelRouter(CompanySchema, prefix="/companies", security=caller)\n'
+            'router.websocket("/live")(lambda websocket: None)\napi.include_router(router)'
+        ),
+        ("the WebSocket '/live' depends on something that takes a Request", "HTTPConnection"),
+    ),
+    "an app that asks for nobody": (
+        (
+            'router = ModelRouter(CompanySchema, prefix="/companies", security=caller)\n'
+            'router.mount("/inner", FastAPI())\napi.include_router(router)'
+        ),
+        ("/inner", "the app"),
+    ),
+    "a body of nothing": (
+        (
+            "class Body(Create):\n    name: str\n"
+            'api.include_router(ModelRouter(CompanySchema, prefix="/companies", create=Body))'
+        ),
+        ("create= got", "Give a subclass of Create"),
+    ),
+    "a required field that nobody sets": (
+        (
+            "class Short(ModelSchema[CompanyDepartment]):\n    class Meta:\n        fields = ['id', 'company']\n"
+            "        read_only = ['company']\n"
+            'api.include_router(ModelRouter(Short, prefix="/departments", create=True))'
+        ),
+        ("nothing sets the field 'company'", "server_values="),
+    ),
+    "a scope without a caller": (
+        'api.include_router(ModelRouter(CompanySchema, prefix="/companies", scopes=ActionScopes(read=["a"])))',
+        ("scopes= needs a caller", "security="),
+    ),
+    "a prefix twice": (
+        (
+            'registry = Registry()\nregistry.register(ModelRouter(CompanySchema, prefix="/companies"))\n'
+            'registry.register(ModelRouter(CompanySchema, prefix="/companies"))'
+        ),
+        ("Two routers are registered at '/companies'", "another prefix"),
+    ),
+    "a way around the rules": (
+        (
+            'inner = APIRouter()\ninner.include_router(ModelRouter(CompanySchema, prefix="/companies", create=True, '
+            "rows=lambda: Q()))\napi.include_router(inner)"
+        ),
+        ("names rows of Label in 'labels'", "every_row"),
+    ),
+}
+_numbers = count()
+
+
+class CompanySchema(ModelSchema[Company]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+def caller(request: Request) -> int:
+    return 1
+
+
+@pytest.fixture
+def project(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """Makes a module the project's asgi.py, and returns its name. Nothing has been mounted in the process."""
+    before = list(placements)
+    placements.clear()
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.SILENCED_SYSTEM_CHECKS = ["djfast_mount.W002", "djfast_mount.W020", "djfast_mount.W021"]
+
+    def make(code: str) -> str:
+        name = f"checked_{next(_numbers)}"
+        (tmp_path / f"{name}.py").write_text(code)
+        settings.ASGI_APPLICATION = f"{name}.app"
+        return name
+
+    yield make
+    placements[:] = before
+
+
+def found(*, deploy: bool = False) -> list[CheckMessage]:
+    told = checks.run_checks(tags=["djfast_mount"], include_deployment_checks=deploy)
+    return [message for message in told if message.id == "djfast_mount.E042"]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("deploy", [False, True])
+def test_what_is_wrong_with_a_router_is_told(wrong: str, deploy: bool, project: Callable[[str], str]) -> None:
+    """An error that comes when the routes of a router are made, or the app starts, is told once, with its remedy."""
+    code, (message, remedy) = WRONG[wrong]
+    name = project(HEAD + code + TAIL)
+    for _ in range(2):
+        [told] = found(deploy=deploy)
+        assert told.obj == name
+        assert message in told.msg
+        assert remedy in (told.hint or "")
+    with pytest.raises(CommandError, match="E042"):
+        call_command("check", deploy=deploy)
+
+
+@pytest.mark.parametrize("deploy", [False, True])
+def test_a_project_that_is_well(deploy: bool, project: Callable[[str], str]) -> None:
+    """Of an app that starts nothing is told."""
+    project(WELL)
+    assert found(deploy=deploy) == []
+    assert placements
+
+
+def test_an_app_without_routers_is_imported_for_deployment_alone(project: Callable[[str], str]) -> None:
+    """`manage.py check` leaves the app alone where nothing mentions `djfast_mount.crud`; ``--deploy`` looks at it."""
+    name = project('from djfast_mount import mount\nfrom fastapi import FastAPI\napp = mount("api", FastAPI())\n')
+    assert found() == []
+    assert name not in sys.modules
+    [told] = found(deploy=True)
+    assert "'api'" in told.msg
+
+
+def test_what_else_an_app_raises_is_left_to_who_imports_it(project: Callable[[str], str]) -> None:
+    """A check says nothing of an error that is none of the configuration, and a command raises it, not a later one."""
+    project(HEAD + 'Registry().register(ModelRouter(CompanySchema, prefix="/x"))\nraise OSError("no disk")' + TAIL)
+    assert found(deploy=True) == []
+    with pytest.raises(OSError, match="no disk"):
+        call_command("mount_routes")
+
+
+def test_a_router_that_was_refused_is_refused_again() -> None:
+    """Routes of a router are all made, or none: who asks a second time is refused too."""
+    router = ModelRouter(CompanySchema, prefix="/companies", security=caller)
+    router.get("/export")(lambda: "")
+    router.websocket("/live")(lambda websocket: None)
+    for _ in range(3):
+        with pytest.raises(ConfigurationError, match="takes a Request"):
+            _ = router.routes
+
+
+@pytest.mark.django_db
+def test_options_of_runserver_hold_for_an_app_that_a_check_imports(project: Callable[[str], str]) -> None:
+    """The app that the checks of `runserver` import is mounted with the options of the command."""
+    name = project(WELL)
+    command = RunServer()
+    parsed = vars(command.create_parser("manage.py", "runserver").parse_args(["--nothreading", "--nostatic"]))
+    command._check(parsed)
+    assert sys.modules[name].app.pool.size == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "is_found"),
+    [
+        ("routers.py", True),
+        ("api/v1/routers.py", True),
+        ("tests/routers.py", False),
+        ("migrations/routers.py", False),
+        ("node_modules/routers.py", False),
+    ],
+)
+def test_where_routers_are_looked_for(
+    file: str, is_found: bool, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The modules of the packages beside that of asgi.py are read; tests, migrations and other folders are not."""
+    settings.INSTALLED_APPS = ["djfast_mount", "django.contrib.auth", "django.contrib.contenttypes"]
+    settings.ASGI_APPLICATION = "looked_for.asgi.app"
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "others" / file
+    path.parent.mkdir(parents=True)
+    for folder in (tmp_path / "looked_for", tmp_path / "others", *path.parents):
+        if folder.name != "node_modules" and folder.is_relative_to(tmp_path) and folder != tmp_path:
+            folder.mkdir(exist_ok=True)
+            (folder / "__init__.py").touch()
+    assert not uses_routers()
+    path.write_text("from djfast_mount.crud import ModelRouter\n")
+    assert uses_routers() is is_found
+
+
+def test_commands_tell_it_without_a_traceback(tmp_path: Path) -> None:
+    """`manage.py check` and `mount_doctor` end with status 1 and the message; no line of a traceback is written."""
+    (tmp_path / "refused.py").write_text(HEAD + WRONG["a way around the rules"][0] + TAIL)
+    (tmp_path / "refused_settings.py").write_text('from project.settings import *\nASGI_APPLICATION = "refused.app"\n')
+    environment = {"PYTHONPATH": f"{tmp_path}:{PYTHONPATH}", "DJANGO_SETTINGS_MODULE": "refused_settings"}
+    for command in ("check", "mount_doctor"):
+        done = subprocess.run(
+            [sys.executable, "-m", "django", command], env=environment, capture_output=True, text=True, check=False
+        )
+        told = done.stdout + done.stderr
+        assert done.returncode == 1, told
+        assert told.count("djfast_mount.E042") == 1, told
+        assert "Give related_rows={Label: ...}" in told
+        assert "Traceback" not in told
