@@ -1,8 +1,8 @@
 """What the arguments of ModelRouter do: pages, keys, hooks, permissions, routes by hand, and mistakes.
 
-Holds `crud/declaring/exposure.py`, `crud/declaring/from_arguments.py`, `crud/declaring/option_values.py`,
-`crud/declaring/options.py`, `crud/full_text.py`, `crud/pages/listing.py`, `crud/pages/paging.py`,
-`crud/query/searching.py`, `crud/registry.py` and `crud/writing/deletion.py`.
+Holds `crud/declaring/exposure.py`, `crud/declaring/from_arguments.py`,
+`crud/declaring/option_values.py`, `crud/declaring/options.py`, `crud/full_text.py`, `crud/pages/listing.py`,
+`crud/pages/paging.py`, `crud/query/searching.py`, `crud/registry.py` and `crud/writing/deletion.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, Unpack
 
-from asgiref.sync import async_to_sync
 from django.db.models import Model, Q, QuerySet
 from fastapi import APIRouter, Depends
 from fastapi.params import Depends as DependsMarker
@@ -286,7 +285,7 @@ class ModelRouter(APIRouter):
             make_bodies = partial(bodies_of, self.schema, self._options)
             shown = self.exposure(permissions=parent is not None and bool(parent.permissions))
             self.resource = resource_of(
-                self.schema, self._options, shown, make_bodies, _Hooks(self), self.prefix, parent, cookie_check
+                self.schema, self._options, shown, make_bodies, self, self.prefix, parent, cookie_check
             )
         except ConfigurationError as error:
             # A project has dozens of routers, and the traceback of a declaration ends in the library.
@@ -392,16 +391,3 @@ def _check_alone(label: str, children: Sequence[ModelRouter]) -> None:
                 f"{label}: children= has {child.resource.label}, which is a child already. Make a router for each "
                 "parent, as by a function that returns one."
             )
-
-
-class _Hooks:
-    """The methods of a router that a project may override, coroutines among them. They are called from the thread."""
-
-    def __init__(self, router: ModelRouter) -> None:
-        self._router = router
-
-    def __getattr__(self, name: str) -> Any:
-        hook = getattr(self._router, name)
-        # On the server's loop, while this thread waits: transactions are bound to the thread, so the write itself
-        # cannot be a coroutine.
-        return async_to_sync(hook) if inspect.iscoroutinefunction(hook) else hook

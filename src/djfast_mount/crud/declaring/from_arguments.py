@@ -14,7 +14,7 @@ from djfast_mount.crud.access.scopes import ActionScopes, CheckOf, caller_of
 from djfast_mount.crud.declaring.exposure import Exposure
 from djfast_mount.crud.declaring.exposure_of_schema import exposure_of, masked_fields, needed_relations, nested_models
 from djfast_mount.crud.declaring.keys import foreign_key, keys_of, singular_of
-from djfast_mount.crud.declaring.options import RouterOptions
+from djfast_mount.crud.declaring.options import Hooks, RouterOptions
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.cursors import Cursor
 from djfast_mount.crud.query.filters import RESERVED, Filters
@@ -85,7 +85,7 @@ def resource_of(
     options: RouterOptions,
     exposure: Exposure,
     make_bodies: Callable[[Any], Mapping[str, type[BaseModel]]],
-    hooks: Any,
+    router: Any,
     prefix: str,
     parent: Resource | None,
     check_of: CheckOf,
@@ -94,6 +94,7 @@ def resource_of(
 
     Args:
         make_bodies: Makes the bodies by action, without the foreign key that it is given.
+        router: The `ModelRouter`, whose methods a project may override.
         check_of: What is asked besides `security`, as `caller_of` takes it.
     """
     model = declared(schema).model
@@ -121,7 +122,7 @@ def resource_of(
         make_bodies=partial(make_bodies, parent_key),
         find_needed=partial(needed_relations, schema),
         find_nested=partial(nested_models, schema),
-        hooks=hooks,
+        hooks=Hooks(router),
         rows={**options.get("related_rows", {}), **({} if own_rows is None else {model: own_rows})},
         server_values=options.get("server_values"),
         caller=_caller(options, parent, check_of),

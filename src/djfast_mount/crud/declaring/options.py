@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, TypedDict
 
+from asgiref.sync import async_to_sync
 from django.db.models import Model
 from fastapi.params import Depends
 from pydantic import BaseModel
@@ -22,7 +24,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import is_declared
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["HOOKS", "RouterOptions", "check_options", "check_place"]
+__all__ = ["HOOKS", "Hooks", "RouterOptions", "check_options", "check_place"]
 
 HOOKS = ("queryset", "search_rows", "create_row", "update_row", "replace_row", "delete_row")
 Body = bool | type[BaseModel]
@@ -104,3 +106,20 @@ def check_place(schema: Any, prefix: Any, children: Any, router: type) -> None:
                 f"{label}: children= got {child!r}. Give a list of ModelRouters, as in "
                 'children=[ModelRouter(DepartmentSchema, prefix="/departments")].'
             )
+
+
+class Hooks:
+    """Calls these methods of a router, coroutines among them, from the thread.
+
+    Args:
+        router: The `ModelRouter`.
+    """
+
+    def __init__(self, router: Any) -> None:
+        self._router = router
+
+    def __getattr__(self, name: str) -> Any:
+        hook = getattr(self._router, name)
+        # On the server's loop, while this thread waits: transactions are bound to the thread, so the write itself
+        # cannot be a coroutine.
+        return async_to_sync(hook) if inspect.iscoroutinefunction(hook) else hook
