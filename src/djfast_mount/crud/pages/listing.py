@@ -35,7 +35,9 @@ class Listing:
         call, resource = self.call, self.call.resource
         # A client that filters by the mark itself asks for deleted rows. It would find nothing otherwise.
         gone = any(self.values.get(name) is not None for name in _names(resource.deletion.fields))
-        rows = call.rows(gone=gone).filter(condition_of(resource.filters, self.values, call.visibility))
+        rows = call.rows(gone=gone)
+        if condition := condition_of(resource.filters, self.values, call.visibility):
+            rows = rows.filter(condition)
         if resource.filters.own is not None:
             rows = resource.filters.own.narrowed(rows, self.values)
         text = self.values.get("search")
