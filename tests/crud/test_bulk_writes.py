@@ -5,17 +5,18 @@ Holds `crud/writing/writes.py`.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from crud.resources import SCOPES, caller, visible
+from crud.resources import SCOPES, api_of, caller, companies, visible
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ActionScopes, ModelRouter, SoftDelete
 from djfast_mount.schemas import ModelSchema
-from project.companies.models import Company, Rate
+from project.companies.models import Company, Label, Rate
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +89,12 @@ def test_all_or_none() -> None:
 def test_the_place_of_what_is_refused() -> None:
     """The error of a row has its place in the list."""
     client, row = flat(), Company.objects.create(name="a", slug="a", tenant_id=1)
-    for items, place in (([{"id": 10**9}, {"id": row.pk}], 0), ([{"id": row.pk}, {"id": row.pk}], 1)):
+    for items, place in (
+        ([{"id": 10**9}, {"id": row.pk}], 0),
+        ([{"id": row.pk}, {"id": row.pk}], 1),
+        ([{"id": row.pk}, {"id": 2**63}], 1),
+        ([{"id": row.pk}, {"id": -(10**30)}], 1),
+    ):
         [error] = client.patch("/companies", json=items).json()["detail"]
         assert error["loc"] == ["body", place]
 
@@ -99,3 +105,43 @@ def test_composite_keys() -> None:
     rows = [Rate.objects.create(country=country, year=2000, percent=1) for country in ("b", "a")]
     answer = ok(client.patch("/rates", json=[{"country": row.country, "year": 2000, "percent": 2} for row in rows]))
     assert [(row["country"], row["percent"]) for row in answer] == [("b", 2.0), ("a", 2.0)]
+
+
+def test_as_many_composite_keys_as_are_taken() -> None:
+    """As many rows of a composite key as OpenAPI says are made and changed at once, and one more is 422."""
+    router = ModelRouter(RateSchema, prefix="/rates", create=True, update=True)
+    client, paths = Api(served(router)), api_of(router).openapi()["paths"]
+    bodies = [paths[path][method]["requestBody"] for path, method in (("/rates/bulk", "post"), ("/rates", "patch"))]
+    [many] = {each["content"]["application/json"]["schema"]["maxItems"] for each in bodies}
+    rows = [{"country": f"c{number}", "year": number, "percent": 1.0} for number in range(many)]
+    assert len(ok(client.post("/rates/bulk", json=rows), 201)) == many
+    changed = ok(client.patch("/rates", json=[{**row, "percent": 2.0} for row in rows]))
+    assert {row["percent"] for row in changed} == {2.0}
+    assert client.patch("/rates", json=[*rows, {"country": "x", "year": 1}]).status_code == 422
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the limit is SQLite's")
+def test_more_keys_than_a_statement_takes() -> None:
+    """A body may name more rows than the database takes values in one statement: each that is not there is told."""
+    row, label = Company.objects.create(name="a", slug="a"), Label.objects.create(name="l")
+    client, path = Api(served(companies())), f"/companies/{row.pk}"
+    limit = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 6000)
+    try:
+        labels = [label.pk] * 7000 + [label.pk + number for number in range(7000)]
+        assert ok(client.patch(path, json={"labels": labels}), 422)["detail"][0]["loc"] == ["body", "labels", 7001]
+        departments = [{"id": number, "name": "d"} for number in range(7000)]
+        told = ok(client.patch(path, json={"departments": departments}), 422)["detail"]
+        assert told[-1]["loc"] == ["body", "departments", 6999, "id"]
+        assert ok(client.patch(path, json={"labels": [label.pk] * 7000}))["labels"] == [label.pk]
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, limit)
+
+
+@pytest.mark.parametrize("key", [2**63, -(2**63) - 1, 10**30])
+@pytest.mark.parametrize("place", [("owner",), ("labels", 0), ("departments", 0, "id")], ids=str)
+def test_keys_that_no_column_holds(key: int, place: tuple[Any, ...]) -> None:
+    """A key that is too large for any column is as unknown as another, and is told with its place in the body."""
+    row = Company.objects.create(name="a", slug="a")
+    value: Any = {1: key, 2: [key], 3: [{"id": key, "name": "d"}]}[len(place)]
+    [error] = ok(Api(served(companies())).patch(f"/companies/{row.pk}", json={place[0]: value}), 422)["detail"]
+    assert error["loc"] == ["body", *place]

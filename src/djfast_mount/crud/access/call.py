@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import Model, QuerySet
+from django.db.models import Manager, Model, QuerySet
 from fastapi import HTTPException, Request
 
 from djfast_mount.crud.access.rows_in_answers import first_items_of, items_of
 from djfast_mount.crud.access.scopes import Action
-from djfast_mount.crud.access.visibility import Visibility
+from djfast_mount.crud.access.visibility import Visibility, has_rows_of
 from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.schemas.queryset_internals import gives_instances
 from djfast_mount.schemas.reading.first import First
 
 __all__ = ["Call", "not_found"]
@@ -88,7 +90,7 @@ class Call:
         return self.visibility.rows(self.resource.model, self._queryset(), gone=True)
 
     def _queryset(self) -> QuerySet[Any]:
-        rows: QuerySet[Any] = self.resource.hooks.queryset(self)
+        rows = _of_hook(self.resource, self.resource.hooks.queryset(self))
         # A hook that says `using()` chooses where to read. What is written is locked, and compared with its ETag, where
         # it is written.
         return rows if self.using is None else rows.using(self.using)
@@ -110,8 +112,31 @@ def not_found() -> HTTPException:
     return HTTPException(404, "Not Found")
 
 
+def _of_hook(resource: Resource, found: Any) -> QuerySet[Any]:
+    """Returns the rows that the hook `queryset` has `found`. Raises: ConfigurationError, where no rule can be added."""
+    rows = found.all() if isinstance(found, Manager) else found
+    # None, which a function without a `return` gives, must not mean every row.
+    if not isinstance(rows, QuerySet) or not has_rows_of(rows.model, resource.model):
+        # Not the rows themselves, of which a list may be long.
+        told = f"a queryset of {rows.model.__name__}" if isinstance(rows, QuerySet) else f"a {type(rows).__name__}"
+    elif rows.query.is_sliced or rows.query.combinator or not gives_instances(rows):
+        told = "a queryset that is sliced or combined, or has values()"
+    else:
+        return rows
+    name = resource.model.__name__
+    raise ConfigurationError(
+        f"{resource.label}: the hook queryset returned {told}. Return a queryset of {name} that can be filtered, as in "
+        f"{name}.objects.all()."
+    )
+
+
 def _found(resource: Resource, rows: QuerySet[Any], keys: Mapping[str, Any]) -> Any:
     try:
         return rows.get(**{key.column: keys[key.parameter] for key in resource.keys})
-    except resource.model.DoesNotExist:
+    except rows.model.DoesNotExist:
         raise not_found() from None
+    except rows.model.MultipleObjectsReturned as error:
+        raise ConfigurationError(
+            f"{resource.label}: the hook queryset gives one row several times, since it joins a relation to many. Add "
+            "distinct() to it."
+        ) from error

@@ -16,6 +16,7 @@ from djfast_mount.crud.access.visibility import Visibility, has_rows_of
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
+from djfast_mount.schemas.writing.keys import stored_keys
 from djfast_mount.schemas.writing.slots import Slot, plan_of
 
 __all__ = ["check_named", "check_once", "check_rules"]
@@ -28,7 +29,7 @@ Named = tuple[type[Model], str, Any, Place, Any]
 def check_named(bodies: Sequence[tuple[Place, BaseModel]], visibility: Visibility) -> None:
     """Raises RequestValidationError where one of the `bodies`, each at its place, names a row that may not be seen.
 
-    Takes one query for each column that values are of.
+    Takes one query for each column that values are of, and one more for every few thousand values.
     """
     wanted: dict[tuple[type[Model], str], list[Named]] = {}
     for place, body in bodies:
@@ -39,8 +40,7 @@ def check_named(bodies: Sequence[tuple[Place, BaseModel]], visibility: Visibilit
     for (model, column), found in wanted.items():
         # One query for a column, however many rows a body names: a bulk request may hold a thousand, and one query for
         # each would be an N+1 that any client could cause.
-        rows = visibility.rows(model).filter(**{f"{column}__in": {value for _, _, value, _, _ in found}})
-        known = set(rows.values_list(column, flat=True))
+        known = stored_keys(visibility.rows(model), {value for _, _, value, _, _ in found}, column)
         errors += [_refused(named) for named in found if named[2] not in known]
     if errors:
         raise RequestValidationError(errors)

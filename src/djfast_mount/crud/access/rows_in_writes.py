@@ -7,16 +7,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from fastapi import HTTPException
 from pydantic import MISSING, BaseModel
 
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward, may_write
+from djfast_mount.schemas.writing.keys import stored_keys
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
 
 __all__ = ["RowsInWrites"]
@@ -94,21 +95,16 @@ class RowsInWrites:
         """Notes a nested row that was written."""
         self._written.setdefault((type(row), below), set()).add(row.pk)
 
-    def check(self, rows: Sequence[Model]) -> None:
-        """Raises HTTPException 403 where one of `rows`, or one that was written with them, may not be seen now."""
+    def check(self, rows: Sequence[Model], visible: QuerySet[Any]) -> None:
+        """Raises HTTPException 403 where one of `rows` is not among the `visible` ones now, or one that was written
+        with them may not be seen."""
         # Asked of the database after the write, in its transaction: a trigger, a generated column or `save()` may have
         # changed what the rule reads. The error rolls the write back.
-        for kind in dict.fromkeys(map(type, rows)):
-            self._check(kind, {row.pk for row in rows if type(row) is kind}, None)
+        _check(visible, {row.pk for row in rows})
         for (model, below), keys in self._written.items():
             if self._visibility.restricts(model, below=below):
-                self._check(model, keys, below)
-
-    def _check(self, model: type[Model], keys: set[Any], below: Any) -> None:
-        # Rows that count as deleted are among them: who may mark them is another question.
-        rows = self._visibility.rows(model, gone=True, below=below)
-        if rows.filter(pk__in=list(keys)).count() != len(keys):
-            raise HTTPException(403, "Forbidden: you may not write a row that you could not see.")
+                # Rows that count as deleted are among them: who may mark them is another question.
+                _check(self._visibility.rows(model, gone=True, below=below), keys)
 
     def _keeps_key(self, row: Model, slot: Slot, schema: Any) -> bool:
         """Whether `slot` is the key of a hidden row that is shown as null, and the caller would cut it off."""
@@ -127,6 +123,11 @@ class RowsInWrites:
             return key is not None and not shown.filter(**{relation.target_field.attname: key}).exists()
         rows = relation.related_model._base_manager.using(row._state.db).filter(**{relation.field.name: row})
         return bool(rows.exclude(pk__in=shown.values("pk")).exists())
+
+
+def _check(visible: QuerySet[Any], keys: Collection[Any]) -> None:
+    if len(stored_keys(visible, keys)) != len(keys):
+        raise HTTPException(403, "Forbidden: you may not write a row that you could not see.")
 
 
 def _below(schema: Any, lookup: str, relation: Any) -> Iterator[tuple[str, Any]]:

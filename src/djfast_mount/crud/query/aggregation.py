@@ -114,6 +114,7 @@ class Aggregation:
         Raises: RequestValidationError, when the function says nothing of such a field.
         """
         measured = self._measured(call, function, field)
+        rows = _each_once(rows)
         groups = list(asked.get("group_by") or ())
         if not groups:
             if wanted := self._wanted(asked):
@@ -152,6 +153,16 @@ class Aggregation:
         column = self._columns[field]
         _check(function not in ("sum", "avg") or kind_of(column) not in _ORDERED, function, field)
         return Avg(column.attname) if function == "avg" else AGGREGATES[function](column.attname)
+
+
+def _each_once(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Returns `rows` as a plain queryset, where a hook's own would be counted otherwise than it is listed."""
+    query = rows.query
+    # DISTINCT and GROUP BY would be of the groups, and subqueries for a row would find none around them.
+    if not (query.distinct or query.annotations or query.group_by):
+        return rows
+    found: QuerySet[Any] = rows.model._base_manager.using(rows.db).filter(pk__in=rows.order_by().values("pk"))
+    return found
 
 
 def _check_names(

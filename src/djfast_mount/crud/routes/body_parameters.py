@@ -13,6 +13,7 @@ from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.query.fields import MOST_VALUES
 from djfast_mount.crud.writing.changes import change_model
 from djfast_mount.crud.writing.forms import form_body, needed_files, take_files
+from djfast_mount.schemas.writing.keys import MOST_COMPOSITE
 
 __all__ = ["body_of", "bulk_body_of", "check_patch_format", "receive", "takes_several"]
 
@@ -33,7 +34,8 @@ def bulk_body_of(resource: Resource, action: Action) -> Any:
     sent: Any = resource.bodies[action]
     item: Any = sent if action == "create" else change_model(sent, resource.model)
     # An empty list is a client's mistake, and the upper bound is one for the transaction that the request holds open.
-    return Annotated[list[item], Field(min_length=1, max_length=MOST_VALUES), Body()]
+    most = MOST_VALUES if len(resource.model._meta.pk_fields) == 1 else MOST_COMPOSITE
+    return Annotated[list[item], Field(min_length=1, max_length=most), Body()]
 
 
 def check_patch_format(request: Request) -> None:

@@ -15,7 +15,7 @@ from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.scopes import has_scope
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.routes.caching import cache_headers
-from djfast_mount.crud.writing.etags import etag_of, is_signed, is_unchanged
+from djfast_mount.crud.writing.etags import etag_of, is_signed, is_unchanged, listed
 from djfast_mount.crud.writing.paths import path_keys
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.mapping import as_caller
@@ -36,7 +36,7 @@ def read_response(call: Call, row: Model) -> Response:
     body, shape = call.json_of(row), shape_of(call.resource.schema)
     headers = {"ETag": etag_of(body, shape)}
     # RFC 9110, section 15.4.5: a 304 has the ETag, and no body.
-    if is_unchanged(call.request.headers.get("if-none-match"), headers["ETag"]) and not is_signed(body, shape):
+    if is_unchanged(listed(call.request.headers, "if-none-match"), headers["ETag"]) and not is_signed(body, shape):
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
 
@@ -49,7 +49,7 @@ def written_response(call: Call, row: Model, status: int) -> Response:
     if status == 201:
         keys = (quote(str(key), safe="") for key in path_keys(call.resource, row))
         headers["Location"] = "/".join((call.path, *keys))
-    if "return=minimal" in call.request.headers.get("prefer", "").replace(" ", ""):
+    if "return=minimal" in (listed(call.request.headers, "prefer") or "").replace(" ", ""):
         # 204 says that there is no body; what was made is 201 all the same.
         headers["Preference-Applied"] = "return=minimal"
         return Response(None, status if status == 201 else 204, headers)

@@ -229,7 +229,8 @@ class _Routes:
 
     def _delete(self) -> RouteSpec:
         def run(call: Call, **keys: Any) -> Response:
-            with writes.transaction_of(call):
+            # The caller is told to schemas here too: the tag is that of the row as this one reads it.
+            with told_to_schemas(call), writes.transaction_of(call):
                 writes.delete(call, keys)
             return Response(None, 204)
 

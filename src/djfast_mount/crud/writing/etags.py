@@ -13,10 +13,11 @@ from functools import cache
 from typing import Any, Literal
 
 from fastapi import HTTPException
+from starlette.datastructures import Headers
 
 from djfast_mount.schemas.declaring.declaration import Shape
 
-__all__ = ["IfMatch", "check_if_match", "etag_of", "is_signed", "is_unchanged"]
+__all__ = ["IfMatch", "check_if_match", "check_if_none_match", "etag_of", "is_signed", "is_unchanged", "listed"]
 
 IfMatch = Literal["off", "optional", "required"]
 
@@ -59,8 +60,14 @@ def _unsigned(shape: Shape, value: Any) -> Any:
     return found
 
 
+def listed(headers: Headers, name: str) -> str | None:
+    """Returns what all fields called `name` list, as one (RFC 9110, section 5.3); None where there is none."""
+    found = headers.getlist(name)
+    return ", ".join(found) if found else None
+
+
 def is_unchanged(if_none_match: str | None, etag: str) -> bool:
-    """Whether a GET is answered by 304: its ``If-None-Match`` names `etag`, by the weak comparison."""
+    """Whether ``If-None-Match`` names `etag`, by the weak comparison: a GET is answered by 304 then."""
     return if_none_match is not None and ("*" in _tags(if_none_match) or etag in map(_strong, _tags(if_none_match)))
 
 
@@ -69,6 +76,13 @@ def check_if_match(if_match: str | None, etag: str) -> None:
     # The strong comparison (RFC 9110, section 13.1.1): a weak tag never matches here.
     if if_match is not None and not {"*", etag} & set(_tags(if_match)):
         raise HTTPException(412, "The row has been changed since. Read it again.", {"ETag": etag})
+
+
+def check_if_none_match(if_none_match: str | None, etag: str) -> None:
+    """Lets a change pass whose ``If-None-Match`` names the row not as it is. Raises: HTTPException 412."""
+    # RFC 9110, section 13.1.2: `*` is from a client that wants no row to be there, and would lose it by PUT.
+    if is_unchanged(if_none_match, etag):
+        raise HTTPException(412, "The row is there, as If-None-Match names it.", {"ETag": etag})
 
 
 def _strong(tag: str) -> str:

@@ -28,10 +28,11 @@ from djfast_mount.crud.access.rows_in_bodies import check_named
 from djfast_mount.crud.access.rows_in_writes import RowsInWrites
 from djfast_mount.crud.access.scopes import has_permission
 from djfast_mount.crud.writing.changes import key_in
-from djfast_mount.crud.writing.etags import check_if_match, etag_of
+from djfast_mount.crud.writing.etags import check_if_match, check_if_none_match, etag_of, listed
 from djfast_mount.crud.writing.paths import check_path, path_keys
 from djfast_mount.crud.writing.side_effects import SideEffects
 from djfast_mount.schemas.declaring.declaration import shape_of
+from djfast_mount.schemas.writing.keys import stored_keys
 from djfast_mount.schemas.writing.row_rules import ruled_by
 
 __all__ = ["change", "change_many", "check_row_permission", "create", "delete", "locked", "transaction_of"]
@@ -61,7 +62,7 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
             rows.append(call.resource.hooks.create_row(call, body))
             check_path(call.resource, rows[-1])
         effects.check(rows[-1])
-    related.check(rows)
+    related.check(rows, call.written())
     return rows
 
 
@@ -81,8 +82,7 @@ def change_many(call: Call, changes: Sequence[BaseModel]) -> list[Model]:
         has gone while this call waited for its lock.
     """
     model = call.resource.model
-    keys = list(dict.fromkeys(key_in(item, model) for item in changes))
-    seen = list(call.rows().filter(pk__in=keys).order_by().values_list("pk", flat=True))
+    seen = list(stored_keys(call.rows(), [key_in(item, model) for item in changes]))
     rows = {row.pk: row for row in _locked(call, {"pk__in": seen})}
     if len(rows) != len(seen):
         raise not_found()
@@ -140,13 +140,17 @@ def check_row_permission(call: Call, row: Model) -> None:
 
 
 def _check_unchanged(call: Call, row: Model) -> None:
-    """Raises HTTPException 412 where the client's ``If-Match`` is stale, 428 where it is needed and absent."""
+    """Raises HTTPException 412 where the client's ``If-Match`` is stale, or its ``If-None-Match`` is not; 428 where
+    the first is needed and absent."""
     kind = call.resource.if_match
-    if_match = call.request.headers.get("if-match")
+    if_match, if_none_match = (listed(call.request.headers, name) for name in ("if-match", "if-none-match"))
     if if_match is None and kind == "required":
         raise HTTPException(428, "Send If-Match with the ETag of the row as you know it.")
-    if if_match is not None and kind != "off":
-        check_if_match(if_match, etag_of(call.json_of(row), shape_of(call.resource.schema)))
+    if (if_match is None and if_none_match is None) or kind == "off":
+        return
+    etag = etag_of(call.json_of(row), shape_of(call.resource.schema))
+    check_if_match(if_match, etag)
+    check_if_none_match(if_none_match, etag)
 
 
 def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whole: bool) -> None:
@@ -163,7 +167,7 @@ def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whol
                 check_path(call.resource, row)
         effects.check(row)
         done.append(effects)
-    related.check(rows)
+    related.check(rows, call.written())
     done[-1].check_marks(rows)
 
 

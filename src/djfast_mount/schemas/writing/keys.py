@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import router
-from django.db.models import ForeignKey, Model
+from django.db import connections, router
+from django.db.models import CompositePrimaryKey, ForeignKey, Model, QuerySet
 
 from djfast_mount.schemas.writing.invalid import Path
 
-__all__ = ["but_for_stored", "set_rows"]
+__all__ = ["MOST_COMPOSITE", "but_for_stored", "set_rows", "stored_keys"]
+
+MOST_COMPOSITE = 400
+"""How many composite keys one statement names: to SQLite each is a step of an expression, which has 1,000 at most."""
+
+# SQLite takes 32,766 values in one statement where it is built without more (https://www.sqlite.org/limits.html).
+_MOST = 5000
 
 
 def set_rows(
@@ -24,8 +30,7 @@ def set_rows(
     if not wanted and not kept and not getattr(field, "blank", True):
         return [{"type": "blank", "loc": path, "msg": str(field.error_messages["blank"])}]
     related = field.related_model._default_manager.using(row._state.db).complex_filter(field.get_limit_choices_to())
-    possible = [key for key in wanted if _may_be_key(field.related_model._meta.pk, key)]
-    known = set(related.filter(pk__in=possible).values_list("pk", flat=True)) if possible else set()
+    known = stored_keys(related, wanted)
     errors = [
         {
             "type": "invalid_choice",
@@ -38,6 +43,41 @@ def set_rows(
     if not errors:
         getattr(row, field.name).set({*known, *kept})
     return errors
+
+
+def stored_keys(rows: QuerySet[Any], keys: Collection[Any], column: str = "pk") -> set[Any]:
+    """Returns those of `keys` that one of `rows` has in `column`. Keys that the column cannot hold no row has."""
+    meta = rows.model._meta
+    field: Any = meta.pk if column == "pk" else meta.get_field(column)
+    parts = field.fields if isinstance(field, CompositePrimaryKey) else [field]
+    connection = connections[rows.db]
+    possible = [key for key in dict.fromkeys(keys) if _may_be_key(parts, key, connection)]
+    # A client may send as many as its body holds, and databases limit what one statement may.
+    most = _MOST if len(parts) == 1 else MOST_COMPOSITE
+    found: set[Any] = set()
+    for start in range(0, len(possible), most):
+        some = rows.filter(**{f"{column}__in": possible[start : start + most]}).order_by()
+        found.update(some.values_list(column, flat=True))
+    return found
+
+
+def _may_be_key(parts: Sequence[Any], key: Any, connection: Any) -> bool:
+    values = key if len(parts) > 1 else [key]
+    return all(_fits(field, value, connection) for field, value in zip(parts, values, strict=True))
+
+
+def _fits(field: Any, value: Any, connection: Any) -> bool:
+    """Whether the column can hold `value`: asked for another, the database gives an error, and not no row."""
+    # Not by the validators of the field: they are of new values, and a row may be older.
+    while field.is_relation:
+        field = field.target_field
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return False
+    try:
+        field.get_db_prep_value(value, connection)
+    except (ValidationError, ArithmeticError, ValueError, TypeError):
+        return False
+    return not (isinstance(value, str) and "\0" in value)
 
 
 def but_for_stored(error: ValidationError, row: Model, using: str) -> ValidationError:
@@ -62,14 +102,3 @@ def _is_stored(field: Any, row: Model, error: ValidationError, using: str) -> bo
         return False
     rows = field.related_model._base_manager.using(using).complex_filter(field.get_limit_choices_to())
     return bool(rows.filter(**{field.target_field.attname: getattr(row, field.attname)}).exists())
-
-
-def _may_be_key(field: Any, key: Any) -> bool:
-    """Whether the column can hold `key`: asked for another, the database gives an error, and not no row."""
-    while field.is_relation:
-        field = field.target_field
-    try:
-        field.run_validators(key)
-    except ValidationError:
-        return False
-    return not (isinstance(key, str) and "\0" in key)

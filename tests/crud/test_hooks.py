@@ -1,0 +1,109 @@
+"""What the hook `queryset` may return, and what is made of it: lists, numbers, and writes that leave it.
+
+Holds the part of `crud/access/call.py` and `crud/query/aggregation.py` that takes the rows of a hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models import Count
+
+from crud.resources import CompanySchema
+from crud.serving import Api, ok, served
+from djfast_mount.crud import ModelRouter
+from djfast_mount.exceptions import ConfigurationError
+from project.companies.models import Company, CompanyDepartment
+
+pytestmark = pytest.mark.django_db
+
+
+def client_of(hook: Callable[[Any], Any], *, asynchronous: bool = False) -> Api:
+    options: dict[str, Any] = {"create": True, "update": True, "asynchronous": asynchronous}
+    return Api(served(ModelRouter(CompanySchema, prefix="/companies", hooks={"queryset": hook}, **options)))
+
+
+@pytest.fixture
+def firms() -> list[Company]:
+    """Three companies of size 10, with two departments each."""
+    made = [Company.objects.create(name=name, slug=name, size=10, listed=True) for name in "abc"]
+    for each in made:
+        each.departments.create(name="x", size=1)
+        each.departments.create(name="y", size=1)
+    return made
+
+
+NO_ROWS = {
+    "nothing": (lambda call: None, "a NoneType"),
+    "a list": (lambda call: [Company(name="a")], "a list"),
+    "raw": (lambda call: Company.objects.raw("SELECT * FROM companies_company"), "a RawQuerySet"),
+    "another model": (lambda call: CompanyDepartment.objects.all(), "a queryset of CompanyDepartment"),
+    "a slice": (lambda call: Company.objects.all()[:2], "is sliced or combined"),
+    "a union": (lambda call: Company.objects.filter(pk=1).union(Company.objects.filter(pk=2)), "is sliced or combined"),
+    "values": (lambda call: Company.objects.values("name"), r"or has values\(\)"),
+}
+
+
+@pytest.mark.parametrize(("hook", "told"), NO_ROWS.values(), ids=NO_ROWS)
+def test_rows_that_no_rule_can_narrow(firms: list[Company], hook: Any, told: str) -> None:
+    """What is no queryset of the model that can be filtered is refused in words by every route, and shows no row."""
+    row = firms[0].pk
+    calls = [("GET", "", None), ("GET", f"/{row}", None), ("GET", "/aggregate/count/*", None), ("PATCH", f"/{row}", {})]
+    refused = rf"the hook queryset returned .*{told}.*as in Company.objects.all"
+    with client_of(hook) as client:
+        for method, path, body in calls:
+            with pytest.raises(ConfigurationError, match=refused):
+                client.request(method, f"/companies{path}", json=body)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda call: Company.objects,
+        lambda call: Company.objects.filter(departments__size__gte=1).distinct(),
+        lambda call: Company.objects.annotate(number=Count("departments")).filter(number=2),
+        lambda call: Company.objects.order_by("-size").distinct(),
+    ],
+    ids=["manager", "distinct over a join", "annotated", "distinct"],
+)
+def test_numbers_are_of_the_rows_that_are_listed(firms: list[Company], hook: Any) -> None:
+    """Whatever a hook joins or adds up, each row is listed and measured once, also by groups and by related rows."""
+    with client_of(hook) as client:
+        assert len(ok(client.get("/companies?total=true"))["items"]) == 3
+        for what, value in (("count/*", 3), ("sum/size", 30), ("sum/departments", 6), ("max/departments", 2)):
+            assert ok(client.get(f"/companies/aggregate/{what}"))["values"] == [{"value": value}]
+            [group] = ok(client.get(f"/companies/aggregate/{what}?group_by=status"))["values"]
+            assert group == {"value": value, "status": "open"}
+        assert ok(client.patch(f"/companies/{firms[0].pk}", json={"size": 11}))["size"] == 11
+
+
+def test_a_row_that_comes_twice(firms: list[Company]) -> None:
+    """A hook that joins without distinct() is named, with the remedy."""
+    told = r"gives one row several times.*Add distinct"
+    with (
+        client_of(lambda call: Company.objects.filter(departments__size__gte=1)) as client,
+        pytest.raises(ConfigurationError, match=told),
+    ):
+        client.get(f"/companies/{firms[0].pk}")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_no_write_leaves_the_rows_of_the_hook(firms: list[Company], asynchronous: bool) -> None:
+    """A row that the hook would not give afterwards is neither made nor changed: 403, for one row and for several."""
+    new = {"name": "new", "slug": "new"}
+    row = firms[0].pk
+    calls: list[tuple[str, str, Any]] = [
+        ("POST", "", new),
+        ("POST", "/bulk", [new]),
+        ("PATCH", f"/{row}", {"listed": False}),
+        ("PUT", f"/{row}", {"name": "a", "slug": "a"}),
+        ("PATCH", "", [{"id": row, "listed": False}]),
+    ]
+    before = list(Company.objects.values())
+    with client_of(lambda call: Company.objects.filter(listed=True), asynchronous=asynchronous) as client:
+        for method, path, body in calls:
+            answer = client.request(method, f"/companies{path}", json=body)
+            assert (answer.status_code, "could not see" in answer.text) == (403, True), answer.text
+    assert list(Company.objects.values()) == before
