@@ -19,6 +19,8 @@ from crud.resources import CompanySchema, DepartmentItem, companies
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter
 from djfast_mount.schemas import Create, ModelSchema, Update
+from djfast_mount.tokens.access import access_of
+from djfast_mount.tokens.models import APIToken
 from project.companies.models import Company, CompanyDepartment, Employee, Label
 from project.zoo.models import Feeding
 
@@ -175,3 +177,20 @@ def test_what_the_database_makes(replica: str) -> None:
     row = Create[FeedingSchema](day=date(2024, 1, 1), keeper="k", slot=2).create()
     assert row.twice == 4
     assert Update[FeedingSchema](slot=3).update(row).twice == 6
+
+
+def test_tokens_are_written_where_is_written(replica: str, django_user_model: Any) -> None:
+    """A token that is issued, used and revoked behind a replica has its row, its use and its end in the database that
+    is written, and the replica gets none of them."""
+    ada = django_user_model.objects.create_user("ada")
+    token, text = APIToken.objects.issue(ada, "script", ["a"])
+    assert (APIToken.objects.using("default").count(), APIToken.objects.using(replica).count()) == (1, 0)
+    # What replication brings.
+    for row in (ada, token):
+        copy.copy(row).save(using=replica, force_insert=True)
+    access = access_of(text)
+    assert access is not None
+    assert access.scopes == {"a"}
+    assert [stored(token).last_used is None, APIToken.objects.using(replica).get().last_used] == [False, None]
+    assert APIToken.objects.filter(pk=token.pk).revoke() == 1
+    assert [stored(token).revoked is None, APIToken.objects.using(replica).get().revoked] == [False, None]
