@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from djfast_mount.crud.access.visibility import Visibility
-from djfast_mount.crud.query.searching import Search
+from djfast_mount.crud.query.searching import Search, check_searched
 
 __all__ = ["FullText"]
 
@@ -28,6 +28,10 @@ class FullText(Search):
         self.fields = fields
         self._vector = SearchVector(*fields, config=config)
         self._config = config
+
+    def check(self, model: type[Model]) -> None:
+        for name in self.fields:
+            check_searched(model, name)
 
     def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
         # "websearch" is the one kind that takes any text without a syntax error, quotes and minus signs of strangers

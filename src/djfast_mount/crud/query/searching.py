@@ -14,7 +14,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.spelling import did_you_mean
 
-__all__ = ["Search", "Words"]
+__all__ = ["Search", "Words", "check_searched"]
 
 # Each word is a LIKE for each field, which no ordinary index serves.
 _MOST_WORDS = 20
@@ -33,6 +33,19 @@ class Search:
         """Returns the `rows` that `text` finds. No row comes twice. Raises: RequestValidationError, for a text that is
         too much to search for."""
         raise NotImplementedError
+
+
+def check_searched(model: type[Model], name: str) -> None:
+    """Raises ConfigurationError when `model` has no field `name` with a text to look into."""
+    known = [field.name for field in model._meta.concrete_fields if not field.is_relation]
+    if name in known:
+        return
+    told = did_you_mean(name, known, f"Its fields are {', '.join(known)}.")
+    if name in {field.name for field in model._meta.get_fields() if is_forward(field)}:
+        # Django has no `icontains` for it, which would be a 500 for the first who searches.
+        told = f"It leads to another row: name a field of that one, as in {name}__name."
+        raise ConfigurationError(f"search= names {name!r} of {model.__name__}, which has no text. {told}")
+    raise ConfigurationError(f"search= names {name!r}, and {model.__name__} has no such field. {told}")
 
 
 class Words(Search):
@@ -54,10 +67,7 @@ class Words(Search):
                     below = relation(below, name).related_model
                 except LookupError as error:
                     raise ConfigurationError(f"search= leads over {name!r}. {error}") from error
-            known = [field.name for field in below._meta.get_fields() if is_forward(field)]
-            if column not in known:
-                told = did_you_mean(column, known, f"Its fields are {', '.join(known)}.")
-                raise ConfigurationError(f"search= names {column!r}, and {below.__name__} has no such field. {told}")
+            check_searched(below, column)
 
     def found(self, rows: QuerySet[Any], text: str, visibility: Visibility) -> QuerySet[Any]:
         words = text.split()
