@@ -21,6 +21,7 @@ class Exposure:
     Args:
         fields: Each concrete field by the name that the API gives it.
         related: What it shows of the rows that a relation leads to, by the relation's name on the model.
+        as_rows: The names of the foreign keys in `fields` whose rows are shown, and not their keys.
         kept_back: The names of those that answers lack for some callers, or that the schema may change on the way.
     """
 
@@ -28,6 +29,7 @@ class Exposure:
     fields: Mapping[str, models.Field[Any, Any]]
     related: Mapping[str, Exposure] = field(default_factory=dict)
     kept_back: frozenset[str] = frozenset()
+    as_rows: frozenset[str] = frozenset()
 
     def why_hidden(self, argument: str, name: str) -> str | None:
         """Returns what is wrong with an `argument` of the router that names `name`, of a value that is kept back."""

@@ -32,6 +32,7 @@ def exposure_of(schema: Any, children: Mapping[str, Exposure] | None = None) -> 
 def _of_shape(shape: Shape) -> Exposure:
     fields: dict[str, models.Field[Any, Any]] = {}
     related: dict[str, Exposure] = {}
+    as_rows: set[str] = set()
     # Left out for all callers, those with a scope too: parameters are one list for everybody, and are in OpenAPI.
     hidden = kept_back(shape.schema)
     for member in shape.members:
@@ -41,6 +42,8 @@ def _of_shape(shape: Shape) -> Exposure:
         # Callers who are shown a related object may ask for the rows that have it.
         if member.kind == "column" or (member.kind == "one" and is_forward(found)):
             fields[_sent_name(shape, member)] = found
+        if member.kind == "one" and is_forward(found) and not _shows_key(shape, found):
+            as_rows.add(_sent_name(shape, member))
         if is_generic(found):
             continue  # No filter leads over it: its rows are found by two columns.
         # What is computed nested is no relation that a query could follow.
@@ -50,7 +53,11 @@ def _of_shape(shape: Shape) -> Exposure:
             key = found.related_model._meta.pk
             related[member.source] = Exposure(found.related_model, {key.name: key})
     kept = frozenset(_sent_name(shape, each) for each in shape.members if each.name in hidden)
-    return Exposure(shape.model, fields, related, kept)
+    return Exposure(shape.model, fields, related, kept, frozenset(as_rows))
+
+
+def _shows_key(shape: Shape, field: Any) -> bool:
+    return any(member.kind == "column" and member.field is field for member in shape.members)
 
 
 def _sent_name(shape: Shape, member: Member) -> str:

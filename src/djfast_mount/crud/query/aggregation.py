@@ -18,6 +18,7 @@ from djfast_mount.crud.pages.paging import LimitOffset
 from djfast_mount.crud.query.fields import MEASURES, PARTS, kind_of, stored_type
 from djfast_mount.crud.query.list_query import choice_field, order_field
 from djfast_mount.crud.query.measures import AGGREGATES, count_of
+from djfast_mount.crud.query.order_expressions import shown_key
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.spelling import did_you_mean
 
@@ -120,12 +121,24 @@ class Aggregation:
             if wanted := self._wanted(asked):
                 raise _invalid(wanted[0][0], "This is about groups: say by what, group_by.", wanted[0][1])
             return [{"value": _plain(rows.aggregate(value=measured)["value"], function)}]
-        return list(self._grouped(rows, measured, groups, function, asked))
+        return list(self._grouped(call, rows, measured, groups, function, asked))
+
+    def _group(self, call: Call, name: str) -> Any:
+        exposure = self._resource.exposure
+        if name not in exposure.as_rows:
+            return self._groups[name][0]
+        return shown_key(exposure.model, exposure.fields[name], call.visibility)
 
     def _grouped(
-        self, rows: QuerySet[Any], measured: Any, groups: Sequence[str], function: Function, values: Mapping[str, Any]
+        self,
+        call: Call,
+        rows: QuerySet[Any],
+        measured: Any,
+        groups: Sequence[str],
+        function: Function,
+        values: Mapping[str, Any],
     ) -> Iterator[dict[str, Any]]:
-        names = {f"_group_{number}": self._groups[group][0] for number, group in enumerate(groups)}
+        names = {f"_group_{number}": self._group(call, group) for number, group in enumerate(groups)}
         # `values()` before the aggregate is what makes GROUP BY (Django's "Aggregation", order of clauses).
         found = rows.order_by().annotate(**names).values(*names).annotate(_value=measured)
         order = [_order_of(name, groups) for name in values.get("order_by") or ()]

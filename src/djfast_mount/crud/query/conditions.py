@@ -57,12 +57,22 @@ def _conditions(model: Any, asked: list[tuple[Parameter, tuple[str, ...], Any]],
         elif parameter.measure is not None:
             condition &= Q(_comparison(model, parameter, value, visibility))
         else:
-            condition &= Q((parameter.lookup, value))
+            condition &= _of_column(model, parameter, value, visibility)
     for name, further in below.items():
         inner = _conditions(relation(model, name).related_model, further, visibility)
         # Through `behind()`, so that a filter finds nothing by a related row that the caller may not see.
         condition &= Q(visibility.behind(model, name, inner))
     return condition
+
+
+def _of_column(model: Any, parameter: Parameter, value: Any, visibility: Visibility) -> Q:
+    condition = Q((parameter.lookup, value))
+    if parameter.as_row is None or visibility.nested(relation(model, parameter.as_row)) is None:
+        return condition
+    shown = Q(visibility.behind(model, parameter.as_row))
+    if parameter.lookup.endswith("__isnull"):
+        return ~shown if value else shown
+    return condition & shown
 
 
 def _comparison(model: Any, parameter: Parameter, value: Any, visibility: Visibility) -> Any:

@@ -13,7 +13,7 @@ from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
 
-__all__ = ["OrderedColumn", "as_own_column", "ordering_of"]
+__all__ = ["OrderedColumn", "as_own_column", "behind_own_column", "ordering_of"]
 
 Path = tuple[str, ...]
 # As far as a schema leads; a model whose ordering leads back to itself would never end.
@@ -38,6 +38,16 @@ def as_own_column(model: type[Model], ordered: OrderedColumn) -> OrderedColumn:
     if not isinstance(found, ForeignKey) or found.target_field.attname != ordered.column:
         return ordered
     return ordered._replace(path=tuple(before), column=found.attname)
+
+
+def behind_own_column(model: type[Model], ordered: OrderedColumn) -> OrderedColumn:
+    """Returns `ordered` by what its foreign key points to, where it is by the foreign key itself."""
+    for name in ordered.path:
+        model = relation(model, name).related_model
+    for found in model._meta.concrete_fields:
+        if isinstance(found, ForeignKey) and found.attname == ordered.column:
+            return ordered._replace(path=(*ordered.path, found.name), column=found.target_field.attname)
+    return ordered
 
 
 def ordering_of(model: type[Model]) -> Iterator[OrderedColumn]:

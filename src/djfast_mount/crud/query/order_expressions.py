@@ -15,7 +15,7 @@ from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.crud.query.measures import count_of
 from djfast_mount.crud.query.terms import Term
 
-__all__ = ["prepared"]
+__all__ = ["prepared", "shown_key"]
 
 
 def prepared(rows: QuerySet[Any], terms: Sequence[Term], visibility: Visibility) -> QuerySet[Any]:
@@ -29,6 +29,11 @@ def _expression(model: type[Model], term: Term, visibility: Visibility) -> Any:
     if term.counted:
         return count_of(visibility, model, term.column)
     return _behind(model, term.path, term.column, visibility)
+
+
+def shown_key(model: type[Model], key: Any, visibility: Visibility) -> Any:
+    """An expression: the value of the foreign key `key`, or null where the row that it leads to may not be seen."""
+    return _behind(model, (key.name,), key.target_field.attname, visibility)
 
 
 def _behind(model: type[Model], path: tuple[str, ...], column: str, visibility: Visibility) -> Any:

@@ -14,7 +14,7 @@ from django.db.models import CompositePrimaryKey, Model
 
 from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
 from djfast_mount.crud.query.fields import kind_of, stored_type
-from djfast_mount.crud.query.model_ordering import as_own_column, ordering_of
+from djfast_mount.crud.query.model_ordering import as_own_column, behind_own_column, ordering_of
 from djfast_mount.crud.query.terms import Term
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
@@ -69,10 +69,12 @@ class Ordering:
         return [*found.values(), *(term for term in self._key if term.column not in columns)]
 
     def _of_model(self, exposure: Exposure) -> Iterator[Term]:
-        by_place = {(term.path, term.column): term for term in self._terms.values() if not term.counted}
+        # The first term of a place counts, which is that of the row itself.
+        terms = reversed([term for term in self._terms.values() if not term.counted])
+        by_place = {(term.path, term.column): term for term in terms}
         for found in ordering_of(exposure.model):
-            own = as_own_column(exposure.model, found)
-            term = by_place.get((found.path, found.column)) or by_place.get((own.path, own.column))
+            ways = (found, as_own_column(exposure.model, found), behind_own_column(exposure.model, found))
+            term = next((by_place[way[:2]] for way in ways if way[:2] in by_place), None)
             # Columns behind a hidden one say nothing without it.
             if term is None:
                 self.left_out = "__".join((*found.path, found.column))
@@ -101,6 +103,12 @@ def _terms(exposure: Exposure) -> Iterator[Term]:
 def _own_terms(path: tuple[str, ...], exposure: Exposure, nullable: bool) -> Iterator[Term]:
     for name, field in exposure.fields.items():
         if kind_of(field) is None or isinstance(field, CompositePrimaryKey):
+            continue
+        if name in exposure.as_rows:
+            target: Any = field
+            way = (*path, field.name)
+            kind = stored_type(field)
+            yield Term("__".join((*path, name)), way, target.target_field.attname, True, kind)
             continue
         # A related row may be hidden, and its value null then.
         null = nullable or field.null or bool(path)

@@ -44,6 +44,7 @@ class Parameter:
         measured: The field of the measure; None for a count.
         basic: Whether it belongs to the few that are offered by default.
         is_key: Whether it speaks of the keys of the rows that a relation to many leads to.
+        as_row: The foreign key that it speaks of, if answers show its row and not the key. One of a hidden row is null.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Parameter:
     measured: str | None = None
     basic: bool = True
     is_key: bool = False
+    as_row: str | None = None
 
     @property
     def repeated(self) -> bool:
@@ -72,7 +74,8 @@ def parameters(exposure: Exposure, *, skip: frozenset[str] = frozenset()) -> Ite
             # The key of a related row is asked for at the foreign key (`company__id`), where it needs no join.
             own_key = bool(path) and field.primary_key
             if name not in skip and field.name not in skip and not own_key:
-                yield from _of_field(path, name, field)
+                as_row = field.name if name in below.as_rows else None
+                yield from (replace(each, as_row=as_row) for each in _of_field(path, name, field))
         for name, further in below.related.items():
             if is_to_many(relation(below.model, name)):
                 yield from _of_key((*path, name), further)
