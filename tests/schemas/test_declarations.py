@@ -1,6 +1,6 @@
 """What is declared wrongly is told when the class is made, with the file and the remedy; what is right is typed.
 
-Holds `schemas/declaring/type_registry.py` and `schemas/declaring/mapping.py`.
+Holds `schemas/declaring/type_registry.py`, `schemas/declaring/mapping.py` and `schemas/writing/match_option.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
+from django.contrib.auth.models import User
 from django.db.models import Count, Model
 from pydantic import BaseModel
 
@@ -18,7 +19,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import Auto, Create, ModelSchema, Orm, Page, Update, register
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.type_registry import field_type
-from project.firm.models import Branch, Company, Department, Membership, Parcel, Person, Secret, Status
+from project.firm.models import Branch, Company, Department, Membership, Parcel, Person, Secret, Status, Tag
 from project.zoo.models import Animal, MoneyField, Ticket
 from schemas.zoo_schemas import AnimalSchema, TicketSchema
 
@@ -108,6 +109,73 @@ def test_what_meta_names(options: dict[str, Any], told: str) -> None:
                 vars().update(options)
 
     assert f"Meta.{told}" in str(caught.value)
+
+
+class DepartmentCode(ModelSchema[Department]):
+    class Meta:
+        fields = ["id", "company", "name", "code", "size"]
+        read_only = ["code"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"match": {"coded": ["code"]}},
+            "'code' for coded, which is in Meta.read_only of DepartmentCode, so no item has it. Name some of",
+        ),
+        (
+            {"match": {"coded": ["naem"]}},
+            "'naem' for coded, and DepartmentCode has no such field. Did you mean 'name'?",
+        ),
+        ({"match": {"coded": ["name", "company"]}}, "'company' for coded, which is the row that they belong to"),
+        ({"match": {"coded": ["company_id"]}}, "'company_id' for coded, which is the row that they belong to"),
+        ({"match": {"coded": ["id"]}}, "'id' for coded, which is their key, and tells an item where it is sent."),
+        ({"match": {"coded": []}}, "'coded', and no fields for it. Name some"),
+        ({"match": {"name": ["x"]}}, "'name', which is no list of nested rows. Take it out"),
+        ({"match": {"tags": ["name"]}}, "'tags', whose rows a body names by key. Add 'tags' to Meta.nested"),
+        ({"match": {"owner": ["username"]}}, "'owner', which is no list of nested rows."),
+    ],
+)
+def test_fields_that_tell_no_item(options: dict[str, Any], told: str) -> None:
+    """What no item of a nested list can be told by is refused: each item would be a new row, and the old ones gone."""
+
+    class TagRow(ModelSchema[Tag]):
+        class Meta:
+            fields = ["id", "name"]
+
+    class UserRow(ModelSchema[User]):
+        class Meta:
+            fields = ["id", "username"]
+
+    with pytest.raises(ConfigurationError) as caught:
+
+        class Wrong(ModelSchema[Company]):
+            coded: Annotated[list[DepartmentCode], Orm("departments")]
+            tags: list[TagRow]
+            owner: UserRow | None
+
+            class Meta:
+                fields = ["name"]
+                nested = ["owner"]
+                vars().update(options)
+
+    assert f"Meta.match names {told}" in str(caught.value)
+
+
+def test_fields_that_tell_no_item_of_a_class_that_comes_later() -> None:
+    """Where the nested class comes after the schema, it is told when a body is made."""
+
+    class Early(ModelSchema[Company]):
+        departments: list[Later]  # type: ignore[name-defined]  # noqa: F821
+
+        class Meta:
+            fields = ["name"]
+            match = {"departments": ["code"]}
+
+    Early.model_rebuild(_types_namespace={"Later": DepartmentCode})
+    with refused("Meta.match names 'code' for departments, which is in Meta.read_only of DepartmentCode"):
+        _ = Create[Early]
 
 
 def test_names_that_fit() -> None:

@@ -44,6 +44,7 @@ from djfast_mount.schemas.reading import instances, ways
 from djfast_mount.schemas.reading.first import First
 from djfast_mount.schemas.writing import bulk, saving
 from djfast_mount.schemas.writing.body_models import body_model
+from djfast_mount.schemas.writing.match_option import check_match
 from djfast_mount.schemas.writing.slots import Purpose, is_made, plan_of
 
 __all__ = ["Create", "ModelSchema", "Reference", "Update"]
@@ -115,6 +116,7 @@ class ModelSchema(BaseModel, Generic[M]):
         excluded = [name for name in options.exclude if fields.pop(name, None) is not None]
         if declaration.write_only or excluded:
             cls.model_rebuild(force=True, raise_errors=False)
+        check_match(cls)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

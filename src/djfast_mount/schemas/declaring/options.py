@@ -18,10 +18,8 @@ from djfast_mount.schemas.declaring.declaration import (
     Options,
     Way,
     annotations_of,
-    declared,
     is_declared,
     model_field,
-    nested_schema,
     place_of,
 )
 from djfast_mount.schemas.declaring.mapping import is_forward
@@ -127,21 +125,6 @@ def check_names(declaration: Declaration, shown: Mapping[str, FieldInfo]) -> Non
                 raise ConfigurationError(
                     f"{place_of(schema)}: Meta.{option} names {name!r}, which is no field of the schema. {hint}"
                 )
-    for name, matched in said.get("match", {}).items():
-        _check_match(schema, name, nested_schema(shown[name].annotation)[0], matched)
-
-
-def _check_match(schema: type, name: str, nested: type[BaseModel] | None, matched: Iterable[str]) -> None:
-    # A class that is named before it is there is not looked at.
-    if nested is None:
-        return
-    for each in matched:
-        if each not in nested.model_fields and not model_field(declared(nested).model, each):
-            hint = did_you_mean(each, nested.model_fields, f"Its fields are {', '.join(nested.model_fields)}.")
-            raise ConfigurationError(
-                f"{place_of(schema)}: Meta.match names {each!r} for {name}, and {declared(nested).public_name} has no "
-                f"such field. {hint}"
-            )
 
 
 def names_of_all(schema: type, model: type[models.Model], exclude: Iterable[str], named: Iterable[str]) -> list[str]:

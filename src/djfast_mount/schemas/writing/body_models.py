@@ -16,6 +16,7 @@ from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.schemas.declaring.django_types import constraints
 from djfast_mount.schemas.declaring.mapping import is_forward, orm_of
 from djfast_mount.schemas.declaring.type_registry import field_type
+from djfast_mount.schemas.writing.match_option import check_match
 from djfast_mount.schemas.writing.rows import key_fields
 from djfast_mount.schemas.writing.slots import BodyPlan, Purpose, Slot, keep_plan, may_be_left_out, slots_of
 
@@ -27,6 +28,7 @@ _SUFFIXES = {"create": "Create", "update": "Update", "item": "Item"}
 @cache
 def body_model(base: type[BaseModel], schema: type[BaseModel], purpose: Purpose, parent: Any) -> type[BaseModel]:
     """Returns the class of a body of `schema`, a subclass of `base`. Raises: ConfigurationError."""
+    check_match(schema)  # Again: a class that the schema nests may have come after it.
     options = declared(schema).options
     slots = {slot.name: slot for slot in slots_of(schema) if parent is None or slot.field is not parent}
     key, is_composite = key_fields(declared(schema).model), len(declared(schema).model._meta.pk_fields) > 1
