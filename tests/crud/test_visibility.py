@@ -19,7 +19,7 @@ from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import ModelSchema
 from project.companies.models import Company, CompanyDepartment, Employee, Team
-from project.firm.models import Badge, Branch, Invoice, OpenCompany, Passport, Person
+from project.firm.models import Badge, Branch, Depot, Invoice, Notice, OpenCompany, Passport, Person, Skill
 from project.firm.models import Company as Firm
 
 pytestmark = pytest.mark.django_db
@@ -310,6 +310,51 @@ def test_a_rule_that_shows_nothing() -> None:
         for method in ("GET", "PATCH", "DELETE"):
             assert client.request(method, f"/c/{row.pk}", json={}).status_code == 404
         assert client.patch("/c", json=[{"id": row.pk, "name": "x"}]).status_code == 422
+
+
+class SkillOut(ModelSchema[Skill]):
+    class Meta:
+        fields = ["id", "name", "people"]
+
+
+@pytest.mark.parametrize("ruled", [False, True], ids=["open", "ruled"])
+def test_a_table_between_that_points_to_other_columns(ruled: bool) -> None:
+    """A many-to-many by columns that are no primary keys is shown, written, counted and asked for by primary keys, and
+    links to hidden rows stay."""
+    shown, other, hidden = (Person.objects.create(name=name, email=f"{name}@x.de") for name in ("a", "b", "secret"))
+    rules: dict[str, Any] = {"rows": every_row, "related_rows": {Person: lambda: ~Q(name="secret")}} if ruled else {}
+    router = ModelRouter(SkillOut, prefix="/skills", create=True, update=True, filters="all", **rules)
+    with Api(served(router)) as client:
+        path = f"/skills/{ok(client.post('/skills', json={'name': 's', 'people': [shown.pk]}), 201)['id']}"
+        Skill.objects.create(name="none")
+        skill = Skill.objects.get(name="s")
+        skill.people.add(hidden)
+        assert ok(client.get(path))["people"] == ([shown.pk] if ruled else [shown.pk, hidden.pk])
+        number = 1 if ruled else 2
+        for question in (
+            f"people__id={shown.pk}",
+            f"people__count={number}",
+            "people__count__gte=1&order_by=people__count",
+        ):
+            assert names(client.get(f"/skills?{question}")) == ["s"]
+        assert names(client.get(f"/skills?people__id={hidden.pk}")) == ([] if ruled else ["s"])
+        assert ok(client.get("/skills/aggregate/sum/people"))["values"] == [{"value": number}]
+        assert client.patch(path, json={"people": [10**9]}).status_code == 422
+        assert ok(client.patch(path, json={"people": [other.pk]}))["people"] == [other.pk]
+        assert set(skill.people.all()) == ({other, hidden} if ruled else {other})
+
+
+def test_rows_of_any_model_that_a_hook_prefetches() -> None:
+    """A hook may prefetch a generic foreign key in a tree with rules."""
+    Notice.objects.create(text="mine", about=Depot.objects.create(name="d"))
+    hooks = {"queryset": lambda call: Notice.objects.prefetch_related("about")}
+    with Api(served(ModelRouter(NoticeOut, prefix="/notices", rows=lambda: Q(text="mine"), hooks=hooks))) as client:
+        assert [each["text"] for each in ok(client.get("/notices"))["items"]] == ["mine"]
+
+
+class NoticeOut(ModelSchema[Notice]):
+    class Meta:
+        fields = ["id", "text"]
 
 
 # Proxies --------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ _MISFITS: dict[str | int, str] = {
 }
 _NUL = "A text holds a NUL character, which cannot be stored."
 _OTHER = "A value cannot be stored."
+# What SQLite says of sum(), of numbers that are each in range (https://www.sqlite.org/lang_aggfunc.html#sumunc).
+_OVERFLOW = "integer overflow"
 
 # Python's own errors, raised before the database sees the value: by sqlite3, psycopg2, psycopg, Django's MySQL backend
 _UNFIT = {
@@ -65,8 +67,9 @@ def is_outage(error: Error) -> bool:
 
 
 def is_misfit(error: Error) -> bool:
-    """Whether an OperationalError is about a value: MySQL's driver calls some of these operational."""
-    return _mysql_number(error.__cause__ or error) in _MISFITS
+    """Whether an OperationalError is about a value: some of these are, to MySQL's driver, and one to SQLite."""
+    cause = error.__cause__ or error
+    return _mysql_number(cause) in _MISFITS or str(cause) == _OVERFLOW
 
 
 def _mysql_number(cause: Any) -> int | None:
@@ -80,6 +83,8 @@ def _sqlstate(cause: Any) -> str | None:
 def misfit(error: Error) -> str:
     """Returns what is wrong with a value, in words for its sender."""
     cause: Any = error.__cause__ or error
+    if str(cause) == _OVERFLOW:
+        return _MISFITS["22003"]
     if str(cause) in _UNFIT:
         return _UNFIT[str(cause)]
     code = _sqlstate(cause) or (cause.args[0] if cause.args else None)

@@ -94,6 +94,9 @@ class Visibility:
         Args:
             rows: As in `rows`.
         """
+        # A generic foreign key: no schema shows the rows, of any model, that it leads to.
+        if found.related_model is None:
+            return None
         # Where a row and the one above it meet, each is visible because the other is: no query is needed to say so.
         if is_forward(found) and any(each.key is found for each in self._places_of(found.model)):
             return None
@@ -187,7 +190,9 @@ class Visibility:
         if not found.many_to_many:
             return rows.filter(**_joined(found))
         near, far, through = _between(found)
-        between = through._base_manager.using(self.using).filter(**{near: OuterRef("pk")})
+        # A table between may point to another column than the primary key.
+        key: Any = through._meta.get_field(near)
+        between = through._base_manager.using(self.using).filter(**{near: OuterRef(key.target_field.attname)})
         # Without either, the table between is enough, and the far table is not touched.
         if condition or self.restricts(found.related_model):
             between = between.filter(**{f"{far}__in": rows})

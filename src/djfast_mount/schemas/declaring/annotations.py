@@ -66,7 +66,7 @@ def automatic(declaration: Declaration, name: str, source: str) -> tuple[Any, An
     elif is_forward(field) and field.many_to_many:
         # Keys, not objects: rows behind a many-to-many stand on their own, and to show them is a decision that a schema
         # has to be named for.
-        annotation = list[field_type(field.target_field).read]  # type: ignore[misc]
+        annotation = list[field_type(field.related_model._meta.pk).read]  # type: ignore[misc]
     else:
         # No default would do: the keys of a reverse relation are rarely meant, and all of its columns may be secret.
         raise _not_shown(declaration, name, field)

@@ -105,7 +105,7 @@ def _annotation(base: type[BaseModel], slot: Slot, purpose: Purpose) -> Any:
             return list[inner]  # type: ignore[valid-type]
         return or_none(inner, slot.field.null or not is_forward(slot.field))
     if slot.kind == "keys":
-        return list[field_type(slot.field.target_field).read]  # type: ignore[misc]
+        return list[field_type(slot.field.related_model._meta.pk).read]  # type: ignore[misc]
     if slot.field is None:
         assert slot.info is not None
         return _by_hand(slot.info)

@@ -41,7 +41,11 @@ def set_rows(
         if key not in known and key not in kept
     ]
     if not errors:
-        getattr(row, field.name).set({*known, *kept})
+        keys = {*known, *kept}
+        # To `set()`, a plain value is one of the column that the table between points to.
+        by_key = field.target_field.primary_key or not keys
+        rows = keys if by_key else field.related_model._base_manager.using(row._state.db).filter(pk__in=keys)
+        getattr(row, field.name).set(rows)
     return errors
 
 
