@@ -262,6 +262,8 @@ def test_what_is_no_cursor() -> None:
 
 def test_long_texts_make_no_long_cursor(root_path: str) -> None:
     """A list by texts of any length is walked forward and back, by cursors that fit into a header."""
+    if connection.vendor == "mysql":
+        pytest.skip("MySQL orders by the beginnings of texts")
     router = ModelRouter(FirmSchema, prefix="/firms", update=True, delete=True, page=Cursor(limit=2))
     client = Api(served(router), root_path)
     texts = ["x" * 9000 + end for end in "abcde"]
@@ -285,6 +287,23 @@ def test_long_texts_make_no_long_cursor(root_path: str) -> None:
     assert "was changed, or is gone" in error["msg"]
     Firm.objects.filter(name="3").delete()
     assert ok(client.get(f"{asked}&cursor={behind_3}"), 422)["detail"] == [error]
+
+
+def test_texts_that_differ_late(root_path: str) -> None:
+    """Rows come once each, forward and back, where texts differ behind what MySQL looks at to order them."""
+    client = Api(served(ModelRouter(FirmSchema, prefix="/firms", page=Cursor(limit=2))), root_path)
+    for number, end in enumerate("edcba"):
+        Firm.objects.create(name=str(number), motto="x" * 9000 + end)
+    for order in ("motto", "-motto"):
+        page = client.get(f"/firms?order_by={order}&order_by=name")
+        pages = [[item["name"] for item in ok(page)["items"]]]
+        while "next" in page.links:
+            page = client.get(page.links["next"]["url"].partition("/api")[2])
+            pages.append([item["name"] for item in ok(page)["items"]])
+        assert sorted(itertools.chain(*pages)) == list("01234")
+        for before in reversed(pages[:-1]):
+            page = client.get(page.links["prev"]["url"].partition("/api")[2])
+            assert [item["name"] for item in ok(page)["items"]] == before
 
 
 def test_the_statement_uses_an_index() -> None:

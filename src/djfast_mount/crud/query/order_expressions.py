@@ -1,6 +1,8 @@
 """What the terms of an order come to in the database.
 
-A related row that may not be seen orders as if its value were null.
+1. A related row that may not be seen orders as if its value were null.
+2. A text is ordered by as far as the database looks. MySQL looks at the first 1,024 bytes (`max_sort_length`), and
+   compares whole texts all the same: behind a row there would not be the rows that the list has there.
 """
 
 from __future__ import annotations
@@ -8,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.db import connections
 from django.db.models import F, Model, QuerySet, Subquery
+from django.db.models.functions import Left
 
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.crud.query.measures import count_of
-from djfast_mount.crud.query.terms import Term
+from djfast_mount.crud.query.terms import LONGEST_ORDERED, Term
 
 __all__ = ["prepared", "shown_key"]
 
@@ -21,14 +25,16 @@ __all__ = ["prepared", "shown_key"]
 def prepared(rows: QuerySet[Any], terms: Sequence[Term], visibility: Visibility) -> QuerySet[Any]:
     """Returns `rows` with an alias for each term that is no column of theirs, in no order yet."""
     # `alias()`, not `annotate()`: the values are ordered by and compared, and are not among the columns of the rows.
-    made = {term.alias: _expression(rows.model, term, visibility) for term in terms if not term.is_own}
+    made = {term.alias: _expression(rows, term, visibility) for term in terms if not term.is_plain}
     return rows.alias(**made) if made else rows
 
 
-def _expression(model: type[Model], term: Term, visibility: Visibility) -> Any:
+def _expression(rows: QuerySet[Any], term: Term, visibility: Visibility) -> Any:
     if term.counted:
-        return count_of(visibility, model, term.column)
-    return _behind(model, term.path, term.column, visibility)
+        return count_of(visibility, rows.model, term.column)
+    found = _behind(rows.model, term.path, term.column, visibility)
+    cut = term.is_long and connections[rows.db].vendor == "mysql"
+    return Left(found, LONGEST_ORDERED) if cut else found
 
 
 def shown_key(model: type[Model], key: Any, visibility: Visibility) -> Any:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.db.models import CompositePrimaryKey, Model
+from django.db.models import CharField, CompositePrimaryKey, Model, TextField
 
 from djfast_mount.crud.declaring.exposure import Exposure, is_to_many, relation
 from djfast_mount.crud.query.fields import kind_of, stored_type
 from djfast_mount.crud.query.model_ordering import as_own_column, behind_own_column, ordering_of
-from djfast_mount.crud.query.terms import Term
+from djfast_mount.crud.query.terms import LONGEST_ORDERED, Term
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.spelling import did_you_mean
@@ -113,7 +113,14 @@ def _own_terms(path: tuple[str, ...], exposure: Exposure, nullable: bool) -> Ite
         # A related row may be hidden, and its value null then.
         null = nullable or field.null or bool(path)
         is_key = not path and field in exposure.model._meta.pk_fields
-        yield Term("__".join((*path, name)), path, field.attname, null, stored_type(field), is_key=is_key)
+        is_long = not is_key and _may_be_long(field)
+        kind = stored_type(field)
+        yield Term("__".join((*path, name)), path, field.attname, null, kind, is_key=is_key, is_long=is_long)
+
+
+def _may_be_long(field: Any) -> bool:
+    text = isinstance(field, CharField | TextField)
+    return text and (field.max_length is None or field.max_length > LONGEST_ORDERED)
 
 
 def _counts(exposure: Exposure) -> Iterator[Term]:

@@ -9,7 +9,10 @@ from typing import Any
 from django.db.models import F
 from pydantic import TypeAdapter
 
-__all__ = ["Term"]
+__all__ = ["LONGEST_ORDERED", "Term"]
+
+LONGEST_ORDERED = 255
+"""The characters of a text that every database orders by: of four bytes each, MySQL looks at so many."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Term:
         nullable: Whether its value may be null.
         type: What its values are validated as when they come back in a cursor.
         is_key: Whether it is the key of the listed row itself, or a part of it.
+        is_long: Whether its values may be longer texts than MySQL orders by.
     """
 
     name: str
@@ -34,16 +38,17 @@ class Term:
     is_key: bool = False
     descending: bool = False
     nulls_first: bool = False
+    is_long: bool = False
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is a column of the listed rows themselves."""
-        return not (self.path or self.counted)
+    def is_plain(self) -> bool:
+        """Whether it is a column of the listed rows themselves, as it is."""
+        return not (self.path or self.counted or self.is_long)
 
     @property
     def alias(self) -> str:
         """The name by which a queryset knows it."""
-        if self.is_own:
+        if self.is_plain:
             return self.column
         # Not of the name that callers use: one that ends in an underscore would be split elsewhere by Django.
         counted = ("count",) if self.counted else ()
