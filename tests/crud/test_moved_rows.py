@@ -1,4 +1,4 @@
-"""Rows that are moved to where a caller does not see them, while a write of the caller waits for them.
+"""Rows that another call moves or changes, while a write waits for them.
 
 Holds `crud/writing/writes.py`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,18 +34,18 @@ def is_waiting() -> bool:
 
 
 class Mover(threading.Thread):
-    """Moves a company to another tenant, and ends its transaction once somebody waits for the row."""
+    """Changes rows, and ends its transaction once somebody waits for one of them."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, change: Callable[[], Any]) -> None:
         super().__init__()
-        self._company = company
+        self._change = change
         self.locked = threading.Event()
         self.was_waited_for = False
 
     def run(self) -> None:
         try:
             with transaction.atomic():
-                Company.objects.filter(pk=self._company.pk).update(tenant_id=2)
+                self._change()
                 self.locked.set()
                 end = time.monotonic() + 20
                 while not self.was_waited_for and time.monotonic() < end:
@@ -69,7 +70,7 @@ def test_a_row_that_is_moved_away_is_gone(method: str, path: str, body: Any, roo
         body = [{**body[0], "id": row.pk}]
     with Api(served(companies(delete=True)), root_path) as client:
         assert client.get(f"/companies/{row.pk}").status_code == 200
-        mover = Mover(row)
+        mover = Mover(lambda: Company.objects.filter(pk=row.pk).update(tenant_id=2))
         mover.start()
         assert mover.locked.wait(20)
         answer = client.request(method, f"/companies{path.format(row.pk)}", json=body)
@@ -77,3 +78,22 @@ def test_a_row_that_is_moved_away_is_gone(method: str, path: str, body: Any, roo
     assert mover.was_waited_for
     assert answer.status_code == 404, answer.text
     assert [(each.name, each.tenant_id) for each in Company.objects.all()] == [("a", 2)]
+
+
+@pytest.mark.parametrize("change", ["changed", "deleted"])
+def test_a_nested_row_that_is_changed_is_not_written_over(change: str, root_path: str) -> None:
+    """A write by the tag of a row is 412 where a row nested in it was changed or deleted after the tag."""
+    row = Company.objects.create(name="a", slug="a")
+    department = row.departments.create(name="d", size=1)
+    mover = Mover(lambda: row.departments.update(size=9) if change == "changed" else row.departments.all().delete())
+    with Api(served(companies()), root_path) as client:
+        path = f"/companies/{row.pk}"
+        tag = client.get(path).headers["etag"]
+        mover.start()
+        assert mover.locked.wait(20)
+        sent = {"departments": [{"id": department.pk, "name": "d", "size": 2}]}
+        answer = client.patch(path, json=sent, headers={"If-Match": tag})
+        mover.join()
+    assert mover.was_waited_for
+    assert answer.status_code == 412, answer.text
+    assert [each.size for each in row.departments.all()] == ([9] if change == "changed" else [])

@@ -20,7 +20,7 @@ from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
 
-__all__ = ["SideEffects"]
+__all__ = ["SideEffects", "lock_nested"]
 
 _WRITES: Sequence[Action] = ("create", "update", "delete")
 # By model and key: the resources that say who may write the row, and the row as it was read.
@@ -143,6 +143,21 @@ class SideEffects:
                 if self._asks_for(resources):
                     yield (type(found)._meta.concrete_model, found.pk), (resources, found)
                 yield from self._nested(found, list(_nested_slots(slot)))
+
+
+def lock_nested(row: Model, body: BaseModel) -> None:
+    """Locks the rows that `body` may write by way of `row`, at every depth, as they are part of the tag of `row`."""
+    slots = plan_of(type(body)).slots.items()
+    _lock(row, [slot for name, slot in slots if slot.nested is not None and getattr(body, name) is not MISSING])
+
+
+def _lock(row: Model, slots: Sequence[Slot]) -> None:
+    for slot in slots:
+        found = _related(row, slot)
+        # By the base manager, and by keys: a manager that joins or has DISTINCT cannot lock.
+        rows = slot.field.related_model._base_manager.using(row._state.db).select_for_update()
+        for each in rows.filter(pk__in=[each.pk for each in found]).order_by("pk") if found else ():
+            _lock(each, list(_nested_slots(slot)))
 
 
 def _nested_slots(slot: Slot) -> Iterator[Slot]:

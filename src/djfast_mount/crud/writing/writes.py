@@ -30,7 +30,7 @@ from djfast_mount.crud.access.scopes import has_permission
 from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, check_if_none_match, etag_of, listed
 from djfast_mount.crud.writing.paths import check_path, path_keys
-from djfast_mount.crud.writing.side_effects import SideEffects
+from djfast_mount.crud.writing.side_effects import SideEffects, lock_nested
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.writing.keys import stored_keys
 from djfast_mount.schemas.writing.row_rules import ruled_by
@@ -70,6 +70,8 @@ def change(call: Call, keys: Keys, body: BaseModel, *, whole: bool = False) -> M
     """Returns the row that `keys` name, changed as `body` says."""
     row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
     check_row_permission(call, row)
+    if listed(call.request.headers, "if-match") is not None:
+        lock_nested(row, body)
     _check_unchanged(call, row)
     _change(call, [(("body",), row, body)], whole=whole)
     return row
