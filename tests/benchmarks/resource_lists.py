@@ -56,6 +56,8 @@ def measure(contenders: list[Contender], rounds: int) -> list[list[float]]:
     """The microseconds of CPU time of a request in each round, for each contender."""
     times: list[list[float]] = [[] for _ in contenders]
     order = list(enumerate(contenders))
+    gc.collect()
+    gc.freeze()  # or each would pay for what the packages of the others hold, whenever all is looked through
     for number in range(rounds):
         for place, contender in order if number % 2 else reversed(order):
             gc.collect()
