@@ -12,7 +12,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.base import ContentFile
 
-from crud.resources import caller
+from crud.resources import api_of, caller
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter
 from djfast_mount.schemas import Create, ModelSchema, Orm, Update
@@ -218,3 +218,20 @@ def test_a_replacement_in_code_of_your_own(row: Company) -> None:
     assert (row.listed, row.size, row.secret, row.owner is None) == (True, 5, "hunter2", False)
     with pytest.raises(PermissionDenied, match=r"body\.secret has what is shown to a caller who may not see it"):
         Update[Masked].model_validate({"secret": "\u2022" * 3}).update(row)
+
+
+def test_what_is_refused_without_a_caller_is_documented() -> None:
+    """Without `security`, nobody may set a guarded field: 403, which OpenAPI tells of every write."""
+    row = Company.objects.create(name="a", slug="a")
+    router = ModelRouter(Guarded, prefix="/companies", create=True, update=True, delete=True)
+    writes = ("post", "put", "patch", "delete")
+    told = [
+        operation["responses"]
+        for methods in api_of(router).openapi()["paths"].values()
+        for method, operation in methods.items()
+        if method in writes
+    ]
+    assert len(told) == 6
+    assert all("403" in each for each in told)
+    with Api(served(router)) as client:
+        assert client.patch(f"/companies/{row.pk}", json={"listed": True}).status_code == 403

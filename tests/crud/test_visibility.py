@@ -12,7 +12,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.db.models.functions import Lower
 from django.db.models.lookups import GreaterThan
 
-from crud.resources import caller, visible
+from crud.resources import api_of, caller, visible
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter, SoftDelete, every_row
 from djfast_mount.crud.access.visibility import Visibility
@@ -355,6 +355,14 @@ def test_rows_of_any_model_that_a_hook_prefetches() -> None:
 class NoticeOut(ModelSchema[Notice]):
     class Meta:
         fields = ["id", "text"]
+
+
+def test_a_model_below_itself_without_a_name() -> None:
+    """Two rows of one name in a path are told when the routes are made, with the remedy."""
+    below = ModelRouter(CompanyOut, prefix="/subsidiaries", parent="owner")
+    router = ModelRouter(CompanyOut, prefix="/companies", children=[below])
+    with pytest.raises(ConfigurationError, match=r"/subsidiaries.*\{company_id\} twice.*as in name=\"subsidiary\""):
+        api_of(router).openapi()
 
 
 # Proxies --------------------------------------------------------------------------------------------------------------

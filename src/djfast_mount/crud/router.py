@@ -29,6 +29,7 @@ from djfast_mount.crud.routes.dependencies import (
     as_endpoint,
     check_guarded,
     check_included,
+    check_keys,
     has_fixed_paths,
     is_at,
     needs_request,
@@ -297,6 +298,7 @@ class ModelRouter(APIRouter):
 
     def _check(self) -> None:
         check_callers(self.resource)
+        check_keys(self.resource)
         own = {each for each in HOOKS if getattr(getattr(self, each), "__func__", None) is not vars(ModelRouter)[each]}
         check_bodies(self.resource, own)
         if "create_row" not in own:

@@ -41,6 +41,7 @@ __all__ = [
     "as_endpoint",
     "check_guarded",
     "check_included",
+    "check_keys",
     "has_fixed_paths",
     "is_at",
     "needs_request",
@@ -251,6 +252,17 @@ def as_endpoint(function: Any) -> Callable[..., Any] | None:
     made = coroutine if inspect.iscoroutinefunction(plain) else endpoint
     made.__name__ = made.__qualname__ = plain.__name__
     return made
+
+
+def check_keys(resource: Resource) -> None:
+    """Raises ConfigurationError where the path of `resource` would call two rows the same, as in a tree of a model."""
+    names = [key.parameter for each in (*resource.parents(), resource) for key in each.keys]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"{resource.label}: its path would have {{{name}}} twice, for its own row and for one above. Give it "
+                'another name, as in name="subsidiary".'
+            )
 
 
 def check_guarded(resource: Resource, routes: Iterable[BaseRoute]) -> None:
