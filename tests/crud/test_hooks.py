@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db.models import Count
 
-from crud.resources import CompanySchema
+from crud.resources import CompanySchema, caller, visible
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter
 from djfast_mount.exceptions import ConfigurationError
@@ -107,3 +107,39 @@ def test_no_write_leaves_the_rows_of_the_hook(firms: list[Company], asynchronous
             answer = client.request(method, f"/companies{path}", json=body)
             assert (answer.status_code, "could not see" in answer.text) == (403, True), answer.text
     assert list(Company.objects.values()) == before
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_search_cannot_widen(firms: list[Company], asynchronous: bool) -> None:
+    """A hook that searches all rows finds those alone that the caller may see and asked for, in lists and numbers."""
+    Company.objects.create(name="a", slug="theirs", tenant_id=2)
+    Company.objects.create(name="a", slug="other", size=1)
+
+    def search(call: Any, rows: Any, text: str) -> Any:
+        return Company.objects.filter(name=text, departments__size__gte=0) | Company.objects.filter(name=text)
+
+    class Searching(ModelRouter):
+        def search_rows(self, call: Any, rows: Any, text: str) -> Any:
+            return search(call, rows, text)
+
+    shared: dict[str, Any] = {
+        "security": caller,
+        "rows": visible,
+        "search": ["slug"],
+        "filters": "all",
+        "asynchronous": asynchronous,
+    }
+    by_hook = ModelRouter(CompanySchema, prefix="/hook", hooks={"search_rows": search}, **shared)
+    with Api(served(by_hook, Searching(CompanySchema, prefix="/class", name="firm", **shared))) as client:
+        for path in ("/hook", "/class"):
+            found = ok(client.get(f"{path}?search=a&size=10&total=true"))
+            assert ([each["slug"] for each in found["items"]], found["total"]) == (["a"], 1)
+            assert [each["slug"] for each in ok(client.get(f"{path}?search=a"))["items"]] == ["a", "other"]
+
+
+def test_a_search_that_returns_nothing(firms: list[Company]) -> None:
+    """A hook that finds no queryset is named, with the remedy."""
+    router = ModelRouter(CompanySchema, prefix="/c", search=["name"], hooks={"search_rows": lambda *sent: None})
+    told = r"the hook search_rows returned a NoneType\. Return those of its rows"
+    with Api(served(router)) as client, pytest.raises(ConfigurationError, match=told):
+        client.get("/c?search=a")

@@ -67,6 +67,20 @@ class Call:
         rows = self.visibility.rows(self.resource.model, self._queryset(), gone=gone)
         return rows.filter(**{self.resource.parent_key.name: self.parent}) if self.parent is not None else rows
 
+    def searched(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """Returns those of `rows` that the hook `search_rows` finds by `text`."""
+        hooks = self.resource.hooks
+        found: QuerySet[Any] = hooks.search_rows(self, rows, text)
+        if not hooks.is_own("search_rows"):
+            return found
+        if not isinstance(found, QuerySet) or not has_rows_of(found.model, self.resource.model):
+            raise ConfigurationError(
+                f"{self.resource.label}: the hook search_rows returned a {type(found).__name__}. Return those of its "
+                "rows that hold the text, as in rows.filter(name__icontains=text)."
+            )
+        # A hook may begin with all rows of the model, and not with those that it is given: it must not widen them.
+        return rows.filter(pk__in=found.values("pk"))
+
     def find(self, keys: Mapping[str, Any], rows: QuerySet[Any] | None = None) -> Any:
         """Returns the row that `keys`, by parameter of the path, name. Raises: HTTPException 404."""
         return _found(self.resource, self.rows() if rows is None else rows, keys)

@@ -118,6 +118,11 @@ class Hooks:
     def __init__(self, router: Any) -> None:
         self._router = router
 
+    def is_own(self, name: str) -> bool:
+        """Whether the project has written the method `name`."""
+        # By the module of the function: the class itself is further up, and imports this module.
+        return getattr(getattr(self._router, name), "__module__", None) != "djfast_mount.crud.router"
+
     def __getattr__(self, name: str) -> Any:
         hook = getattr(self._router, name)
         # On the server's loop, while this thread waits: transactions are bound to the thread, so the write itself

@@ -41,7 +41,7 @@ class Listing:
         if resource.filters.own is not None:
             rows = resource.filters.own.narrowed(rows, self.values)
         text = self.values.get("search")
-        return resource.hooks.search_rows(call, rows, text) if text else rows
+        return call.searched(rows, text) if text else rows
 
     def part(self) -> Part:
         """Returns the page that was asked for: its items are schemas."""
