@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from crud.resources import SCOPES, api_of, caller, companies, visible
 from crud.serving import Api, ok, served
-from djfast_mount.crud import ActionScopes, ModelRouter, SoftDelete
+from djfast_mount.crud import ActionScopes, Cursor, LimitOffset, ModelRouter, SoftDelete
 from djfast_mount.schemas import ModelSchema
 from project.companies.models import Company, Label, Rate
 
@@ -118,6 +118,18 @@ def test_as_many_composite_keys_as_are_taken() -> None:
     changed = ok(client.patch("/rates", json=[{**row, "percent": 2.0} for row in rows]))
     assert {row["percent"] for row in changed} == {2.0}
     assert client.patch("/rates", json=[*rows, {"country": "x", "year": 1}]).status_code == 422
+
+
+@pytest.mark.parametrize("page", [Cursor(), LimitOffset()], ids=["cursor", "offset"])
+def test_a_page_of_composite_keys(page: Any) -> None:
+    """A list of rows with a composite key has as many on a page as another, each once and in order."""
+    Rate.objects.bulk_create(Rate(country=f"c{number}", year=number) for number in range(1050))
+    client = Api(served(ModelRouter(RateSchema, prefix="/rates", page=page)))
+    asked = {"limit": 1000, "order_by": "year"}
+    first = ok(client.get("/rates", params=asked))
+    where = "cursor" if isinstance(page, Cursor) else "offset"
+    last = ok(client.get("/rates", params={**asked, where: first["next"]}))
+    assert [row["year"] for row in (*first["items"], *last["items"])] == list(range(1050))
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the limit is SQLite's")

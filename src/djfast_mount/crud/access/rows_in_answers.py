@@ -20,6 +20,7 @@ from djfast_mount.crud.declaring.exposure import relation
 from djfast_mount.schemas.declaring.mapping import is_forward
 from djfast_mount.schemas.queryset_internals import overridden, prefetches
 from djfast_mount.schemas.reading.first import First, ends_of
+from djfast_mount.schemas.writing.keys import in_parts
 
 __all__ = ["first_items_of", "items_of"]
 
@@ -43,7 +44,8 @@ def first_items_of(schema: Any, rows: QuerySet[Any], visibility: Visibility, lim
     # The values come first: read with the rows or after them, these could have changed since.
     found = list(rows.values_list("pk", *map(F, names))[: limit + 1])
     shown = found[:limit]
-    items = items_of(schema, rows.filter(pk__in=[row[0] for row in shown]), visibility)
+    parts = in_parts([row[0] for row in shown], composite=len(rows.model._meta.pk_fields) > 1)
+    items = [item for keys in parts for item in items_of(schema, rows.filter(pk__in=keys), visibility)]
     return First(items, [row[1:] for row in ends_of(shown)], len(found) > limit)
 
 

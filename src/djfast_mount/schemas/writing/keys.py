@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -11,7 +11,7 @@ from django.db.models import CompositePrimaryKey, ForeignKey, Model, QuerySet
 
 from djfast_mount.schemas.writing.invalid import Path
 
-__all__ = ["MOST_COMPOSITE", "but_for_stored", "set_rows", "stored_keys"]
+__all__ = ["MOST_COMPOSITE", "but_for_stored", "in_parts", "set_rows", "stored_keys"]
 
 MOST_COMPOSITE = 400
 """How many composite keys one statement names: to SQLite each is a step of an expression, which has 1,000 at most."""
@@ -56,13 +56,17 @@ def stored_keys(rows: QuerySet[Any], keys: Collection[Any], column: str = "pk") 
     parts = field.fields if isinstance(field, CompositePrimaryKey) else [field]
     connection = connections[rows.db]
     possible = [key for key in dict.fromkeys(keys) if _may_be_key(parts, key, connection)]
-    # A client may send as many as its body holds, and databases limit what one statement may.
-    most = _MOST if len(parts) == 1 else MOST_COMPOSITE
     found: set[Any] = set()
-    for start in range(0, len(possible), most):
-        some = rows.filter(**{f"{column}__in": possible[start : start + most]}).order_by()
-        found.update(some.values_list(column, flat=True))
+    # A client may send as many as its body holds.
+    for some in in_parts(possible, composite=len(parts) > 1):
+        found.update(rows.filter(**{f"{column}__in": some}).order_by().values_list(column, flat=True))
     return found
+
+
+def in_parts(keys: Sequence[Any], *, composite: bool) -> Iterator[Sequence[Any]]:
+    """Yields `keys`, in their order, in as many parts as databases need, which limit what one statement may name."""
+    most = MOST_COMPOSITE if composite else _MOST
+    return (keys[start : start + most] for start in range(0, len(keys), most))
 
 
 def _may_be_key(parts: Sequence[Any], key: Any, connection: Any) -> bool:
