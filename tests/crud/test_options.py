@@ -2,7 +2,8 @@
 
 Holds `crud/declaring/exposure.py`, `crud/declaring/from_arguments.py`,
 `crud/declaring/option_values.py`, `crud/declaring/options.py`, `crud/full_text.py`, `crud/pages/listing.py`,
-`crud/pages/paging.py`, `crud/query/searching.py`, `crud/registry.py` and `crud/writing/deletion.py`.
+`crud/pages/paging.py`, `crud/query/searching.py`, `crud/registry.py`, `crud/writing/creation.py` and
+`crud/writing/deletion.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from djfast_mount.crud.registry import Registry
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import Create, ModelSchema, Update
 from djfast_mount.testing import Client
-from project.companies.models import Company, Employee, Label, Rate
+from project.companies.models import Company, CompanyDepartment, Employee, Label, Rate
 
 FullText: Any = pytest.importorskip("djfast_mount.crud.full_text").FullText  # it needs psycopg
 
@@ -482,6 +483,21 @@ class TwoOwners(ModelSchema[Employee]):
         ({"order_by": "name"}, "order_by= got 'name'. Write a list of names"),
         ({"aggregate": "size"}, "aggregate= got 'size'. Write True, False, or a list of names"),
         ({"group_by": "size"}, "group_by= got 'size'. Write a list of names"),
+        ({"group_by": ["status"], "aggregate": False}, "aggregate=False leaves the numbers out"),
+        ({"document_filters": "no"}, "document_filters= got 'no'. Write True or False."),
+        ({"form": "yes"}, "form= got 'yes'"),
+        ({"asynchronous": 1}, "asynchronous= got 1"),
+        ({"max_file_size": "5MB"}, "max_file_size= got '5MB'. Write a number of bytes from 1 on"),
+        ({"max_file_size": 0}, "max_file_size= got 0"),
+        ({"cache_control": 60}, "cache_control= got 60. Write the value of the header"),
+        ({"cache_control": "no-store\r\nX-Own: 1"}, "cache_control= got"),
+        ({"name": "my company"}, "name= got 'my company'. Write a name"),
+        ({"name": ""}, "name= got ''"),
+        ({"parent": ["company"]}, "parent= got ['company']"),
+        ({"hooks": ["create_row"]}, "hooks= got ['create_row']. Give a function for each method"),
+        ({"hooks": {"create_row": "create"}, "create": True}, "hooks= got {'create_row': 'create'}"),
+        ({"hooks": {"create_row": print}, "create": False}, "hooks= has 'create_row', which nothing calls."),
+        ({"hooks": {"search_rows": print}, "search": []}, "Switch on search="),
         ({"children": [ModelRouter(RateSchema, prefix="/rates")]}, "Rate is to be a child of Company, and has no"),
         ({"children": [ModelRouter(TeamSchema, prefix="/teams")]}, "include its router in the API by itself"),
     ],
@@ -567,6 +583,39 @@ def test_a_text_is_no_list_of_scopes(name: str) -> None:
         with pytest.raises(ConfigurationError, match=rf"got {name}=.*\. Write a list, as in {name}="):
             ActionScopes(**{name: value})
     assert ActionScopes(**{name: ("a.read",)}).some()
+
+
+def test_a_parent_of_a_router_that_is_no_child() -> None:
+    """`parent` says something of a child alone: elsewhere it is an error when the routes are made."""
+    departments = ModelRouter(DepartmentRow, prefix="/departments", parent="company")
+    with pytest.raises(ConfigurationError, match=r"parent= names 'company', and the router is no child of another"):
+        _ = departments.routes
+    employees = ModelRouter(EmployeeRow, prefix="/employees", parent="company", create=True)
+    # No routes of a child are made before it has its parent.
+    assert ModelRouter(PlainCompany, prefix="/companies", children=[departments, employees]).routes
+
+
+def test_a_required_field_that_is_in_no_body() -> None:
+    """Where a schema leaves it out, creating is an error at the start, as where it is read-only."""
+    with pytest.raises(ConfigurationError, match=r"'company', which is required and not in the schema.*add it to the"):
+        _ = ModelRouter(DepartmentRow, prefix="/departments", create=True).routes
+    assert ModelRouter(DepartmentRow, prefix="/departments", update=True).routes
+    assert ModelRouter(DepartmentRow, prefix="/departments", create=True, server_values=lambda: {"company": 1}).routes
+
+
+class DepartmentRow(ModelSchema[CompanyDepartment]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class EmployeeRow(ModelSchema[Employee]):
+    class Meta:
+        fields = ["id", "name"]
+
+
+class PlainCompany(ModelSchema[Company]):
+    class Meta:
+        fields = ["id", "name"]
 
 
 def test_a_required_field_that_nothing_sets() -> None:

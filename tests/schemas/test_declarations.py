@@ -95,6 +95,13 @@ class DepartmentRow(ModelSchema[Department]):
         ({"depth": "1"}, "depth is '1'. Write an integer from 0 on."),
         ({"depth": -1}, "depth is -1"),
         ({"read_only": 5}, "read_only is 5. Write a list of names"),
+        ({"name": 5}, "name is 5. Write a name"),
+        ({"rel": "x"}, "rel is 'x', and answers of a ModelSchema have no $rel. Write class Wrong(Reference[Company])"),
+        ({"keep_sql": True}, "keep_sql is True, and Meta.way is 'plan', which keeps no SQL. Write way ="),
+        ({"nested": ["name"]}, "nested names 'name', which is annotated with no schema"),
+        ({"fields": ["name", "owner"], "nested": ["owner"]}, "nested names 'owner', which is annotated with no schema"),
+        ({"read_only": ["name"], "write_only": ["name"]}, "read_only and Meta.write_only both name 'name'"),
+        ({"exclude": ["name"]}, "fields and Meta.exclude both name 'name': it is left out. Take it out of one."),
     ],
 )
 def test_what_meta_names(options: dict[str, Any], told: str) -> None:
@@ -188,6 +195,11 @@ def test_names_that_fit() -> None:
             fields = ["id", "name", "motto"]
             read_only = ["id", "motto"]
             match = {"departments": ["name"]}
+
+    class Secretive(Whole):
+        class Meta(Whole.Meta):
+            write_only = ["motto"]
+            exclude = ["name"]
 
     class Part(ModelSchema[Company]):
         class Meta(Whole.Meta):

@@ -17,7 +17,7 @@ from djfast_mount.crud.access.callers import check_callers
 from djfast_mount.crud.access.cookies import cookie_check
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.exposure import Exposure
-from djfast_mount.crud.declaring.from_arguments import check_creation, resource_of, whole_exposure
+from djfast_mount.crud.declaring.from_arguments import check_parent, resource_of, whole_exposure
 from djfast_mount.crud.declaring.options import HOOKS, RouterOptions, check_options, check_place
 from djfast_mount.crud.declaring.resource import Resource, label_of
 from djfast_mount.crud.routes.dependencies import (
@@ -297,12 +297,11 @@ class ModelRouter(APIRouter):
             self.resource.children.append(child.resource)
 
     def _check(self) -> None:
+        check_parent(self.resource, self._options)
         check_callers(self.resource)
         check_keys(self.resource)
         own = {each for each in HOOKS if getattr(getattr(self, each), "__func__", None) is not vars(ModelRouter)[each]}
-        check_bodies(self.resource, own)
-        if "create_row" not in own:
-            check_creation(self.resource, self._options)
+        check_bodies(self.resource, own, self._options)
 
     def _build_whole(self) -> None:
         """Builds all routes or, where one is refused, none: a second look must be refused too, and not find a part."""
@@ -388,7 +387,7 @@ def _check_alone(label: str, children: Sequence[ModelRouter]) -> None:
     """Raises ConfigurationError where one of the `children` has a parent, or is there twice."""
     # It asks the parent that it got last for callers and rows: below the others it would be as open as below that one.
     for number, child in enumerate(children):
-        if child.resource.parent is not None or child in children[:number]:
+        if child.resource.parent is not None or any(child is each for each in children[:number]):
             raise ConfigurationError(
                 f"{label}: children= has {child.resource.label}, which is a child already. Make a router for each "
                 "parent, as by a function that returns one."

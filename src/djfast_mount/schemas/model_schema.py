@@ -27,6 +27,7 @@ from djfast_mount.schemas.declaring.declaration import (
     declared,
     is_declared,
     place_in_module,
+    place_of,
     shape_of,
     source_of,
 )
@@ -110,6 +111,11 @@ class ModelSchema(BaseModel, Generic[M]):
                 check_source(declaration, source_of(declaration.model, name, info))
             check_annotation(declaration, name, info)
         check_names(declaration, fields)
+        if declaration.options.rel is not None and not issubclass(cls, Reference):
+            raise ConfigurationError(
+                f"{place_of(cls)}: Meta.rel is {declaration.options.rel!r}, and answers of a ModelSchema have no $rel. "
+                f"Write class {cls.__name__}(Reference[{declaration.model.__name__}]), or take it out."
+            )
         options = declaration.options
         # After pydantic has collected and checked them: bodies are made of these fields, and answers lack them.
         declaration.write_only = {name: fields.pop(name) for name in options.write_only if name in fields}

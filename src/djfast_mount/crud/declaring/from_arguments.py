@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from django.db.models import NOT_PROVIDED, Model
-from django.db.models.signals import pre_save
+from django.db.models import Model
 from pydantic import BaseModel
 
 from djfast_mount.crud.access.scopes import ActionScopes, CheckOf, caller_of
@@ -21,48 +20,19 @@ from djfast_mount.crud.query.filters import RESERVED, Filters
 from djfast_mount.crud.query.ordering import Ordering
 from djfast_mount.crud.query.searching import Search, Words
 from djfast_mount.crud.writing.deletion import Deletion
-from djfast_mount.crud.writing.forms import needed_files
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import declared
 
-__all__ = ["check_creation", "resource_of", "whole_exposure"]
+__all__ = ["check_parent", "resource_of", "whole_exposure"]
 
 
-def check_creation(resource: Resource, options: RouterOptions) -> None:
-    """Raises ConfigurationError when no row can be created, since nothing sets a field that is read-only, or a file.
-
-    A model that overrides `save()`, or has a receiver of `pre_save`, may set it.
-    """
-    model, read_only = resource.model, set(declared(resource.schema).options.read_only)
-    if options.get("create") is not True or options.get("server_values") is not None:
-        return
-    # Their code could set the field, and nobody can tell from outside: a false alarm would refuse the start of a
-    # project that works.
-    if model.save is not Model.save or pre_save.has_listeners(model):
-        return
-    if not resource.form and (files := needed_files(resource.schema)):
+def check_parent(resource: Resource, options: RouterOptions) -> None:
+    """Raises ConfigurationError when ``parent`` names a foreign key, and the router is below no other."""
+    if resource.parent is None and options.get("parent") is not None:
         raise ConfigurationError(
-            f"{resource.label}: create=True, and the file {files[0]!r} is required, which no JSON holds. Take forms by "
-            f"form=True, or give {model.__name__}.{files[0]} blank=True."
+            f"{resource.label}: parent= names {options['parent']!r}, and the router is no child of another. Put it "
+            "into the children= of the parent's router, or take parent= out."
         )
-    for field in model._meta.concrete_fields:
-        if field is resource.parent_key or read_only.isdisjoint((field.name, field.attname)):
-            continue
-        if _must_be_set(field):
-            raise ConfigurationError(
-                f"{resource.label}: create=True, and nothing sets the field {field.name!r}, which is required and in "
-                f"Meta.read_only. Set it by server_values=, give {model.__name__}.{field.name} a default, or take it "
-                "out of read_only."
-            )
-
-
-def _must_be_set(field: Any) -> bool:
-    sets_itself = field.primary_key or field.generated or getattr(field, "auto_now", False)
-    if sets_itself or getattr(field, "auto_now_add", False) or field.db_default is not NOT_PROVIDED:
-        return False
-    # A field class of a project's own may fill itself in `pre_save()`, as `auto_now` does.
-    own = type(field).pre_save.__module__.startswith("django.db.models.")
-    return bool(own and not field.null and field.get_default() is None)
 
 
 def whole_exposure(schema: Any, children: Iterable[tuple[Any, str | None, Exposure]]) -> Exposure:

@@ -40,6 +40,27 @@ def _are_rules(value: Any) -> bool:
     )
 
 
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_size(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+
+
+def _is_name(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.isidentifier())
+
+
+def _is_header(value: Any) -> bool:
+    # Of a header, RFC 9110, section 5.5: what is not printable could end it, and begin another one.
+    return value is None or (isinstance(value, str) and value.strip() != "" and value.isascii() and value.isprintable())
+
+
+def _are_hooks(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(callable, value.values()))
+
+
 _A_BODY = "Write True, False, or a class of bodies, a subclass of {0}, as in {1}={0}[CompanySchema]."
 _NAMES = 'Write a list of names, as in {}=["name"].'
 
@@ -83,6 +104,14 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         'Write True, False, or a list of names, as in aggregate=["size"].',
     ),
     "group_by": (lambda value: value is None or are_names(value), _NAMES.format("group_by")),
+    "document_filters": (_is_bool, "Write True or False."),
+    "form": (_is_bool, "Write True or False."),
+    "asynchronous": (_is_bool, "Write True or False."),
+    "max_file_size": (_is_size, "Write a number of bytes from 1 on, as in max_file_size=5 * 2**20, or None."),
+    "cache_control": (_is_header, 'Write the value of the header, as in cache_control="max-age=60", or None.'),
+    "name": (_is_name, 'Write a name that can be a part of Python names, as in name="company", or None.'),
+    "parent": (_is_name, 'Write the name of the foreign key to the parent, as in parent="company", or None.'),
+    "hooks": (_are_hooks, 'Give a function for each method, as in hooks={"create_row": create_company}.'),
     "without": (
         are_names,
         f'Write a list of routes, as in without=["list"]. They are {", ".join(_ROUTES)}.',

@@ -89,6 +89,32 @@ def check_options(schema: Any, prefix: str, options: Mapping[str, Any]) -> None:
     for name in options.get("hooks", {}):
         if name not in HOOKS:
             raise ConfigurationError(f"hooks= has {name!r}. The hooks are {', '.join(HOOKS)}.")
+    _check_used(label_of(schema, prefix), options)
+
+
+# By hook, the arguments that make a route which calls it.
+_CALLED_WITH = {
+    "search_rows": ("search",),
+    "create_row": ("create",),
+    "update_row": ("update",),
+    "replace_row": ("replace", "update"),
+    "delete_row": ("delete",),
+}
+
+
+def _check_used(label: str, options: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError when an argument says something of what the router does not have."""
+    for name in options.get("hooks", {}):
+        needed = _CALLED_WITH.get(name)
+        if needed and not any(options.get(each) for each in needed):
+            raise ConfigurationError(
+                f"{label}: hooks= has {name!r}, which nothing calls. Switch on {needed[-1]}=, or take it out."
+            )
+    if options.get("group_by") and options.get("aggregate") is False:
+        raise ConfigurationError(
+            f"{label}: group_by= names groups of numbers, and aggregate=False leaves the numbers out. Take one of them "
+            "out."
+        )
 
 
 def check_place(schema: Any, prefix: Any, children: Any, router: type) -> None:

@@ -11,6 +11,7 @@ from pydantic import MISSING, BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
 from djfast_mount.crud.declaring.resource import Resource
+from djfast_mount.crud.writing.creation import check_creation
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.model_schema import Create, Update
 from djfast_mount.schemas.writing.body_models import body_model
@@ -48,12 +49,15 @@ def bodies_of(schema: Any, options: Mapping[str, Any], parent_key: Any) -> dict[
     return bodies
 
 
-def check_bodies(resource: Resource, own: Collection[str]) -> None:
-    """Raises ConfigurationError when the class of a body is of another kind, or of another model.
+def check_bodies(resource: Resource, own: Collection[str], options: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError when the class of a body is of another kind, or of another model, or makes no row.
 
     Args:
         own: The hooks that the project has written. What they do with a body, nobody knows.
+        options: The arguments of the router.
     """
+    if "create_row" not in own:
+        check_creation(resource, options)
     for action, body in resource.bodies.items():
         kind = Create if action == "create" else Update
         hooked = any(each.partition("_")[0] == action for each in own)

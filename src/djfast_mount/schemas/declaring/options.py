@@ -20,6 +20,7 @@ from djfast_mount.schemas.declaring.declaration import (
     annotations_of,
     is_declared,
     model_field,
+    nested_schema,
     place_of,
 )
 from djfast_mount.schemas.declaring.mapping import is_forward
@@ -64,6 +65,12 @@ def read_options(schema: type, meta: type | None) -> Options:
             )
         given["match"] = {key: _names(schema, "match", names) for key, names in given["match"].items()}
     options = Options(**given)
+    _check_values(schema, options)
+    _check_together(schema, vars(meta), options)
+    return options
+
+
+def _check_values(schema: type, options: Options) -> None:
     if options.way not in get_args(Way):
         known = ", ".join(map(repr, get_args(Way)))
         raise ConfigurationError(f"{place_of(schema)}: Meta.way is {options.way!r}. Write one of {known}.")
@@ -71,7 +78,28 @@ def read_options(schema: type, meta: type | None) -> Options:
         raise ConfigurationError(f"{place_of(schema)}: Meta.depth is {options.depth!r}. Write an integer from 0 on.")
     if not isinstance(options.keep_sql, bool):
         raise ConfigurationError(f"{place_of(schema)}: Meta.keep_sql is {options.keep_sql!r}. Write True or False.")
-    return options
+    for name in ("name", "rel"):
+        value = getattr(options, name)
+        if not (value is None or (isinstance(value, str) and value)):
+            raise ConfigurationError(f"{place_of(schema)}: Meta.{name} is {value!r}. Write a name, or leave it out.")
+
+
+def _check_together(schema: type, said: Mapping[str, Any], options: Options) -> None:
+    """Raises ConfigurationError where one option of a Meta undoes another. What it inherits may well be undone."""
+    for one, other, why in (
+        ("fields", "exclude", "it is left out"),
+        ("read_only", "write_only", "it is neither in answers nor in bodies"),
+    ):
+        both = [name for name in said.get(one, ()) if said[one] != "__all__" and name in said.get(other, ())]
+        if both:
+            raise ConfigurationError(
+                f"{place_of(schema)}: Meta.{one} and Meta.{other} both name {both[0]!r}: {why}. Take it out of one."
+            )
+    if said.get("keep_sql") and options.way != "database":
+        raise ConfigurationError(
+            f"{place_of(schema)}: Meta.keep_sql is True, and Meta.way is {options.way!r}, which keeps no SQL. Write "
+            'way = "database", or take keep_sql out.'
+        )
 
 
 def inherited(options: Options, above: Iterable[Options], schema: type) -> Options:
@@ -106,7 +134,8 @@ def check_names(declaration: Declaration, shown: Mapping[str, FieldInfo]) -> Non
     Args:
         shown: The fields of the schema before any is taken out of them.
     """
-    schema, model = declaration.schema, declaration.model
+    schema: Any = declaration.schema
+    model = declaration.model
     holder = next((each for each in schema.__mro__ if "Meta" in vars(each)), object)
     # That of another schema was looked at there. What a Meta inherits was written for another one, too, and may name
     # more than this one has.
@@ -125,6 +154,16 @@ def check_names(declaration: Declaration, shown: Mapping[str, FieldInfo]) -> Non
                 raise ConfigurationError(
                     f"{place_of(schema)}: Meta.{option} names {name!r}, which is no field of the schema. {hint}"
                 )
+    _check_nested(schema, shown, said.get("nested", ()))
+
+
+def _check_nested(schema: Any, shown: Mapping[str, FieldInfo], names: Iterable[str]) -> None:
+    for name in names:
+        if schema.__pydantic_fields_complete__ and nested_schema(shown[name].annotation)[0] is None:
+            raise ConfigurationError(
+                f"{place_of(schema)}: Meta.nested names {name!r}, which is annotated with no schema: no body has rows "
+                "for it. Annotate it with one, or take it out of Meta.nested."
+            )
 
 
 def names_of_all(schema: type, model: type[models.Model], exclude: Iterable[str], named: Iterable[str]) -> list[str]:

@@ -308,7 +308,7 @@ class Writing:
         by_name = {each.field.name: each for each in inner if each.field is not None} | {
             each.name: each for each in inner
         }
-        # Those of the unique constraint, where the schema lacks one of them.
+        # The schema may lack a field of the unique constraint: no item is told by it then.
         return {by_name[name].name: by_name[name].target for name in names} if by_name.keys() >= set(names) else {}
 
     def _write_nested(self, body: BaseModel, row: Model | None, path: Path, values: Mapping[str, Any]) -> Model | None:
