@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.contrib.auth.models import User
 
 from crud.resources import RateSchema
 from crud.serving import Api, ok, served
 from djfast_mount.crud import LimitOffset, ModelRouter
 from djfast_mount.schemas import ModelSchema
 from project.companies.models import Rate
-from project.library.models import Author, Book
+from project.library.models import Author, Book, Key
 
 pytestmark = pytest.mark.django_db
 
@@ -68,7 +69,7 @@ def test_a_key_that_no_path_names_is_refused() -> None:
     """No row is created or renamed whose own URL would be 404: the answer is 422 at the field."""
     client = Api(served(authors(), ModelRouter(RateSchema, prefix="/rates", create=True)))
     row = Author.objects.create(name="x")
-    for name in ("a/b", "/", ".", ".."):
+    for name in ("a/b", "/", ".", "..", "a\nb", "\x7f"):
         check_refused(client, row, name)
 
 
@@ -87,6 +88,39 @@ def check_refused(client: Api, row: Author, name: str) -> None:
         assert "'/'" in error["msg"]
     assert list(Author.objects.values_list("name", flat=True)) == ["x"]
     assert not Rate.objects.exists()
+
+
+class KeySchema(ModelSchema[Key]):
+    class Meta:
+        fields = ["id", "key"]
+
+
+class UserSchema(ModelSchema[User]):
+    key_set: list[KeySchema]
+
+    class Meta:
+        fields = ["id", "username"]
+
+
+def test_a_nested_row_has_a_key_that_a_path_names() -> None:
+    """A nested row that has a resource of its own is refused as at its path; one that stays as it is, is not."""
+    keys = ModelRouter(KeySchema, prefix="/keys", lookup="key")
+    client = Api(served(ModelRouter(UserSchema, prefix="/users", create=True, update=True, children=[keys])))
+    body = {"username": "x", "key_set": [{"key": "fine"}, {"key": "a/b"}]}
+    [error] = ok(client.post("/users", json=body), 422)["detail"]
+    assert (error["loc"], error["type"]) == (["body", "key_set", 1, "key"], "invalid_key")
+    assert not User.objects.exists()
+    row = User.objects.create(username="x")
+    key = row.key_set.create(key="a/b")
+    for method in (client.patch, client.put):
+        for item in ({"key": "c/d"}, {"id": key.pk, "key": ".."}):
+            changed = {"username": "x", "key_set": [{"key": "fine"}, item]}
+            [error] = ok(method(f"/users/{row.pk}", json=changed), 422)["detail"]
+            assert error["loc"] == ["body", "key_set", 1, "key"]
+        kept = {"username": "x", "key_set": [{"id": key.pk, "key": "a/b"}]}
+        assert ok(method(f"/users/{row.pk}", json=kept))["key_set"] == kept["key_set"]
+    without = ModelRouter(UserSchema, prefix="/users", create=True)
+    ok(Api(served(without)).post("/users", json={"username": "y", "key_set": [{"key": "e/f"}]}), 201)
 
 
 def test_a_row_that_no_path_names_is_changed_by_its_id() -> None:

@@ -3,12 +3,13 @@
 1. A hidden row is neither written, deleted nor unlinked by a write to the row that leads to it, and gets no rows below.
 2. A body that would do so is 409. One that sends back what was shown, null or a list of keys, changes nothing there.
 3. Every row that was written must be visible afterwards, or all is undone: 403.
+4. One that has a resource in the tree must have a key that a path can name, or all is undone: 422.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import Model, QuerySet
 from fastapi import HTTPException
@@ -17,17 +18,29 @@ from pydantic import MISSING, BaseModel
 from djfast_mount.crud.access.visibility import Visibility
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.mapping import is_forward, may_write
+from djfast_mount.schemas.writing.invalid import Path
 from djfast_mount.schemas.writing.keys import stored_keys
 from djfast_mount.schemas.writing.slots import Slot, plan_of, slots_of
 
 __all__ = ["RowsInWrites"]
 
 
+class Paths(Protocol):
+    """The paths of rows that have a resource of their own in the tree."""
+
+    def of(self, row: Model, /) -> Any:
+        """Returns the values by which they name `row`."""
+
+    def check(self, row: Model, place: Path, /) -> None:
+        """Raises RequestValidationError where none can name `row`, which stands at `place` in the body."""
+
+
 class RowsInWrites:
     """The rules of one call that writes: what the writing of each body asks, and what was written."""
 
-    def __init__(self, visibility: Visibility) -> None:
+    def __init__(self, visibility: Visibility, paths: Paths) -> None:
         self._visibility = visibility
+        self._paths = paths
         self._checked: set[tuple[type[Model], Any, str]] = set()
         self._written: dict[tuple[type[Model], Any], set[Any]] = {}
 
@@ -91,8 +104,15 @@ class RowsInWrites:
         linked = getattr(row, slot.target).using(row._state.db)
         return list(linked.exclude(pk__in=shown.values("pk")).values_list("pk", flat=True))
 
-    def wrote(self, row: Model, below: Any) -> None:
-        """Notes a nested row that was written."""
+    def path_of(self, row: Model) -> Any:
+        """Returns the values by which paths name `row`."""
+        return self._paths.of(row)
+
+    def wrote(self, row: Model, below: Any, path: Path, before: Any) -> None:
+        """Notes a nested row that was written. Raises: RequestValidationError, where no path names it."""
+        # One that had such a key before may be sent back as it is.
+        if self._paths.of(row) != before:
+            self._paths.check(row, path)
         self._written.setdefault((type(row), below), set()).add(row.pk)
 
     def check(self, rows: Sequence[Model], visible: QuerySet[Any]) -> None:

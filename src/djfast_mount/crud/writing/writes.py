@@ -29,7 +29,7 @@ from djfast_mount.crud.access.rows_in_writes import RowsInWrites
 from djfast_mount.crud.access.scopes import has_permission
 from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, check_if_none_match, etag_of, listed
-from djfast_mount.crud.writing.paths import check_path, path_keys
+from djfast_mount.crud.writing.paths import PathsOfTree, check_path, path_keys
 from djfast_mount.crud.writing.side_effects import SideEffects, lock_nested
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.writing.keys import stored_keys
@@ -55,7 +55,7 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
     places = [(("body", number) if several else ("body",), body) for number, body in enumerate(bodies)]
     check_named(places, call.visibility)
     rows: list[Model] = []
-    related = RowsInWrites(call.visibility)
+    related = RowsInWrites(call.visibility, PathsOfTree(call.resource))
     for place, body in places:
         effects = SideEffects(call.resource, call.action, call.access, body, None)
         with _at(place), ruled_by(related):
@@ -159,7 +159,7 @@ def _change(call: Call, items: Sequence[tuple[Place, Model, BaseModel]], *, whol
     check_named([(place, body) for place, _, body in items], call.visibility)
     hook = call.resource.hooks.replace_row if whole else call.resource.hooks.update_row
     rows, done = [row for _, row, _ in items], []
-    related = RowsInWrites(call.visibility)
+    related = RowsInWrites(call.visibility, PathsOfTree(call.resource))
     for place, row, body in items:
         effects = SideEffects(call.resource, call.action, call.access, body, row)
         before = path_keys(call.resource, row)

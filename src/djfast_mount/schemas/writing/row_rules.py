@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from django.db.models import Model
 from pydantic import BaseModel
 
+from djfast_mount.schemas.writing.invalid import Path
+
 __all__ = ["RowRules", "row_rules", "ruled_by"]
 
 
@@ -31,8 +33,17 @@ class RowRules(Protocol):
     def kept_keys(self, row: Model, slot: Any) -> Sequence[Any]:
         """Returns the keys that stay linked though the list of keys lacks them."""
 
-    def wrote(self, row: Model, below: Any) -> None:
-        """Is told of every related row that was written, and of the foreign key to the row that it is nested in."""
+    def path_of(self, row: Model) -> Any:
+        """Returns the values by which paths name `row`, before it is written."""
+
+    def wrote(self, row: Model, below: Any, path: Path, before: Any) -> None:
+        """Is told of every related row that was written.
+
+        Args:
+            below: The foreign key to the row that it is nested in.
+            path: Where it stands in the body.
+            before: What `path_of` returned; None for a new row.
+        """
 
 
 class _EveryRow:
@@ -45,7 +56,10 @@ class _EveryRow:
     def kept_keys(self, row: Model, slot: Any) -> Sequence[Any]:
         return ()
 
-    def wrote(self, row: Model, below: Any) -> None:
+    def path_of(self, row: Model) -> Any:
+        return None
+
+    def wrote(self, row: Model, below: Any, path: Path, before: Any) -> None:
         pass
 
 

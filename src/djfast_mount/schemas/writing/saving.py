@@ -313,7 +313,8 @@ class Writing:
 
     def _write_nested(self, body: BaseModel, row: Model | None, path: Path, values: Mapping[str, Any]) -> Model | None:
         """Writes one nested row. Returns it; None where it is not valid."""
-        plan = plan_of(type(body))
+        plan, rules = plan_of(type(body)), row_rules()
+        before = None if row is None else rules.path_of(row)
         if row is None:
             missing = [plan.slots[name] for name in plan.slots if name in plan.required and not is_sent(body, name)]
             self.errors += [{"type": "missing", "loc": (*path, slot.key), "msg": "Field required"} for slot in missing]
@@ -322,7 +323,7 @@ class Writing:
             row = plan.model()
         if not self.write(body, plan, row, path, values):
             return None
-        row_rules().wrote(row, plan.parent)
+        rules.wrote(row, plan.parent, path, before)
         return row
 
 
