@@ -143,3 +143,19 @@ def test_a_search_that_returns_nothing(firms: list[Company]) -> None:
     told = r"the hook search_rows returned a NoneType\. Return those of its rows"
     with Api(served(router)) as client, pytest.raises(ConfigurationError, match=told):
         client.get("/c?search=a")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/c", {"name": "n", "slug": "n"}), ("/c/bulk", [{"name": "n", "slug": "n"}])]
+)
+def test_a_creation_that_returns_nothing(path: str, body: Any) -> None:
+    """A hook that makes a row and returns none is named, with the remedy, and the row is not kept."""
+
+    def create(call: Any, body: Any) -> None:
+        body.create()
+
+    router = ModelRouter(CompanySchema, prefix="/c", create=True, hooks={"create_row": create})
+    told = r"the hook create_row returned None\. Return the new row"
+    with Api(served(router)) as client, pytest.raises(ConfigurationError, match=told):
+        client.post(path, json=body)
+    assert not Company.objects.exists()

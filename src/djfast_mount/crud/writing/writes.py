@@ -31,6 +31,7 @@ from djfast_mount.crud.writing.changes import key_in
 from djfast_mount.crud.writing.etags import check_if_match, check_if_none_match, etag_of, listed
 from djfast_mount.crud.writing.paths import PathsOfTree, check_path, path_keys
 from djfast_mount.crud.writing.side_effects import SideEffects, lock_nested
+from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.writing.keys import stored_keys
 from djfast_mount.schemas.writing.row_rules import ruled_by
@@ -59,11 +60,22 @@ def create(call: Call, bodies: Sequence[BaseModel], *, several: bool = False) ->
     for place, body in places:
         effects = SideEffects(call.resource, call.action, call.access, body, None)
         with _at(place), ruled_by(related):
-            rows.append(call.resource.hooks.create_row(call, body))
+            rows.append(_made(call, call.resource.hooks.create_row(call, body)))
             check_path(call.resource, rows[-1])
         effects.check(rows[-1])
     related.check(rows, call.written())
     return rows
+
+
+def _made(call: Call, row: Any) -> Model:
+    """Returns `row`, which the hook `create_row` has made. Raises: ConfigurationError, when it is none."""
+    if isinstance(row, Model):
+        return row
+    # Django's errors would speak of a NoneType, and not of the hook that has no `return`.
+    raise ConfigurationError(
+        f"{call.resource.label}: the hook create_row returned {row!r}. Return the new row, as in return "
+        "body.create(**call.values)."
+    )
 
 
 def change(call: Call, keys: Keys, body: BaseModel, *, whole: bool = False) -> Model:
