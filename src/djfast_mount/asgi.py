@@ -121,7 +121,7 @@ def mount(
     layers = make_layers(MountedApplication, threads, wait_timeout, grace)
     hosts = HostCheck() if host_check else None
     apps = load_apps(prefix, app, debug=debug, django=django, django_prefix=django_prefix, fallthrough=fallthrough)
-    docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None)
+    docs = ApiDocs(docs_access, login=django, limits_bodies=max_body_size is not None, apps=apps)
     preparation = Preparation(apps, docs, _preparing(fast_path, django_middleware_for_api), django_prefix)
     served = _before_apps(preparation, django_middleware_for_api, django_prefix, apps)
     django_half = _django_half(django_handler, layers) if django else layers.led_to(not_found, "root")

@@ -10,7 +10,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.contrib import admin
@@ -557,6 +557,18 @@ def test_the_admin_links_to_the_docs(db: None, root_path: str, index_template: N
     }
     [module] = re.findall(r'<div class="module" id="djfast-mount-docs">.*?</div>', page, re.DOTALL)
     assert dict(re.findall(r'<a href="([^"]+)">([^<]+)</a>', module)) == expected
+
+
+@pytest.mark.parametrize("access", ["staff", None])
+def test_the_admin_links_to_what_was_mounted_since(
+    db: None, root_path: str, index_template: None, access: Literal["staff"] | None
+) -> None:
+    """An app that is mounted after `mount()` is linked before the first call of the API, unless there are no docs."""
+    api = make_api()
+    client = make_client(root_path, api, docs_access=access)
+    api.mount("/later", FastAPI(title="Later"))
+    page = admin_index(client)
+    assert (f'<a href="{root_path}/api/later/docs">' in page) is (access == "staff")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterator
+from collections.abc import Awaitable, Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from django.conf import settings
@@ -29,11 +29,11 @@ from djfast_mount.api_docs.files import FOLDER, DocsFiles
 from djfast_mount.api_docs.html import DocsPage, Token, redoc, swagger_ui, swagger_ui_redirect
 from djfast_mount.api_docs.routes import guard_routes
 from djfast_mount.apis.own_handlers import answer_to
-from djfast_mount.apis.tree import Found
+from djfast_mount.apis.tree import Found, fastapis_in
 from djfast_mount.django_for_api.request_layer import call_of, get_request
 from djfast_mount.security.djangos_middleware import security_headers
 
-__all__ = ["ApiDocs", "Link", "links"]
+__all__ = ["ApiDocs", "Link", "links", "links_now"]
 
 Kind = Literal["swagger_ui", "redoc", "redirect", "schema"]
 
@@ -47,6 +47,14 @@ class Link(NamedTuple):
 
 links: list[Link] = []
 """The docs pages of the last `mount()`, where there is anybody to see them."""
+_linked: list[Mapping[str, ASGIApp]] = []
+
+
+def links_now() -> list[Link]:
+    """Returns `links`, with those of what has been mounted since the last call of an API. It changes nothing."""
+    found = [each for apps in _linked for prefix, app in apps.items() for each in fastapis_in(app, prefix)]
+    since = (link for each in found if each.app.openapi_url for link in _links(each.path, each.app))
+    return list(dict.fromkeys((*links, *since)))
 
 
 class ApiDocs:
@@ -56,15 +64,19 @@ class ApiDocs:
         access: As `mount()` takes it.
         login: Whether Django is there to log a browser in.
         limits_bodies: Whether a body can be too large.
+        apps: What is mounted, by prefix.
     """
 
-    def __init__(self, access: Access, *, login: bool, limits_bodies: bool = True) -> None:
+    def __init__(
+        self, access: Access, *, login: bool, limits_bodies: bool = True, apps: Mapping[str, ASGIApp] | None = None
+    ) -> None:
         self.access = access
         self.login = login
         self._limits_bodies = limits_bodies
         guard_routes()
         self.files = DocsFiles()
         links.clear()
+        _linked[:] = [] if access is None or apps is None else [apps]
 
     def guard(self, found: Found) -> None:
         """Does what `guard_unseen` does, and has the admin link to its pages. A second call for it changes nothing."""

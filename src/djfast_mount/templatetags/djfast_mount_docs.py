@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.template import Context
 
-from djfast_mount.api_docs.pages import links
+from djfast_mount.api_docs.pages import links_now
 from djfast_mount.url_names.names import outer_prefix
 
 __all__ = ["register"]
@@ -21,4 +21,4 @@ def api_docs_links(context: Context) -> dict[str, Any]:
     if not getattr(context.get("user"), "is_staff", False):
         return {"links": []}
     outer = outer_prefix().rstrip("/")
-    return {"links": [{"title": link.title, "url": outer + link.path} for link in links]}
+    return {"links": [{"title": link.title, "url": outer + link.path} for link in links_now()]}
