@@ -57,7 +57,7 @@ def schemas(number: int, above: Any, below: Any) -> tuple[Any, Any]:
         meta = type("Meta", (), {"fields": fields})
         return type(name, (ModelSchema[model],), {"__module__": __name__, "__annotations__": shown, "Meta": meta})
 
-    unit = declared(below, f"UnitSchema{number}", ["id", "name", "budget", "size"])
+    unit = declared(below, f"UnitSchema{number}", ["id", "company", "name", "budget", "size"])
     return declared(above, f"FirmSchema{number}", fields, departments=list[unit]), unit
 
 
