@@ -1,4 +1,4 @@
-"""What `mount()` refuses is told by `manage.py check` where the project has routers, and by `check --deploy` in any.
+"""What `mount()` refuses is told by `manage.py check --deploy` and by the doctor.
 
 Holds `checks/application.py` and `checks/wording.py`.
 """
@@ -18,10 +18,8 @@ from django.core.checks import CheckMessage
 from django.core.management import CommandError, call_command
 from fastapi import Request
 
-from djfast_mount.checks.application import uses_routers
 from djfast_mount.crud import ModelRouter
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.management.commands.runserver import Command as RunServer
 from djfast_mount.routing.placement import placements
 from djfast_mount.schemas import ModelSchema
 from harness import PYTHONPATH
@@ -136,35 +134,35 @@ def found(*, deploy: bool = False) -> list[CheckMessage]:
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("deploy", [False, True])
-def test_what_is_wrong_with_a_router_is_told(wrong: str, deploy: bool, project: Callable[[str], str]) -> None:
+def test_what_is_wrong_with_a_router_is_told(wrong: str, project: Callable[[str], str]) -> None:
     """An error that comes when the routes of a router are made, or the app starts, is told once, with its remedy."""
     code, (message, remedy) = WRONG[wrong]
     name = project(HEAD + code + TAIL)
     for _ in range(2):
-        [told] = found(deploy=deploy)
+        [told] = found(deploy=True)
         assert told.obj == name
         assert message in told.msg
         assert remedy in (told.hint or "")
     with pytest.raises(CommandError, match="E042"):
-        call_command("check", deploy=deploy)
+        call_command("check", deploy=True)
 
 
-@pytest.mark.parametrize("deploy", [False, True])
-def test_a_project_that_is_well(deploy: bool, project: Callable[[str], str]) -> None:
+def test_a_project_that_is_well(project: Callable[[str], str]) -> None:
     """Of an app that starts nothing is told."""
     project(WELL)
-    assert found(deploy=deploy) == []
+    assert found(deploy=True) == []
     assert placements
 
 
-def test_an_app_without_routers_is_imported_for_deployment_alone(project: Callable[[str], str]) -> None:
-    """`manage.py check` leaves the app alone where nothing mentions `djfast_mount.crud`; ``--deploy`` looks at it."""
+def test_an_app_is_imported_for_deployment_alone(project: Callable[[str], str]) -> None:
+    """`manage.py check` leaves the app alone, which most commands would wait for; ``--deploy`` looks at it."""
     name = project('from djfast_mount import mount\nfrom fastapi import FastAPI\napp = mount("api", FastAPI())\n')
     assert found() == []
     assert name not in sys.modules
     [told] = found(deploy=True)
     assert "'api'" in told.msg
+    # From then on it is known, and costs nothing.
+    assert found() == [told]
 
 
 def test_what_else_an_app_raises_is_left_to_who_imports_it(project: Callable[[str], str]) -> None:
@@ -185,52 +183,14 @@ def test_a_router_that_was_refused_is_refused_again() -> None:
             _ = router.routes
 
 
-@pytest.mark.django_db
-def test_options_of_runserver_hold_for_an_app_that_a_check_imports(project: Callable[[str], str]) -> None:
-    """The app that the checks of `runserver` import is mounted with the options of the command."""
-    name = project(WELL)
-    command = RunServer()
-    parsed = vars(command.create_parser("manage.py", "runserver").parse_args(["--nothreading", "--nostatic"]))
-    command._check(parsed)
-    assert sys.modules[name].app.pool.size == 1
-
-
-@pytest.mark.parametrize(
-    ("file", "is_found"),
-    [
-        ("routers.py", True),
-        ("api/v1/routers.py", True),
-        ("tests/routers.py", False),
-        ("migrations/routers.py", False),
-        ("node_modules/routers.py", False),
-    ],
-)
-def test_where_routers_are_looked_for(
-    file: str, is_found: bool, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The modules of the packages beside that of asgi.py are read; tests, migrations and other folders are not."""
-    settings.INSTALLED_APPS = ["djfast_mount", "django.contrib.auth", "django.contrib.contenttypes"]
-    settings.ASGI_APPLICATION = "looked_for.asgi.app"
-    monkeypatch.syspath_prepend(tmp_path)
-    path = tmp_path / "others" / file
-    path.parent.mkdir(parents=True)
-    for folder in (tmp_path / "looked_for", tmp_path / "others", *path.parents):
-        if folder.name != "node_modules" and folder.is_relative_to(tmp_path) and folder != tmp_path:
-            folder.mkdir(exist_ok=True)
-            (folder / "__init__.py").touch()
-    assert not uses_routers()
-    path.write_text("from djfast_mount.crud import ModelRouter\n")
-    assert uses_routers() is is_found
-
-
 def test_commands_tell_it_without_a_traceback(tmp_path: Path) -> None:
-    """`manage.py check` and `mount_doctor` end with status 1 and the message; no line of a traceback is written."""
+    """`manage.py check --deploy` and `mount_doctor` end with status 1 and the message, and write no traceback."""
     (tmp_path / "refused.py").write_text(HEAD + WRONG["a way around the rules"][0] + TAIL)
     (tmp_path / "refused_settings.py").write_text('from project.settings import *\nASGI_APPLICATION = "refused.app"\n')
     environment = {"PYTHONPATH": f"{tmp_path}:{PYTHONPATH}", "DJANGO_SETTINGS_MODULE": "refused_settings"}
-    for command in ("check", "mount_doctor"):
+    for command in (["check", "--deploy"], ["mount_doctor"]):
         done = subprocess.run(
-            [sys.executable, "-m", "django", command], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "django", *command], env=environment, capture_output=True, text=True, check=False
         )
         told = done.stdout + done.stderr
         assert done.returncode == 1, told

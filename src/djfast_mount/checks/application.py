@@ -1,7 +1,7 @@
 """The project's ASGI app, as the checks see it: what `mount()` refuses is told before anything is served.
 
-1. ``manage.py check`` imports the app only where a module of the project mentions `djfast_mount.crud`: what is wrong
-   with a `ModelRouter` may be known only when its routes are made. All else is looked at with ``--deploy``.
+1. ``manage.py check`` does not import the app. It runs before most commands, and each would wait for FastAPI and for
+   all that the API imports. ``check --deploy`` does, and so do the commands that look at the app.
 2. The app is imported once. A second import would meet what the first has left, such as registered routers, and fail in
    another way.
 3. What else its import raises is raised where it is imported in earnest.
@@ -12,10 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
 
-from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.utils.module_loading import module_has_submodule
@@ -25,23 +22,21 @@ from djfast_mount.checks.wording import as_check
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.routing.placement import placements
 
-__all__ = ["check_application", "check_deployed_application", "named_application", "refusal", "uses_routers"]
+__all__ = ["check_application", "check_deployed_application", "named_application", "refusal"]
 
-_MENTIONS = (b"djfast_mount.crud", b"djfast_mount import crud")
-# They are imported by no server, and a project may have hundreds.
-_LEFT_OUT = {"migrations", "tests"}
 _errors: dict[str, Exception | None] = {}
 
 
 def check_application(**_: object) -> list[CheckMessage]:
-    """E042, and what `check_placements()` tells: the application of a project that has routers is one that starts."""
-    asks = not placements and (_named_module() in _errors or uses_routers())
-    return [*(_refused() if asks else ()), *check_placements()]
+    """What `check_placements()` tells, and E042 where a command such as the doctor has imported the application."""
+    return [*(_refused() if _is_known() else ()), *check_placements()]
 
 
 def check_deployed_application(**_: object) -> list[CheckMessage]:
-    """The same, with ``--deploy``, of every project's application. What is told already is not told again."""
-    if placements or _named_module() in _errors:
+    """E042, and what `check_placements()` tells, of the application that is deployed. What is told already is not told
+    again.
+    """
+    if placements or _is_known():
         return []
     told = check_placements()
     return [*_refused(), *(message for message in check_placements() if message not in told)]
@@ -75,13 +70,12 @@ def named_application() -> tuple[str, str]:
     return "", ""
 
 
-def uses_routers() -> bool:
-    """Returns whether a module of the project mentions `djfast_mount.crud`. It reads files, and imports nothing."""
-    return any(mention in file.read_bytes() for file in _files() for mention in _MENTIONS)
-
-
 def _named_module() -> str:
     return named_application()[0]
+
+
+def _is_known() -> bool:
+    return _named_module() in _errors
 
 
 def _refused() -> Iterator[CheckMessage]:
@@ -116,35 +110,3 @@ def _packages() -> Iterator[str]:
         while "." in package:
             package = package.rpartition(".")[0]
             yield package
-
-
-def _files() -> Iterator[Path]:
-    """The modules of the project: its apps, and what lies beside the package of its ASGI app."""
-    own = [config for config in apps.get_app_configs() if config.name.partition(".")[0] != "djfast_mount"]
-    roots = [Path(config.path) for config in own if not _is_installed(Path(config.path))]
-    top = _named_module().partition(".")[0]
-    found = find_spec(top) if top else None
-    if found is not None and found.origin is not None:
-        folder = Path(found.origin).parent
-        # A project that is installed has other people's packages beside it.
-        is_alone = not found.submodule_search_locations or _is_installed(folder)
-        roots.append(folder if is_alone else folder.parent)
-    seen: set[Path] = set()
-    for root in roots:
-        yield from _modules_in(root, seen)
-
-
-def _is_installed(path: Path) -> bool:
-    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
-
-
-def _modules_in(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    if folder in seen or not folder.is_dir():
-        return
-    seen.add(folder)
-    for path in folder.iterdir():
-        if path.suffix == ".py":
-            yield path
-        # Packages alone: a project's folder may hold an environment, or what npm has installed.
-        elif path.name not in _LEFT_OUT and (path / "__init__.py").is_file():
-            yield from _modules_in(path, seen)

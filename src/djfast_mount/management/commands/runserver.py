@@ -151,8 +151,6 @@ class Command(DjangoCommand):
     def _check(self, options: dict[str, Any]) -> None:
         # What ManagementUtility could not do at the start is raised here, where the reloader sees it.
         autoreload.raise_last_exception()
-        # Before the checks, as one of them may import the app, and `mount()` reads the settings.
-        _apply(options)
         if options["no_color"]:
             without_colours()
         if not options["skip_checks"]:
@@ -169,6 +167,7 @@ class Command(DjangoCommand):
             connection.close()
 
     def _serve(self, options: dict[str, Any]) -> None:
+        _apply(options)
         listener = self._bind()
         try:
             project = load_project()
@@ -243,11 +242,8 @@ class Command(DjangoCommand):
 
 def _apply(options: dict[str, Any]) -> None:
     """Has `mount()`, which is called when the project is loaded, find the command's options in the settings."""
-    ours = getattr(settings, SETTING, {})
-    if not isinstance(ours, dict):  # E001 says so.
-        return
     # A copy: the project's own dict may be shared with code that reads it elsewhere.
-    ours = dict(ours)
+    ours = dict(getattr(settings, SETTING, {}))
     if not options["use_static_handler"]:
         ours["static"] = False
     if not options["use_threading"]:
