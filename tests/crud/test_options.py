@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Q, QuerySet
+from django.db.models.signals import post_init, pre_save
+from django.test.utils import isolate_apps
 from django.utils import timezone
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, ConfigDict
@@ -601,6 +603,67 @@ def test_a_required_field_that_is_in_no_body() -> None:
         _ = ModelRouter(DepartmentRow, prefix="/departments", create=True).routes
     assert ModelRouter(DepartmentRow, prefix="/departments", update=True).routes
     assert ModelRouter(DepartmentRow, prefix="/departments", create=True, server_values=lambda: {"company": 1}).routes
+
+
+@isolate_apps("project.companies")
+def test_a_required_field_that_django_sets() -> None:
+    """The place in `order_with_respect_to`, and the key to the row of a parent class, need no value from anybody."""
+
+    class Shelf(models.Model):
+        class Meta:
+            app_label = "companies"
+
+    class Folder(models.Model):
+        shelf = models.ForeignKey(Shelf, models.CASCADE)
+
+        class Meta:
+            app_label = "companies"
+            order_with_respect_to = "shelf"
+
+    class Drawer(Shelf):
+        code = models.CharField(max_length=9, primary_key=True)
+        shelf = models.OneToOneField(Shelf, models.CASCADE, parent_link=True)
+
+        class Meta:
+            app_label = "companies"
+
+    assert created_by(Folder, "shelf").routes
+    assert created_by(Drawer, "code").routes
+
+
+@isolate_apps("project.companies")
+def test_a_required_field_that_code_of_the_model_may_set() -> None:
+    """Where a project has written what creating a row calls, or listens to it, the field may be set there."""
+
+    class Numbered(models.Model):
+        name = models.CharField(max_length=9)
+        number = models.IntegerField()
+
+        class Meta:
+            app_label = "companies"
+
+    def changed(name: str) -> type[models.Model]:
+        whole = {"__module__": __name__, "Meta": type("Meta", (), {"app_label": "companies", "proxy": True})}
+        made = type(name.strip("_").title().replace("_", ""), (Numbered,), {**whole, name: lambda self, **given: None})
+        assert issubclass(made, models.Model)
+        return made
+
+    with pytest.raises(ConfigurationError, match="nothing sets the field 'number'"):
+        _ = created_by(Numbered, "name").routes
+    for name in ("__init__", "clean_fields", "clean", "full_clean", "save", "save_base"):
+        assert created_by(changed(name), "name").routes
+    for signal in (post_init, pre_save):
+        signal.connect(changed, sender=Numbered)
+        try:
+            assert created_by(Numbered, "name").routes
+        finally:
+            signal.disconnect(changed, sender=Numbered)
+
+
+def created_by(model: type[models.Model], *names: str) -> ModelRouter:
+    meta = type("Meta", (), {"fields": names})
+    schema: Any = type("Row", (ModelSchema[model],), {"__module__": __name__, "Meta": meta})  # type: ignore[valid-type]
+    return ModelRouter(schema, prefix="/rows", create=True)
 
 
 class DepartmentRow(ModelSchema[CompanyDepartment]):

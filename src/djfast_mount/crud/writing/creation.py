@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import NOT_PROVIDED, Model
-from django.db.models.signals import pre_save
+from django.db.models.fields.proxy import OrderWrt
+from django.db.models.signals import post_init, pre_save
 
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.writing.forms import needed_files
@@ -17,18 +18,22 @@ from djfast_mount.schemas.declaring.mapping import orm_of
 
 __all__ = ["check_creation"]
 
+# What the creation of a row calls of its model, where a project may set a field.
+_OVERRIDDEN = ("__init__", "clean_fields", "clean", "full_clean", "save", "save_base")
+
 
 def check_creation(resource: Resource, options: Mapping[str, Any]) -> None:
     """Raises ConfigurationError when no row can be created, since nothing sets a required field or file.
 
-    A model that overrides `save()` or `clean()`, or has a receiver of `pre_save`, may set it.
+    A model that overrides `save()` or `clean()`, say, or has a receiver of `pre_save` or `post_init`, may set it.
     """
     model = resource.model
     if options.get("create") is not True or options.get("server_values") is not None:
         return
     # Their code could set the field, and nobody can tell from outside: a false alarm would refuse the start of a
     # project that works.
-    if model.save is not Model.save or model.clean is not Model.clean or pre_save.has_listeners(model):
+    overrides = any(getattr(model, name) is not getattr(Model, name) for name in _OVERRIDDEN)
+    if overrides or any(signal.has_listeners(model) for signal in (post_init, pre_save)):
         return
     if not resource.form and (files := needed_files(resource.schema)):
         raise ConfigurationError(
@@ -74,6 +79,9 @@ def _sets_more(schema: Any) -> bool:
 def _must_be_set(field: Any) -> bool:
     sets_itself = field.primary_key or field.generated or getattr(field, "auto_now", False)
     if sets_itself or getattr(field, "auto_now_add", False) or field.db_default is not NOT_PROVIDED:
+        return False
+    # Django sets these as it saves: the key to the row of the parent class, and `Meta.order_with_respect_to`.
+    if isinstance(field, OrderWrt) or (field.is_relation and field.remote_field.parent_link):
         return False
     # A field class of a project's own may fill itself in `pre_save()`, as `auto_now` does.
     own = type(field).pre_save.__module__.startswith("django.db.models.")
