@@ -89,6 +89,29 @@ def test_a_row_that_comes_twice(firms: list[Company]) -> None:
         client.get(f"/companies/{firms[0].pk}")
 
 
+def test_a_row_that_comes_twice_in_a_bulk_change(firms: list[Company]) -> None:
+    """It is named with the remedy here too, and nothing is changed."""
+    with (
+        client_of(lambda call: Company.objects.filter(departments__size__gte=1)) as client,
+        pytest.raises(ConfigurationError, match=r"gives one row several times.*Add distinct"),
+    ):
+        client.patch("/companies", json=[{"id": firms[0].pk, "name": "z"}])
+    assert not Company.objects.filter(name="z").exists()
+
+
+def test_one_row_for_several_bodies() -> None:
+    """A hook that returns a row that is there already may do so for several bodies of one call."""
+
+    def found_or_made(call: Any, body: Any) -> Company:
+        return Company.objects.filter(name=body.name).first() or body.create()
+
+    router = ModelRouter(CompanySchema, prefix="/companies", create=True, hooks={"create_row": found_or_made})
+    bodies = [{"name": name, "slug": name} for name in ("a", "b", "a")]
+    made = ok(Api(served(router)).post("/companies/bulk", json=bodies), 201)
+    assert [each["name"] for each in made] == ["a", "b", "a"]
+    assert Company.objects.count() == 2
+
+
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_no_write_leaves_the_rows_of_the_hook(firms: list[Company], asynchronous: bool) -> None:
     """A row that the hook would not give afterwards is neither made nor changed: 403, for one row and for several."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from datetime import date
+from typing import Annotated, Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -42,7 +43,7 @@ from djfast_mount.crud import ActionScopes, Call, Cursor, LimitOffset, ModelRout
 from djfast_mount.crud.pages.paging import Paging
 from djfast_mount.crud.registry import Registry
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.schemas import Create, ModelSchema, Update
+from djfast_mount.schemas import Create, ModelSchema, Orm, Update
 from djfast_mount.testing import Client
 from project.companies.models import Company, CompanyDepartment, Employee, Label, Rate
 
@@ -706,6 +707,34 @@ def test_marks_that_fit() -> None:
     """Any value that the field can hold is a mark: a choice, none, a blank text, a function if it may be null."""
     for marks in ({"status": Company.Status.CLOSED}, {"size": None}, {"name": ""}, {"founded": timezone.now}):
         plain(delete=SoftDelete(**marks))
+
+
+class DatedCompany(ModelSchema[Company]):
+    opened: Annotated[date | None, Orm("founded")]
+    owner: PlainCompany | None
+
+    class Meta:
+        fields = ["id", "name"]
+
+
+def test_any_filter_of_the_mark_asks_for_deleted_rows() -> None:
+    """A range, a part and an opposite do, whatever the schema calls the field, and a key that is the mark does."""
+    here = company("here")
+    company("gone", founded=date(2020, 5, 1), owner=here)
+    for mark, queries in (
+        (
+            {"founded": timezone.now},
+            ("opened__gte=2020-05-01", "opened__year=2020", "!opened__lte=2020-04-30", "opened=2020-05-01"),
+        ),
+        ({"owner": lambda: here}, (f"owner__id={here.pk}", "owner__isnull=false", "!owner__isnull=true")),
+    ):
+        client = Api(served(ModelRouter(DatedCompany, prefix="/companies", filters="all", delete=SoftDelete(**mark))))
+        assert [each["name"] for each in ok(client.get("/companies"))["items"]] == ["here"]
+        for query in queries:
+            assert "gone" in [each["name"] for each in ok(client.get(f"/companies?{query}"))["items"]], query
+            assert ok(client.get(f"/companies/aggregate/count/*?{query}"))["values"][0]["value"] > 0
+        for query in ("name=gone", "order_by=-opened", "total=true", "!name=here"):
+            assert "gone" not in [each["name"] for each in ok(client.get(f"/companies?{query}"))["items"]]
 
 
 def test_other_mistakes() -> None:

@@ -18,7 +18,7 @@ from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas.queryset_internals import gives_instances
 from djfast_mount.schemas.reading.first import First
 
-__all__ = ["Call", "not_found"]
+__all__ = ["Call", "listed_twice", "not_found"]
 
 
 @dataclass
@@ -120,6 +120,14 @@ class Call:
         return body.encode()
 
 
+def listed_twice(resource: Resource) -> ConfigurationError:
+    """Returns the error of a hook whose rows are not each there once."""
+    return ConfigurationError(
+        f"{resource.label}: the hook queryset gives one row several times, since it joins a relation to many. Add "
+        "distinct() to it."
+    )
+
+
 def not_found() -> HTTPException:
     """What is said of a row that is not there, and of one that may not be seen."""
     # The same words in both cases: 403, or a name in the text, would tell that a hidden row exists.
@@ -150,7 +158,4 @@ def _found(resource: Resource, rows: QuerySet[Any], keys: Mapping[str, Any]) -> 
     except rows.model.DoesNotExist:
         raise not_found() from None
     except rows.model.MultipleObjectsReturned as error:
-        raise ConfigurationError(
-            f"{resource.label}: the hook queryset gives one row several times, since it joins a relation to many. Add "
-            "distinct() to it."
-        ) from error
+        raise listed_twice(resource) from error

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.pages.paging import Asked, Part, linked
 from djfast_mount.crud.query.conditions import condition_of
-from djfast_mount.crud.query.filters import NOT
+from djfast_mount.crud.query.filters import NOT, RESERVED
 from djfast_mount.crud.query.order_expressions import prepared
 from djfast_mount.schemas.pages import Page
 
@@ -34,8 +34,7 @@ class Listing:
         """Returns every row that the caller may see and asked for, in no order."""
         call, resource = self.call, self.call.resource
         # A client that filters by the mark itself asks for deleted rows. It would find nothing otherwise.
-        gone = any(self.values.get(name) is not None for name in _names(resource.deletion.fields))
-        rows = call.rows(gone=gone)
+        rows = call.rows(gone=any(value is not None and self._is_of_mark(name) for name, value in self.values.items()))
         if condition := condition_of(resource.filters, self.values, call.visibility):
             rows = rows.filter(condition)
         if resource.filters.own is not None:
@@ -62,14 +61,19 @@ class Listing:
             headers["Preference-Applied"] = "count=exact"
         return Response(page.model_dump_json(by_alias=True), 200, headers, "application/json")
 
+    def _is_of_mark(self, name: str) -> bool:
+        """Whether the parameter `name` asks for a field that says which rows count as deleted."""
+        resource = self.call.resource
+        parameter = resource.filters.parameters.get(name.removeprefix(NOT))
+        if parameter is None:  # It is one of a FilterSet, or no filter.
+            return name not in RESERVED and name.partition("__")[0] in resource.deletion.fields
+        # Not by its own name: the schema may call the field otherwise.
+        column = parameter.lookup.partition("__")[0]
+        marks = (each for each in resource.model._meta.concrete_fields if each.name in resource.deletion.fields)
+        return not parameter.path and any(column in (each.name, each.attname) for each in marks)
+
     @cached_property
     def _asked(self) -> Asked:
         request = self.call.request
         terms = self.call.resource.ordering.terms(self.values.get("order_by") or ())
         return Asked(self.values, terms, request.query_params.multi_items(), self.call.path)
-
-
-def _names(fields: frozenset[str]) -> list[str]:
-    """The parameters that ask for a field itself."""
-    ends = ("", "__exact", "__isnull")
-    return [f"{sign}{field}{end}" for field in fields for sign in ("", NOT) for end in ends]

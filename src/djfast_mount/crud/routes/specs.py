@@ -16,7 +16,7 @@ from fastapi import Depends
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
-from djfast_mount.crud.access.call import Call
+from djfast_mount.crud.access.call import Call, listed_twice
 from djfast_mount.crud.access.call_dependency import CallOf
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.options import RouterOptions
@@ -267,8 +267,13 @@ class _Routes:
 
 
 def _several(call: Call, rows: list[Any], status: int) -> Response:
+    # A hook may return one row for several bodies.
+    keys = list(dict.fromkeys(row.pk for row in rows))
+    items = read_rows(call, rows)
+    if len(items) > len(keys):
+        raise listed_twice(call.resource)
     # A bulk change may name its rows in any order and answers in that one.
-    found = {row.pk: item for row, item in zip(rows, read_rows(call, rows), strict=True)}
+    found = dict(zip(keys, items, strict=True))
     body = TypeAdapter(_list_of(call.resource.schema)).dump_json([found[row.pk] for row in rows], by_alias=True)
     return Response(body, status, media_type="application/json")
 
