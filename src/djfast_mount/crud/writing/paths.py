@@ -30,7 +30,10 @@ def check_path(resource: Resource, row: Model, path: Sequence[str | int] = ("bod
         # URL, section 4.4).
         # A control character in a path is answered 400.
         if "/" in str(value) or str(value) in ("", ".", "..") or has_control_character(str(value)):
-            told = "Paths name the row by this value. It must not be empty, '.' or '..', or have a '/' or a line break."
+            told = (
+                "Paths name the row by this value. It must not be empty, '.' or '..', or have a '/' or a control "
+                "character such as a line break."
+            )
             place = (*path, _name_of(resource, key.column))
             raise RequestValidationError([{"type": "invalid_key", "loc": place, "msg": told, "input": value}])
 
