@@ -91,13 +91,12 @@ def test_a_file_is_replaced(api: Api, row: Document, prefix: str, media: Path) -
 
 @pytest.mark.parametrize("prefix", ["/documents", "/later"])
 def test_a_body_that_is_no_form(api: Api, row: Document, prefix: str) -> None:
-    """A change as JSON is 415 and changes nothing; one without a body, or as an urlencoded form, is taken."""
-    refused = api.patch(f"{prefix}/{row.pk}", json={"title": "new"})
-    assert (refused.status_code, refused.json()["detail"]) == (
-        415,
-        "Send a form, as multipart/form-data, and not as application/json.",
-    )
-    assert api.post(prefix, json={"title": "new"}).status_code in (415, 422)
+    """JSON is 415 and changes nothing, also where a field is required; no body, and an urlencoded form, are taken."""
+    detail = "Send a form, as multipart/form-data, and not as application/json."
+    for method, path in (("PATCH", f"{prefix}/{row.pk}"), ("PUT", f"{prefix}/{row.pk}"), ("POST", prefix)):
+        refused = api.request(method, path, json={"title": "new"})
+        assert (refused.status_code, refused.json()["detail"]) == (415, detail)
+    assert Document.objects.get().title == "old"
     assert ok(api.patch(f"{prefix}/{row.pk}"))["title"] == "old"
     assert ok(api.patch(f"{prefix}/{row.pk}", data={"title": "new"}))["title"] == "new"
 
@@ -173,7 +172,7 @@ def test_fields_that_are_refused(api: Api) -> None:
     assert {error["loc"][1] for error in answer["detail"]} == {"title", "pages", "facts"}
     answer = ok(api.post("/documents", data={"title": "a", "company": "77"}, files={"file": TEXT}), 422)
     assert answer["detail"][0]["loc"] == ["body", "company"]
-    assert api.post("/documents", json={"title": "a"}).status_code == 422
+    assert api.post("/documents", data={"title": "a"}).status_code == 422
 
 
 @pytest.mark.parametrize("name", ["../../evil.txt", "..\\..\\evil.txt", "/etc/evil.txt", "a\x00/evil.txt"])

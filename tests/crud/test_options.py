@@ -18,7 +18,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection, models
 from django.db.models import Q, QuerySet
 from django.db.models.signals import post_init, pre_save
-from django.test.utils import isolate_apps
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, ConfigDict
@@ -746,6 +746,19 @@ def test_other_mistakes() -> None:
     client = Api(served(plain(rows=lambda: True, related_rows={Label: every_row})))
     with pytest.raises(ConfigurationError, match="Return a Q"):
         client.get("/companies")
+
+
+def test_functions_that_return_something_else() -> None:
+    """A queryset for rows= is refused without a query, and so is what is no mapping for server_values=."""
+    asked = Api(served(plain(rows=Company.objects.all, related_rows={Label: every_row})))
+    with CaptureQueriesContext(connection) as queries, pytest.raises(ConfigurationError, match="a QuerySet of Company"):
+        asked.get("/companies")
+    assert len(queries) == 0
+    for wrong in (lambda: None, lambda: "tenant"):
+        client = Api(served(plain(server_values=wrong)))
+        with pytest.raises(ConfigurationError, match=r"server_values= returned .*Return a dict"):
+            client.post("/companies", json={"name": "a", "slug": "a", "tenant": 1})
+    assert not Company.objects.exists()
 
 
 def test_rows_without_a_rule() -> None:

@@ -7,6 +7,7 @@ Holds `crud/access/call.py`, `crud/access/call_dependency.py`, `crud/access/scop
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -215,7 +216,8 @@ def test_other_formats_of_changes(api: Api, kind: str) -> None:
     """A patch of another format is 415, of one row and of several, and changes nothing."""
     row = company(size=5)
     sent = {"headers": {"Content-Type": kind}}
-    for path, body in ((f"/companies/{row.pk}", b'{"size": 6}'), ("/companies", b'[{"id": %d, "size": 6}]' % row.pk)):
+    changes = (b'{"size": 6}', b'[{"id": %d, "size": 6}]' % row.pk, b'[{"op": "replace", "path": "/size", "value": 6}]')
+    for path, body in itertools.product((f"/companies/{row.pk}", "/companies"), changes):
         answer = api.patch(path, content=body, **sent)
         assert (answer.status_code, answer.headers["Accept-Patch"]) == (415, "application/json")
     row.refresh_from_db()

@@ -1,6 +1,7 @@
 """The dependency that makes the `Call` of a request: who calls, what they may do, and the rows above in the path.
 
-1. First who calls (401), then what they may do (403), then the parents (404): each before the next is asked.
+1. First who calls (401), then what they may do (403), then the parents (404), then the format of the body (415): each
+   before the next is asked.
 2. A parent must be visible itself, and a child of the parent before it.
 3. A call that writes asks one database alone: the one to which it writes. Another may be behind.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from django.db import router
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 from fastapi import Depends, Request
 
 from djfast_mount.crud.access.call import Call
@@ -29,12 +30,16 @@ __all__ = ["CallOf"]
 class CallOf:
     """A dependency: the `Call` of a request to `resource`. It runs on the request thread.
 
-    Two of the same resource and action are one to FastAPI, which calls it once.
+    Two of the same resource, action and check are one to FastAPI, which calls it once.
+
+    Args:
+        check: Refuses the format of the body by an HTTPException. Who may not write hears that first.
     """
 
-    def __init__(self, resource: Resource, action: Action) -> None:
+    def __init__(self, resource: Resource, action: Action, check: Callable[[Request], None] | None = None) -> None:
         self.resource = resource
         self._action = action
+        self._check = check
         check_callers(resource)
         check_named_scopes(resource, action)
         self._rules = _rules(resource)
@@ -43,10 +48,12 @@ class CallOf:
     def __eq__(self, other: object) -> bool:
         # FastAPI caches a dependency by equality within one request. Without this a route that asks for its row, and is
         # guarded by `allowing()` besides, would ask who calls and look up the parents twice.
-        return isinstance(other, CallOf) and self.resource is other.resource and self._action == other._action
+        if not isinstance(other, CallOf):
+            return False
+        return self.resource is other.resource and (self._action, self._check) == (other._action, other._check)
 
     def __hash__(self) -> int:
-        return hash((id(self.resource), self._action))
+        return hash((id(self.resource), self._action, self._check))
 
     def __call__(self, request: Request, access: Any = None, **values: Any) -> Call:
         resource, action = self.resource, self._action
@@ -61,13 +68,17 @@ class CallOf:
             check_permission(access, resource.permission(action))
         if resource.permissions is not None and action in ("list", "aggregate"):
             resource.check_nested(access)
-        call = Call(resource, action, request, access, self._visibility(values), (), values.get("server_values") or {})
+        call = Call(resource, action, request, access, self._visibility(values), (), _server_values(values))
         for parent in resource.parents():
             # With the visibility of this call: the rules of a parent were asked once already, in the parameters, and
             # each may cost a query.
             above = Call(parent, "read", request, access, call.visibility, call.parents)
             row = above.find({key.parameter: values[key.parameter] for key in parent.keys})
             call.parents = (*call.parents, row)
+        # Here, and not in the endpoint: FastAPI validates the body before that, and would name fields as missing that
+        # were sent in another format.
+        if self._check is not None:
+            self._check(request)
         return call
 
     def _visibility(self, values: Mapping[str, Any]) -> Visibility:
@@ -118,7 +129,22 @@ def _rules(resource: Resource) -> list[tuple[type[Model], Callable[..., Any]]]:
     return [(model, rule) for each in resource.root().walk() for model, rule in each.rows.items()]
 
 
+def _server_values(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = values.get("server_values", {})
+    # None, which a function without a `return` gives, would leave out the tenant.
+    if not isinstance(found, Mapping):
+        raise ConfigurationError(f"server_values= returned {found!r}. Return a dict, and {{}} to set nothing.")
+    return found
+
+
 def _condition(rule: Any) -> Q:
+    # Its repr would ask the database, and put rows into the log.
+    if isinstance(rule, QuerySet):
+        name = rule.model.__name__
+        raise ConfigurationError(
+            f"rows= returned a QuerySet of {name}. Return the Q that you would give to filter(), as in "
+            "Q(owner=access.user), or Q(pk__in=queryset)."
+        )
     # None, which a function without a `return` gives, must not mean "every row".
     if not isinstance(rule, Q):
         raise ConfigurationError(f"rows= returned {rule!r}. Return a Q: Q() for every row, Q(pk__in=[]) for none.")

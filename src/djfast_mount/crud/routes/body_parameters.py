@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Body, Form, HTTPException, Request
@@ -15,7 +16,7 @@ from djfast_mount.crud.writing.changes import change_model
 from djfast_mount.crud.writing.forms import form_body, needed_files, take_files
 from djfast_mount.schemas.writing.keys import MOST_COMPOSITE
 
-__all__ = ["body_of", "bulk_body_of", "check_patch_format", "receive", "takes_several"]
+__all__ = ["body_of", "bulk_body_of", "format_check", "receive", "takes_several"]
 
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
@@ -38,7 +39,14 @@ def bulk_body_of(resource: Resource, action: Action) -> Any:
     return Annotated[list[item], Field(min_length=1, max_length=most), Body()]
 
 
-def check_patch_format(request: Request) -> None:
+def format_check(resource: Resource, action: Action, *, several: bool = False) -> Callable[[Request], None] | None:
+    """Returns what refuses bodies of other formats than `action` takes, if anything does."""
+    if resource.form and not several:
+        return _check_form
+    return _check_patch_format if action == "update" else None
+
+
+def _check_patch_format(request: Request) -> None:
     """Raises HTTPException 415 for a body of another format of changes: only what its fields name is changed here."""
     # FastAPI takes every `+json` for JSON. A merge patch (RFC 7396) keeps of a nested object what it does not name, and
     # would be a success that lost it.
@@ -57,14 +65,14 @@ def takes_several(resource: Resource) -> bool:
 def receive(call: Call, body: Any) -> None:
     """Has the `body` of one row hold Django's files. Runs on the request thread.
 
-    Raises: RequestValidationError; HTTPException 415, where something else than a form was sent.
+    Raises: RequestValidationError.
     """
     if call.resource.form:
-        _check_form(call.request)
         take_files(body, call.resource.max_file_size)
 
 
 def _check_form(request: Request) -> None:
+    """Raises HTTPException 415 for a body that is no form."""
     # Starlette reads no fields from a body of another kind: a change would be answered, and nothing be changed.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind and kind not in _FORMS:

@@ -27,7 +27,7 @@ from djfast_mount.crud.query.list_query import ListQuery, list_fields
 from djfast_mount.crud.routes.body_parameters import (
     body_of,
     bulk_body_of,
-    check_patch_format,
+    format_check,
     receive,
     takes_several,
 )
@@ -187,7 +187,6 @@ class _Routes:
 
     def _update_many(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
-            check_patch_format(call.request)
             with told_to_schemas(call), writes.transaction_of(call):
                 return _several(call, writes.change_many(call, body), 200)
 
@@ -207,7 +206,6 @@ class _Routes:
 
     def _update(self) -> RouteSpec:
         def run(call: Call, body: Any, **keys: Any) -> Response:
-            check_patch_format(call.request)
             receive(call, body)
             with told_to_schemas(call), writes.transaction_of(call):
                 return written_response(call, writes.change(call, keys, body), 200)
@@ -250,13 +248,14 @@ class _Routes:
     ) -> RouteSpec:
         if method == "GET":
             run = told_to_caches(self._resource, run)
-        endpoint = _endpoint(
-            operation_id, run, {"call": Annotated[Call, Depends(CallOf(self._resource, action))], **takes}
-        )
+        several = "bulk" in (name or "")
+        check = format_check(self._resource, action, several=several) if "body" in takes else None
+        call = Annotated[Call, Depends(CallOf(self._resource, action, check))]
+        endpoint = _endpoint(operation_id, run, {"call": call, **takes})
         described = {
             "generate_unique_id_function": named(operation_id),
             "name": f"{self._one.replace('_', '-')}-{name or action}",
-            "summary": summary_of(self._resource, action, several="bulk" in (name or "")),
+            "summary": summary_of(self._resource, action, several=several),
             "description": description_of(self._resource, action),
             "responses": responses_of(self._resource, action, alone=path == self._row),
         }
