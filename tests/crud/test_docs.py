@@ -91,6 +91,22 @@ def test_the_secured_example(page: dict[str, Any], ada: User) -> None:
     assert client.post("/companies", json={"name": "b", "slug": "b"}).status_code == 403
 
 
+def test_every_page(page: dict[str, Any]) -> None:
+    """The client of the page follows `Link` to the end, and the numbers are answered as their table says."""
+    client = client_of(api=page["api"])
+    for number in range(5):
+        founded = f"202{number % 2}-01-01"
+        models.Company.objects.create(name=f"c{number}", slug=f"c{number}", size=number, founded=founded)
+    found = [item["name"] for item in page["every_item"](client, "companies?limit=2&order_by=-name")]
+    assert found == ["c4", "c3", "c2", "c1", "c0"]
+    numbers = "/companies/aggregate"
+    assert ok(client.get(f"{numbers}/count/*?name__icontains=c"))["values"] == [{"value": 5}]
+    years = ok(client.get(f"{numbers}/count/*?group_by=founded__year&order_by=-value"))["values"]
+    assert years == [{"value": 3, "founded__year": 2020}, {"value": 2, "founded__year": 2021}]
+    large = ok(client.get(f"{numbers}/sum/size?group_by=founded__year&size__sum__gte=6"))["values"]
+    assert large == [{"value": 6, "founded__year": 2020}]
+
+
 def test_scopes_from_elsewhere(page: dict[str, Any], ada: User) -> None:
     """They are asked of the object that a dependency of one's own returns."""
     client = client_of(page["by_store"])
