@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from crud.resources import caller, visible
+from crud.resources import CompanySchema, caller, visible
 from crud.serving import Api, ok, served
 from djfast_mount.crud import ModelRouter
 from djfast_mount.schemas import ModelSchema, Orm
@@ -82,3 +84,15 @@ def test_tags_in_several_fields(path: str) -> None:
             changed = client.patch(path, json={}, headers=[token, *(("If-Match", each) for each in tags)])
             assert changed.status_code == 200
         assert client.patch(path, json={}, headers=[token, ("If-Match", '"x"'), ("If-Match", '"y"')]).status_code == 412
+
+
+def test_a_tag_that_is_ignored_costs_nothing(path: str, django_assert_num_queries: Any) -> None:
+    """With `if_match="off"`, a change that sends the header anyway takes the queries of one that does not."""
+    row = Company.objects.get()
+    row.departments.create(name="x", size=1)
+    client = Api(served(ModelRouter(CompanySchema, prefix="/companies", update=True, if_match="off")))
+    departments = ok(client.get(path))["departments"]
+    with CaptureQueriesContext(connection) as plain:
+        ok(client.patch(path, json={"departments": departments}))
+    with django_assert_num_queries(len(plain)):
+        ok(client.patch(path, json={"departments": departments}, headers={"If-Match": '"old"'}))

@@ -82,7 +82,7 @@ def change(call: Call, keys: Keys, body: BaseModel, *, whole: bool = False) -> M
     """Returns the row that `keys` name, changed as `body` says."""
     row = locked(call, {key.column: keys[key.parameter] for key in call.resource.keys})
     check_row_permission(call, row)
-    if listed(call.request.headers, "if-match") is not None:
+    if call.resource.if_match != "off" and listed(call.request.headers, "if-match") is not None:
         lock_nested(row, body)
     _check_unchanged(call, row)
     _change(call, [(("body",), row, body)], whole=whole)
