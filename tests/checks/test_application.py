@@ -165,10 +165,12 @@ def test_an_app_is_imported_for_deployment_alone(project: Callable[[str], str]) 
     assert found() == [told]
 
 
-def test_what_else_an_app_raises_is_left_to_who_imports_it(project: Callable[[str], str]) -> None:
-    """A check says nothing of an error that is none of the configuration, and a command raises it, not a later one."""
+def test_what_else_an_app_raises_is_raised(project: Callable[[str], str]) -> None:
+    """An app that cannot be imported fails the check of a deployment, and the same error comes again after that."""
     project(HEAD + 'Registry().register(ModelRouter(CompanySchema, prefix="/x"))\nraise OSError("no disk")' + TAIL)
-    assert found(deploy=True) == []
+    assert found() == []
+    with pytest.raises(OSError, match="no disk"):
+        found(deploy=True)
     with pytest.raises(OSError, match="no disk"):
         call_command("mount_routes")
 

@@ -4,7 +4,7 @@
    all that the API imports. ``check --deploy`` does, and so do the commands that look at the app.
 2. The app is imported once. A second import would meet what the first has left, such as registered routers, and fail in
    another way.
-3. What else its import raises is raised where it is imported in earnest.
+3. What else its import raises is raised where the app is meant: an asgi.py that was only found may not be in use.
 """
 
 from __future__ import annotations
@@ -35,10 +35,14 @@ def check_application(**_: object) -> list[CheckMessage]:
 def check_deployed_application(**_: object) -> list[CheckMessage]:
     """E042, and what `check_placements()` tells, of the application that is deployed. What is told already is not told
     again.
+
+    Raises: What else the import of ``settings.ASGI_APPLICATION`` raises: no server would start it.
     """
     if placements or _is_known():
         return []
     told = check_placements()
+    if getattr(settings, "ASGI_APPLICATION", None):
+        refusal()
     return [*_refused(), *(message for message in check_placements() if message not in told)]
 
 

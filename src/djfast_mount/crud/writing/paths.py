@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.models import Model
@@ -55,10 +55,14 @@ class PathsOfTree:
 
     def of(self, row: Model) -> list[list[Any]]:
         """Returns the values by which paths name `row`, for each resource of its model."""
-        return [path_keys(each, row) for each in self._resources if each.model is type(row)]
+        return [path_keys(each, row) for each in self._of_model(row)]
 
     def check(self, row: Model, place: Sequence[str | int]) -> None:
         """Raises RequestValidationError where one of them does not name `row`, which stands at `place` in the body."""
-        for each in self._resources:
-            if each.model is type(row):
-                check_path(each, row, place)
+        for each in self._of_model(row):
+            check_path(each, row, place)
+
+    def _of_model(self, row: Model) -> Iterator[Resource]:
+        # A proxy has the same rows.
+        model = row._meta.concrete_model
+        return (each for each in self._resources if each.model._meta.concrete_model is model)
