@@ -97,7 +97,6 @@ class DepartmentRow(ModelSchema[Department]):
         ({"read_only": 5}, "read_only is 5. Write a list of names"),
         ({"name": 5}, "name is 5. Write a name"),
         ({"rel": "x"}, "rel is 'x', and answers of a ModelSchema have no $rel. Write class Wrong(Reference[Company])"),
-        ({"keep_sql": True}, "keep_sql is True, and Meta.way is 'plan', which keeps no SQL. Write way ="),
         ({"nested": ["name"]}, "nested names 'name', which is annotated with no schema"),
         ({"fields": ["name", "owner"], "nested": ["owner"]}, "nested names 'owner', which is annotated with no schema"),
         ({"read_only": ["name"], "write_only": ["name"]}, "read_only and Meta.write_only both name 'name'"),

@@ -66,7 +66,7 @@ def read_options(schema: type, meta: type | None) -> Options:
         given["match"] = {key: _names(schema, "match", names) for key, names in given["match"].items()}
     options = Options(**given)
     _check_values(schema, options)
-    _check_together(schema, vars(meta), options)
+    _check_together(schema, vars(meta))
     return options
 
 
@@ -84,7 +84,7 @@ def _check_values(schema: type, options: Options) -> None:
             raise ConfigurationError(f"{place_of(schema)}: Meta.{name} is {value!r}. Write a name, or leave it out.")
 
 
-def _check_together(schema: type, said: Mapping[str, Any], options: Options) -> None:
+def _check_together(schema: type, said: Mapping[str, Any]) -> None:
     """Raises ConfigurationError where one option of a Meta undoes another. What it inherits may well be undone."""
     for one, other, why in (
         ("fields", "exclude", "it is left out"),
@@ -95,11 +95,6 @@ def _check_together(schema: type, said: Mapping[str, Any], options: Options) -> 
             raise ConfigurationError(
                 f"{place_of(schema)}: Meta.{one} and Meta.{other} both name {both[0]!r}: {why}. Take it out of one."
             )
-    if said.get("keep_sql") and options.way != "database":
-        raise ConfigurationError(
-            f"{place_of(schema)}: Meta.keep_sql is True, and Meta.way is {options.way!r}, which keeps no SQL. Write "
-            'way = "database", or take keep_sql out.'
-        )
 
 
 def inherited(options: Options, above: Iterable[Options], schema: type) -> Options:
