@@ -1,4 +1,4 @@
-"""Rows of inherited tables, whose parents Django makes of the child in memory.
+"""Rows of inherited tables, whose parents Django makes of the child in memory, and columns that were left out.
 
 Holds `schemas/reading/in_memory.py`.
 """
@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.declaring.declaration import shape_of
-from project.firm.models import Bakery, CornerShop, Door, LoudPlace, Place, Shop, Town
+from project.firm.models import Bakery, CornerShop, Door, Grade, LoudPlace, Person, Place, Shop, Skill, Town
 from schemas.generated import one_by_one
 
 pytestmark = pytest.mark.django_db
@@ -216,3 +216,44 @@ def test_a_receiver_that_changes_children() -> None:
         assert PlaceFirst.read(Shop.objects.all())[0].place_ptr.name == "BAKERY 1"
     finally:
         models.signals.post_init.disconnect(loud, sender=Shop)
+
+
+class SkillName(ModelSchema[Skill]):
+    class Meta:
+        fields = ["name"]
+
+
+class SkilledPerson(ModelSchema[Person]):
+    skills: list[SkillName]
+
+    class Meta:
+        fields = ["id"]
+
+
+class PersonId(ModelSchema[Person]):
+    class Meta:
+        fields = ["id"]
+
+
+class KnownSkill(ModelSchema[Skill]):
+    people: list[PersonId]
+
+    class Meta:
+        fields = ["id"]
+
+
+@pytest.mark.parametrize(("schema", "column"), [(SkilledPerson, "email"), (KnownSkill, "name")])
+def test_a_column_that_a_table_between_points_to(
+    schema: type[ModelSchema[Any]], column: str, django_assert_num_queries: Any
+) -> None:
+    """Rows in memory without it have it loaded by one query for all, on either side of the relation."""
+    skills = [Skill.objects.create(name=name) for name in "ab"]
+    for letter in "xyz":
+        person = Person.objects.create(email=f"{letter}@example.com")
+        for skill in skills:
+            Grade.objects.create(person=person, skill=skill)
+    model: Any = Person if schema is SkilledPerson else Skill
+    wanted = schema.read(model.objects.order_by("pk"))
+    rows = list(model.objects.defer(column).order_by("pk"))
+    with django_assert_num_queries(2):
+        assert schema.read(rows) == wanted

@@ -120,12 +120,25 @@ def _copy(found: models.Model | None, row: models.Model, names: Iterable[str]) -
             setattr(row, name, getattr(found, name))
 
 
+def _columns_of_many(field: Any) -> Iterator[str]:
+    """The columns that the table between points to; none of a relation that is made in a way of its own."""
+    known = isinstance(field, models.ManyToManyField | models.ManyToManyRel)
+    if not known:
+        return
+    many = field if is_forward(field) else field.field
+    name = many.m2m_field_name() if many is field else many.m2m_reverse_field_name()
+    key = many.remote_field.through._meta.get_field(name)
+    yield from (pointed.attname for pointed in key.foreign_related_fields)
+
+
 def _columns(member: Member) -> Iterator[str]:
     """The columns that `member` is read from, or is found by."""
     field = member.field
-    if field is None or member.source == "pk" or field.many_to_many:
+    if field is None or member.source == "pk":
         return
-    if is_forward(field):
+    if field.many_to_many:
+        yield from _columns_of_many(field)
+    elif is_forward(field):
         yield field.attname
     elif is_generic(field):
         yield field.model._meta.pk.attname
