@@ -5,6 +5,7 @@ Holds the part of `crud/access/call.py` and `crud/query/aggregation.py` that tak
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -158,6 +159,20 @@ def test_a_search_cannot_widen(firms: list[Company], asynchronous: bool) -> None
             found = ok(client.get(f"{path}?search=a&size=10&total=true"))
             assert ([each["slug"] for each in found["items"]], found["total"]) == (["a"], 1)
             assert [each["slug"] for each in ok(client.get(f"{path}?search=a"))["items"]] == ["a", "other"]
+
+
+def test_a_search_that_has_the_name_of_ours_cannot_widen(firms: list[Company]) -> None:
+    """A hook that a decorator gave the name and the module of ours is the project's all the same."""
+    Company.objects.create(name="a", slug="theirs", tenant_id=2)
+
+    class Searching(ModelRouter):
+        @functools.wraps(ModelRouter.search_rows)
+        def search_rows(self, call: Any, rows: Any, text: str) -> Any:
+            return Company.objects.filter(name=text)
+
+    router = Searching(CompanySchema, prefix="/c", security=caller, rows=visible, search=["slug"])
+    with Api(served(router)) as client:
+        assert [each["slug"] for each in ok(client.get("/c?search=a"))["items"]] == ["a"]
 
 
 def test_a_search_that_returns_nothing(firms: list[Company]) -> None:

@@ -246,6 +246,13 @@ class ModelRouter(APIRouter):
 
     # How it is put together ------------------------------------------------------------------------------------------
 
+    @property
+    def own_hooks(self) -> frozenset[str]:
+        """The names of the hooks that the project has written."""
+        # By identity: a decorator may give a function the name and the module of ours.
+        ours = vars(ModelRouter)
+        return frozenset(each for each in HOOKS if getattr(getattr(self, each), "__func__", None) is not ours[each])
+
     def exposure(self, *, permissions: bool = False) -> Exposure:
         """Returns what the resource shows of its rows, and of those of children that ask for nothing more to be read.
 
@@ -300,8 +307,7 @@ class ModelRouter(APIRouter):
         check_parent(self.resource, self._options)
         check_callers(self.resource)
         check_keys(self.resource)
-        own = {each for each in HOOKS if getattr(getattr(self, each), "__func__", None) is not vars(ModelRouter)[each]}
-        check_bodies(self.resource, own, self._options)
+        check_bodies(self.resource, self.own_hooks, self._options)
 
     def _build_whole(self) -> None:
         """Builds all routes or, where one is refused, none: a second look must be refused too, and not find a part."""

@@ -146,8 +146,7 @@ class Hooks:
 
     def is_own(self, name: str) -> bool:
         """Whether the project has written the method `name`."""
-        # By the module of the function: the class itself is further up, and imports this module.
-        return getattr(getattr(self._router, name), "__module__", None) != "djfast_mount.crud.router"
+        return name in self._router.own_hooks
 
     def __getattr__(self, name: str) -> Any:
         hook = getattr(self._router, name)
