@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -132,6 +133,16 @@ class OwnFilter(django_filters.CharFilter):  # type: ignore[misc,name-defined]
         return rows.filter(departments__name__startswith=value) if value else rows
 
 
+class NamedAsTheirs(django_filters.CharFilter):  # type: ignore[misc,name-defined]
+    @functools.wraps(django_filters.CharFilter.filter)
+    def filter(self, rows: Any, value: Any) -> Any:
+        return rows.filter(departments__name__startswith=value) if value else rows
+
+
+class ByDecorator(django_filters.FilterSet):  # type: ignore[misc,name-defined]
+    found = NamedAsTheirs()
+
+
 class ByClass(django_filters.FilterSet):  # type: ignore[misc,name-defined]
     found = OwnFilter()
 
@@ -144,7 +155,8 @@ class ByQueryset(django_filters.FilterSet):  # type: ignore[misc,name-defined]
 
 
 @pytest.mark.parametrize(
-    ("filter_set", "name"), [(ByMethod, "found"), (ByClass, "found"), (ByQueryset, "filter_queryset")]
+    ("filter_set", "name"),
+    [(ByMethod, "found"), (ByClass, "found"), (ByDecorator, "found"), (ByQueryset, "filter_queryset")],
 )
 def test_code_of_its_own_is_checked_by_its_author(filter_set: Any, name: str) -> None:
     """Where rows have rules, a filter with code of its own is refused at the start until it is named as checked."""

@@ -78,7 +78,9 @@ class FilterSetFilters(OwnFilters):
 def _is_own(function: Any) -> bool:
     """Whether `function`, of a filter or a FilterSet, is a project's and not django-filter's."""
     function = getattr(function, "fget", function)
-    return function is not None and not str(function.__module__).startswith("django_filters.")
+    # Not by `__module__`, which a decorator may copy. What is no plain function nobody knows.
+    module = getattr(function, "__globals__", {}).get("__name__", "")
+    return function is not None and not module.startswith("django_filters.")
 
 
 def _parameters(filter_set: type[FilterSet]) -> Iterator[tuple[str, tuple[Any, str]]]:
