@@ -63,7 +63,13 @@ def test_where_one_query_cannot(firm: None) -> None:
         def read(cls, rows: Any, **options: Any) -> Any:
             return super().read(rows, **options)
 
+    class StaticRead(CompanySchema):
+        @staticmethod
+        def read(rows: Any, **options: Any) -> Any:
+            return CompanySchema.read(rows, **options)
+
     for schema, rows in (
+        (StaticRead, Company.objects.all()),
         (ByInstances, Company.objects.all()),
         (OwnRead, Company.objects.all()),
         (CompanySchema, Company.objects.select_for_update()),

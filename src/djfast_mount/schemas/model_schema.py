@@ -176,7 +176,7 @@ class ModelSchema(BaseModel, Generic[M]):
 
         Returns: None where one query cannot do it: rows are made into instances, or the schema has a `read` of its own.
         """
-        if cls.read.__func__ is not ModelSchema.read.__func__:  # type: ignore[attr-defined]
+        if getattr(cls.read, "__func__", None) is not ModelSchema.read.__func__:  # type: ignore[attr-defined]
             return None
         return ways.read_first(cls, rows, limit, names, chosen)
 
