@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,10 +12,12 @@ from django.db.backends.base.features import BaseDatabaseFeatures
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from api_client import ApiClient
 from djfast_mount import mount
 from djfast_mount.database.connection_attributes import Attributes, differs, noted
+from lifespan_drive import Drive
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,8 +70,16 @@ def client(root_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiClien
         return WAYS[way][1](connection)
 
     connection_created.connect(set_up)
-    yield ApiClient(mount("/api", api, threads=1), root_path)
+    app = mount("/api", api, threads=1)
+    yield ApiClient(app, root_path)
     connection_created.disconnect(set_up)
+    asyncio.run(stop(app))
+
+
+async def stop(app: ASGIApp) -> None:
+    """Closes what lives on."""
+    async with Drive(app):
+        pass
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from djfast_mount import mount
 from djfast_mount.database.statement_effects import traces_of
 from djfast_mount.database.watched_cursors import _HARMLESS
+from lifespan_drive import Drive
 from project.shop.models import Item
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -137,7 +138,7 @@ def tables() -> Any:
 async def ask(*paths: str, at_once: bool = False) -> list[Any]:
     app = mount("/api", api, threads=1, host_check=False)
     async with (
-        app.router.lifespan_context(app),
+        Drive(app),  # Its shutdown closes what lives on.
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver/api") as client,
     ):
         if not at_once:
