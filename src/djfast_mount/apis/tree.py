@@ -22,7 +22,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 
 from djfast_mount.routing.inner_app import is_known, is_of
 
@@ -129,7 +129,7 @@ def _has_endpoints_alone(route: BaseRoute) -> bool:
     """
     inner = getattr(route, "original_router", None)
     if not isinstance(inner, Router):
-        return isinstance(route, APIRoute | APIWebSocketRoute)
+        return isinstance(route, Route | WebSocketRoute) and _app_of(route) is None
     return all(_has_endpoints_alone(each) for each in inner.routes)
 
 

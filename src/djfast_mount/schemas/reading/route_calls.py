@@ -50,7 +50,7 @@ def _may_return_rows(route: Any) -> bool:
     inner = getattr(route, "original_router", None)
     if inner is not None:
         return any(map(_may_return_rows, inner.routes))
-    return not isinstance(route, APIRoute) or _returned(route.response_model) is not None
+    return isinstance(route, Mount) or (isinstance(route, APIRoute) and _returned(route.response_model) is not None)
 
 
 class _Returned(NamedTuple):
