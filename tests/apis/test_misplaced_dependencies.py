@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Query
 
 from djfast_mount import mount
+from djfast_mount.apis import misplaced_dependencies, tree
 from djfast_mount.auth import CurrentUser
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.transactions import Atomic
@@ -61,13 +63,26 @@ def test_an_annotated_dependency_as_a_default_is_an_error(endpoint: Any, name: s
         mount("/api", api)
 
 
-@pytest.mark.parametrize("place", ["app", "router", "inclusion"])
-def test_so_it_is_among_the_dependencies_of_many_routes(place: str) -> None:
-    """A dependency of the app, of a router or of its inclusion is looked at as well."""
+def without(name: str) -> Callable[..., Any]:
+    """Returns a `getattr` that does not find `name`."""
+    return lambda found, asked, *default: getattr(found, "nothing" if asked == name else asked, *default)
+
+
+@pytest.mark.parametrize("renamed", [None, "original_router", "include_context"])
+@pytest.mark.parametrize("place", ["app", "router", "inclusion", "endpoint"])
+def test_so_it_is_among_the_dependencies_of_many_routes(
+    place: str, renamed: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dependency of the app, of a router or of its inclusion is looked at as well, whatever FastAPI calls these."""
     given = {place: [Depends(with_user)]}
     api, router = FastAPI(dependencies=given.get("app")), APIRouter(dependencies=given.get("router"))
-    router.get("/closed")(lambda: "open")
+    router.get("/closed")(with_user if place == "endpoint" else lambda: "open")
     api.include_router(router, dependencies=given.get("inclusion"))
+    if renamed is not None:
+        # Deleted for us alone: FastAPI goes on to use it.
+        assert [route for route in api.routes if hasattr(route, renamed)]
+        for room in (misplaced_dependencies, tree):
+            monkeypatch.setattr(room, "getattr", without(renamed), raising=False)
     with pytest.raises(ConfigurationError, match="default of its parameter 'user'"):
         mount("/api", api)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, get_origin
 
 from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
 
+from djfast_mount.apis.tree import included_router
 from djfast_mount.exceptions import ConfigurationError
 
 __all__ = ["check_defaults"]
@@ -36,14 +39,22 @@ def check_defaults(api: FastAPI | APIRouter) -> None:
 
 def _dependants_of(api: FastAPI | APIRouter) -> Iterator[Dependant]:
     for route in api.routes:
-        inner = getattr(route, "original_router", None)  # FastAPI keeps it for each included router.
-        if isinstance(inner, APIRouter):
-            yield from _dependants_of(inner)
-            context = getattr(route, "include_context", None)
-            for depends in context.dependencies if context is not None else ():
-                yield from _with_those_below(get_parameterless_sub_dependant(depends=depends, path=""))
-        elif isinstance(route, APIRoute):
+        inner, context = included_router(route), getattr(route, "include_context", None)
+        if isinstance(route, APIRoute):
             yield from _with_those_below(route.dependant)
+        elif isinstance(inner, APIRouter) and context is not None:
+            yield from _dependants_of(inner)
+            for depends in context.dependencies:
+                yield from _with_those_below(get_parameterless_sub_dependant(depends=depends, path=""))
+        elif not isinstance(route, Route | WebSocketRoute | Mount | Host):
+            # FastAPI has renamed what is asked for above. This way it makes the routes a second time.
+            yield from chain.from_iterable(map(_with_those_below, _effective(route)))
+
+
+def _effective(route: BaseRoute) -> Iterator[Dependant]:
+    for context in iter_route_contexts([route]):
+        if isinstance(context.original_route, APIRoute):
+            yield context.dependant
 
 
 def _with_those_below(dependant: Dependant) -> Iterator[Dependant]:

@@ -26,7 +26,7 @@ from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 
 from djfast_mount.routing.inner_app import is_known, is_of
 
-__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "leads_to", "routers_in"]
+__all__ = ["Found", "RouteLists", "apps_in", "fastapis_in", "included_router", "leads_to", "routers_in"]
 
 # Objects that are looked at for one wrapped app: far more than any middleware holds, and an end where a wrapper holds
 # half of the process.
@@ -73,6 +73,13 @@ def leads_to(start: object, targets: Collection[object]) -> bool:
     return False
 
 
+def included_router(route: object) -> Router | None:
+    """Returns the router that `route` includes, as it was written; None for a route of another kind."""
+    # FastAPI keeps it in a route of a class of its own.
+    inner = getattr(route, "original_router", None)
+    return inner if isinstance(inner, Router) else None
+
+
 class RouteLists:
     """The lists of routes that apps have, as they were: what is mounted later is a change of one.
 
@@ -97,9 +104,7 @@ def _lists(routes: list[Any]) -> Iterator[list[Any]]:
     """The list itself, and those of the routers that are included in it, whose routes may grow."""
     yield routes
     for route in routes:
-        # FastAPI keeps an included router in a route of a class of its own.
-        inner = getattr(route, "original_router", None)
-        if isinstance(inner, Router):
+        if (inner := included_router(route)) is not None:
             yield from _lists(inner.routes)
 
 
@@ -127,8 +132,8 @@ def _has_endpoints_alone(route: BaseRoute) -> bool:
 
     FastAPI makes the routes of such a router a second time when it is asked for them.
     """
-    inner = getattr(route, "original_router", None)
-    if not isinstance(inner, Router):
+    inner = included_router(route)
+    if inner is None:
         return isinstance(route, Route | WebSocketRoute) and _app_of(route) is None
     return all(_has_endpoints_alone(each) for each in inner.routes)
 

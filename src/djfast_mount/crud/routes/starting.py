@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from djfast_mount.apis.preparation_hooks import preparations
+from djfast_mount.apis.tree import included_router
 from djfast_mount.crud.access.callers import warn_of_open
 from djfast_mount.crud.access.rows_in_bodies import check_once
 from djfast_mount.crud.declaring.resource import Resource
@@ -72,8 +73,7 @@ def _resources_in(router: Any) -> Iterator[Resource]:
         # What is below it has the same root.
         return
     for route in router.routes:
-        # FastAPI keeps an included router in a route of a class of its own.
-        if (inner := getattr(route, "original_router", None)) is not None:
+        if (inner := included_router(route)) is not None:
             yield from _resources_in(inner)
 
 

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 
 from djfast_mount.apis.preparation_hooks import preparations
+from djfast_mount.apis.tree import included_router
 from djfast_mount.schemas.declaring.declaration import declared, nested_schema
 from djfast_mount.schemas.reading.ways import of, read, read_json
 
@@ -47,8 +48,7 @@ preparations.append(read_what_routes_return)
 def _may_return_rows(route: Any) -> bool:
     """Whether `route`, or one of an included router, may return rows, or leads to an app with such routes."""
     # Asked first, as FastAPI makes all routes of an included router a second time when it is asked for them.
-    inner = getattr(route, "original_router", None)
-    if inner is not None:
+    if (inner := included_router(route)) is not None:
         return any(map(_may_return_rows, inner.routes))
     return isinstance(route, Mount) or (isinstance(route, APIRoute) and _returned(route.response_model) is not None)
 
