@@ -1,16 +1,23 @@
 """HEAD is answered by the route of GET, whatever that is, and wherever the router is included.
 
-Holds `crud/routes/heads.py`.
+Holds `routing/heads.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import starlette.routing
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calls import ask
@@ -18,6 +25,7 @@ from crud.resources import CompanySchema, companies
 from crud.serving import Api, ok, served
 from djfast_mount import mount
 from djfast_mount.crud import ModelRouter
+from djfast_mount.route_table import route_table
 from project.companies.models import Company
 from telemetry_site import records, site
 
@@ -26,6 +34,13 @@ pytestmark = pytest.mark.django_db
 
 def company(name: str = "a", **values: Any) -> Company:
     return Company.objects.create(name=name, slug=name, **values)
+
+
+def compared(client: Api, path: str) -> httpx.Response:
+    """The answer to GET, to which that to HEAD is equal but for the body."""
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.headers, head.content) == (got.status_code, got.headers, b"")
+    return got
 
 
 LEVELS = ["the app", "a router", "a router in a router", "an app in the app", "a resource"]
@@ -62,8 +77,7 @@ def test_it_is_get_without_the_body(level: str, asynchronous: bool, root_path: s
     before = "" if level == "the app" else "/inner"
     with Api(mount("/api", api), root_path) as client:
         for path in ("", f"/{row.pk}", "/aggregate/count/size", "/999999", "?nothing=1"):
-            got, head = client.get(f"{before}/companies{path}"), client.head(f"{before}/companies{path}")
-            assert (head.status_code, head.headers, head.content) == (got.status_code, got.headers, b"")
+            compared(client, f"{before}/companies{path}")
         assert client.head(f"{before}/companies/{row.pk}").headers["content-length"] > "10"
         tag = client.head(f"{before}/companies/{row.pk}").headers["etag"]
         assert client.head(f"{before}/companies/{row.pk}", headers={"If-None-Match": tag}).status_code == 304
@@ -164,3 +178,175 @@ def test_middleware_sees_the_endpoint_of_get() -> None:
     with Api(mount("/api", api)) as client:
         client.head("/inner/companies")
     assert noted == [("HEAD", "list_companies")]
+
+
+def mounted(place: str, router: ModelRouter) -> FastAPI:
+    """An API with `router` at /raw, though it is not included in the API. What is at /companies refuses everybody."""
+    api, between = FastAPI(), APIRouter()
+    between.include_router(router)
+    if place == "a route of the app":
+        api.mount("/raw", router)
+    elif place == "a route with a parameter":
+        api.mount("/{company_id}", between)
+    elif place == "a route of an included router":
+        outer = APIRouter(routes=[Mount("/raw", between)])
+        api.include_router(outer)
+    elif place == "an app in the app":
+        inner = FastAPI()
+        inner.mount("/raw", router)
+        api.mount("", inner)
+    elif place == "a host":
+        outer = APIRouter()
+        outer.mount("/raw", router)
+        api.router.host("{host}", outer)
+    elif place == "middleware":
+        api.router.routes.append(Mount("/raw", between, middleware=[Middleware(GZipMiddleware)]))
+    else:
+        api.mount("/raw", GZipMiddleware(between))
+    return api
+
+
+PLACES = [
+    *("a route of the app", "a route with a parameter", "a route of an included router", "an app in the app"),
+    *("a host", "middleware", "middleware around the router"),
+]
+
+
+def refused() -> None:
+    raise HTTPException(403)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_router_that_is_mounted(place: str, root_path: str) -> None:
+    """HEAD is answered by GET of that router, and not by a route of the app that has the rest of the path."""
+    row, api = company(), mounted(place, ModelRouter(CompanySchema, prefix="/companies"))
+    api.include_router(ModelRouter(CompanySchema, prefix="/companies", dependencies=[Depends(refused)]))
+    with Api(mount("/api", api), root_path) as client:
+        for path, status in (("", 200), (f"/{row.pk}", 200), ("/999999", 404)):
+            assert compared(client, f"/raw/companies{path}").status_code == status
+        if place not in (
+            "a route with a parameter",
+            "an app in the app",
+            "a host",
+        ):  # These take what is at /companies, too.
+            assert compared(client, f"/companies/{row.pk}").status_code == 403
+
+
+def test_a_router_that_no_walk_finds() -> None:
+    """HEAD is refused where nothing tells which router has been asked, rather than answered by another route."""
+    router, api = ModelRouter(CompanySchema, prefix="/companies"), FastAPI()
+
+    async def hidden(scope: Scope, receive: Receive, send: Send) -> None:
+        await router(scope, receive, send)
+
+    api.mount("/raw", hidden)
+    api.include_router(ModelRouter(CompanySchema, prefix="/companies"))
+    with Api(mount("/api", api)) as client:
+        assert client.get("/raw/companies").status_code == 200
+        assert client.head("/raw/companies").status_code == 405
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_parameters_are_those_of_the_route_of_get(fast_path: bool) -> None:
+    """A route with a fixed path has no key among its parameters, which dependencies would look a row up by."""
+    router, extra, api, seen = companies(lookup="slug"), APIRouter(), FastAPI(), []
+
+    @extra.get("/report")
+    def report(request: Request) -> int:
+        seen.append(dict(request.path_params))
+        return 1
+
+    router.include_router(extra)
+    inner = FastAPI()
+    inner.include_router(router)
+    api.mount("/{tenant}", inner)
+    with Api(mount("/api", api, fast_path=fast_path)) as client:
+        assert compared(client, "/a/companies/report").status_code == 200
+    assert seen == [{"tenant": "a"}, {"tenant": "a"}]
+
+
+@pytest.mark.parametrize("extension", ["http.response.pathsend", "http.response.zerocopysend"])
+def test_a_file_is_not_sent(extension: str, tmp_path: Path) -> None:
+    """A body that is sent by an extension of ASGI is dropped as well."""
+    (tmp_path / "file").write_text("text")
+    router, api = ModelRouter(CompanySchema, prefix="/companies"), FastAPI()
+
+    @router.get("")
+    async def file() -> Any:
+        return FileResponse(tmp_path / "file") if extension.endswith("pathsend") else Copied()
+
+    api.include_router(router)
+    answer = ask(mount("/api", api), "/api/companies", method="HEAD", extensions={extension: {}})
+    bodies = [message for message in answer.messages if message["type"] != "http.response.start"]
+    assert answer.headers["content-length"] == "4"
+    assert bodies == [{"type": "http.response.body", "body": b"", "more_body": False}]
+
+
+class Copied(Response):
+    """An answer that has the server read a file which is open."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.zerocopysend", "file": 0, "count": 4})
+
+
+class Reading:
+    """A middleware that reads what the answer, or an error, has left in the scope."""
+
+    def __init__(self, app: ASGIApp, read: list[Any]) -> None:
+        self._app = app
+        self._read = read
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if scope["type"] == "http":
+                self._read.append((scope["state"], scope["route"].path, scope["method"]))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_middleware_sees_the_state(fails: bool) -> None:
+    """What a dependency says of the request is known outside, and the route, though the endpoint fails."""
+
+    def note(request: Request) -> None:
+        request.state.caller = "a"
+        if fails:
+            raise ZeroDivisionError
+
+    api, read = FastAPI(), list[Any]()
+    api.include_router(ModelRouter(CompanySchema, prefix="/companies", dependencies=[Depends(note)]))
+    api.add_middleware(Reading, read=read)
+    root = mount("/api", api)
+    for method in ("GET", "HEAD"):
+        assert ask(root, "/api/companies", method=method).status == (500 if fails else 200)
+    assert read == [({"caller": "a"}, "/companies", method) for method in ("GET", "HEAD")]
+
+
+def test_the_table_of_routes_says_who_may() -> None:
+    """HEAD has the same in the table of routes as GET, but for the method: it is as closed, and runs as it does."""
+    rows = {(row.path, row.methods): row for row in route_table(served(companies()))}
+    heads = [row for row in rows.values() if row.methods == ("HEAD",)]
+    assert len(heads) == 12
+    assert heads == [rows[row.path, ("GET",)]._replace(methods=("HEAD",)) for row in heads]
+    assert {row.auth for row in heads} == {"APIKeyHeader"}
+
+
+def test_endpoints_that_a_tool_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that wraps endpoints of Starlette's keeps no router with security from being included in another."""
+    made = starlette.routing.Route.__init__
+
+    def traced(self: Any, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        @functools.wraps(endpoint)
+        async def trace(request: Request) -> Any:
+            return await endpoint(request)
+
+        made(self, path, endpoint=trace, **options)
+
+    monkeypatch.setattr(starlette.routing.Route, "__init__", traced)
+    outer, api = companies(prefix="/outer"), FastAPI()
+    outer.include_router(companies())
+    api.include_router(outer)
+    with Api(mount("/api", api)) as client:
+        assert client.head("/outer/companies").status_code == 200
+        assert client.head("/outer/companies", **client.of("x")).status_code == 401

@@ -28,9 +28,9 @@ from djfast_mount.crud.declaring.keys import Key
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
-from djfast_mount.crud.routes.heads import head
 from djfast_mount.crud.writing.writes import check_row_permission
 from djfast_mount.exceptions import ConfigurationError
+from djfast_mount.routing.heads import is_head
 from djfast_mount.spelling import did_you_mean
 
 __all__ = [
@@ -275,7 +275,7 @@ def check_guarded(resource: Resource, routes: Iterable[BaseRoute]) -> None:
         return
     for each in iter_route_contexts(list(routes)):
         route: Any = each.original_route
-        if not isinstance(route, APIRoute) and getattr(route, "endpoint", None) is not head:
+        if not isinstance(route, APIRoute) and not is_head(getattr(route, "endpoint", None)):
             raise ConfigurationError(
                 f"{resource.label}: the {type(route).__name__} at {getattr(route, 'path', '?')!r} would ask neither "
                 "for the caller nor for rows=. Add it to the app, or write it with @router.get() or "

@@ -31,7 +31,6 @@ from djfast_mount.crud.routes.body_parameters import (
     takes_several,
 )
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
-from djfast_mount.crud.routes.heads import head
 from djfast_mount.crud.routes.operation_ids import named
 from djfast_mount.crud.routes.representation import (
     list_of,
@@ -43,6 +42,7 @@ from djfast_mount.crud.routes.representation import (
     written_response,
 )
 from djfast_mount.crud.writing import writes
+from djfast_mount.routing.heads import head
 
 __all__ = ["RouteSpec", "routes_of"]
 
