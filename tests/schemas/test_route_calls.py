@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from fastapi import APIRouter, Depends, FastAPI
 
 from djfast_mount import mount
+from djfast_mount.apis import tree
 from djfast_mount.schemas import ModelSchema
 from djfast_mount.schemas.declaring.declaration import declared
 from djfast_mount.testing import Client
@@ -177,6 +178,20 @@ def test_rows_are_read_without_a_mount(client: Client, path: str) -> None:
             return (await alone.get(f"/{path}")).json()
 
     assert asyncio.run(call()) == client.get("/api/plain").json()
+
+
+def test_rows_are_read_though_the_included_router_has_another_name(firm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Routes of an included router read their rows, whatever FastAPI calls what holds that router."""
+    outer, within = FastAPI(), APIRouter()
+    within.get("/companies", response_model=list[CompanySchema])(asynchronous)
+    outer.include_router(within)
+    name = "original_router"
+    assert [route for route in outer.routes if hasattr(route, name)]
+    # Deleted for us alone: FastAPI goes on to use it.
+    hidden = lambda found, asked, *default: getattr(found, "nothing" if asked == name else asked, *default)  # noqa: E731
+    monkeypatch.setattr(tree, "getattr", hidden, raising=False)
+    with Client(mount("/api", outer)) as client:
+        assert len(client.get("/api/companies").json()) == Company.objects.filter(status="open").count() > 0
 
 
 def test_one_row_is_read(client: Client) -> None:

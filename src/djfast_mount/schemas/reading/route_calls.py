@@ -20,7 +20,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from djfast_mount.apis.preparation_hooks import preparations
 from djfast_mount.apis.tree import included_router
@@ -50,7 +50,10 @@ def _may_return_rows(route: Any) -> bool:
     # Asked first, as FastAPI makes all routes of an included router a second time when it is asked for them.
     if (inner := included_router(route)) is not None:
         return any(map(_may_return_rows, inner.routes))
-    return isinstance(route, Mount) or (isinstance(route, APIRoute) and _returned(route.response_model) is not None)
+    if isinstance(route, APIRoute):
+        return _returned(route.response_model) is not None
+    # All others are looked at: an included router too, if FastAPI has renamed what is asked for above.
+    return not isinstance(route, Route | WebSocketRoute)
 
 
 class _Returned(NamedTuple):
