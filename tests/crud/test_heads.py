@@ -246,6 +246,17 @@ def test_a_router_that_no_walk_finds() -> None:
         assert client.head("/raw/companies").status_code == 405
 
 
+def test_a_path_that_is_long() -> None:
+    """HEAD is found below an app whose mount takes any path, and refused where a client makes that very long."""
+    router, inner, api = ModelRouter(CompanySchema, prefix="/companies"), FastAPI(), FastAPI()
+    inner.mount("/raw", router)
+    api.mount("/{rest:path}/in", inner)
+    with Api(mount("/api", api)) as client:
+        assert compared(client, f"{'/a' * 20}/in/raw/companies").status_code == 200
+        long = f"{'/a' * 100}/in/raw/companies"
+        assert [client.get(long).status_code, client.head(long).status_code] == [200, 405]
+
+
 @pytest.mark.parametrize("fast_path", [True, False])
 def test_parameters_are_those_of_the_route_of_get(fast_path: bool) -> None:
     """A route with a fixed path has no key among its parameters, which dependencies would look a row up by."""

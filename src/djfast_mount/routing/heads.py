@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from fastapi.routing import iter_route_contexts
@@ -29,6 +30,9 @@ __all__ = ["head", "is_head"]
 
 # In the extensions of ASGI, a body may be sent as a file.
 _BODIES = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
+
+# How many are tried in the place of a root_path: a client chooses how long it is, where a mount has `{rest:path}`.
+_MOST = 50
 
 
 class _OfGet(Response):
@@ -71,7 +75,7 @@ def _as_routed(scope: Scope) -> Scope:
     if not scope["path_params"] and "app_root_path" not in scope:
         return scope
     routes, now = scope["app"].routes, scope.get("root_path", "")
-    for root_path in _root_paths(scope, routes, now):
+    for root_path in islice(_root_paths(scope, routes, now), _MOST):
         added = _added(routes, {**scope, "root_path": root_path, "path_params": {}}, now)
         if added is not None:
             kept = {name: value for name, value in scope["path_params"].items() if name not in added}
