@@ -90,8 +90,8 @@ RANKS = (
     {"asgi", "dashboard", "templatetags"},
     {"management"},
 )
-# Called by StaticFiles, or by a route of Starlette's for HEAD, which have looked at the type.
-NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectResponse", "_OfGet"}
+# Called by StaticFiles alone, which has looked at the type.
+NEVER_CALLED_FOR_A_LIFESPAN = {"DjangoRequests", "FileResponse", "RedirectResponse"}
 
 # What puts a layer around an app, or into a FastAPI. djfast_mount.asgi alone calls it.
 LAYERS = {

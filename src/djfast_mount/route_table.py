@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
 from djfast_mount.auth.permission_names import audience_of, permissions_asked_by
-from djfast_mount.routing.heads import is_head
 from djfast_mount.routing.inner_app import unwrapped
 from djfast_mount.routing.prefixes import PrefixRouter, namespace_of
 from djfast_mount.routing.root_interface import Root
@@ -92,8 +91,7 @@ def _rows_of_app(prefix: str, app: Any) -> Iterator[Route]:
 
 
 def _api_rows(routes: Iterable[BaseRoute], prefix: str, namespace: str, owner: str) -> Iterator[Route]:
-    contexts = list(iter_route_contexts(list(routes)))
-    for context in contexts:
+    for context in iter_route_contexts(list(routes)):
         route: Any = context.original_route
         path, name = prefix + (context.path or ""), context.name
         if isinstance(route, Mount | Host):
@@ -106,17 +104,9 @@ def _api_rows(routes: Iterable[BaseRoute], prefix: str, namespace: str, owner: s
             continue
         is_websocket = isinstance(route, WebSocketRoute)
         methods = ("WEBSOCKET",) if is_websocket else tuple(sorted(context.methods or ()))
-        answering = _answering(context, contexts)
-        endpoint_is_async = _is_async(answering.endpoint)
-        auth = _auth_of_dependant(getattr(answering, "dependant", None))
+        endpoint_is_async = _is_async(context.endpoint)
+        auth = _auth_of_dependant(getattr(context, "dependant", None))
         yield Route(path, methods, f"{namespace}{name}" if name else "", owner, endpoint_is_async, auth)
-
-
-def _answering(context: RouteContext, contexts: Iterable[RouteContext]) -> RouteContext:
-    """The route that answers in the place of `context`: that of GET, for HEAD of resources; else itself."""
-    if not is_head(context.endpoint):
-        return context
-    return next((each for each in contexts if each.path == context.path and "GET" in (each.methods or ())), context)
 
 
 def _is_async(endpoint: Any) -> bool:

@@ -35,7 +35,7 @@ from djfast_mount.crud.routes.dependencies import (
     needs_request,
     place_of,
 )
-from djfast_mount.crud.routes.specs import RouteSpec, routes_of
+from djfast_mount.crud.routes.specs import routes_of
 from djfast_mount.crud.routes.starting import checked_lifespan
 from djfast_mount.crud.writing.bodies import bodies_of, check_bodies, replaced
 from djfast_mount.exceptions import ConfigurationError
@@ -179,17 +179,23 @@ class ModelRouter(APIRouter):
 
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Adds a route. It takes the place of one with the same path and method that this router has made."""
-        self._written.append((path, endpoint, options))
-        if not self._is_built:
-            return
-        self._drop(lambda route: is_at(route, self.prefix + path, set(options.get("methods") or ["GET"])))
-        options = {**options, "dependencies": [*self._access_to(path, options), *(options.get("dependencies") or ())]}
+        if not self._building:
+            self._written.append((path, endpoint, options))
+            if not self._is_built:
+                return
+            methods = set(options.get("methods") or ["GET"])
+            if "GET" in methods:
+                # Each GET of ours has a HEAD beside it, which would go on to answer for the route that was replaced.
+                methods.add("HEAD")
+            self._drop(lambda route: is_at(route, self.prefix + path, methods))
+            options = {
+                **options,
+                "dependencies": [*self._access_to(path, options), *(options.get("dependencies") or ())],
+            }
         super().add_api_route(path, endpoint, **options)
-        self._place_last()
-
-    def _place_last(self) -> None:
         self._made.append(self._routes[-1])
-        # Fixed paths go first: /companies/export is no company. `sort()` keeps the order of routes of one kind.
+        # Fixed paths before those with a parameter, whenever they were added: /companies/export is no company.
+        # `sort()` is stable: routes of one kind stay in the order in which they were written.
         self._routes.sort(key=self._place)
 
     def add_api_websocket_route(
@@ -346,20 +352,14 @@ class ModelRouter(APIRouter):
         return (0,) if any(route is each for each in self._first) else place_of(route)
 
     def _add_routes(self) -> None:
-        left_out = self._options.get("without", ())
+        left_out = set(self._options.get("without", ()))
         self._building = True
         try:
-            for spec in (each for each in routes_of(self.resource, self._options) if each.kind not in left_out):
-                self._add_spec(spec)
+            for spec in routes_of(self.resource, self._options):
+                if spec.kind not in left_out:
+                    self.add_api_route(spec.path, spec.endpoint, methods=[spec.method], **spec.options)
         finally:
             self._building = False
-
-    def _add_spec(self, spec: RouteSpec) -> None:
-        if spec.method == "HEAD":
-            super().add_route(self.prefix + spec.path, spec.endpoint, [spec.method], **spec.options)
-        else:
-            super().add_api_route(spec.path, spec.endpoint, methods=[spec.method], **spec.options)
-        self._place_last()
 
     def _drop(self, is_meant: Callable[[Any], bool]) -> None:
         gone = [route for route in self._made if is_meant(route)]

@@ -18,7 +18,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter, ValidationError
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.call_dependency import CallOf
@@ -30,7 +30,6 @@ from djfast_mount.crud.pages.listing import Listing
 from djfast_mount.crud.query.list_query import ListQuery, list_fields
 from djfast_mount.crud.writing.writes import check_row_permission
 from djfast_mount.exceptions import ConfigurationError
-from djfast_mount.routing.heads import is_head
 from djfast_mount.spelling import did_you_mean
 
 __all__ = [
@@ -214,7 +213,7 @@ class ListingOf:
 
 def is_at(route: Any, path: str, methods: set[str]) -> bool:
     """Whether `route` answers one of `methods` at `path`."""
-    return isinstance(route, Route) and route.path == path and bool(methods & (route.methods or set()))
+    return isinstance(route, APIRoute) and route.path == path and bool(methods & (route.methods or set()))
 
 
 def place_of(route: Any) -> tuple[int, ...]:
@@ -275,7 +274,7 @@ def check_guarded(resource: Resource, routes: Iterable[BaseRoute]) -> None:
         return
     for each in iter_route_contexts(list(routes)):
         route: Any = each.original_route
-        if not isinstance(route, APIRoute) and not is_head(getattr(route, "endpoint", None)):
+        if not isinstance(route, APIRoute):
             raise ConfigurationError(
                 f"{resource.label}: the {type(route).__name__} at {getattr(route, 'path', '?')!r} would ask neither "
                 "for the caller nor for rows=. Add it to the app, or write it with @router.get() or "

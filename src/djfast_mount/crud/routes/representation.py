@@ -9,10 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from django.db.models import Case, Model, Value, When
-from pydantic import TypeAdapter
 from starlette.responses import Response
 
-from djfast_mount.crud.access.call import Call, listed_twice
+from djfast_mount.crud.access.call import Call
 from djfast_mount.crud.access.scopes import has_scope
 from djfast_mount.crud.declaring.resource import Resource
 from djfast_mount.crud.routes.caching import cache_headers
@@ -20,20 +19,11 @@ from djfast_mount.crud.writing.etags import etag_of, is_signed, is_unchanged, li
 from djfast_mount.crud.writing.paths import path_keys
 from djfast_mount.schemas.declaring.declaration import shape_of
 from djfast_mount.schemas.declaring.mapping import as_caller
-from djfast_mount.schemas.pages import Page
 
-__all__ = [
-    "list_of",
-    "page_of",
-    "read_response",
-    "several_response",
-    "told_to_caches",
-    "told_to_schemas",
-    "written_response",
-]
+__all__ = ["read_response", "read_rows", "told_to_caches", "told_to_schemas", "written_response"]
 
 
-def _read_rows(call: Call, rows: Sequence[Model]) -> list[Any]:
+def read_rows(call: Call, rows: Sequence[Model]) -> list[Any]:
     """Returns the schemas of `rows`, read anew, in their order."""
     found = [row.pk for row in rows]
     # `IN` gives rows in any order, and the answer to a bulk request follows the request.
@@ -104,26 +94,3 @@ def told_to_schemas(call: Call) -> Iterator[None]:
         return
     with as_caller(_Caller(call.access)):
         yield
-
-
-def several_response(call: Call, rows: list[Any], status: int) -> Response:
-    """Returns the answer to a bulk request: the rows as they are now, in the order of the request."""
-    # A hook may return one row for several bodies.
-    keys = list(dict.fromkeys(row.pk for row in rows))
-    items = _read_rows(call, rows)
-    if len(items) > len(keys):
-        raise listed_twice(call.resource)
-    # A bulk change may name its rows in any order and answers in that one.
-    found = dict(zip(keys, items, strict=True))
-    body = TypeAdapter(list_of(call.resource.schema)).dump_json([found[row.pk] for row in rows], by_alias=True)
-    return Response(body, status, media_type="application/json")
-
-
-def list_of(schema: Any) -> Any:
-    """Returns the type of the answer to a bulk request."""
-    return list[schema]
-
-
-def page_of(schema: Any) -> Any:
-    """Returns the type of the answer that a list has."""
-    return Page[schema]

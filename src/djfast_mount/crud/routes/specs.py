@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from asgiref.sync import sync_to_async
 from fastapi import Depends
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
-from djfast_mount.crud.access.call import Call
+from djfast_mount.crud.access.call import Call, listed_twice
 from djfast_mount.crud.access.call_dependency import CallOf
 from djfast_mount.crud.access.scopes import Action
 from djfast_mount.crud.declaring.options import RouterOptions
@@ -33,16 +34,14 @@ from djfast_mount.crud.routes.body_parameters import (
 from djfast_mount.crud.routes.descriptions import description_of, headers_of, made_later, responses_of, summary_of
 from djfast_mount.crud.routes.operation_ids import named
 from djfast_mount.crud.routes.representation import (
-    list_of,
-    page_of,
     read_response,
-    several_response,
+    read_rows,
     told_to_caches,
     told_to_schemas,
     written_response,
 )
 from djfast_mount.crud.writing import writes
-from djfast_mount.routing.heads import head
+from djfast_mount.schemas.pages import Page
 
 __all__ = ["RouteSpec", "routes_of"]
 
@@ -51,10 +50,7 @@ Parameters = dict[str, Any]
 
 @dataclass
 class RouteSpec:
-    """One route, as `APIRouter.add_api_route` takes it. Its kind is what ``without=`` calls it.
-
-    That of HEAD is as `add_route` takes it.
-    """
+    """One route, as `APIRouter.add_api_route` takes it. Its kind is what ``without=`` calls it."""
 
     path: str
     method: str
@@ -73,12 +69,17 @@ def routes_of(resource: Resource, options: RouterOptions) -> Iterator[RouteSpec]
     aggregation = Aggregation(resource, fields, options.get("group_by")) if wanted else None
     asynchronous = options.get("asynchronous", False)
     for spec in _Routes(resource, options.get("document_filters", True)).all(aggregation):
+        run = spec.endpoint
         if asynchronous:
-            spec.endpoint = _as_coroutine(spec.endpoint)
+            spec.endpoint = _as_coroutine(run)
         yield spec
         if spec.method == "GET":
+            # Not beside GET in one route: the two would share an operation id.
+            # RFC 9110, section 9.3.2: what GET would have sent, headers included, so it runs the same function.
+            head = _headed(run)
+            endpoint = _as_coroutine(head) if asynchronous else head
             yield RouteSpec(
-                spec.path, "HEAD", spec.kind, head, {"include_in_schema": False, "name": spec.options["name"]}
+                spec.path, "HEAD", spec.kind, endpoint, {"include_in_schema": False, "name": spec.options["name"]}
             )
 
 
@@ -139,7 +140,7 @@ class _Routes:
                 return Listing(call, query().values(call.request)).response()
 
         extra = _Later(lambda: {"parameters": [*query().parameters(), *headers_of("Prefer")["parameters"]]})
-        options = {"response_model": made_later(lambda: page_of(self._resource.schema)), "openapi_extra": extra}
+        options = {"response_model": made_later(lambda: _page_of(self._resource.schema)), "openapi_extra": extra}
         return self._spec("list", "", "GET", f"list_{self._many}", run, {}, options)
 
     def _aggregate(self, aggregation: Aggregation) -> RouteSpec:
@@ -178,19 +179,19 @@ class _Routes:
     def _create_many(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
             with told_to_schemas(call), writes.transaction_of(call):
-                return several_response(call, writes.create(call, body, several=True), 201)
+                return _several(call, writes.create(call, body, several=True), 201)
 
         takes = {"body": bulk_body_of(self._resource, "create")}
-        options = {"response_model": made_later(lambda: list_of(self._resource.schema)), "status_code": 201}
+        options = {"response_model": made_later(lambda: _list_of(self._resource.schema)), "status_code": 201}
         return self._spec("create", "/bulk", "POST", f"bulk_create_{self._many}", run, takes, options, "bulk-create")
 
     def _update_many(self) -> RouteSpec:
         def run(call: Call, body: Any) -> Response:
             with told_to_schemas(call), writes.transaction_of(call):
-                return several_response(call, writes.change_many(call, body), 200)
+                return _several(call, writes.change_many(call, body), 200)
 
         takes = {"body": bulk_body_of(self._resource, "update")}
-        options = {"response_model": made_later(lambda: list_of(self._resource.schema))}
+        options = {"response_model": made_later(lambda: _list_of(self._resource.schema))}
         return self._spec("update", "", "PATCH", f"bulk_update_{self._many}", run, takes, options, "bulk-update")
 
     def _read(self) -> RouteSpec:
@@ -264,6 +265,26 @@ class _Routes:
         return "".join(part.title() for part in self._one.split("_"))
 
 
+def _several(call: Call, rows: list[Any], status: int) -> Response:
+    # A hook may return one row for several bodies.
+    keys = list(dict.fromkeys(row.pk for row in rows))
+    items = read_rows(call, rows)
+    if len(items) > len(keys):
+        raise listed_twice(call.resource)
+    # A bulk change may name its rows in any order and answers in that one.
+    found = dict(zip(keys, items, strict=True))
+    body = TypeAdapter(_list_of(call.resource.schema)).dump_json([found[row.pk] for row in rows], by_alias=True)
+    return Response(body, status, media_type="application/json")
+
+
+def _list_of(schema: Any) -> Any:
+    return list[schema]
+
+
+def _page_of(schema: Any) -> Any:
+    return Page[schema]
+
+
 def _endpoint(name: str, run: Callable[..., Response], takes: Parameters) -> Callable[..., Response]:
     def endpoint(**sent: Any) -> Response:
         return run(**sent)
@@ -282,6 +303,14 @@ def _as_coroutine(endpoint: Callable[..., Response]) -> Callable[..., Any]:
         return await sync_to_async(endpoint)(**sent)
 
     return _like(coroutine, endpoint)
+
+
+def _headed(endpoint: Callable[..., Response]) -> Callable[..., Response]:
+    def head(**sent: Any) -> Response:
+        answer = endpoint(**sent)
+        return Response(None, answer.status_code, dict(answer.headers))
+
+    return _like(head, endpoint)
 
 
 def _like(made: Any, endpoint: Any) -> Callable[..., Any]:
