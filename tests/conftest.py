@@ -65,7 +65,8 @@ def pytest_collection_finish() -> None:
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """Lets go of connections before the test databases are deleted: PostgreSQL deletes none that is in use.
 
-    A thread that has ended without closing its connection leaves it in a circle of Django's objects.
+    A thread that has ended without closing its connection leaves it in a circle of Django's objects. The threads of an
+    app that was never stopped end when the app is collected.
     """
     yield
     gc.unfreeze()
