@@ -42,6 +42,7 @@ from djfast_mount.auth import CurrentUser
 from djfast_mount.crud import ActionScopes, Call, Cursor, LimitOffset, ModelRouter, PageNumber, SoftDelete, every_row
 from djfast_mount.crud.pages.paging import Paging
 from djfast_mount.crud.registry import Registry
+from djfast_mount.crud.routes import starting
 from djfast_mount.exceptions import ConfigurationError
 from djfast_mount.schemas import Create, ModelSchema, Orm, Update
 from djfast_mount.testing import Client
@@ -771,6 +772,16 @@ def test_rows_without_a_rule() -> None:
         pass
     with pytest.raises(ConfigurationError, match=told):
         Client(api_of(plain(rows=every_row))).get("/companies")
+
+
+def test_rows_without_a_rule_though_no_router_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where FastAPI renames what holds an included router, `mount()` finds none, and start and first call refuse."""
+    monkeypatch.setattr(starting, "included_router", lambda route: None)
+    told = r"related_rows={Label: \.\.\.}"
+    with pytest.raises(RuntimeError, match=told), Client(served(plain(rows=every_row))):
+        pass
+    with pytest.raises(ConfigurationError, match=told):
+        Client(served(plain(rows=every_row))).get("/api/companies")
 
 
 def test_double_registration() -> None:
